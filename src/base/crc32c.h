@@ -1,0 +1,11 @@
+// CRC-32C (Castagnoli), as in iSCSI: crc32c("123456789") is e3069283.
+#ifndef BATON_BASE_CRC32C_H
+#define BATON_BASE_CRC32C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The checksum of `data` going on from `crc`, the checksum of what came before (0 at the beginning).
+uint32_t crc32c(uint32_t crc, const void *data, size_t len);
+
+#endif

@@ -1,0 +1,45 @@
+// One table of errors for all rooms. A function that can fail returns a code and fills a `struct error` whose message says
+// what happened, to what, and what to do next; callers add context in front with error_wrap.
+#ifndef BATON_BASE_ERROR_H
+#define BATON_BASE_ERROR_H
+
+#define BATON_ERRORS(X)                                                                                                     \
+    X(OK, "ok")                                                                                                             \
+    X(ERR_INVALID, "invalid input")       /* what somebody outside gave us */                                               \
+    X(ERR_MALFORMED, "malformed message") /* bytes that do not decode */                                                    \
+    X(ERR_TOO_LARGE, "too large")         /* a limit of base/limits.h */                                                    \
+    X(ERR_NO_MEMORY, "no memory")         /* for an outside-chosen size */                                                  \
+    X(ERR_IO, "input/output error")       /* a system call failed */                                                        \
+    X(ERR_NO_SPACE, "no space left")                                                                                        \
+    X(ERR_BUSY, "in use by another process")                                                                                \
+    X(ERR_WAL_CORRUPT, "WAL_CORRUPT") /* damaged where it was durable */                                                    \
+    X(ERR_WAL_GAP, "WAL_GAP")         /* entries or segments are missing */                                                 \
+    X(ERR_WAL_FOREIGN, "WAL_FOREIGN") /* another cluster's or node's */                                                     \
+    X(ERR_WAL_VERSION, "WAL_VERSION") /* written by a later version */                                                      \
+    X(ERR_UNKNOWN_COMMAND, "unknown command")                                                                               \
+    X(ERR_UNAVAILABLE, "unavailable")
+
+enum error_code {
+#define X(code, text) code,
+    BATON_ERRORS(X)
+#undef X
+};
+
+enum { ERROR_MESSAGE_MAX = 512 };
+
+struct error {
+    enum error_code code;
+    char message[ERROR_MESSAGE_MAX];  // NUL-terminated, cut if too long
+};
+
+// Fills *error (if not NULL) and returns code, so that `return error_set(...)` reads well.
+enum error_code error_set(struct error *error, enum error_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// Puts "context: " in front of the message, keeps the code and returns it.
+enum error_code error_wrap(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// The text beside the code in the table above.
+const char *error_name(enum error_code code);
+
+#endif

@@ -1,0 +1,70 @@
+// Every limit of the system, in one place, each with its reason. A queue or a loop over outside data names one of these.
+#ifndef BATON_BASE_LIMITS_H
+#define BATON_BASE_LIMITS_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#ifdef NDEBUG
+#error "assertions stay compiled in: build without NDEBUG"
+#endif
+
+enum {
+    KIB = 1024,
+    MIB = 1024 * KIB,
+
+    ID_MAX = 64,        // bytes of a node, worker, client or cluster id: fits a log line, a label, a path
+    ADDRESS_MAX = 255,  // bytes of HOST:PORT: a DNS name is at most 253, minus what a port needs in practice
+    MEMBERS_MAX = 9,    // beyond nine voters a majority costs more than it protects
+    LABELS_MAX = 32,    // labels of one worker
+    LABEL_MAX = 256,    // bytes of a label's key or value
+    PREFIX_MAX = 512,   // bytes of a List or Watch prefix, like a key
+
+    KEY_MAX = 512,               // bytes of a key
+    COMMAND_MAX = 1 * MIB,       // bytes of one log entry's command: one slow entry must not stall the log behind it
+    MESSAGE_MAX = 4 * MIB,       // bytes of one gRPC message, gRPC's own default
+    HEADER_LIST_MAX = 16 * KIB,  // bytes of a request's header list
+    STREAMS_MAX = 1000,          // concurrent calls of one connection
+    CONNECTIONS_MAX = 4096,      // open connections of one node
+    WATCHES_MAX = 10000,         // open Watch streams of one node
+
+    APPEND_BATCH_MAX = 256 * KIB,      // bytes of entries in one AppendEntries (one larger entry goes alone)
+    INFLIGHT_MESSAGES_MAX = 256,       // AppendEntries on their way to one peer
+    INFLIGHT_BYTES_MAX = 8 * MIB,      // and their bytes: 50 ms at 160 MB/s
+    UNCOMMITTED_BYTES_MAX = 64 * MIB,  // proposals beyond are refused with RESOURCE_EXHAUSTED
+    WAL_BATCH_MAX = 8 * MIB,           // one write and one sync
+    WAL_SEGMENT_BYTES = 64 * MIB,      // what recovery reads again at a time
+    WAL_RESERVE_BYTES = 64 * KIB,      // kept back for term and vote when the disk is full
+    WAL_LINE_MAX = 2 * MIB,            // a 1 MiB command in base64 and its frame
+
+    WORKERS_MAX = 100000,          // registered workers
+    SESSIONS_MAX = 10000,          // clients whose results are kept for deduplication; evicted in log order
+    SESSION_RESULTS_MAX = 1024,    // unacknowledged results of one client
+    HISTORY_MAX = 100000,          // changes of the key-value store a Watch can go back
+    READ_LOG_BYTES_MAX = 1 * MIB,  // of commands in one ReadLog answer
+    LIST_DEFAULT = 1000,           // items of a List without a limit
+    LIST_BYTES_MAX = 2 * MIB,
+};
+
+// A command in its entry, its message and its line.
+static_assert(COMMAND_MAX + 64 * KIB < MESSAGE_MAX, "one entry must fit a message");
+static_assert(COMMAND_MAX / 3 * 4 + 64 * KIB < WAL_LINE_MAX, "one entry must fit a line");
+static_assert(WAL_LINE_MAX < WAL_BATCH_MAX && WAL_BATCH_MAX < WAL_SEGMENT_BYTES, "one batch must fit a segment");
+static_assert(APPEND_BATCH_MAX < MESSAGE_MAX, "one batch must fit a message");
+
+// Times, in microseconds of the monotonic clock.
+#define US_PER_MS UINT64_C(1000)
+#define US_PER_S  UINT64_C(1000000)
+
+#define HEARTBEAT_INTERVAL_US    (150 * US_PER_MS)
+#define ELECTION_TIMEOUT_MIN_US  (300 * US_PER_MS)
+#define ELECTION_TIMEOUT_MAX_US  (600 * US_PER_MS)
+#define QUORUM_TIMEOUT_US        (600 * US_PER_MS)  // CheckQuorum; a longer gap of the loop counts as one
+#define DISK_STUCK_US            (600 * US_PER_MS)  // a leader whose write takes longer steps down
+#define REQUEST_VOTE_DEADLINE_US (2500 * US_PER_MS)
+#define WORKER_HEARTBEAT_US      (5 * US_PER_S)
+#define WORKER_MISSED_MAX        3
+
+static_assert(HEARTBEAT_INTERVAL_US * 2 <= ELECTION_TIMEOUT_MIN_US, "one lost heartbeat must not cause an election");
+
+#endif

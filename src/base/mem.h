@@ -1,0 +1,27 @@
+// Allocation, in its two failure classes: for ourselves (the process ends, saying so) and for a size that somebody outside
+// chose (the caller gets NULL and answers RESOURCE_EXHAUSTED).
+#ifndef BATON_BASE_MEM_H
+#define BATON_BASE_MEM_H
+
+#include <stddef.h>
+
+// Exit statuses of a hopeless environment, the same for every program; docs/operations.md lists them for operators.
+enum exit_status {
+    EXIT_USAGE = 2,            // a flag, the environment or the configuration is wrong
+    EXIT_WAL_DAMAGED = 3,      // the log on disk is damaged (WAL_CORRUPT, WAL_GAP); nothing was changed
+    EXIT_DISK_FAILED = 4,      // a write or sync failed, or the data directory cannot be used
+    EXIT_NO_MEMORY = 5,        // no memory for ourselves
+    EXIT_LISTEN_FAILED = 6,    // an address cannot be listened on
+    EXIT_UNKNOWN_COMMAND = 7,  // the log holds a command that this version does not know
+};
+
+// Never NULL: without memory the process prints one line and exits with EXIT_NO_MEMORY. Free with free().
+void *mem_alloc(size_t size);
+void *mem_zalloc(size_t size);
+void *mem_realloc(void *old, size_t size);
+char *mem_strdup(const char *text);
+
+// For sizes that come from outside: NULL when there is no memory.
+void *mem_try_alloc(size_t size);
+
+#endif

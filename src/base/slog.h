@@ -1,0 +1,55 @@
+// The structured log: one line an event on standard error, logfmt or JSON.
+//
+//   time=2026-11-23T05:06:07.123Z level=INFO node=n1 msg="n1 transitioned from Follower to Candidate (term 3)" from=Follower
+//
+// A value is quoted where it needs it; bytes from outside are escaped, so that one event is always one line. Only the loop's
+// thread logs; a line goes out with one write.
+#ifndef BATON_BASE_SLOG_H
+#define BATON_BASE_SLOG_H
+
+#include "base/slice.h"
+
+enum slog_level { SLOG_DEBUG, SLOG_INFO, SLOG_WARN, SLOG_ERROR };
+enum slog_format { SLOG_LOGFMT, SLOG_JSON };
+
+struct slog_field {
+    const char *key;
+    enum { SLOG_TEXT, SLOG_BYTES, SLOG_U64, SLOG_I64, SLOG_DOUBLE, SLOG_BOOL } kind;
+    union {
+        const char *text;
+        struct slice bytes;
+        uint64_t u64;
+        int64_t i64;
+        double number;
+        bool boolean;
+    };
+};
+
+#define F_STR(k, v)    ((struct slog_field){.key = (k), .kind = SLOG_TEXT, .text = (v)})
+#define F_BYTES(k, v)  ((struct slog_field){.key = (k), .kind = SLOG_BYTES, .bytes = (v)})
+#define F_U64(k, v)    ((struct slog_field){.key = (k), .kind = SLOG_U64, .u64 = (v)})
+#define F_I64(k, v)    ((struct slog_field){.key = (k), .kind = SLOG_I64, .i64 = (v)})
+#define F_DOUBLE(k, v) ((struct slog_field){.key = (k), .kind = SLOG_DOUBLE, .number = (v)})
+#define F_BOOL(k, v)   ((struct slog_field){.key = (k), .kind = SLOG_BOOL, .boolean = (v)})
+
+// Once, at start. `node` (may be NULL) is named in every line and must live on.
+void slog_setup(enum slog_level level, enum slog_format format, const char *node);
+
+bool slog_enabled(enum slog_level level);
+
+void slog_write(enum slog_level level, const char *message, const struct slog_field *fields, size_t count);
+
+// slog(SLOG_INFO, "listening", F_STR("address", a), F_U64("port", p));
+#define slog(level, message, ...)                                                                                           \
+    do {                                                                                                                    \
+        if (slog_enabled(level)) {                                                                                          \
+            const struct slog_field slog_fields_[] = {__VA_ARGS__ __VA_OPT__(, ){.key = NULL}};                             \
+            slog_write((level), (message), slog_fields_, sizeof slog_fields_ / sizeof slog_fields_[0] - 1);                 \
+        }                                                                                                                   \
+    } while (0)
+
+// "debug", "info", "warn", "error"; "logfmt", "json". False if the text is none of them.
+bool slog_level_parse(const char *text, enum slog_level *level);
+bool slog_format_parse(const char *text, enum slog_format *format);
+
+#endif

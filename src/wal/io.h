@@ -1,0 +1,33 @@
+// Every system call of the log goes through here, so that tests and a simulator can fail, tear, reorder and delay them.
+#ifndef BATON_WAL_IO_H
+#define BATON_WAL_IO_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+// Each is the system call of its name: same arguments behind `self`, same results, errno on failure.
+struct wal_io {
+    void *self;
+    int (*open_at)(void *self, int dir, const char *name, int flags, mode_t mode);
+    int (*close)(void *self, int fd);
+    int (*make_dir)(void *self, int dir, const char *name, mode_t mode);
+    ssize_t (*read_at)(void *self, int fd, void *out, size_t len, off_t offset);
+    ssize_t (*write_at)(void *self, int fd, const struct iovec *parts, int count, off_t offset, int flags);  // pwritev2
+    int (*sync)(void *self, int fd);  // fdatasync of a file, fsync of a directory
+    int (*truncate)(void *self, int fd, off_t size);
+    int (*allocate)(void *self, int fd, off_t size);  // posix_fallocate: 0, or -1 with errno
+    int (*rename_at)(void *self, int dir, const char *from, const char *to);
+    int (*unlink_at)(void *self, int dir, const char *name);
+    int (*stat)(void *self, int fd, struct stat *out);
+    int (*lock)(void *self, int fd);  // flock exclusive, non-blocking
+    // Names of the directory's entries, sorted, each NUL-terminated, one after the other; the caller frees. -1 on failure.
+    ssize_t (*list)(void *self, int dir, char **names);
+    uint64_t (*now_us)(void *self);  // monotonic, to time syncs
+};
+
+extern const struct wal_io wal_io_system;
+
+#endif
