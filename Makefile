@@ -1,0 +1,60 @@
+# The front door. Meson and Ninja build; the scripts in deploy/ and tests/ do the rest; here stand only their names.
+PREFIX ?= /usr/local
+PROGRAMS = batond batonctl wanlink
+RELEASE = build/release
+
+.DEFAULT_GOAL := build
+.PHONY: build deps up status logs down test bench coverage verify-log install clean help
+
+build: $(RELEASE)/build.ninja ## build the programs into build/
+	@ninja -C $(RELEASE)
+	@for program in $(PROGRAMS); do ln -sfn release/src/cmd/$$program build/$$program; done
+
+$(RELEASE)/build.ninja:
+	@command -v meson >/dev/null && command -v ninja >/dev/null || { echo "meson or ninja is missing: make deps"; exit 1; }
+	@meson setup $(RELEASE) >/dev/null || { cat $(RELEASE)/meson-logs/meson-log.txt; exit 1; }
+
+deps: ## install the Debian packages that building, running and testing need
+	@deploy/deps build run test
+
+up: ## start a local cluster of three nodes in two clouds and three workers
+	@deploy/deps build run
+	@$(MAKE) --no-print-directory build
+	@deploy/local/cluster up
+
+status: ## what runs, where, and who leads
+	@deploy/local/cluster status
+
+logs: ## follow the logs of the local cluster
+	@deploy/local/cluster logs
+
+down: ## stop the local cluster; its data stays
+	@deploy/local/cluster down
+
+verify-log: ## show that the nodes' committed logs are equal byte for byte
+	@deploy/local/cluster verify-log
+
+test: ## run every test; RUN=TestLog runs those whose name begins so
+	@tests/run $(RUN)
+
+bench: ## measure; see docs/performance.md
+	@deploy/deps build run test
+	@$(MAKE) --no-print-directory build
+	@bench/run
+
+coverage: ## run the unit tests and report the lines they reach
+	@deploy/deps build test coverage
+	@test -f build/coverage/build.ninja || meson setup build/coverage -Db_coverage=true >/dev/null
+	@ninja -C build/coverage
+	@meson test -C build/coverage --no-rebuild --print-errorlogs
+	@gcovr --root . --filter src/ --object-directory build/coverage --html-details build/coverage/index.html --print-summary
+
+install: build ## install the programs under PREFIX (and DESTDIR)
+	@meson configure $(RELEASE) -Dprefix=$(abspath $(PREFIX))
+	@DESTDIR=$(DESTDIR) meson install -C $(RELEASE)
+
+clean: down ## stop the local cluster and remove everything that was built, its data too
+	@rm -rf build
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
