@@ -36,7 +36,7 @@ struct error {
 enum error_code error_set(struct error *error, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-// Puts "context: " in front of the message, keeps the code and returns it.
+// Puts "context: " in front of the message, keeps the code and returns it. *error must be there and hold an error.
 enum error_code error_wrap(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // The text beside the code in the table above.

@@ -14,6 +14,9 @@ enum error_code address_check(struct slice address, const char *field, struct er
 // "aws" or "gcp".
 enum error_code cloud_check(struct slice cloud, const char *field, struct error *error);
 
+// Bytes of the UTF-8 sequence at the front of s; 0 if there is none or it is not valid.
+size_t utf8_sequence(struct slice s);
+
 // Valid UTF-8 without NUL.
 bool utf8_valid(struct slice text);
 

@@ -20,6 +20,8 @@ enum {
     LABEL_MAX = 256,    // bytes of a label's key or value
     PREFIX_MAX = 512,   // bytes of a List or Watch prefix, like a key
 
+    LOG_VALUE_MAX = 2 * KIB,  // bytes of one value in a log line: what somebody sends us must not flood the log
+
     KEY_MAX = 512,               // bytes of a key
     COMMAND_MAX = 1 * MIB,       // bytes of one log entry's command: one slow entry must not stall the log behind it
     MESSAGE_MAX = 4 * MIB,       // bytes of one gRPC message, gRPC's own default

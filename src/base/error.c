@@ -1,0 +1,45 @@
+// Codes with messages that gain context on their way up.
+#include "base/error.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+enum error_code error_set(struct error *error, enum error_code code, const char *format, ...) {
+    if (error != NULL) {
+        va_list args;
+        va_start(args, format);
+        // Into a copy first: an argument may be the old message itself.
+        char message[ERROR_MESSAGE_MAX];
+        vsnprintf(message, sizeof message, format, args);
+        va_end(args);
+        error->code = code;
+        memcpy(error->message, message, sizeof message);
+    }
+    return code;
+}
+
+enum error_code error_wrap(struct error *error, const char *format, ...) {
+    assert(error != NULL);
+    char message[ERROR_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    strncat(message, ": ", sizeof message - strlen(message) - 1);
+    strncat(message, error->message, sizeof message - strlen(message) - 1);
+    memcpy(error->message, message, sizeof message);
+    return error->code;
+}
+
+const char *error_name(enum error_code code) {
+    static const char *const names[] = {
+#define X(code, text) [code] = (text),
+        BATON_ERRORS(X)
+#undef X
+    };
+    assert((size_t)code < sizeof names / sizeof names[0]);
+    return names[code];
+}

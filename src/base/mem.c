@@ -1,0 +1,54 @@
+// Allocation that ends the process when there is no memory for ourselves; see mem.h for the two classes.
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// Formats on the stack and leaves by _exit: neither stdio's buffers nor exit handlers can be relied on any more.
+static _Noreturn void out_of_memory(size_t size) {
+    char line[128];
+    int len = snprintf(line, sizeof line, "out of memory: cannot allocate %zu bytes; give the process more\n", size);
+    ssize_t ignored = write(STDERR_FILENO, line, (size_t)len);
+    (void)ignored;
+    _exit(EXIT_NO_MEMORY);
+}
+
+// A size of 0 is asked for as 1: malloc(0) may be NULL, which would look like a failure.
+static size_t at_least_one(size_t size) {
+    return size == 0 ? 1 : size;
+}
+
+void *mem_alloc(size_t size) {
+    void *p = malloc(at_least_one(size));
+    if (p == NULL) {
+        out_of_memory(size);
+    }
+    return p;
+}
+
+void *mem_zalloc(size_t size) {
+    void *p = calloc(1, at_least_one(size));
+    if (p == NULL) {
+        out_of_memory(size);
+    }
+    return p;
+}
+
+void *mem_realloc(void *old, size_t size) {
+    void *p = realloc(old, at_least_one(size));
+    if (p == NULL) {
+        out_of_memory(size);
+    }
+    return p;
+}
+
+char *mem_strdup(const char *text) {
+    size_t size = strlen(text) + 1;
+    return memcpy(mem_alloc(size), text, size);
+}
+
+void *mem_try_alloc(size_t size) {
+    return malloc(at_least_one(size));
+}
