@@ -1,0 +1,222 @@
+// wanlink: delays, loses and cuts what crosses between two interfaces, as a link between two clouds would. This file: its
+// options; src/wanlink/ does the work.
+#include "base/buf.h"
+#include "base/ids.h"
+#include "base/mem.h"
+#include "wanlink/control.h"
+#include "wanlink/link.h"
+#include <getopt.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+static const char usage[] =
+    "wanlink emulates a link between two networks, inside the namespace that routes between them.\n"
+    "\n"
+    "  wanlink --from A --to B --delay 25ms [--jitter 5ms] [--loss 1%] [--seed N] [--socket PATH]\n"
+    "      What is forwarded from interface A to B, and from B to A, arrives so much later (so the round trip takes twice\n"
+    "      that). Runs until SIGTERM or SIGINT. IPv4 only; what stays on one side is not touched. Needs root in the\n"
+    "      namespace, or CAP_NET_ADMIN.\n"
+    "  wanlink show --socket PATH                               one line a direction\n"
+    "  wanlink set  --socket PATH [--delay 40ms] [--jitter 5ms] [--loss 1%] [--direction A-to-B]\n"
+    "  wanlink cut  --socket PATH [--direction A-to-B]          nothing passes, and what is on its way is lost\n"
+    "  wanlink heal --socket PATH [--direction A-to-B]          it passes again\n"
+    "      Ask or change the wanlink that runs with this socket; without --direction, both directions.\n"
+    "\n"
+    "  --delay   one way; from 0ms to 10s (units us, ms, s)\n"
+    "  --jitter  a packet takes delay - jitter to delay + jitter. The order is kept, as on one fibre: a packet may catch "
+    "up\n"
+    "            with the one before it, never overtake it\n"
+    "  --loss    the share of packets that are lost, at random; a large TCP segment that the sender's kernel has not cut\n"
+    "            yet counts as one\n"
+    "  --seed    of that randomness; drawn anew and printed where it is not given\n"
+    "\n"
+    "When wanlink ends, its iptables rules go and packets pass at once. After SIGKILL the rules stay behind: the link is\n"
+    "then cut, both ways, until a wanlink is started again in this namespace (it replaces the rules) or the namespace "
+    "goes.\n"
+    "Exit status: 0 ok, 1 failed, 2 wrong usage.\n";
+
+static int usage_error(const char *message) {
+    fprintf(stderr, "wanlink: %s\nwanlink --help shows all flags.\n", message);
+    return EXIT_USAGE;
+}
+
+struct arguments {
+    struct link_options link;
+    const char *direction;
+    struct buf pairs;  // what `set`, `cut` and `heal` were given, as control.h wants it
+    unsigned given;    // flags, as bits
+};
+
+enum flag { FROM, TO, DELAY, JITTER, LOSS, SEED, SOCKET, DIRECTION, HELP, VERSION };
+
+static const struct option flags[] = {
+    [FROM] = {"from", required_argument, NULL, FROM},
+    [TO] = {"to", required_argument, NULL, TO},
+    [DELAY] = {"delay", required_argument, NULL, DELAY},
+    [JITTER] = {"jitter", required_argument, NULL, JITTER},
+    [LOSS] = {"loss", required_argument, NULL, LOSS},
+    [SEED] = {"seed", required_argument, NULL, SEED},
+    [SOCKET] = {"socket", required_argument, NULL, SOCKET},
+    [DIRECTION] = {"direction", required_argument, NULL, DIRECTION},
+    [HELP] = {"help", no_argument, NULL, HELP},
+    [VERSION] = {"version", no_argument, NULL, VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+// Which flags a command takes, as bits; the command NULL runs the link.
+static const struct {
+    const char *name;
+    unsigned flags;
+} commands[] = {
+    {NULL, 1 << FROM | 1 << TO | 1 << DELAY | 1 << JITTER | 1 << LOSS | 1 << SEED | 1 << SOCKET},
+    {"show", 1 << SOCKET},
+    {"set", 1 << SOCKET | 1 << DELAY | 1 << JITTER | 1 << LOSS | 1 << DIRECTION},
+    {"cut", 1 << SOCKET | 1 << DIRECTION},
+    {"heal", 1 << SOCKET | 1 << DIRECTION},
+};
+
+static enum error_code parse_interface(const char *flag, const char *value, struct error *error) {
+    if (id_check(slice_of_str(value), flag, error) != OK) {
+        return error->code;
+    }
+    if (if_nametoindex(value) == 0) {
+        return error_set(error, ERR_INVALID, "%s is '%s': there is no such interface in this namespace", flag, value);
+    }
+    return OK;
+}
+
+static enum error_code parse_seed(const char *value, uint64_t *seed, struct error *error) {
+    char *end;
+    *seed = strtoull(value, &end, 10);
+    if (end == value || *end != '\0') {
+        return error_set(error, ERR_INVALID, "--seed is '%s': give a number", value);
+    }
+    return OK;
+}
+
+static enum error_code parse_flag(struct arguments *arguments, enum flag flag, const char *value, struct error *error) {
+    switch (flag) {
+    case FROM:
+        arguments->link.from = value;
+        return parse_interface("--from", value, error);
+    case TO:
+        arguments->link.to = value;
+        return parse_interface("--to", value, error);
+    case SEED:
+        return parse_seed(value, &arguments->link.seed, error);
+    case SOCKET:
+        arguments->link.socket_path = value;
+        return OK;
+    case DIRECTION:
+        buf_printf(&arguments->pairs, " direction %s", value);
+        return OK;
+    case HELP:
+    case VERSION:
+        return OK;
+    case DELAY:
+    case JITTER:
+    case LOSS:
+        break;
+    }
+    buf_printf(&arguments->pairs, " %s %s", flags[flag].name, value);
+    enum error_code code = lane_settings_parse(&arguments->link.settings, flags[flag].name, value, error);
+    return code == OK ? OK : error_wrap(error, "--%s", flags[flag].name);
+}
+
+// Reads the flags that the command takes. OK, or *error for usage_error.
+static enum error_code parse(struct arguments *arguments, size_t command, int argc, char **argv, struct error *error) {
+    unsigned allowed = commands[command].flags | 1 << HELP | 1 << VERSION;
+    opterr = 0;
+    for (int got; (got = getopt_long(argc, argv, ":", flags, NULL)) != -1;) {
+        if (got == ':') {
+            return error_set(error, ERR_INVALID, "%s needs a value", argv[optind - 1]);
+        }
+        if (got == '?') {
+            return error_set(error, ERR_INVALID, "there is no flag %s", argv[optind - 1]);
+        }
+        if ((allowed & 1U << got) == 0) {
+            return error_set(error, ERR_INVALID, "--%s does not go with %s", flags[got].name,
+                             command == 0 ? "running a link" : commands[command].name);
+        }
+        if (parse_flag(arguments, (enum flag)got, optarg, error) != OK) {
+            return error->code;
+        }
+        arguments->given |= 1U << got;
+    }
+    if (optind < argc) {
+        return error_set(error, ERR_INVALID, "'%s' is none of show, set, cut and heal", argv[optind]);
+    }
+    return OK;
+}
+
+static int ask(const struct arguments *arguments, const char *command) {
+    if (arguments->link.socket_path == NULL) {
+        return usage_error("--socket PATH is needed: the one that the running wanlink was given");
+    }
+    struct buf request = {0};
+    struct buf answer = {0};
+    struct error error;
+    buf_printf(&request, "%s%.*s", command, (int)arguments->pairs.len, (const char *)arguments->pairs.data);
+    buf_append(&request, "", 1);
+    enum error_code code = request.len > CONTROL_REQUEST_MAX + 1
+                               ? error_set(&error, ERR_TOO_LARGE, "more than %d bytes of request", CONTROL_REQUEST_MAX)
+                               : control_call(arguments->link.socket_path, (const char *)request.data, &answer, &error);
+    if (code == OK) {
+        fwrite(answer.data, 1, answer.len, stdout);
+    } else {
+        fprintf(stderr, "wanlink: %s\n", error.message);
+    }
+    buf_free(&request);
+    buf_free(&answer);
+    return code == OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int run(const struct arguments *arguments) {
+    struct error error;
+    unsigned needed = 1 << FROM | 1 << TO | 1 << DELAY;
+    if ((arguments->given & needed) != needed) {
+        return usage_error("--from A, --to B (two interfaces of this namespace) and --delay are needed");
+    }
+    if (strcmp(arguments->link.from, arguments->link.to) == 0) {
+        return usage_error("--from and --to are the same interface");
+    }
+    if (lane_settings_check(&arguments->link.settings, &error) != OK) {
+        return usage_error(error.message);
+    }
+    if (link_run(&arguments->link, &error) != OK) {
+        fprintf(stderr, "wanlink: %s\n", error.message);
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv) {
+    size_t command = 0;
+    for (size_t i = 1; argc > 1 && i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            command = i;
+            optind = 2;
+        }
+    }
+    struct arguments arguments = {0};
+    if (getrandom(&arguments.link.seed, sizeof arguments.link.seed, 0) < 0) {
+        arguments.link.seed = 1;
+    }
+    struct error error;
+    if (parse(&arguments, command, argc, argv, &error) != OK) {
+        return usage_error(error.message);
+    }
+    int status = EXIT_SUCCESS;
+    if (arguments.given & 1 << HELP) {
+        fputs(usage, stdout);
+    } else if (arguments.given & 1 << VERSION) {
+        puts("wanlink " BATON_VERSION);
+    } else {
+        status = command == 0 ? run(&arguments) : ask(&arguments, commands[command].name);
+    }
+    buf_free(&arguments.pairs);
+    return status;
+}

@@ -1,0 +1,43 @@
+// What can be asked of a running wanlink: one line of words in, one answer out, over a Unix socket of messages
+// (SOCK_SEQPACKET).
+//
+//   show
+//   set [delay 25ms] [jitter 5ms] [loss 1%] [direction gcp-to-aws]
+//   cut [direction gcp-to-aws]
+//   heal [direction gcp-to-aws]
+//
+// Without a direction both are meant. The answer is "ok\n" and, for show, a line a direction:
+//
+//   gcp-to-aws state=open delay=25ms jitter=0ms loss=0% waiting=3 passed=1042 lost=0
+//
+// or "error: " and what is wrong with the request; then nothing has changed.
+#ifndef BATON_WANLINK_CONTROL_H
+#define BATON_WANLINK_CONTROL_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "wanlink/lane.h"
+#include <net/if.h>
+
+enum {
+    CONTROL_CLIENTS_MAX = 16,   // open connections; more wait in the backlog
+    CONTROL_REQUEST_MAX = 512,  // bytes
+    CONTROL_ANSWER_MAX = 4096,  // bytes
+    CONTROL_BACKLOG = 16,
+};
+
+struct direction {
+    char name[2 * IFNAMSIZ + 4];  // "gcp-to-aws"
+    struct lane lane;
+};
+
+// Carries the request out on the two directions and puts the answer into *answer. `request` is cut into words in place.
+void control_answer(struct direction directions[2], char *request, struct buf *answer);
+
+// A socket that listens at `path`, replacing one left there; or -1 and *error.
+int control_listen(const char *path, struct error *error);
+
+// As a client: sends the request to the wanlink at `path` and gives its answer without the "ok\n".
+enum error_code control_call(const char *path, const char *request, struct buf *answer, struct error *error);
+
+#endif
