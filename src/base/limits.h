@@ -29,6 +29,7 @@ enum {
     STREAMS_MAX = 1000,          // concurrent calls of one connection
     CONNECTIONS_MAX = 4096,      // open connections of one node
     WATCHES_MAX = 10000,         // open Watch streams of one node
+    SERVICE_NAME_MAX = 256,      // bytes of a service's name that somebody asks the health of
 
     APPEND_BATCH_MAX = 256 * KIB,      // bytes of entries in one AppendEntries (one larger entry goes alone)
     INFLIGHT_MESSAGES_MAX = 256,       // AppendEntries on their way to one peer
