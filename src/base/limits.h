@@ -47,6 +47,12 @@ enum {
     READ_LOG_BYTES_MAX = 1 * MIB,  // of commands in one ReadLog answer
     LIST_DEFAULT = 1000,           // items of a List without a limit
     LIST_BYTES_MAX = 2 * MIB,
+
+    HTTP_CONNECTIONS_MAX = 128,          // to the debug pages: people, browsers, Prometheus, the other nodes' relays
+    HTTP_RELAY_BYTES_MAX = 64 * MIB,     // of another node's answer: 100,000 workers with room to spare
+    HTTP_RELAY_TIMEOUT_MS = 2000,        // for it to come in: a dashboard asks again after a second
+    HTTP_HEADER_TIMEOUT_MS = 10 * 1000,  // for a request's headers to come in, from the connection or the last response
+    HTTP_RESPONSE_TIMEOUT_MS = 60000,    // for a response to be taken: a client that never reads must not keep it
 };
 
 // A command in its entry, its message and its line.

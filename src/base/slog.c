@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/ids.h"
 #include "base/limits.h"
+#include "base/quote.h"
 #include "base/rfc3339.h"
 
 // The process's log. Only the loop's thread writes it.
@@ -35,89 +35,23 @@ bool slog_enabled(enum slog_level level) {
     return level >= slog_state.level;
 }
 
-// Whether the sequence at s is shown as it is: valid, and no control character (C0, DEL, or C1, which terminals obey too).
-static bool is_plain(struct slice s, size_t len) {
-    if (len == 0 || s.data[0] < 0x20 || s.data[0] == 0x7f) {
-        return false;
-    }
-    return !(len == 2 && s.data[0] == 0xc2 && s.data[1] < 0xa0);
-}
-
-// The letter behind the backslash for characters that have one in both formats; 0 for others.
-static char short_escape(uint8_t c) {
-    switch (c) {
-    case '"':
-    case '\\':
-        return (char)c;
-    case '\n':
-        return 'n';
-    case '\r':
-        return 'r';
-    case '\t':
-        return 't';
-    default:
-        return 0;
-    }
-}
-
-// One sequence of len bytes, or (len 0) one byte that begins none, that cannot stand as it is.
-static void append_escaped(struct buf *line, struct slice s, size_t len) {
-    char letter = short_escape(s.data[0]);
-    if (letter != 0) {
-        buf_append(line, (char[]){'\\', letter}, 2);
-    } else if (slog_state.format == SLOG_LOGFMT) {
-        for (size_t i = 0; i < (len == 0 ? 1 : len); i++) {
-            buf_printf(line, "\\x%02x", s.data[i]);
-        }
-    } else if (len == 0) {
-        buf_append_str(line, "\\ufffd");
-    } else {
-        buf_printf(line, "\\u%04x", s.data[len - 1]);  // the C1 control U+00NN is the bytes c2 NN
-    }
-}
-
 static void append_quoted(struct buf *line, struct slice s) {
-    buf_append_str(line, "\"");
-    for (size_t at = 0; at < s.len;) {
-        struct slice rest = slice_of(s.data + at, s.len - at);
-        size_t len = utf8_sequence(rest);
-        if (is_plain(rest, len) && rest.data[0] != '"' && rest.data[0] != '\\') {
-            buf_append(line, rest.data, len);
-        } else {
-            append_escaped(line, rest, len);
-        }
-        at += len == 0 ? 1 : len;
+    if (slog_state.format == SLOG_JSON) {
+        quote_json(line, s);
+    } else {
+        quote_logfmt(line, s);
     }
-    buf_append_str(line, "\"");
-}
-
-// Whether logfmt can show s without quotes.
-static bool is_bare(struct slice s) {
-    for (size_t at = 0; at < s.len;) {
-        struct slice rest = slice_of(s.data + at, s.len - at);
-        size_t len = utf8_sequence(rest);
-        uint8_t c = rest.data[0];
-        if (!is_plain(rest, len) || c == ' ' || c == '=' || c == '"' || c == '\\') {
-            return false;
-        }
-        at += len;
-    }
-    return s.len > 0;
 }
 
 static void append_text(struct buf *line, struct slice s) {
-    bool cut = s.len > LOG_VALUE_MAX;
-    if (cut) {
-        s.len = LOG_VALUE_MAX;
-    }
-    if (slog_state.format == SLOG_LOGFMT && !cut && is_bare(s)) {
-        buf_append_slice(line, s);
-        return;
-    }
-    append_quoted(line, s);
-    if (cut) {
+    if (s.len > LOG_VALUE_MAX) {
+        append_quoted(line, slice_of(s.data, LOG_VALUE_MAX));
         line->len--;
         buf_append_str(line, "...\"");
+    } else if (slog_state.format == SLOG_LOGFMT && quote_logfmt_bare(s)) {
+        buf_append_slice(line, s);
+    } else {
+        append_quoted(line, s);
     }
 }
 
@@ -179,11 +113,7 @@ void slog_write(enum slog_level level, const char *message, const struct slog_fi
         append_field(line, &F_STR("node", slog_state.node));
     }
     append_key(line, "msg");
-    if (slog_state.format == SLOG_LOGFMT) {
-        append_quoted(line, slice_of_str(message));  // always quoted, so that people and grep find it in one form
-    } else {
-        append_text(line, slice_of_str(message));
-    }
+    append_quoted(line, slice_of_str(message));  // always quoted, so that people and grep find it in one form
     for (size_t i = 0; i < count; i++) {
         append_field(line, &fields[i]);
     }

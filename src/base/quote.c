@@ -1,0 +1,93 @@
+// Quoting for JSON and logfmt. Both share the walk over UTF-8 sequences and the short escapes, and differ in the rest.
+#include "base/quote.h"
+
+#include "base/ids.h"
+
+// Whether the sequence of len bytes at s can be shown: valid, and no control character (C0, DEL, or C1, which is c2 80 to
+// c2 9f).
+static bool is_shown(struct slice s, size_t len) {
+    if (len == 0 || s.data[0] < 0x20 || s.data[0] == 0x7f) {
+        return false;
+    }
+    return !(len == 2 && s.data[0] == 0xc2 && s.data[1] < 0xa0);
+}
+
+// The letter behind the backslash for characters that have one in both formats; 0 for others.
+static char short_escape(uint8_t c) {
+    switch (c) {
+    case '"':
+    case '\\':
+        return (char)c;
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return 0;
+    }
+}
+
+// A sequence of len bytes that is not shown; len 0: the first byte begins none.
+typedef void append_hidden(struct buf *out, struct slice s, size_t len);
+
+static void append_hidden_json(struct buf *out, struct slice s, size_t len) {
+    if (len == 0) {
+        buf_append_str(out, "\\ufffd");
+    } else {
+        buf_printf(out, "\\u%04x", s.data[len - 1]);  // of c2 NN, U+00NN
+    }
+}
+
+static void append_hidden_logfmt(struct buf *out, struct slice s, size_t len) {
+    for (size_t i = 0; i < (len == 0 ? 1 : len); i++) {
+        buf_printf(out, "\\x%02x", s.data[i]);
+    }
+}
+
+static void quote(struct buf *out, struct slice s, append_hidden *hidden) {
+    buf_append_str(out, "\"");
+    size_t copied = 0;  // what stands before is in `out`; runs of shown text are copied at once
+    for (size_t at = 0; at < s.len;) {
+        struct slice rest = slice_of(s.data + at, s.len - at);
+        size_t len = utf8_sequence(rest);
+        size_t step = len == 0 ? 1 : len;
+        char letter = short_escape(rest.data[0]);
+        if (letter != 0 || !is_shown(rest, len)) {
+            buf_append(out, s.data + copied, at - copied);
+            if (letter != 0) {
+                buf_append(out, (char[]){'\\', letter}, 2);
+            } else {
+                hidden(out, rest, len);
+            }
+            copied = at + step;
+        }
+        at += step;
+    }
+    if (copied < s.len) {
+        buf_append(out, s.data + copied, s.len - copied);
+    }
+    buf_append_str(out, "\"");
+}
+
+void quote_json(struct buf *out, struct slice s) {
+    quote(out, s, append_hidden_json);
+}
+
+void quote_logfmt(struct buf *out, struct slice s) {
+    quote(out, s, append_hidden_logfmt);
+}
+
+bool quote_logfmt_bare(struct slice s) {
+    for (size_t at = 0; at < s.len;) {
+        struct slice rest = slice_of(s.data + at, s.len - at);
+        size_t len = utf8_sequence(rest);
+        uint8_t c = rest.data[0];
+        if (!is_shown(rest, len) || c == ' ' || c == '=' || c == '"' || c == '\\') {
+            return false;
+        }
+        at += len;
+    }
+    return s.len > 0;
+}
