@@ -43,15 +43,17 @@ static bool read_varint(struct slice *rest, uint64_t *value) {
         uint8_t byte = *rest->data++;
         rest->len--;
         *value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
+        if (byte < 0x80) {
             return true;
+        }
     }
     return false;
 }
 
 static bool skip(struct slice *rest, uint64_t len) {
-    if (len > rest->len)
+    if (len > rest->len) {
         return false;
+    }
     rest->data += len;
     rest->len -= (size_t)len;
     return true;
@@ -60,8 +62,9 @@ static bool skip(struct slice *rest, uint64_t len) {
 // The next field of `rest`. False: malformed.
 static bool read_field(struct slice *rest, struct field *field) {
     uint64_t tag, value;
-    if (!read_varint(rest, &tag) || tag > UINT32_MAX || tag >> 3 == 0)
+    if (!read_varint(rest, &tag) || tag > UINT32_MAX || tag >> 3 == 0) {
         return false;
+    }
     *field = (struct field){.number = (uint32_t)(tag >> 3)};
     switch (tag & 7) {
     case 0:
@@ -69,8 +72,9 @@ static bool read_field(struct slice *rest, struct field *field) {
     case 1:
         return skip(rest, 8);
     case 2:
-        if (!read_varint(rest, &value))
+        if (!read_varint(rest, &value)) {
             return false;
+        }
         field->bytes = slice_of(rest->data, (size_t)value);
         return skip(rest, value);
     case 5:
@@ -140,10 +144,12 @@ static bool find_field(struct slice bytes, uint32_t number, struct slice *found)
     *found = slice_of("", 0);
     while (bytes.len > 0) {
         struct field field;
-        if (!read_field(&bytes, &field))
+        if (!read_field(&bytes, &field)) {
             return false;
-        if (field.number == number && field.bytes.data != NULL)
+        }
+        if (field.number == number && field.bytes.data != NULL) {
             *found = field.bytes;
+        }
     }
     return true;
 }
@@ -151,24 +157,29 @@ static bool find_field(struct slice bytes, uint32_t number, struct slice *found)
 static bool walk(struct descriptors *d, enum kind kind, struct slice bytes, struct scope outer, int depth) {
     const struct shape *shape = &shapes[kind];
     struct slice name;
-    if (depth > NESTING_MAX || !find_field(bytes, shape->name, &name))
+    if (depth > NESTING_MAX || !find_field(bytes, shape->name, &name)) {
         return false;
+    }
     struct scope own = {0};  // of a file without a package
     if (name.len > 0) {
         own = qualify(d, outer, name);
-        if (kind != FILE_DESCRIPTOR)
+        if (kind != FILE_DESCRIPTOR) {
             add_symbol(d, own, kind);
+        }
     } else if (kind != FILE_DESCRIPTOR) {
         return false;
     }
     while (bytes.len > 0) {
         struct field field;
-        if (!read_field(&bytes, &field))
+        if (!read_field(&bytes, &field)) {
             return false;
-        for (size_t i = 0; i < INNER_MAX && field.bytes.data != NULL; i++)
+        }
+        for (size_t i = 0; i < INNER_MAX && field.bytes.data != NULL; i++) {
             if (shape->inner[i].number == field.number &&
-                !walk(d, shape->inner[i].kind, field.bytes, kind == ENUM ? outer : own, depth + 1))
+                !walk(d, shape->inner[i].kind, field.bytes, kind == ENUM ? outer : own, depth + 1)) {
                 return false;
+            }
+        }
     }
     return true;
 }
@@ -186,13 +197,16 @@ static int compare_symbols(const void *a, const void *b, void *d) {
 static bool add_files(struct descriptors *d, struct slice set) {
     while (set.len > 0) {
         struct field field;
-        if (!read_field(&set, &field))
+        if (!read_field(&set, &field)) {
             return false;
-        if (field.number != 1 || field.bytes.data == NULL)
+        }
+        if (field.number != 1 || field.bytes.data == NULL) {
             continue;
+        }
         struct file file = {.bytes = field.bytes};
-        if (!find_field(file.bytes, 1, &file.name) || !walk(d, FILE_DESCRIPTOR, file.bytes, (struct scope){0}, 0))
+        if (!find_field(file.bytes, 1, &file.name) || !walk(d, FILE_DESCRIPTOR, file.bytes, (struct scope){0}, 0)) {
             return false;
+        }
         d->files = mem_realloc(d->files, (d->file_count + 1) * sizeof *d->files);
         d->files[d->file_count++] = file;
     }
@@ -205,9 +219,11 @@ static bool imports_present(const struct descriptors *d) {
     for (size_t i = 0; i < d->file_count; i++) {
         struct slice rest = d->files[i].bytes;
         struct field field;
-        while (rest.len > 0 && read_field(&rest, &field))
-            if (field.number == FILE_DEPENDENCY && descriptors_file_by_name(d, field.bytes) < 0)
+        while (rest.len > 0 && read_field(&rest, &field)) {
+            if (field.number == FILE_DEPENDENCY && descriptors_file_by_name(d, field.bytes) < 0) {
                 return false;
+            }
+        }
     }
     return true;
 }
@@ -218,14 +234,16 @@ struct descriptors *descriptors_new(struct slice set) {
         descriptors_free(d);
         return NULL;
     }
-    if (d->symbol_count > 0)
+    if (d->symbol_count > 0) {
         qsort_r(d->symbols, d->symbol_count, sizeof *d->symbols, compare_symbols, d);
+    }
     return d;
 }
 
 void descriptors_free(struct descriptors *d) {
-    if (d == NULL)
+    if (d == NULL) {
         return;
+    }
     free(d->files);
     free(d->symbols);
     buf_free(&d->names);
@@ -237,9 +255,11 @@ size_t descriptors_file_count(const struct descriptors *d) {
 }
 
 int descriptors_file_by_name(const struct descriptors *d, struct slice name) {
-    for (size_t i = 0; i < d->file_count; i++)
-        if (slice_equal(d->files[i].name, name))
+    for (size_t i = 0; i < d->file_count; i++) {
+        if (slice_equal(d->files[i].name, name)) {
             return (int)i;
+        }
+    }
     return -1;
 }
 
@@ -248,12 +268,14 @@ static const struct symbol *find_symbol(const struct descriptors *d, struct slic
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         int order = slice_compare(name, symbol_name(d, &d->symbols[middle]));
-        if (order == 0)
+        if (order == 0) {
             return &d->symbols[middle];
-        if (order < 0)
+        }
+        if (order < 0) {
             high = middle;
-        else
+        } else {
             low = middle + 1;
+        }
     }
     return NULL;
 }
@@ -276,14 +298,17 @@ size_t descriptors_closure(const struct descriptors *d, int file, struct slice *
         struct slice rest = files[next];
         struct field field;
         while (rest.len > 0 && read_field(&rest, &field)) {
-            if (field.number != FILE_DEPENDENCY)
+            if (field.number != FILE_DEPENDENCY) {
                 continue;
+            }
             struct slice imported = d->files[descriptors_file_by_name(d, field.bytes)].bytes;
             size_t i = 0;
-            while (i < count && files[i].data != imported.data)
+            while (i < count && files[i].data != imported.data) {
                 i++;
-            if (i == count)
+            }
+            if (i == count) {
                 files[count++] = imported;
+            }
         }
     }
     return count;

@@ -37,9 +37,11 @@ struct rpc_health {
 };
 
 static struct service_health *find_service(struct rpc_health *health, const char *name) {
-    for (size_t i = 0; i < health->service_count; i++)
-        if (strcmp(health->services[i].name, name) == 0)
+    for (size_t i = 0; i < health->service_count; i++) {
+        if (strcmp(health->services[i].name, name) == 0) {
             return &health->services[i];
+        }
+    }
     return NULL;
 }
 
@@ -68,8 +70,9 @@ static char *requested_name(struct rpc_health *health, struct rpc_call call, str
         rpc_finish(health->server, call, RPC_INVALID_ARGUMENT, "service: not the name of a service");
     } else {
         name = mem_zalloc(asked.len + 1);
-        if (asked.len > 0)
+        if (asked.len > 0) {
             memcpy(name, asked.data, asked.len);
+        }
     }
     grpc__health__v1__health_check_request__free_unpacked(request, NULL);
     return name;
@@ -78,8 +81,9 @@ static char *requested_name(struct rpc_health *health, struct rpc_call call, str
 static void check(void *user, struct rpc_call call, struct slice message) {
     struct rpc_health *health = user;
     char *name = requested_name(health, call, message);
-    if (name == NULL)
+    if (name == NULL) {
         return;
+    }
     const enum serving status = status_of(health, name);
     free(name);
     if (status == SERVICE_UNKNOWN) {
@@ -95,21 +99,24 @@ static void check(void *user, struct rpc_call call, struct slice message) {
 static void drop_gone_watchers(struct rpc_health *health) {
     size_t kept = 0;
     for (size_t i = 0; i < health->watcher_count; i++) {
-        if (rpc_call_alive(health->server, health->watchers[i].call))
+        if (rpc_call_alive(health->server, health->watchers[i].call)) {
             health->watchers[kept++] = health->watchers[i];
-        else
+        } else {
             free(health->watchers[i].name);
+        }
     }
     health->watcher_count = kept;
 }
 
 // Room for one more, at an amortized cost of one look at each. False: WATCHES_MAX clients watch.
 static bool reserve_watcher(struct rpc_health *health) {
-    if (health->watcher_count < health->watcher_cap)
+    if (health->watcher_count < health->watcher_cap) {
         return true;
+    }
     drop_gone_watchers(health);
-    if (health->watcher_count >= WATCHES_MAX)
+    if (health->watcher_count >= WATCHES_MAX) {
         return false;
+    }
     if (health->watcher_count * 2 >= health->watcher_cap) {
         const size_t doubled = health->watcher_cap == 0 ? 16 : health->watcher_cap * 2;
         health->watcher_cap = doubled < WATCHES_MAX ? doubled : WATCHES_MAX;
@@ -122,15 +129,17 @@ static bool reserve_watcher(struct rpc_health *health) {
 static void tell(struct rpc_health *health, struct watcher *watcher, enum serving status) {
     uint8_t body[16];
     watcher->told = status;
-    if (!rpc_send(health->server, watcher->call, slice_of(body, pack_status(status, body))))
+    if (!rpc_send(health->server, watcher->call, slice_of(body, pack_status(status, body)))) {
         rpc_finish(health->server, watcher->call, RPC_RESOURCE_EXHAUSTED, "changes of health were not read");
+    }
 }
 
 static void watch(void *user, struct rpc_call call, struct slice message) {
     struct rpc_health *health = user;
     char *name = requested_name(health, call, message);
-    if (name == NULL)
+    if (name == NULL) {
         return;
+    }
     struct watcher watcher = {.call = call, .name = name};
     const bool room = reserve_watcher(health);
     if (room && !health->shut_down) {
@@ -151,8 +160,9 @@ static void tell_watchers(struct rpc_health *health) {
     for (size_t i = 0; i < health->watcher_count; i++) {
         struct watcher *watcher = &health->watchers[i];
         const enum serving status = status_of(health, watcher->name);
-        if (status != watcher->told)
+        if (status != watcher->told) {
             tell(health, watcher, status);
+        }
     }
 }
 
@@ -186,27 +196,32 @@ struct rpc_health *rpc_health_new(struct rpc_server *server) {
 }
 
 void rpc_health_set(struct rpc_health *health, const char *service, bool serving) {
-    if (health->shut_down)
+    if (health->shut_down) {
         return;
+    }
     set_status(health, service, serving ? SERVING : NOT_SERVING);
     tell_watchers(health);
 }
 
 void rpc_health_shutdown(struct rpc_health *health) {
     health->shut_down = true;
-    for (size_t i = 0; i < health->service_count; i++)
+    for (size_t i = 0; i < health->service_count; i++) {
         health->services[i].status = NOT_SERVING;
+    }
     tell_watchers(health);
-    for (size_t i = 0; i < health->watcher_count; i++)
+    for (size_t i = 0; i < health->watcher_count; i++) {
         rpc_finish(health->server, health->watchers[i].call, RPC_UNAVAILABLE, "the server is shutting down");
+    }
     drop_gone_watchers(health);
 }
 
 void rpc_health_free(struct rpc_health *health) {
-    for (size_t i = 0; i < health->service_count; i++)
+    for (size_t i = 0; i < health->service_count; i++) {
         free(health->services[i].name);
-    for (size_t i = 0; i < health->watcher_count; i++)
+    }
+    for (size_t i = 0; i < health->watcher_count; i++) {
         free(health->watchers[i].name);
+    }
     free(health->services);
     free(health->watchers);
     free(health);

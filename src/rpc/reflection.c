@@ -42,8 +42,9 @@ static void answer(struct rpc_reflection *reflection, struct rpc_call call, cons
     const size_t size = grpc__reflection__v1__server_reflection_response__get_packed_size(response);
     reflection->out.len =
         grpc__reflection__v1__server_reflection_response__pack(response, buf_reserve(&reflection->out, size));
-    if (!rpc_send(reflection->server, call, buf_slice(&reflection->out)))
+    if (!rpc_send(reflection->server, call, buf_slice(&reflection->out))) {
         rpc_finish(reflection->server, call, RPC_RESOURCE_EXHAUSTED, "answers were not read");
+    }
 }
 
 static void answer_error(struct rpc_reflection *reflection, struct rpc_call call, response_message *response,
@@ -63,8 +64,9 @@ static void answer_file(struct rpc_reflection *reflection, struct rpc_call call,
         return;
     }
     const size_t count = descriptors_closure(reflection->descriptors, file, reflection->files);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         reflection->packed_files[i] = binary(reflection->files[i]);
+    }
     Grpc__Reflection__V1__FileDescriptorResponse files = GRPC__REFLECTION__V1__FILE_DESCRIPTOR_RESPONSE__INIT;
     files.n_file_descriptor_proto = count;
     files.file_descriptor_proto = reflection->packed_files;
@@ -177,8 +179,9 @@ struct rpc_reflection *rpc_reflection_new(struct rpc_server *server, struct slic
 }
 
 void rpc_reflection_free(struct rpc_reflection *reflection) {
-    if (reflection == NULL)
+    if (reflection == NULL) {
         return;
+    }
     descriptors_free(reflection->descriptors);
     free(reflection->files);
     free(reflection->packed_files);

@@ -37,8 +37,9 @@ static void TestDescriptorsFindSymbols(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const int want = cases[i].file == NULL ? -1 : descriptors_file_by_name(d, text(cases[i].file));
         assert_true(cases[i].file == NULL || want >= 0);
-        if (descriptors_file_by_symbol(d, text(cases[i].symbol)) != want)
+        if (descriptors_file_by_symbol(d, text(cases[i].symbol)) != want) {
             fail_msg("%s is not found in %s", cases[i].symbol, cases[i].file);
+        }
     }
     assert_true(descriptors_is_message(d, text("baton.v1.Entry")));
     assert_false(descriptors_is_message(d, text("baton.v1.EntryType")));
@@ -79,8 +80,9 @@ static bool index_copy(struct slice set, size_t len) {
     struct descriptors *d = descriptors_new(slice_of(copy, len));
     if (d != NULL) {
         struct slice *files = mem_alloc((descriptors_file_count(d) + 1) * sizeof *files);
-        for (size_t i = 0; i < descriptors_file_count(d); i++)
+        for (size_t i = 0; i < descriptors_file_count(d); i++) {
             assert_true(descriptors_closure(d, (int)i, files) <= descriptors_file_count(d));
+        }
         (void)descriptors_file_by_symbol(d, text("baton.v1.Entry"));
         free(files);
     }
@@ -94,8 +96,9 @@ static void TestDescriptorsMalformed(void **state) {
     (void)state;
     const struct slice set = wire_descriptor_set();
     size_t accepted = 0;
-    for (size_t len = 0; len < set.len; len += 7)
+    for (size_t len = 0; len < set.len; len += 7) {
         accepted += index_copy(set, len);
+    }
     // Cut between two files it is a smaller set, and nowhere else.
     struct descriptors *d = descriptors_new(set);
     assert_true(accepted <= descriptors_file_count(d));
@@ -126,8 +129,9 @@ static bool nested_is_accepted(size_t levels) {
     size_t at = size;
     for (size_t level = 0; level <= levels; level++) {
         static const uint8_t name[] = {0x0a, 1, 'm'};
-        if (level < levels)
+        if (level < levels) {
             memcpy(bytes + (at -= sizeof name), name, sizeof name);
+        }
         const size_t len = size - at;
         bytes[--at] = (uint8_t)(len >> 14);
         bytes[--at] = (uint8_t)(len >> 7 | 0x80);
