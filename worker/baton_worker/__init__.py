@@ -1,0 +1,8 @@
+"""Keeps a worker registered with a baton control plane: see Worker."""
+
+from .config import Config, ConfigError
+from .session import State
+from .worker import Worker
+
+__all__ = ["Config", "ConfigError", "State", "Worker"]
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Generated from proto/raft.proto by tools/generate; not part of the package's interface."""

@@ -1,0 +1,320 @@
+"""What a worker does next: pure decisions, with the time and the answers handed in.
+
+    step = session.poll(now)          a call to make (or none), and when to ask again
+    session.replied(call, reply, now) / session.failed(call, code, message, now)
+    session.take_events()             what the program is to be told
+
+At most one call is under way. A round asks every known node once: the leader first, where one is known, then the others in
+random order; an answer that names the leader moves it to the front, once a round. A round without success is followed by a
+pause, drawn from a range that doubles (0.2 to 5 s), so that many workers do not return in step.
+
+Fencing. A lease runs from the moment a request that was acknowledged had been sent. The leader counts from the moment it
+received it, so a worker's lease always ends before the leader calls the worker offline, whatever the network did.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import random
+from dataclasses import dataclass
+from typing import List, Mapping, NamedTuple, Optional, Tuple, Union
+
+from ._proto import raft_pb2 as pb
+from .config import ENDPOINTS_MAX, Config, ConfigError, check_address
+
+CALL_TIMEOUT = 2.0  # a node that does not answer within this is passed over; two fit into one heartbeat interval
+INTERVAL = 5.0  # between heartbeats, until the leader says otherwise
+INTERVAL_MIN, INTERVAL_MAX = 0.01, 60.0  # what we believe of a leader's reply
+MISSED_MAX = 3  # the leader calls a worker offline after this many intervals
+PAUSE_MIN, PAUSE_MAX = 0.2, 5.0
+ROUND_MAX = 2 * ENDPOINTS_MAX  # nodes asked in one round, those included that redirects name
+LEAVE_BUDGET = 1.4  # for the goodbye in all
+LEAVE_TIMEOUT = 0.7  # for one node to answer it, so that a second one can be asked
+
+log = logging.getLogger("baton_worker")
+
+Request = Union[pb.RegisterWorkerRequest, pb.HeartbeatRequest, pb.DeregisterWorkerRequest]
+Reply = Union[pb.RegisterWorkerResponse, pb.HeartbeatResponse, pb.DeregisterWorkerResponse]
+
+
+class State(enum.Enum):
+    """Where a worker stands with the cluster."""
+
+    NEW = "new"  # not started
+    REGISTERING = "registering"  # no leader has accepted it yet, or the cluster forgot it
+    REGISTERED = "registered"  # the lease holds
+    LOST = "lost"  # the lease has ended without an answer; still trying
+    LEAVING = "leaving"  # saying goodbye
+    # The end of a session:
+    STOPPED = "stopped"  # after a goodbye
+    REPLACED = "replaced"  # another instance has taken this id
+    REJECTED = "rejected"  # the cluster does not accept what was registered
+
+    @property
+    def final(self) -> bool:
+        return self in (State.STOPPED, State.REPLACED, State.REJECTED)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One RPC to make. Two calls are never the same object: an answer is matched by identity."""
+
+    method: str
+    address: str
+    request: Request
+    sent_at: float
+    timeout: float
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+class Step(NamedTuple):
+    call: Optional[Call]
+    wake_at: float  # poll again then at the latest, or after an answer
+
+
+class Registered(NamedTuple):
+    epoch: int
+
+
+class Lost(NamedTuple):
+    reason: str
+
+
+class Replaced(NamedTuple):
+    pass
+
+
+Event = Union[Registered, Lost, Replaced]
+
+
+class Session:
+    """One start of one worker. Not thread-safe: one thread polls and feeds it."""
+
+    def __init__(self, config: Config, instance_id: str, rng: Optional[random.Random] = None) -> None:
+        self.config = config
+        self.instance_id = instance_id
+        self.state = State.NEW
+        self.epoch = 0  # 0: never accepted
+        self.leader_id = ""
+        self.leader_address = ""
+        self.lease_until = 0.0
+        self.interval = INTERVAL
+        self.error = ""  # why the session ended, where it did not end by leave()
+        self.in_flight: Optional[Call] = None
+        self._rng = rng or random.Random()
+        self._members: Tuple[str, ...] = ()  # learned from replies
+        self._due = 0.0  # when the next call is to be sent
+        self._round: List[str] = []  # nodes not asked yet, in this round
+        self._asked: List[str] = []
+        self._rounds_failed = 0
+        self._leave_until = 0.0
+        self._events: List[Event] = []
+
+    def start(self, now: float) -> None:
+        assert self.state is State.NEW
+        self.state = State.REGISTERING
+        self._due = now
+        self._new_round()
+
+    def leave(self, now: float) -> None:
+        """Says goodbye and ends within LEAVE_BUDGET, whoever answers."""
+        if self.state.final or self.state is State.LEAVING:
+            return
+        registering = self.in_flight is not None and self.in_flight.method == "RegisterWorker"
+        self.state = State.LEAVING
+        self._leave_until = now + LEAVE_BUDGET
+        self._new_round()
+        if not registering:
+            self.in_flight = None
+        # Otherwise its answer is awaited for a moment: a registration that arrives behind our back would outlive us.
+
+    def poll(self, now: float) -> Step:
+        if self.state.final or self.state is State.NEW:
+            return Step(None, float("inf"))
+        if self.state is State.LEAVING:
+            return self._poll_leaving(now)
+        if self.state is State.REGISTERED and now >= self.lease_until:
+            self._lose(f"no heartbeat acknowledged for {self.interval * MISSED_MAX:g} s")
+        if self.in_flight is None and now >= self._due:
+            self._send(now, "Heartbeat" if self.epoch else "RegisterWorker", CALL_TIMEOUT)
+            return Step(self.in_flight, self._wake_at())
+        return Step(None, self._wake_at())
+
+    def replied(self, call: Call, reply: Reply, now: float) -> None:
+        if call is not self.in_flight:
+            return
+        self.in_flight = None
+        self._learn(reply.redirect)
+        if not reply.accepted:
+            self._redirected(call, reply.redirect, now)
+        elif self.state is State.LEAVING:
+            self._left(call, reply)
+        else:
+            self._accepted(call, reply)
+
+    def failed(self, call: Call, code: str, message: str, now: float) -> None:
+        """The call ended with a gRPC status other than OK."""
+        if call is not self.in_flight:
+            return
+        self.in_flight = None
+        fields = {"address": call.address, "call": call.method, "code": code, "error": message}
+        if self.state is State.LEAVING:
+            _log(logging.DEBUG, "the goodbye was not taken", fields)
+            if code in ("ABORTED", "NOT_FOUND"):
+                self.state = State.STOPPED  # there is nothing of ours to take leave from
+        elif code == "ABORTED":
+            self.state = State.REPLACED
+            self.error = message or "another instance has registered this worker's id"
+            self._events.append(Replaced())
+            _log(logging.ERROR, "replaced by another instance of this worker", fields)
+        elif code == "INVALID_ARGUMENT":
+            self.state = State.REJECTED
+            self.error = message or code
+            self._events.append(Lost(f"the cluster rejects this worker: {self.error}"))
+            _log(logging.ERROR, "the cluster rejects this worker", fields)
+        elif code == "NOT_FOUND" and call.method == "Heartbeat":
+            # Only a leader says this; it is the one to register with.
+            self.epoch = 0
+            self._lose("the cluster does not know this worker")
+            self.state = State.REGISTERING
+            self._due = now
+            self._new_round(first=call.address)
+        else:
+            _log(logging.WARNING, "a node did not take the call", fields)
+            if call.address == self.leader_address:
+                self.leader_id = self.leader_address = ""
+            self._retry(now)
+
+    def take_events(self) -> List[Event]:
+        events, self._events = self._events, []
+        return events
+
+    # What replies do.
+
+    def _accepted(self, call: Call, reply: Reply) -> None:
+        if call.method == "RegisterWorker":
+            self.epoch = reply.epoch
+        leader = reply.redirect.leader_id or call.address
+        if leader != self.leader_id:
+            _log(logging.INFO, "following the leader", {"leader": leader, "address": call.address})
+        self.leader_id, self.leader_address = leader, call.address
+        if reply.heartbeat_interval_ms:
+            self.interval = min(max(reply.heartbeat_interval_ms / 1000, INTERVAL_MIN), INTERVAL_MAX)
+        self.lease_until = call.sent_at + self.interval * MISSED_MAX
+        self._due = call.sent_at + self.interval
+        self._rounds_failed = 0
+        self._new_round()
+        if self.state is not State.REGISTERED:
+            self.state = State.REGISTERED
+            self._events.append(Registered(self.epoch))
+            _log(logging.INFO, "registered", {"leader": leader, "epoch": self.epoch, "interval_s": self.interval})
+
+    def _left(self, call: Call, reply: Reply) -> None:
+        if call.method == "RegisterWorker":
+            self.epoch = reply.epoch
+            self.leader_address = call.address
+            self._new_round()
+            return
+        self.state = State.STOPPED
+        _log(logging.INFO, "left", {"leader": self.leader_id or call.address, "epoch": self.epoch})
+
+    def _redirected(self, call: Call, redirect: pb.Redirect, now: float) -> None:
+        leader = redirect.leader_address
+        if leader in self._asked or len(self._asked) >= ROUND_MAX or not _well_formed(leader):
+            _log(logging.DEBUG, "a node does not lead and names nobody new", {"address": call.address, "leader": leader})
+            self._retry(now)
+            return
+        _log(logging.DEBUG, "redirected", {"address": call.address, "leader": redirect.leader_id, "to": leader})
+        self._round = [leader] + [address for address in self._round if address != leader]
+        self._due = now
+
+    def _learn(self, redirect: pb.Redirect) -> None:
+        members = [address for address in redirect.member_addresses[:ENDPOINTS_MAX] if _well_formed(address)]
+        if members:
+            self._members = tuple(members)
+
+    def _retry(self, now: float) -> None:
+        """The next node at once; after the last one a pause."""
+        self._due = now
+        if not self._round:
+            self._rounds_failed += 1
+            most = min(PAUSE_MAX, PAUSE_MIN * 2.0 ** min(self._rounds_failed, 16))
+            self._due = now + self._rng.uniform(PAUSE_MIN, most)
+            self._new_round()
+
+    def _lose(self, reason: str) -> None:
+        if self.state is State.REGISTERED:
+            self.state = State.LOST
+            self._events.append(Lost(reason))
+            _log(logging.WARNING, "lost", {"reason": reason, "epoch": self.epoch})
+
+    # What goes out.
+
+    def known_addresses(self) -> List[str]:
+        return list(dict.fromkeys((*self.config.endpoints, *self._members)))
+
+    def _new_round(self, first: str = "") -> None:
+        others = self.known_addresses()
+        self._rng.shuffle(others)
+        order = [address for address in (first, self.leader_address) if address]
+        self._round = list(dict.fromkeys(order + others))
+        self._asked = []
+
+    def _send(self, now: float, method: str, timeout: float) -> None:
+        address = self._round.pop(0)
+        self._asked.append(address)
+        self.in_flight = Call(method, address, self._request(method), now, timeout)
+
+    def _request(self, method: str) -> Request:
+        config = self.config
+        if method == "RegisterWorker":
+            return pb.RegisterWorkerRequest(
+                worker_id=config.id,
+                instance_id=self.instance_id,
+                address=config.address,
+                cloud=config.cloud,
+                slots=config.slots,
+                labels=config.labels,
+            )
+        if method == "Heartbeat":
+            return pb.HeartbeatRequest(worker_id=config.id, instance_id=self.instance_id, epoch=self.epoch)
+        return pb.DeregisterWorkerRequest(worker_id=config.id, instance_id=self.instance_id, epoch=self.epoch)
+
+    def _poll_leaving(self, now: float) -> Step:
+        if self.in_flight is not None and self.in_flight.method == "RegisterWorker":
+            if now < self._leave_until - LEAVE_TIMEOUT:
+                return Step(None, self._leave_until - LEAVE_TIMEOUT)
+            self.in_flight = None
+        if self.in_flight is not None and now < self._leave_until:
+            return Step(None, self._leave_until)
+        if self.epoch and self._round and now < self._leave_until and self.in_flight is None:
+            self._send(now, "DeregisterWorker", min(LEAVE_TIMEOUT, self._leave_until - now))
+            return Step(self.in_flight, self._leave_until)
+        self.in_flight = None
+        self.state = State.STOPPED
+        if self.epoch:
+            _log(logging.WARNING, "left, but no leader took the goodbye", {"epoch": self.epoch})
+        else:
+            _log(logging.INFO, "left before it was registered", {})
+        return Step(None, float("inf"))
+
+    def _wake_at(self) -> float:
+        times = [] if self.in_flight else [self._due]
+        if self.state is State.REGISTERED:
+            times.append(self.lease_until)
+        return min(times, default=float("inf"))
+
+
+def _well_formed(address: str) -> bool:
+    try:
+        check_address(address)
+    except ConfigError:
+        return False
+    return True
+
+
+def _log(level: int, message: str, fields: Mapping[str, Union[str, int, float]]) -> None:
+    log.log(level, message, extra={"fields": fields})

@@ -1,0 +1,273 @@
+"""Worker: a session kept up by a background thread over gRPC.
+
+Two threads belong to a started worker. One makes the calls: it sleeps on its mailbox, where finished calls and the wish to
+stop arrive, and steps the session. The other runs the program's callbacks, in order, so that a slow callback delays the next
+callback and never a heartbeat.
+
+Fork: a child inherits neither thread. In it the worker is not valid and stop() does nothing, so that a child cannot take
+leave for its parent; start workers after forking.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+import uuid
+from types import TracebackType
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, Union
+
+import grpc
+
+from ._proto import raft_pb2_grpc
+from .config import Config
+from .session import LEAVE_BUDGET, Call, Event, Lost, Registered, Session, State
+
+log = logging.getLogger("baton_worker")
+
+CALLBACKS_GRACE = 0.3  # how long stop() waits for callbacks still running
+
+_CHANNEL_OPTIONS: List[Tuple[str, Union[int, str]]] = [
+    ("grpc.keepalive_time_ms", 4000),  # below a heartbeat's interval: a dead leader's connection is given up
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.client_idle_timeout_ms", 60000),  # lets go of the nodes that do not lead
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 2000),  # one attempt to connect
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.use_local_subchannel_pool", 1),  # a closed channel's connection is closed, whoever else talks to that node
+    ("grpc.enable_http_proxy", 0),
+]
+
+
+def clock() -> float:
+    """Monotonic seconds. Counts while the machine sleeps, where the system can: a lease must not outlive a suspended host."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+class Channels:
+    """One channel a node, kept while the node is known."""
+
+    def __init__(self) -> None:
+        self._open: Dict[str, Any] = {}
+
+    def start(self, call: Call, done: Callable[[Any], None]) -> Any:
+        """Begins the call; `done` gets the finished future, in a thread of gRPC's."""
+        if call.address not in self._open:
+            self._open[call.address] = grpc.insecure_channel(call.address, options=_CHANNEL_OPTIONS)
+        stub = raft_pb2_grpc.WorkerServiceStub(self._open[call.address])  # type: ignore[no-untyped-call]
+        future = getattr(stub, call.method).future(call.request, timeout=call.timeout)
+        future.add_done_callback(done)
+        return future
+
+    def keep(self, addresses: Sequence[str]) -> None:
+        for address in [address for address in self._open if address not in addresses]:
+            self._open.pop(address).close()
+
+
+class _Answer(NamedTuple):
+    call: Call
+    future: Any
+
+
+class _View(NamedTuple):
+    """What other threads may know of the session: replaced as a whole, so that no lock is needed to read it."""
+
+    state: State = State.NEW
+    epoch: int = 0
+    leader: str = ""
+    lease_until: float = 0.0
+    error: str = ""
+
+
+class Worker:
+    """Registers with a baton cluster and keeps registered until stop().
+
+        with Worker("w1", "10.0.0.7:9000", "gcp", ["n1:7400", "n2:7400", "n3:7400"]) as worker:
+            ...
+
+    on_registered(epoch) is called when a leader has accepted the worker, and again after it was lost or forgotten;
+    on_lost(reason) when the lease has ended without an answer, or the cluster does not know or does not accept the worker;
+    on_replaced() when another instance has registered the same id: this one has stopped then. Exceptions in them are logged.
+    Each is called in one thread of the worker's own, never in the caller's.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        address: str,
+        cloud: str,
+        endpoints: Sequence[str],
+        *,
+        slots: int = 1,
+        labels: Optional[Mapping[str, str]] = None,
+        on_registered: Optional[Callable[[int], object]] = None,
+        on_lost: Optional[Callable[[str], object]] = None,
+        on_replaced: Optional[Callable[[], object]] = None,
+    ) -> None:
+        """Raises ConfigError (a ValueError) for what no cluster would accept."""
+        self.config = Config(id, address, cloud, tuple(endpoints), slots, dict(labels or {}))
+        self.instance_id = uuid.uuid4().hex
+        self._on_registered = on_registered
+        self._on_lost = on_lost
+        self._on_replaced = on_replaced
+        self._view = _View()
+        self._pid = 0  # 0: not started
+        # SimpleQueue.put is reentrant: a signal handler may stop a worker.
+        self._mailbox: queue.SimpleQueue[Optional[_Answer]] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Optional[Event]] = queue.SimpleQueue()
+        self._finished = threading.Event()
+        self._caller = threading.Thread(target=self._run, name=f"baton-worker-{id}", daemon=True)
+        self._notifier = threading.Thread(target=self._notify, name=f"baton-worker-{id}-callbacks", daemon=True)
+
+    def start(self) -> Worker:
+        """Begins, and returns at once. A worker starts once; another start of the program's work is another Worker."""
+        if self._pid:
+            raise RuntimeError("this worker was started before; make a new one")
+        self._pid = os.getpid()
+        self._notifier.start()
+        self._caller.start()
+        return self
+
+    def stop(self) -> None:
+        """Says goodbye, so that the cluster knows at once, and ends both threads. Returns within 2 s, whoever answers.
+
+        Does nothing in a forked child, before start(), and the second time.
+        """
+        if self._pid != os.getpid():
+            return
+        self._mailbox.put(None)
+        for thread, seconds in ((self._caller, LEAVE_BUDGET + 0.2), (self._notifier, CALLBACKS_GRACE)):
+            if thread is not threading.current_thread():
+                thread.join(seconds)
+
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Blocks until the worker has ended: stopped, replaced or rejected. False if it has not within `timeout` seconds."""
+        return self._finished.wait(timeout)
+
+    def __enter__(self) -> Worker:
+        return self.start()
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.stop()
+
+    @property
+    def id(self) -> str:
+        return self.config.id
+
+    @property
+    def state(self) -> State:
+        return self._view.state
+
+    @property
+    def epoch(self) -> int:
+        """The fencing token: send it with what you write elsewhere, and refuse there what comes with a lower one.
+
+        0 until the worker is registered, and while the cluster does not know it.
+        """
+        return self._view.epoch
+
+    @property
+    def leader(self) -> str:
+        """The node id of the leader that answered last; empty where none is known."""
+        return self._view.leader
+
+    @property
+    def error(self) -> str:
+        """Why the worker ended without stop(): replaced, rejected, or a fault of its own. Empty otherwise."""
+        return self._view.error
+
+    def is_valid(self, now: Optional[float] = None) -> bool:
+        """Whether the lease holds: a leader has acknowledged what was sent less than three intervals ago.
+
+        It is computed at the call, so that it is right even in a process that was stopped for a while. `now` is a time of
+        baton_worker.worker.clock().
+        """
+        view = self._view
+        in_this_process = self._pid == os.getpid()
+        return in_this_process and view.state is State.REGISTERED and (clock() if now is None else now) < view.lease_until
+
+    # The caller's thread.
+
+    def _run(self) -> None:
+        session = Session(self.config, self.instance_id)
+        channels = Channels()
+        answer: Optional[_Answer] = None
+        try:
+            session.start(clock())
+            while not session.state.final:
+                answer = self._step(session, channels, answer)
+        except Exception:
+            log.exception("the worker's thread failed", extra={"fields": {"state": session.state.value}})
+            self._view = _View(State.STOPPED, error="internal error, see the log")
+        finally:
+            if answer is not None:
+                answer.future.cancel()
+            channels.keep(())
+            self._events.put(None)
+            self._finished.set()
+
+    def _step(self, session: Session, channels: Channels, current: Optional[_Answer]) -> Optional[_Answer]:
+        """Polls the session, does what it says, and sleeps until there is news. Returns the call under way."""
+        step = session.poll(clock())
+        if current is not None and current.call is not session.in_flight:
+            current.future.cancel()
+            current = None
+        if step.call is not None:
+            channels.keep((*session.known_addresses(), session.leader_address, step.call.address))
+            current = self._begin(step.call, channels)
+        self._publish(session)
+        if session.state.final:
+            return current
+        try:
+            seconds = max(0.0, step.wake_at - clock())
+            message = self._mailbox.get(timeout=min(seconds, threading.TIMEOUT_MAX))
+        except queue.Empty:
+            return current
+        if message is None:
+            session.leave(clock())
+        else:
+            _feed(session, message)
+        self._publish(session)
+        return current
+
+    def _begin(self, call: Call, channels: Channels) -> _Answer:
+        return _Answer(call, channels.start(call, lambda future: self._mailbox.put(_Answer(call, future))))
+
+    def _publish(self, session: Session) -> None:
+        self._view = _View(session.state, session.epoch, session.leader_id, session.lease_until, session.error)
+        for event in session.take_events():
+            self._events.put(event)
+
+    # The callbacks' thread.
+
+    def _notify(self) -> None:
+        for event in iter(self._events.get, None):
+            try:
+                if isinstance(event, Registered):
+                    if self._on_registered:
+                        self._on_registered(event.epoch)
+                elif isinstance(event, Lost):
+                    if self._on_lost:
+                        self._on_lost(event.reason)
+                elif self._on_replaced:
+                    self._on_replaced()
+            except Exception:
+                log.exception("a callback failed", extra={"fields": {"event": type(event).__name__}})
+
+
+def _feed(session: Session, answer: _Answer) -> None:
+    if answer.future.cancelled():
+        return
+    error = answer.future.exception()
+    if error is None:
+        session.replied(answer.call, answer.future.result(), clock())
+    else:
+        session.failed(answer.call, error.code().name, error.details() or "", clock())
