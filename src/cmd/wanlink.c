@@ -206,11 +206,10 @@ int main(int argc, char **argv) {
         arguments.link.seed = 1;
     }
     struct error error;
-    if (parse(&arguments, command, argc, argv, &error) != OK) {
-        return usage_error(error.message);
-    }
     int status = EXIT_SUCCESS;
-    if (arguments.given & 1 << HELP) {
+    if (parse(&arguments, command, argc, argv, &error) != OK) {
+        status = usage_error(error.message);
+    } else if (arguments.given & 1 << HELP) {
         fputs(usage, stdout);
     } else if (arguments.given & 1 << VERSION) {
         puts("wanlink " BATON_VERSION);
