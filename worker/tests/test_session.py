@@ -92,7 +92,10 @@ def TestWorkerIntervalComesFromTheLeader() -> None:
     call = driver.call()
     assert call.sent_at == pytest.approx(first.sent_at + 1.2)
     driver.accept(call, interval_ms=0)  # a leader that does not say: as before
-    assert driver.call().sent_at == pytest.approx(first.sent_at + 2.4)
+    call = driver.call()
+    assert call.sent_at == pytest.approx(first.sent_at + 2.4)
+    driver.accept(call, interval_ms=2**32 - 1)  # a leader that talks nonsense
+    assert driver.call().sent_at == pytest.approx(first.sent_at + 62.4)
 
 
 def TestWorkerFailedHeartbeatGoesElsewhereAtOnce() -> None:
@@ -228,6 +231,36 @@ def TestWorkerUnknownRegistersAgainAtOnce() -> None:
     assert (call.method, call.address, call.sent_at) == ("RegisterWorker", beat.address, beat.sent_at)
     driver.accept(call, epoch=4)
     assert driver.events() == [s.Registered(3), s.Lost("the cluster does not know this worker"), s.Registered(4)]
+
+
+def TestWorkerUnknownToANewLeaderRegistersThere() -> None:
+    for seed in range(20):
+        driver = Driver(seed=seed)
+        driver.register()
+        driver.fail(driver.call())
+        new_leader = driver.call().address
+        driver.fail(driver.call(), "NOT_FOUND")
+        assert (driver.call().method, driver.call().address) == ("RegisterWorker", new_leader)
+
+
+def TestWorkerIsLostOnce() -> None:
+    driver = Driver()
+    driver.register()
+    driver.now += 20.0
+    driver.fail(driver.call(), "NOT_FOUND")
+    assert [type(event) for event in driver.events()] == [s.Registered, s.Lost]
+
+
+def TestWorkerForgetsALeaderThatFails() -> None:
+    driver = Driver()
+    driver.register(leader="n2")
+    assert driver.session.leader_id == "n2"
+    driver.fail(driver.call())
+    assert (driver.session.leader_id, driver.session.leader_address) == ("", "")
+
+
+def TestWorkersBeginWithDifferentNodes() -> None:
+    assert {Driver(seed=seed).call().address for seed in range(20)} == {N1, N2, N3}
 
 
 def TestWorkerReplacedEnds() -> None:
