@@ -148,6 +148,10 @@ struct state_worker {
 
 // Borrowed until the next state_apply.
 bool state_worker(const struct state *state, struct slice id, struct state_worker *worker);
+
+// The same by its slot; false if that slot is free.
+bool state_worker_at(const struct state *state, uint32_t slot, struct state_worker *worker);
+
 uint32_t state_worker_slots(const struct state *state);
 size_t state_worker_count(const struct state *state);
 
