@@ -35,6 +35,7 @@ enum {
     INFLIGHT_MESSAGES_MAX = 256,       // AppendEntries on their way to one peer
     INFLIGHT_BYTES_MAX = 8 * MIB,      // and their bytes: 50 ms at 160 MB/s
     UNCOMMITTED_BYTES_MAX = 64 * MIB,  // proposals beyond are refused with RESOURCE_EXHAUSTED
+    READS_MAX = 65536,                 // reads that wait for a quorum; beyond, clients have long given up
     WAL_BATCH_MAX = 8 * MIB,           // one write and one sync
     WAL_SEGMENT_BYTES = 64 * MIB,      // what recovery reads again at a time
     WAL_RESERVE_BYTES = 64 * KIB,      // kept back for term and vote when the disk is full
@@ -70,6 +71,7 @@ static_assert(APPEND_BATCH_MAX < MESSAGE_MAX, "one batch must fit a message");
 #define ELECTION_TIMEOUT_MAX_US  (600 * US_PER_MS)
 #define QUORUM_TIMEOUT_US        (600 * US_PER_MS)  // CheckQuorum; a longer gap of the loop counts as one
 #define DISK_STUCK_US            (600 * US_PER_MS)  // a leader whose write takes longer steps down
+#define APPEND_RETRY_US          (1 * US_PER_S)     // AppendEntries with neither answer nor failure are given up
 #define REQUEST_VOTE_DEADLINE_US (2500 * US_PER_MS)
 #define WORKER_HEARTBEAT_US      (5 * US_PER_S)
 #define WORKER_MISSED_MAX        3

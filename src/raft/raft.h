@@ -13,10 +13,11 @@
 //     RAFT_EVENT_PERSISTED for it. Writes become durable in order.
 //  2. Send update.send_now at once, in order. Hold each message of update.send_after_persist until the write it names
 //     is durable (paper section 5: "updated on stable storage before responding"; a candidate's RequestVote too, since
-//     its own vote counts only once durable). This includes replies.
+//     its own vote counts only once durable). This includes replies. The writes named do not rise along the list.
+//     Each request that came in as an event gets exactly one reply, in one of the two lists.
 //  3. Apply entries up to update.commit_index in order, and report RAFT_EVENT_APPLIED.
 //  4. Call raft_step at least every heartbeat interval with RAFT_EVENT_TICK: a longer gap than QUORUM_TIMEOUT_US between two
-//     calls makes a leader step down before it does anything else.
+//     calls makes a leader step down before it does anything else. update.next_tick_us may ask for an earlier one.
 // Messages may be lost, repeated, delayed and reordered without harm.
 #ifndef BATON_RAFT_RAFT_H
 #define BATON_RAFT_RAFT_H
@@ -83,7 +84,7 @@ struct raft_message {
     enum raft_lane lane;  // AppendEntries with entries: bulk; all else: control. A reply takes its call's connection.
     struct raft_id from;
     struct raft_id to;
-    raft_term term;
+    raft_term term;  // the sender's current one, in every message: a PreVote too, which must not raise anybody's
     // Of a request that was given to the core: the caller's handle of the call, handed back in the one reply to it. Of a
     // request that the core sends: a number that the caller hands back in the reply, with RAFT_EVENT_MESSAGE, or in
     // RAFT_EVENT_SEND_FAILED. It names what was sent and when, so that a late answer is never taken for a newer one's.
@@ -238,14 +239,18 @@ struct raft_update {
     const uint64_t *commit_latencies_us;
     size_t commit_latency_count;
 
-    uint64_t next_tick_us;  // the next time at which a tick would do anything
+    // The next time at which a tick would do anything. At or before `now_us`: a peer lags and can be sent more at once, so
+    // step again as soon as this update has been dealt with.
+    uint64_t next_tick_us;
 };
 
 // --- the node ---
 
 struct raft_node;
 
-// What recovery has read from disk.
+// What recovery has read from disk, all of it durable. A new cluster begins with the same on every node: term 1, nobody
+// voted for, and entry 1 of term 1, the configuration. Relations that the caller has checked: indices without a gap, terms
+// that never fall, none beyond hard_state.current_term, and base.index <= applied <= the last index.
 struct raft_restored {
     struct raft_hard_state hard_state;
     struct raft_entry_id base;    // the entry before the first held; {0, 0}: the log starts at 1

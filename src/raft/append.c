@@ -1,0 +1,129 @@
+// A follower's side of AppendEntries (paper section 5.3 and figure 2).
+//
+// The answer claims two things: that the log equals the leader's up to match_index, and that it is on disk up to there. A
+// message with entries waits for the disk before it is answered; a heartbeat is answered at once with what is durable now,
+// so that a slow disk never looks like a dead node.
+#include "raft/node.h"
+
+static void drop_entries(const struct raft_message *message, size_t from) {
+    for (size_t i = from; i < message->append.count; i++)
+        raft_entry_unref(message->append.entries[i]);
+}
+
+// What no correct leader breaks. Checked because it comes from outside, before anything changes.
+static bool is_well_formed(const struct raft_message *message) {
+    struct raft_entry_id last = message->append.prev_log;
+    if (last.index > RAFT_NUMBER_MAX || (last.index == 0) != (last.term == 0))
+        return false;
+    for (size_t i = 0; i < message->append.count; i++) {
+        struct raft_entry_id id = message->append.entries[i]->id;
+        if (id.index != last.index + 1 || id.term < last.term)
+            return false;
+        last = id;
+    }
+    return last.term <= message->term;
+}
+
+// Whether we follow the sender, in its term, from now on. Two leaders in one term cannot be: the second is refused.
+static bool follow(struct raft_node *node, const struct raft_message *message) {
+    if (message->term < node->current_term)
+        return false;
+    if (message->term == node->current_term) {
+        bool knows_another = node->leader.len > 0 && !raft_id_equal(&node->leader, &message->from);
+        if (node->state == RAFT_LEADER || knows_another)
+            return false;
+    }
+    raft_become_follower(node, message->term, "another node leads the term");
+    node->leader = message->from;
+    node->leader_heard_us = node->now_us;
+    node->pre_voting = false;
+    raft_reset_election_timer(node);
+    return true;
+}
+
+// The log may be changed at `index`: not below what is committed (a leader that wants this has lost data), and only while
+// there is room on the disk.
+static bool may_change(const struct raft_node *node, raft_index index) {
+    return index > node->commit_index && node->storage == RAFT_STORAGE_GOOD;
+}
+
+// Takes the message's entries into the log. Entries that are there already stay as they are, with all that follows them: a
+// late repetition must not cut off what a newer message has brought. Returns the index up to which message and log agree.
+static raft_index take_entries(struct raft_node *node, const struct raft_message *message) {
+    struct raft_log *log = &node->log;
+    struct raft_entry **entries = message->append.entries;
+    size_t count = message->append.count;
+    size_t i = 0;
+    for (; i < count; i++) {
+        if (entries[i]->id.index > log->base.index && !raft_log_holds(log, entries[i]->id))
+            break;
+        raft_entry_unref(entries[i]);
+    }
+    if (i < count && !may_change(node, entries[i]->id.index)) {
+        drop_entries(message, i);
+        return message->append.prev_log.index + i;
+    }
+    if (i < count && entries[i]->id.index <= raft_log_last(log).index)
+        raft_log_cut(log, entries[i]->id.index);
+    for (; i < count; i++)
+        raft_log_append(log, entries[i]);
+    return message->append.prev_log.index + count;
+}
+
+static struct raft_message *reply_to(struct raft_node *node, const struct raft_message *message, uint64_t after_write) {
+    return raft_reply(node, message, RAFT_APPEND_ENTRIES_REPLY, after_write);
+}
+
+void raft_refuse_append_entries(struct raft_node *node, const struct raft_message *message) {
+    drop_entries(message, 0);
+    reply_to(node, message, raft_hard_state_write(node))->append_reply.success = false;
+}
+
+// Says where the logs part, so that the leader can step back a term at a time (paper section 5.3, last part).
+static void reject(struct raft_node *node, const struct raft_message *message) {
+    struct raft_entry_id prev = message->append.prev_log;
+    raft_index last = raft_log_last(&node->log).index;
+    drop_entries(message, 0);
+    struct raft_message *reply = reply_to(node, message, raft_hard_state_write(node));
+    reply->append_reply.success = false;
+    if (prev.index > last) {
+        reply->append_reply.conflict_index = last + 1;
+    } else {
+        reply->append_reply.conflict_term = raft_log_term(&node->log, prev.index);
+        reply->append_reply.conflict_index = raft_log_first_of_term_at(&node->log, prev.index);
+    }
+}
+
+static uint64_t later(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+static void accept(struct raft_node *node, const struct raft_message *message) {
+    raft_index verified = take_entries(node, message);
+    // Nothing is known of entries behind those that this message verified: they may be another leader's.
+    raft_index commit = message->append.leader_commit < verified ? message->append.leader_commit : verified;
+    if (commit > node->commit_index)
+        node->commit_index = commit;
+
+    raft_index durable = node->log.durable_index;
+    uint64_t after_write = raft_hard_state_write(node);
+    if (verified > durable && message->append.count > 0 && node->storage == RAFT_STORAGE_GOOD)
+        after_write = later(after_write, raft_log_tail_write(node));
+    else if (verified > durable)
+        verified = durable;
+    struct raft_message *reply = reply_to(node, message, after_write);
+    reply->append_reply.success = true;
+    reply->append_reply.match_index = verified;
+}
+
+void raft_handle_append_entries(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
+    if (peer == NULL || !is_well_formed(message) || !follow(node, message)) {
+        raft_refuse_append_entries(node, message);
+        return;
+    }
+    struct raft_entry_id prev = message->append.prev_log;
+    if (prev.index < node->log.base.index || raft_log_holds(&node->log, prev))
+        accept(node, message);
+    else
+        reject(node, message);
+}

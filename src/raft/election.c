@@ -1,0 +1,191 @@
+// Elections (paper section 5.2), with PreVote (thesis section 9.6) before each, and voters that protect a leader they hear
+// (thesis section 4.2.3).
+//
+// On timeout a node first asks whether it would be elected, as a Follower and without touching its term, so that one that
+// was cut off comes back without deposing anyone. Only with a majority of PreVotes does it raise its term and become a
+// Candidate. All PreVote messages carry the sender's current term as it is: it is the receiver who compares.
+#include <assert.h>
+
+#include "raft/node.h"
+
+void raft_reset_election_timer(struct raft_node *node) {
+    const struct raft_config *config = &node->config;
+    node->election_deadline_us =
+        node->now_us + raft_rng_between(&node->rng, config->election_timeout_min_us, config->election_timeout_max_us);
+}
+
+// To a higher term, in which nothing has happened yet.
+static void enter_term(struct raft_node *node, raft_term term) {
+    assert(term > node->current_term);
+    node->current_term = term;
+    node->voted_for = (struct raft_id){0};
+    node->leader = (struct raft_id){0};
+    node->hard_state_changed = true;
+}
+
+void raft_become_follower(struct raft_node *node, raft_term term, const char *reason) {
+    assert(term >= node->current_term);
+    bool higher_term = term > node->current_term;
+    bool led = node->state == RAFT_LEADER;
+    if (higher_term)
+        enter_term(node, term);  // else the vote stays: it was given in this very term
+    if (higher_term || node->state != RAFT_FOLLOWER)
+        node->pre_voting = false;
+    if (node->state == RAFT_FOLLOWER)
+        return;
+    raft_record_transition(node, RAFT_FOLLOWER, reason);
+    node->leader = (struct raft_id){0};
+    if (led) {
+        raft_stop_leading(node, higher_term);
+        raft_reset_election_timer(node);
+    }
+}
+
+// --- asking ---
+
+static bool disk_is_stuck(const struct raft_node *node) {
+    uint64_t since_us;
+    return raft_log_writing_since(&node->log, &since_us) && node->now_us > since_us + DISK_STUCK_US;
+}
+
+bool raft_may_campaign(const struct raft_node *node) {
+    return node->voter && node->storage == RAFT_STORAGE_GOOD && !disk_is_stuck(node);
+}
+
+// Opens a round of questions; answers to an earlier one no longer count.
+static void ask_voters(struct raft_node *node, bool pre_vote) {
+    node->pre_voting = pre_vote;
+    node->ask_votes = true;
+    for (size_t i = 0; i < node->peer_count; i++) {
+        node->peers[i].granted = false;
+        node->peers[i].votes_next++;
+    }
+    raft_reset_election_timer(node);
+    raft_count_votes(node);  // it may be alone
+}
+
+void raft_start_election(struct raft_node *node, bool transfer) {
+    enter_term(node, node->current_term + 1);
+    node->voted_for = node->id;
+    node->transfer_election = transfer;
+    node->elections_started++;
+    raft_record_transition(node, RAFT_CANDIDATE, transfer ? "asked to take over" : "election timeout");
+    ask_voters(node, false);
+}
+
+void raft_run_election_timer(struct raft_node *node) {
+    if (node->now_us < node->election_deadline_us)
+        return;
+    // A candidate that was not elected asks PreVotes again, so that its term does not run away while it is cut off.
+    raft_become_follower(node, node->current_term, "the election timed out");
+    node->leader = (struct raft_id){0};
+    if (raft_may_campaign(node))
+        ask_voters(node, true);
+    else
+        raft_reset_election_timer(node);
+}
+
+void raft_send_vote_requests(struct raft_node *node) {
+    bool asks = node->ask_votes && (node->pre_voting || node->state == RAFT_CANDIDATE);
+    node->ask_votes = false;
+    if (!asks)
+        return;
+    // A PreVote binds nobody. A RequestVote waits until term and own vote are durable: an answer elects us.
+    uint64_t after_write = node->pre_voting ? 0 : raft_hard_state_write(node);
+    for (size_t i = 0; i < node->peer_count; i++) {
+        struct raft_peer *peer = &node->peers[i];
+        if (!peer->voter)
+            continue;
+        uint64_t call = raft_call_number(peer->votes_next - 1, RAFT_CALL_VOTE);
+        struct raft_message *message = raft_request_after(node, peer, RAFT_REQUEST_VOTE, call, after_write);
+        message->request_vote.last_log = raft_log_last(&node->log);
+        message->request_vote.pre_vote = node->pre_voting;
+        message->request_vote.leadership_transfer = !node->pre_voting && node->transfer_election;
+    }
+}
+
+// --- answering ---
+
+// Up to date as paper section 5.4.1 has it: the later last term, or the same and at least as long.
+static bool is_up_to_date(const struct raft_node *node, struct raft_entry_id theirs) {
+    struct raft_entry_id ours = raft_log_last(&node->log);
+    return theirs.term > ours.term || (theirs.term == ours.term && theirs.index >= ours.index);
+}
+
+// A leader that was heard this recently has a quorum for all we know: nobody is elected over its head. A leader hears
+// itself; CheckQuorum sees to it that it does not do so for long on its own.
+static bool hears_leader(const struct raft_node *node) {
+    if (node->state == RAFT_LEADER)
+        return true;
+    return node->leader.len > 0 && node->now_us < node->leader_heard_us + node->config.election_timeout_min_us;
+}
+
+static bool grants_pre_vote(const struct raft_node *node, const struct raft_message *message) {
+    return message->term >= node->current_term && is_up_to_date(node, message->request_vote.last_log) && !hears_leader(node);
+}
+
+// The vote proper. Having voted for the same candidate before is a repeated question.
+static bool grants_vote(struct raft_node *node, const struct raft_message *message) {
+    if (message->term < node->current_term)
+        return false;
+    if (!message->request_vote.leadership_transfer && hears_leader(node))
+        return false;  // without adopting its term
+    if (message->term > node->current_term)
+        raft_become_follower(node, message->term, "a candidate has a higher term");
+    bool free_to_vote = node->voted_for.len == 0 || raft_id_equal(&node->voted_for, &message->from);
+    if (!free_to_vote || !is_up_to_date(node, message->request_vote.last_log))
+        return false;
+    if (node->voted_for.len == 0) {
+        node->voted_for = message->from;
+        node->hard_state_changed = true;
+    }
+    node->pre_voting = false;
+    raft_reset_election_timer(node);
+    return true;
+}
+
+void raft_handle_request_vote(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
+    bool both_vote = node->voter && peer != NULL && peer->voter;
+    bool pre_vote = message->request_vote.pre_vote;
+    bool granted = both_vote && (pre_vote ? grants_pre_vote(node, message) : grants_vote(node, message));
+    uint64_t after_write = pre_vote ? 0 : raft_hard_state_write(node);
+    struct raft_message *reply = raft_reply(node, message, RAFT_REQUEST_VOTE_REPLY, after_write);
+    reply->vote_reply.granted = granted;
+    reply->vote_reply.pre_vote = pre_vote;
+}
+
+// --- counting ---
+
+static void become_leader(struct raft_node *node) {
+    raft_record_transition(node, RAFT_LEADER, "elected by a majority");
+    node->leader = node->id;
+    raft_start_leading(node);
+}
+
+void raft_count_votes(struct raft_node *node) {
+    if (!node->pre_voting && node->state != RAFT_CANDIDATE)
+        return;
+    // An election won before the own vote is durable could be won again in the same term after a crash, with another log.
+    if (!node->pre_voting && raft_hard_state_write(node) > node->persisted_write)
+        return;
+    size_t votes = 1;
+    for (size_t i = 0; i < node->peer_count; i++)
+        votes += node->peers[i].voter && node->peers[i].granted;
+    if (votes < raft_majority(node))
+        return;
+    if (node->pre_voting)
+        raft_start_election(node, false);
+    else
+        become_leader(node);
+}
+
+void raft_handle_vote_reply(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
+    bool open = message->vote_reply.pre_vote ? node->pre_voting : node->state == RAFT_CANDIDATE;
+    bool latest = message->call == raft_call_number(peer->votes_next - 1, RAFT_CALL_VOTE);
+    // The voter of a PreVote may be of a lower term, and stays there; a vote is one of our own term.
+    bool fits = message->vote_reply.pre_vote || message->term == node->current_term;
+    if (!open || !latest || !fits || !message->vote_reply.granted)
+        return;
+    peer->granted = true;
+    raft_count_votes(node);
+}

@@ -1,0 +1,283 @@
+// The leader's side of replication (paper section 5.3, thesis section 10.2).
+//
+// A new leader guesses where each peer's log ends and probes, one AppendEntries at a time, until one is accepted. From then
+// on it pipelines: it sends on without waiting, up to the limits of what is in flight, and an answer to one message answers
+// all before it. A rejection, a failure or long silence goes back to probing from match_index + 1 or from where the
+// follower says the logs part.
+//
+// Heartbeats are empty AppendEntries at match_index, which the follower is known to have: they are never refused for the
+// log, never wait for a disk, and take the connection that no bulk data is queued on.
+#include <assert.h>
+
+#include "raft/node.h"
+#include "raft/slab.h"
+
+// --- what is under way ---
+
+static struct raft_sent *append_at(struct raft_peer *peer, uint64_t sequence) {
+    return &peer->appends[sequence % INFLIGHT_MESSAGES_MAX];
+}
+
+static struct raft_sent *heartbeat_at(struct raft_peer *peer, uint64_t sequence) {
+    return &peer->heartbeats[sequence % RAFT_HEARTBEATS_KEPT];
+}
+
+static bool append_is_under_way(const struct raft_peer *peer, uint64_t sequence) {
+    return sequence >= peer->appends_first && sequence < peer->appends_next;
+}
+
+static bool heartbeat_is_known(const struct raft_peer *peer, uint64_t sequence) {
+    return sequence >= peer->heartbeats_first && sequence < peer->heartbeats_next &&
+           peer->heartbeats_next - sequence <= RAFT_HEARTBEATS_KEPT;
+}
+
+// What is under way is given up: an answer that still comes is too late to reject anything.
+static void probe_from(struct raft_peer *peer, raft_index next_index) {
+    assert(next_index > peer->match_index);
+    peer->next_index = next_index;
+    peer->probing = true;
+    peer->appends_first = peer->appends_next;
+    peer->appends_cost = 0;
+}
+
+static void retreat(struct raft_peer *peer) {
+    probe_from(peer, peer->match_index + 1);
+    peer->paused = true;
+}
+
+// --- leading ---
+
+void raft_start_leading(struct raft_node *node) {
+    raft_index last = raft_log_last(&node->log).index;
+    for (size_t i = 0; i < node->peer_count; i++) {
+        struct raft_peer *peer = &node->peers[i];
+        peer->match_index = 0;
+        probe_from(peer, last + 1);
+        peer->paused = false;
+        peer->heartbeats_first = peer->heartbeats_next;
+        peer->heartbeats_answered = peer->heartbeats_next - 1;
+        peer->heard_us = 0;
+        peer->round_sent = 0;
+        peer->round_heard = 0;
+    }
+    node->leader_since_us = node->now_us;
+    node->quorum_heard_us = node->now_us;
+    node->heartbeat_due_us = node->now_us;
+    node->read_round = 0;
+    node->uncommitted_cost = 0;
+    node->term_start_index = last + 1;
+    struct raft_entry_id id = {.term = node->current_term, .index = last + 1};
+    raft_append_own(node, raft_entry_new_or_exit(node->slab, RAFT_ENTRY_NOOP, id));
+}
+
+void raft_stop_leading(struct raft_node *node, bool higher_term) {
+    if (node->transfer_target != NULL)
+        raft_end_transfer(node, higher_term && node->timeout_now_sent ? RAFT_TRANSFER_DONE : RAFT_TRANSFER_FAILED);
+    raft_refuse_reads(node);
+    raft_queue_clear(&node->proposals);
+}
+
+static uint64_t heard_us_of(const struct raft_peer *peer) {
+    return peer->heard_us;
+}
+
+// Retries by time are for what neither answer nor failure has come of; whoever carries the messages reports failures.
+static void run_heartbeat_timer(struct raft_node *node) {
+    for (size_t i = 0; i < node->peer_count; i++) {
+        struct raft_peer *peer = &node->peers[i];
+        bool under_way = peer->appends_first < peer->appends_next;
+        if (under_way && node->now_us - peer->appends_since_us > APPEND_RETRY_US)
+            probe_from(peer, peer->match_index + 1);
+        peer->paused = false;
+    }
+}
+
+void raft_run_leader_timers(struct raft_node *node) {
+    uint64_t heard_us = raft_quorum_value(node, node->now_us, heard_us_of);
+    if (heard_us > node->quorum_heard_us)
+        node->quorum_heard_us = heard_us;
+    uint64_t writing_since_us;
+    if (node->now_us - node->quorum_heard_us > node->config.quorum_timeout_us)
+        raft_become_follower(node, node->current_term, "no answer from a majority");
+    else if (raft_log_writing_since(&node->log, &writing_since_us) && node->now_us > writing_since_us + DISK_STUCK_US)
+        raft_become_follower(node, node->current_term, "the disk is stuck");
+    else if (node->now_us >= node->heartbeat_due_us)
+        run_heartbeat_timer(node);
+}
+
+// --- sending ---
+
+static void send_heartbeat(struct raft_node *node, struct raft_peer *peer) {
+    uint64_t sequence = peer->heartbeats_next++;
+    *heartbeat_at(peer, sequence) = (struct raft_sent){.since_us = node->now_us, .round = node->read_round};
+    peer->round_sent = node->read_round;
+    uint64_t call = raft_call_number(sequence, RAFT_CALL_HEARTBEAT);
+    struct raft_message *message = raft_request(node, peer, RAFT_APPEND_ENTRIES, call);
+    raft_index base = node->log.base.index;
+    raft_index prev = peer->match_index > base ? peer->match_index : base;
+    message->append.leader_id = node->id;
+    message->append.prev_log.index = prev;
+    message->append.prev_log.term = raft_log_term(&node->log, prev);
+    message->append.leader_commit = node->commit_index;
+}
+
+// How many entries from next_index on one message takes, and their cost: at least one, however large.
+static size_t batch_of(const struct raft_node *node, const struct raft_peer *peer, uint64_t *cost) {
+    raft_index last = raft_log_last(&node->log).index;
+    struct raft_entry **entries = raft_log_from(&node->log, peer->next_index);
+    size_t available = last - peer->next_index + 1;
+    size_t count = 1;
+    *cost = raft_entry_cost(entries[0]);
+    while (count < available && *cost + raft_entry_cost(entries[count]) <= APPEND_BATCH_MAX)
+        *cost += raft_entry_cost(entries[count++]);
+    return count;
+}
+
+static bool may_send_append(const struct raft_node *node, const struct raft_peer *peer) {
+    // Entries at or below the base are in a snapshot, which somebody else must send.
+    if (peer->paused || peer->next_index > raft_log_last(&node->log).index || peer->next_index <= node->log.base.index)
+        return false;
+    uint64_t under_way = peer->appends_next - peer->appends_first;
+    if (peer->probing)
+        return under_way == 0;
+    return under_way < INFLIGHT_MESSAGES_MAX && peer->appends_cost < INFLIGHT_BYTES_MAX;
+}
+
+static void send_append(struct raft_node *node, struct raft_peer *peer) {
+    uint64_t cost;
+    size_t count = batch_of(node, peer, &cost);
+    if (peer->appends_first == peer->appends_next)
+        peer->appends_since_us = node->now_us;
+    uint64_t sequence = peer->appends_next++;
+    struct raft_sent *sent = append_at(peer, sequence);
+    *sent = (struct raft_sent){
+        .since_us = node->now_us,
+        .round = node->read_round,
+        .prev_index = peer->next_index - 1,
+        .last_index = peer->next_index - 1 + count,
+        .cost = cost,
+    };
+    peer->appends_cost += cost;
+    uint64_t call = raft_call_number(sequence, RAFT_CALL_APPEND);
+    struct raft_message *message = raft_request(node, peer, RAFT_APPEND_ENTRIES, call);
+    message->lane = RAFT_BULK;
+    message->append.leader_id = node->id;
+    message->append.prev_log.index = sent->prev_index;
+    message->append.prev_log.term = raft_log_term(&node->log, sent->prev_index);
+    message->append.entries = raft_log_from(&node->log, peer->next_index);
+    message->append.count = count;
+    message->append.leader_commit = node->commit_index;
+    peer->next_index += count;
+}
+
+void raft_send_append_entries(struct raft_node *node) {
+    bool due = node->now_us >= node->heartbeat_due_us;
+    if (due)
+        node->heartbeat_due_us = node->now_us + node->config.heartbeat_interval_us;
+    for (size_t i = 0; i < node->peer_count; i++) {
+        struct raft_peer *peer = &node->peers[i];
+        bool for_read = peer->round_sent < node->read_round &&
+                        peer->heartbeats_next - 1 - peer->heartbeats_answered < RAFT_READ_ROUNDS_MAX;
+        if (due || for_read)
+            send_heartbeat(node, peer);
+        if (may_send_append(node, peer))
+            send_append(node, peer);
+        if (may_send_append(node, peer))
+            node->more_to_send = true;
+    }
+}
+
+// --- answers ---
+
+static void heard(struct raft_peer *peer, const struct raft_sent *sent) {
+    if (sent->since_us > peer->heard_us)
+        peer->heard_us = sent->since_us;
+    if (sent->round > peer->round_heard)
+        peer->round_heard = sent->round;
+}
+
+// The follower has our log up to `index`, durably. True whenever it was said in this term, however late it comes: a
+// leader's log only grows, and a follower of it drops nothing that it has verified.
+static void matched(struct raft_node *node, struct raft_peer *peer, raft_index index) {
+    if (index <= peer->match_index || index > raft_log_last(&node->log).index)
+        return;
+    peer->match_index = index;
+    node->match_changed = true;
+    if (peer->next_index <= index)
+        peer->next_index = index + 1;
+    while (peer->appends_first < peer->appends_next) {
+        const struct raft_sent *sent = append_at(peer, peer->appends_first);
+        if (sent->last_index > index)
+            break;
+        peer->appends_cost -= sent->cost;
+        peer->appends_first++;
+    }
+}
+
+// Where to probe next after a rejection of the message behind prev_index: a term at a time (paper section 5.3). It comes
+// from outside, so it is kept above what is known to match, and below what was refused, so that each round gets somewhere.
+static raft_index next_after_rejection(const struct raft_node *node, const struct raft_peer *peer, raft_index prev_index,
+                                       const struct raft_message *reply) {
+    raft_index next = reply->append_reply.conflict_index;
+    raft_term term = reply->append_reply.conflict_term;
+    if (term > 0) {
+        raft_index ours = raft_log_last_up_to_term(&node->log, term, prev_index);
+        if (ours > 0 && raft_log_term(&node->log, ours) == term)
+            next = ours + 1;
+    }
+    if (next > prev_index)
+        next = prev_index;
+    return next > peer->match_index ? next : peer->match_index + 1;
+}
+
+static void append_answered(struct raft_node *node, struct raft_peer *peer, uint64_t sequence,
+                            const struct raft_message *reply) {
+    bool open = append_is_under_way(peer, sequence);
+    struct raft_sent sent = *append_at(peer, sequence);  // matched() may release it
+    if (open) {
+        heard(peer, &sent);
+        peer->appends_since_us = node->now_us;
+    }
+    if (reply->append_reply.success)
+        matched(node, peer, reply->append_reply.match_index);
+    if (!open)
+        return;  // a success is true whenever it comes; a rejection speaks of a log that has moved on
+    if (!reply->append_reply.success && sent.prev_index > peer->match_index)
+        probe_from(peer, next_after_rejection(node, peer, sent.prev_index, reply));
+    else if (!reply->append_reply.success || reply->append_reply.match_index < sent.last_index)
+        retreat(peer);  // it takes nothing now, for instance because its disk is full
+    else
+        peer->probing = false;
+}
+
+static void heartbeat_answered(struct raft_node *node, struct raft_peer *peer, uint64_t sequence,
+                               const struct raft_message *reply) {
+    if (heartbeat_is_known(peer, sequence)) {
+        heard(peer, heartbeat_at(peer, sequence));
+        if (sequence > peer->heartbeats_answered)
+            peer->heartbeats_answered = sequence;
+    }
+    if (reply->append_reply.success)
+        matched(node, peer, reply->append_reply.match_index);
+}
+
+void raft_handle_append_reply(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
+    if (node->state != RAFT_LEADER || message->term != node->current_term)
+        return;
+    uint64_t sequence = message->call / RAFT_CALL_KINDS;
+    if (message->call % RAFT_CALL_KINDS == RAFT_CALL_APPEND)
+        append_answered(node, peer, sequence, message);
+    else if (message->call % RAFT_CALL_KINDS == RAFT_CALL_HEARTBEAT)
+        heartbeat_answered(node, peer, sequence, message);
+}
+
+void raft_handle_send_failed(struct raft_node *node, struct raft_peer *peer, uint64_t call) {
+    if (node->state != RAFT_LEADER)
+        return;
+    uint64_t sequence = call / RAFT_CALL_KINDS;
+    if (call % RAFT_CALL_KINDS == RAFT_CALL_APPEND && append_is_under_way(peer, sequence))
+        retreat(peer);
+    else if (call % RAFT_CALL_KINDS == RAFT_CALL_TIMEOUT_NOW && peer == node->transfer_target &&
+             sequence + 1 == peer->timeout_nows_next)
+        raft_end_transfer(node, RAFT_TRANSFER_FAILED);
+}

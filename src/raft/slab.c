@@ -1,0 +1,115 @@
+// Entry memory: big blocks, bump allocation, one reference count a block.
+//
+// A log is appended at one end and dropped at the other, so entries that are born together die together; a count for each of
+// them would cost a cache line a touch and buy nothing. The slab itself holds one reference on the block that it fills, so
+// that a block cannot go while there is room in it.
+#include "raft/slab.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+enum {
+    SLAB_BLOCK_BYTES = 256 * KIB,
+    SLAB_ALONE_BYTES = SLAB_BLOCK_BYTES / 4,  // an entry this big gets a block of its own: it would waste the rest of one
+};
+
+struct raft_slab_block {
+    struct raft_slab *slab;
+    size_t size;  // of the whole block, this header included
+    size_t used;
+    uint64_t refs;  // entries' references, and one of the slab while this is the block it fills
+};
+
+struct raft_slab {
+    struct raft_slab_block *filling;  // may be NULL
+    size_t bytes;
+};
+
+static_assert(sizeof(struct raft_slab_block) % alignof(struct raft_entry) == 0, "the first entry must be aligned");
+
+struct raft_slab *raft_slab_new(void) {
+    struct raft_slab *slab = mem_try_alloc(sizeof *slab);
+    if (slab != NULL)
+        *slab = (struct raft_slab){0};
+    return slab;
+}
+
+static void block_unref(struct raft_slab_block *block) {
+    assert(block->refs > 0);
+    if (--block->refs > 0)
+        return;
+    block->slab->bytes -= block->size;
+    free(block);
+}
+
+void raft_slab_free(struct raft_slab *slab) {
+    if (slab == NULL)
+        return;
+    if (slab->filling != NULL)
+        block_unref(slab->filling);
+    assert(slab->bytes == 0);  // else an entry is still referenced
+    free(slab);
+}
+
+size_t raft_slab_bytes(const struct raft_slab *slab) {
+    return slab->bytes;
+}
+
+static struct raft_slab_block *block_new(struct raft_slab *slab, size_t size, void *(*alloc)(size_t)) {
+    struct raft_slab_block *block = alloc(size);
+    if (block == NULL)
+        return NULL;
+    *block = (struct raft_slab_block){.slab = slab, .size = size, .used = sizeof *block};
+    slab->bytes += size;
+    return block;
+}
+
+// The block that the next `size` bytes come from; without any reference for them yet.
+static struct raft_slab_block *block_for(struct raft_slab *slab, size_t size, void *(*alloc)(size_t)) {
+    if (size >= SLAB_ALONE_BYTES)
+        return block_new(slab, sizeof(struct raft_slab_block) + size, alloc);
+    struct raft_slab_block *filling = slab->filling;
+    if (filling != NULL && filling->refs == 1)
+        filling->used = sizeof *filling;  // all its entries are gone
+    if (filling != NULL && filling->size - filling->used >= size)
+        return filling;
+    struct raft_slab_block *fresh = block_new(slab, SLAB_BLOCK_BYTES, alloc);
+    if (fresh == NULL)
+        return NULL;
+    fresh->refs = 1;
+    slab->filling = fresh;
+    if (filling != NULL)
+        block_unref(filling);
+    return fresh;
+}
+
+static struct raft_entry *entry_new(struct raft_slab *slab, enum raft_entry_type type, struct raft_entry_id id, size_t len,
+                                    void *(*alloc)(size_t)) {
+    assert(len <= COMMAND_MAX);
+    size_t align = alignof(struct raft_entry);
+    size_t size = (sizeof(struct raft_entry) + len + align - 1) / align * align;
+    struct raft_slab_block *block = block_for(slab, size, alloc);
+    if (block == NULL)
+        return NULL;
+    struct raft_entry *entry = (struct raft_entry *)((uint8_t *)block + block->used);
+    block->used += size;
+    block->refs++;
+    *entry = (struct raft_entry){.block = block, .id = id, .type = type, .len = (uint32_t)len};
+    return entry;
+}
+
+struct raft_entry *raft_entry_new(struct raft_slab *slab, enum raft_entry_type type, struct raft_entry_id id, size_t len) {
+    return entry_new(slab, type, id, len, mem_try_alloc);
+}
+
+struct raft_entry *raft_entry_new_or_exit(struct raft_slab *slab, enum raft_entry_type type, struct raft_entry_id id) {
+    return entry_new(slab, type, id, 0, mem_alloc);
+}
+
+struct raft_entry *raft_entry_ref(struct raft_entry *entry) {
+    entry->block->refs++;
+    return entry;
+}
+
+void raft_entry_unref(struct raft_entry *entry) {
+    block_unref(entry->block);
+}

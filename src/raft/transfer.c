@@ -1,0 +1,64 @@
+// Leadership transfer (thesis section 3.10): no new writes, the target gets the whole log, then TimeoutNow tells it to
+// campaign at once. If no new leader shows within an election timeout, this one goes on.
+#include "raft/node.h"
+
+// The voter that is furthest; the first in id order of several.
+static struct raft_peer *furthest_voter(struct raft_node *node) {
+    struct raft_peer *best = NULL;
+    for (size_t i = 0; i < node->peer_count; i++) {
+        struct raft_peer *peer = &node->peers[i];
+        if (peer->voter && (best == NULL || peer->match_index > best->match_index))
+            best = peer;
+    }
+    return best;
+}
+
+static enum raft_refusal refusal_of(const struct raft_node *node, const struct raft_peer *target) {
+    if (node->state != RAFT_LEADER)
+        return RAFT_NOT_LEADER;
+    if (node->transfer_target != NULL)
+        return RAFT_BUSY;
+    return target == NULL || !target->voter ? RAFT_NO_SUCH_NODE : RAFT_ACCEPTED;
+}
+
+void raft_handle_transfer(struct raft_node *node, const struct raft_id *target) {
+    struct raft_peer *peer = target->len == 0 ? furthest_voter(node) : raft_peer_find(node, target);
+    enum raft_refusal refusal = refusal_of(node, peer);
+    if (refusal != RAFT_ACCEPTED) {
+        node->transfer_outcome = RAFT_TRANSFER_REFUSED;
+        node->transfer_refusal = refusal;
+        return;
+    }
+    node->transfer_target = peer;
+    node->transfer_deadline_us = node->now_us + node->config.election_timeout_max_us;
+    node->timeout_now_sent = false;
+}
+
+void raft_end_transfer(struct raft_node *node, enum raft_transfer_outcome outcome) {
+    node->transfer_target = NULL;
+    node->transfer_outcome = outcome;
+}
+
+void raft_run_transfer(struct raft_node *node) {
+    struct raft_peer *target = node->transfer_target;
+    if (node->state != RAFT_LEADER || target == NULL)
+        return;
+    if (node->now_us >= node->transfer_deadline_us) {
+        raft_end_transfer(node, RAFT_TRANSFER_FAILED);
+        return;
+    }
+    if (node->timeout_now_sent || target->match_index != raft_log_last(&node->log).index)
+        return;
+    node->timeout_now_sent = true;
+    raft_request(node, target, RAFT_TIMEOUT_NOW, raft_call_number(target->timeout_nows_next++, RAFT_CALL_TIMEOUT_NOW));
+}
+
+void raft_handle_timeout_now(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
+    raft_reply(node, message, RAFT_TIMEOUT_NOW_REPLY, raft_hard_state_write(node));
+    if (peer == NULL || message->term != node->current_term || !raft_id_equal(&node->leader, &message->from))
+        return;
+    node->leader_heard_us = node->now_us;
+    raft_reset_election_timer(node);
+    if (raft_may_campaign(node))
+        raft_start_election(node, true);
+}
