@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List
 
 import grpc
 import pytest
-from conftest import DEADLINE, Node, refuses
+from fakes import DEADLINE, Node, refuses
 
 from baton_worker.cli import parse_options
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator
 
 import grpc
 import pytest
-from conftest import DEADLINE, Node, Told, follows, leads, refuses
+from fakes import DEADLINE, Node, Told, follows, leads, refuses
 
 from baton_worker import ConfigError, State, Worker
 from baton_worker import session as session_module
