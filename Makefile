@@ -35,6 +35,7 @@ verify-log: ## show that the nodes' committed logs are equal byte for byte
 	@deploy/local/cluster verify-log
 
 test: ## run every test; RUN=TestLog runs those whose name begins so
+	@deploy/deps build run test
 	@tests/run $(RUN)
 
 bench: ## measure; see docs/performance.md

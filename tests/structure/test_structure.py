@@ -1,0 +1,159 @@
+"""The shape of the source: which room sees which (docs/design.md, layout), how long a function is, what is not to be found."""
+
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build/release"
+
+# A room may include its own headers and those of these rooms; where a path is named, that header alone.
+ROOMS = {
+    "base": set(),
+    "raft": {"base"},
+    "wal": {"base", "raft"},
+    "state": {"base", "raft"},
+    "wire": {"base", "raft", "state"},
+    "rpc": {"base"},
+    "node": {"base", "raft", "wal", "state", "wire", "rpc"},
+    "http": {"base", "node/view.h"},
+    "wanlink": {"base"},
+    "cmd": {"base", "raft", "wal", "state", "wire", "rpc", "node", "http", "wanlink"},
+}
+
+# Generated messages, by the room that alone sees them.
+GENERATED = {"raft.pb-c.h": "wire", "control.pb-c.h": "wire", "command.pb-c.h": "wire"}
+
+# What libraft may ask of the world: memory, and comparing and moving bytes. No clock, file, thread, log or chance.
+RAFT_MAY_CALL = r"__assert_fail|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|mem(cpy|move|set|cmp|chr)|str(len|n?cmp|nlen)|free|qsort"
+RAFT_MAY_CALL += r"|__?sn?printf_chk|v?snprintf|mem_\w+|arena_\w+|buf_\w+|error_\w+|id_check|address_check|cloud_check"
+
+BANNED = r"\b(strcpy|strcat|sprintf|vsprintf|gets|rand|srand|random|sleep|usleep|atoi|atol|strtok|alloca|system|tmpnam)\s*\("
+
+FUNCTION_LINES_MAX = 70
+
+
+def tracked(*patterns):
+    listing = subprocess.run(["git", "ls-files", "--", *patterns], cwd=ROOT, check=True, capture_output=True, text=True)
+    return [ROOT / line for line in listing.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def c_files(*folders):
+    return tracked(*(f"{folder}/*.[ch]" for folder in folders))
+
+
+def code_of(path):
+    """The lines, with comments and the contents of strings blanked."""
+    text = re.sub(r'"(\\.|[^"\\\n])*"', '""', path.read_text())
+    text = re.sub(r"/\*.*?\*/", lambda match: "\n" * match[0].count("\n"), text, flags=re.DOTALL)
+    return re.sub(r"//.*", "", text).splitlines()
+
+
+def test_rooms_see_only_those_named():
+    wrong = []
+    for path in c_files("src"):
+        room = path.relative_to(ROOT / "src").parts[0]
+        for seen in re.findall(r'^\s*#include "(?:(\w+)/)?([^"]+)"', path.read_text(), re.MULTILINE):
+            header = "/".join(seen)
+            if seen[1] in GENERATED:
+                allowed = GENERATED[seen[1]] == room
+            else:
+                allowed = seen[0] not in ROOMS or seen[0] == room or {seen[0], header} & ROOMS[room]
+            if not allowed:
+                wrong.append(f"{name_of(path)} includes {header}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_room_is_known():
+    rooms = {path.relative_to(ROOT / "src").parts[0] for path in c_files("src")}
+    assert rooms <= set(ROOMS), rooms - set(ROOMS)
+
+
+def symbols(library, kind):
+    listing = subprocess.run(["nm", kind, "--format=just-symbols", library], check=True, capture_output=True, text=True)
+    return {line for line in listing.stdout.splitlines() if line and not line.endswith(":")}
+
+
+def test_raft_calls_nothing_of_the_world():
+    library = BUILD / "src/raft/libraft.a"
+    if not library.exists():
+        pytest.skip("build/release is not built yet")
+    # A thin archive names its objects; both kinds are read alike.
+    asked = symbols(library, "--undefined-only") - symbols(library, "--defined-only")
+    assert not {symbol for symbol in asked if not re.fullmatch(RAFT_MAY_CALL, symbol)}
+
+
+def functions(path):
+    """(line, name, length) of each function: a brace alone at the left edge ends it, a line of code there begins it."""
+    lines = code_of(path)
+    start = 0
+    for number, line in enumerate(lines):
+        if re.match(r"[A-Za-z_]", line):
+            start = number
+        if line.rstrip() == "}":
+            name = re.search(r"(\w+)\(", lines[start])
+            yield start + 1, name[1] if name else lines[start], number - start + 1
+
+
+def test_functions_fit_a_screen():
+    long = [
+        f"{name_of(path)}:{line}: {name} has {length} lines"
+        for path in c_files("src", "tests")
+        for line, name, length in functions(path)
+        if length > FUNCTION_LINES_MAX
+    ]
+    assert not long, "\n".join(long)
+
+
+def test_no_banned_calls():
+    found = [
+        f"{name_of(path)}:{number}: {line.strip()}"
+        for path in c_files("src")
+        for number, line in enumerate(code_of(path), 1)
+        if re.search(BANNED, line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_nothing_is_left_to_do():
+    found = [
+        f"{name_of(path)}:{number}: {line.strip()}"
+        for path in tracked("*.c", "*.h", "*.py", "*.build", "*.proto", "Makefile", "deploy", "bench", ".ci", "tests/run")
+        if path != pathlib.Path(__file__).resolve()
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if re.search(r"\b(FIXME|XXX|TODO|HACK)\b", line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_files_say_first_what_they_are():
+    """But for generated files and the plans of single rooms, which say nothing but what the room is made of."""
+    opening = {".c": "// ", ".h": "// ", ".proto": "// ", ".py": ('"""', 'r"""'), "": ("# ", '"""')}
+    wrong = []
+    for path in tracked("src", "tests", "worker", "bench", "deploy", "proto", "Makefile", ".ci"):
+        if path.suffix not in opening or "_proto" in path.parts or path.name.startswith("."):
+            continue
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("#!")] or [""]
+        if not lines[0].startswith(opening[path.suffix]):
+            wrong.append(f"{name_of(path)} begins with: {lines[0][:60]}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_c_file_is_built():
+    forgotten = []
+    for path in c_files("src", "tests/unit", "tests/interop"):
+        plans = [folder / "meson.build" for folder in path.parents if ROOT in (folder, *folder.parents)]
+        if path.suffix == ".c" and not any(plan.exists() and path.name in plan.read_text() for plan in plans):
+            forgotten.append(name_of(path))
+    assert not forgotten, "\n".join(forgotten)
+
+
+def test_asserts_stay_compiled_in():
+    assert "b_ndebug=false" in (ROOT / "meson.build").read_text()
+    assert not [name_of(path) for path in c_files("src") if re.search(r"#\s*define\s+NDEBUG", path.read_text())]

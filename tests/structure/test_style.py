@@ -1,0 +1,45 @@
+"""The formatter and the linter have nothing to say, and what the documents refer to is there."""
+
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+from test_structure import ROOT, name_of, tracked
+
+
+def check(command):
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[:4000]
+
+
+def test_clang_format():
+    check(["clang-format", "--dry-run", "-Werror", *map(name_of, tracked("src/*.[ch]", "tests/*.[ch]", "bench/*.[ch]"))])
+
+
+def scripts():
+    for path in tracked("*"):
+        with open(path, "rb") as file:
+            if re.match(rb"#!.*\b(ba)?sh\b", file.readline(200)):
+                yield path
+
+
+def test_shellcheck():
+    check(["shellcheck", *map(name_of, scripts())])
+
+
+def test_scripts_may_be_run():
+    shebangs = [path for path in tracked("*") if path.read_bytes()[:2] == b"#!"]
+    assert not [name_of(path) for path in shebangs if not os.access(path, os.X_OK)]
+
+
+@pytest.mark.parametrize("document", tracked("*.md"), ids=name_of)
+def test_document(document):
+    text = document.read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    missing = [f"make {target}" for target in re.findall(r"`make ([a-z][a-z-]*)", text) if target not in targets]
+    for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if "://" not in link and not link.startswith("mailto:") and not (document.parent / pathlib.Path(link)).exists():
+            missing.append(link)
+    assert not missing, f"{name_of(document)} refers to {missing}"
