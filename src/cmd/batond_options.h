@@ -1,0 +1,31 @@
+// batond's flags and environment: each flag --some-name is also BATON_SOME_NAME; a flag counts over the environment, that
+// over the default. Everything is checked before the disk is touched.
+#ifndef BATON_CMD_BATOND_OPTIONS_H
+#define BATON_CMD_BATOND_OPTIONS_H
+
+#include "base/error.h"
+#include "base/slog.h"
+#include "node/node.h"
+
+enum batond_action { BATOND_RUN, BATOND_CHECK_CONFIG, BATOND_CHECK_WAL, BATOND_DUMP_WAL, BATOND_HELP, BATOND_VERSION };
+
+struct batond_options {
+    enum batond_action action;
+    struct node_config node;  // its texts point into argv and the environment
+    const char *http;         // HOST:PORT
+    enum slog_level log_level;
+    enum slog_format log_format;
+    const char *wal_dir;  // of CHECK_WAL and DUMP_WAL
+    raft_index dump_to;   // 0: all
+};
+
+// ERR_INVALID: the message names the flag or variable and what is allowed.
+enum error_code batond_options_parse(int argc, char **argv, struct batond_options *options, struct error *error);
+
+// For --help.
+extern const char batond_help[];
+
+// Whether anybody but this machine can reach HOST:PORT.
+bool address_is_loopback(const char *address);
+
+#endif

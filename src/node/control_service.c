@@ -1,0 +1,453 @@
+// ControlService: what operators and control-plane programs ask. Requests are decoded and checked by wire; writes go to the
+// core as proposals and are answered when applied, reads after a quorum round (or at once, if stale), the rest at once.
+#include "node/internal.h"
+
+#include <stdio.h>
+
+#include "base/slog.h"
+
+static void finish_error(struct node *node, struct rpc_call call, const struct error *error) {
+    enum rpc_status status = RPC_INVALID_ARGUMENT;
+    if (error->code == ERR_NO_MEMORY || error->code == ERR_TOO_LARGE)
+        status = RPC_RESOURCE_EXHAUSTED;
+    rpc_finish(node->server, call, status, error->message);
+}
+
+void control_redirect(struct node *node, struct rpc_call call) {
+    const struct wire_member *leader = node->raft == NULL ? NULL : node_member(node, raft_leader(node->raft));
+    if (leader == NULL || raft_id_equal(&leader->id, &node->config->node_id)) {
+        rpc_finish(node->server, call, RPC_UNAVAILABLE, "there is no leader at the moment; nothing was done, try again");
+        return;
+    }
+    char text[2 * ID_MAX + ADDRESS_MAX + 64];
+    snprintf(text, sizeof text, "%s does not lead; ask the leader %s at %s", node->config->node_id.text, leader->id.text,
+             leader->address);
+    rpc_call_trailer(node->server, call, "baton-leader-id", id_slice(&leader->id));
+    rpc_call_trailer(node->server, call, "baton-leader-address", slice_of_str(leader->address));
+    rpc_finish(node->server, call, RPC_FAILED_PRECONDITION, text);
+}
+
+static bool leading(const struct node *node) {
+    return node->raft != NULL && raft_state(node->raft) == RAFT_LEADER;
+}
+
+// --- writes ---
+
+static void propose(struct node *node, struct rpc_call call, struct state_command *command, enum write_kind kind) {
+    struct error error = {0};
+    size_t size = wire_command_size(command);
+    if (size > COMMAND_MAX) {
+        error_set(&error, ERR_TOO_LARGE, "the command has %zu bytes; at most %d are allowed", size, COMMAND_MAX);
+        finish_error(node, call, &error);
+        return;
+    }
+    command->time_unix_ms = node_command_time_ms(node);
+    struct raft_entry *entry = wire_command_encode(node->slab, command);
+    if (entry == NULL) {
+        error_set(&error, ERR_NO_MEMORY, "no memory for a command of %zu bytes; nothing was written", size);
+        finish_error(node, call, &error);
+        return;
+    }
+    writes_collect(node->writes, entry, call, kind);
+    node->collected = true;
+}
+
+static void write_call(struct node *node, struct rpc_call call, struct slice message, enum write_kind kind) {
+    if (!leading(node)) {
+        control_redirect(node, call);
+        return;
+    }
+    struct error error = {0};
+    struct state_command command;
+    arena_reset(&node->scratch);
+    enum error_code code = kind == WRITE_PUT ? wire_put_request_decode(&node->scratch, message, &command, &error)
+                                             : wire_delete_request_decode(&node->scratch, message, &command, &error);
+    if (code != OK)
+        finish_error(node, call, &error);
+    else
+        propose(node, call, &command, kind);
+}
+
+static void put(void *user, struct rpc_call call, struct slice message) {
+    write_call(user, call, message, WRITE_PUT);
+}
+
+static void delete (void *user, struct rpc_call call, struct slice message) {
+    write_call(user, call, message, WRITE_DELETE);
+}
+
+static void finish_reason(struct node *node, struct rpc_call call, enum rpc_status status, const char *reason,
+                          const char *message) {
+    rpc_call_trailer(node->server, call, "baton-reason", slice_of_str(reason));
+    rpc_finish(node->server, call, status, message);
+}
+
+static void write_failed(struct node *node, struct rpc_call call, const struct state_result *result) {
+    char text[160];
+    switch (result->outcome) {
+    case STATE_REVISION_MISMATCH:
+        snprintf(text, sizeof text, "%llu", (unsigned long long)result->revision);
+        rpc_call_trailer(node->server, call, "baton-revision", slice_of_str(text));
+        snprintf(text, sizeof text, "the key's revision is %llu%s; nothing was written",
+                 (unsigned long long)result->revision, result->revision == 0 ? " (there is no such key)" : "");
+        finish_reason(node, call, RPC_ABORTED, "revision-mismatch", text);
+        break;
+    case STATE_SESSION_EXPIRED:
+        rpc_call_trailer(node->server, call, "baton-outcome", slice_of_str("unknown"));
+        finish_reason(
+            node, call, RPC_ABORTED, "session-expired",
+            "session expired, outcome unknown: the result of this sequence is no longer kept; read before you repeat");
+        break;
+    case STATE_SEQUENCE_REUSED:
+        finish_reason(node, call, RPC_INVALID_ARGUMENT, "sequence-reused",
+                      "this client id has used the sequence for another write; nothing was written");
+        break;
+    default:
+        rpc_finish(node->server, call, RPC_INTERNAL, "unexpected outcome of a write");
+        break;
+    }
+}
+
+void control_write_done(struct node *node, const struct waiting_write *write, const struct state_result *result) {
+    if (result->outcome != STATE_DONE) {
+        write_failed(node, write->call, result);
+        return;
+    }
+    buf_clear(&node->out);
+    if (write->kind == WRITE_PUT)
+        wire_put_response_encode(result->revision, &node->out);
+    else
+        wire_delete_response_encode(result->revision, result->existed, &node->out);
+    rpc_reply(node->server, write->call, buf_slice(&node->out));
+}
+
+// --- reads ---
+
+static void answer_get(struct node *node, struct rpc_call call, struct slice key, raft_index index) {
+    struct state_item item;
+    if (!state_get(node->state, key, &item)) {
+        rpc_finish(node->server, call, RPC_NOT_FOUND, "there is no such key");
+        return;
+    }
+    struct wire_get_response response = {.value = item.value, .revision = item.revision, .read_index = index};
+    buf_clear(&node->out);
+    wire_get_response_encode(&response, &node->out);
+    rpc_reply(node->server, call, buf_slice(&node->out));
+}
+
+struct listing {
+    struct node *node;
+    struct state_item *items;
+    size_t count;
+    size_t limit;
+    size_t bytes;
+    bool more;
+};
+
+static bool list_item(void *user, const struct state_item *item) {
+    struct listing *listing = user;
+    listing->bytes += item->key.len + item->value.len;
+    if (listing->count == listing->limit || (listing->count > 0 && listing->bytes > LIST_BYTES_MAX)) {
+        listing->more = true;
+        return false;
+    }
+    listing->items[listing->count++] = *item;
+    return true;
+}
+
+static void answer_list(struct node *node, struct rpc_call call, const struct wire_list_request *request, raft_index index) {
+    size_t limit = request->limit == 0 || request->limit > LIST_DEFAULT * 10 ? LIST_DEFAULT : request->limit;
+    struct listing listing = {
+        .node = node, .limit = limit, .items = arena_alloc(&node->scratch, limit * sizeof(struct state_item))};
+    if (listing.items == NULL) {
+        rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED, "no memory for so long a list; ask for fewer keys");
+        return;
+    }
+    state_list(node->state, request->prefix, request->start_after, list_item, &listing);
+    struct wire_list_response response = {
+        .items = listing.items, .count = listing.count, .more = listing.more, .read_index = index};
+    buf_clear(&node->out);
+    wire_list_response_encode(&response, &node->out);
+    rpc_reply(node->server, call, buf_slice(&node->out));
+}
+
+struct worker_listing {
+    struct node *node;
+    struct wire_worker_info *workers;
+    size_t count;
+};
+
+static bool list_worker(void *user, const struct state_worker *worker) {
+    struct worker_listing *listing = user;
+    struct wire_worker_info *info = &listing->workers[listing->count++];
+    *info = (struct wire_worker_info){.worker = *worker};
+    info->has_last_seen = node_worker_last_seen(listing->node, worker->slot, &info->last_seen_unix_ms);
+    return true;
+}
+
+static void answer_workers(struct node *node, struct rpc_call call, raft_index index) {
+    struct worker_listing listing = {.node = node};
+    size_t count = state_worker_count(node->state);
+    listing.workers = arena_alloc(&node->scratch, (count + 1) * sizeof(struct wire_worker_info));
+    if (listing.workers == NULL) {
+        rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED, "no memory for so many workers");
+        return;
+    }
+    state_workers(node->state, list_worker, &listing);
+    struct wire_list_workers_response response = {.workers = listing.workers, .count = listing.count, .read_index = index};
+    buf_clear(&node->out);
+    wire_list_workers_response_encode(&response, &node->out);
+    if (node->out.len > MESSAGE_MAX)
+        rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED,
+                   "the list is larger than a message; GET /cluster-state has it whole");
+    else
+        rpc_reply(node->server, call, buf_slice(&node->out));
+}
+
+void control_read_ready(struct node *node, const struct waiting_read *read, struct slice request) {
+    metric_add(node->m.reads, 1);
+    arena_reset(&node->scratch);
+    struct wire_get_request get_request;
+    struct wire_list_request list_request;
+    switch (read->kind) {
+    case READ_GET:
+        // Decoded before, when it came in.
+        if (wire_get_request_decode(&node->scratch, request, &get_request, NULL) == OK)
+            answer_get(node, read->call, get_request.key, read->index);
+        break;
+    case READ_LIST:
+        if (wire_list_request_decode(&node->scratch, request, &list_request, NULL) == OK)
+            answer_list(node, read->call, &list_request, read->index);
+        break;
+    case READ_WORKERS:
+        answer_workers(node, read->call, read->index);
+        break;
+    case READ_CONFIRM:
+        break;
+    }
+}
+
+static void ask(struct node *node, enum read_kind kind, struct rpc_call call, struct slice message) {
+    if (!leading(node)) {
+        control_redirect(node, call);
+        return;
+    }
+    reads_collect(node->reads, kind, call, message);
+    node->collected = true;
+}
+
+static void get(void *user, struct rpc_call call, struct slice message) {
+    struct node *node = user;
+    struct error error = {0};
+    struct wire_get_request request;
+    arena_reset(&node->scratch);
+    if (wire_get_request_decode(&node->scratch, message, &request, &error) != OK)
+        finish_error(node, call, &error);
+    else if (request.stale)
+        answer_get(node, call, request.key, state_last_applied(node->state));
+    else
+        ask(node, READ_GET, call, message);
+}
+
+static void list(void *user, struct rpc_call call, struct slice message) {
+    struct node *node = user;
+    struct error error = {0};
+    struct wire_list_request request;
+    arena_reset(&node->scratch);
+    if (wire_list_request_decode(&node->scratch, message, &request, &error) != OK)
+        finish_error(node, call, &error);
+    else if (request.stale)
+        answer_list(node, call, &request, state_last_applied(node->state));
+    else
+        ask(node, READ_LIST, call, message);
+}
+
+static void list_workers(void *user, struct rpc_call call, struct slice message) {
+    ask(user, READ_WORKERS, call, message);
+}
+
+// --- watch ---
+
+static void watch(void *user, struct rpc_call call, struct slice message) {
+    struct node *node = user;
+    struct error error = {0};
+    struct wire_watch_request request;
+    arena_reset(&node->scratch);
+    if (wire_watch_request_decode(&node->scratch, message, &request, &error) != OK) {
+        finish_error(node, call, &error);
+        return;
+    }
+    uint64_t next = state_last_applied(node->state) + 1;
+    uint64_t from = request.has_from ? request.from_revision : next;
+    char text[160];
+    if (from > next) {
+        snprintf(text, sizeof text, "revision %llu is not there yet; this node is at %llu", (unsigned long long)from,
+                 (unsigned long long)next - 1);
+        rpc_finish(node->server, call, RPC_OUT_OF_RANGE, text);
+    } else if (from < state_history_from(node->state)) {
+        snprintf(text, sizeof text,
+                 "revision %llu is no longer held; the oldest is %llu: list the keys, then watch from there",
+                 (unsigned long long)from, (unsigned long long)state_history_from(node->state));
+        rpc_finish(node->server, call, RPC_OUT_OF_RANGE, text);
+    } else if (!watches_add(node->watches, call, request.prefix, from)) {
+        rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED, "this node has as many watches as it takes; ask another");
+    }
+}
+
+static void watch_cancelled(void *user, struct rpc_call call) {
+    struct node *node = user;
+    watches_remove(node->watches, call);
+}
+
+static void watch_writable(void *user, struct rpc_call call) {
+    struct node *node = user;
+    watches_writable(node->watches, call);
+}
+
+// --- status, log, leadership ---
+
+static void status(void *user, struct rpc_call call, struct slice message) {
+    struct node *node = user;
+    (void)message;  // has no fields
+    struct wire_member_status members[MEMBERS_MAX];
+    struct wire_status_response response;
+    node_status(node, &response, members);
+    buf_clear(&node->out);
+    wire_status_response_encode(&response, &node->out);
+    rpc_reply(node->server, call, buf_slice(&node->out));
+}
+
+static size_t gather_log(struct node *node, raft_index from, raft_index to, struct wire_log_entry *entries, size_t max,
+                         struct buf *summaries) {
+    size_t count = 0;
+    size_t bytes = 0;
+    for (raft_index index = from; index <= to && count < max; index++) {
+        const struct raft_entry *entry = raft_entry_at(node->raft, index);
+        bytes += entry->len;
+        if (count > 0 && bytes > READ_LOG_BYTES_MAX)
+            break;
+        size_t before = summaries->len;
+        wire_command_summary(entry, summaries);
+        entries[count++] = (struct wire_log_entry){
+            .id = entry->id,
+            .type = entry->type,
+            .command = raft_entry_command(entry),
+            .summary = slice_of(NULL, summaries->len - before),
+        };
+    }
+    const uint8_t *text = summaries->data;
+    for (size_t i = 0; i < count; i++) {
+        entries[i].summary.data = text;
+        text += entries[i].summary.len;
+    }
+    return count;
+}
+
+static void read_log(void *user, struct rpc_call call, struct slice message) {
+    struct node *node = user;
+    struct error error = {0};
+    struct wire_read_log_request request;
+    if (wire_read_log_request_decode(message, &request, &error) != OK) {
+        finish_error(node, call, &error);
+        return;
+    }
+    if (node->raft == NULL) {
+        control_redirect(node, call);
+        return;
+    }
+    raft_index first = raft_base(node->raft).index + 1;
+    raft_index commit = raft_commit_index(node->raft);
+    raft_index from = request.from == 0 ? first : request.from;
+    raft_index to = request.to == 0 || request.to > commit ? commit : request.to;
+    if (from < first) {
+        char text[96];
+        snprintf(text, sizeof text, "entry %llu is no longer held; the first is %llu", (unsigned long long)from,
+                 (unsigned long long)first);
+        rpc_finish(node->server, call, RPC_OUT_OF_RANGE, text);
+        return;
+    }
+    enum { ENTRIES_MAX = 4096 };
+    arena_reset(&node->scratch);
+    struct wire_log_entry *entries = arena_alloc(&node->scratch, ENTRIES_MAX * sizeof *entries);
+    struct buf summaries = {0};
+    size_t count = gather_log(node, from, to, entries, ENTRIES_MAX, &summaries);
+    struct wire_read_log_response response = {
+        .entries = entries,
+        .count = count,
+        .next = from + count <= to ? from + count : 0,
+        .commit_index = commit,
+    };
+    buf_clear(&node->out);
+    wire_read_log_response_encode(&response, &node->out);
+    buf_free(&summaries);
+    rpc_reply(node->server, call, buf_slice(&node->out));
+}
+
+static void transfer_leadership(void *user, struct rpc_call call, struct slice message) {
+    struct node *node = user;
+    struct error error = {0};
+    struct raft_id target;
+    if (wire_transfer_request_decode(message, &target, &error) != OK) {
+        finish_error(node, call, &error);
+    } else if (!leading(node)) {
+        control_redirect(node, call);
+    } else if (node->transfer_pending) {
+        rpc_finish(node->server, call, RPC_FAILED_PRECONDITION, "a transfer is under way already; wait for its end");
+    } else {
+        node->transfer_pending = true;
+        node->transfer_call = call;
+        node->transfer_until_us = node_clock_us() + 3 * US_PER_S;
+        slog(SLOG_INFO, "leadership transfer asked for", F_STR("target", target.len > 0 ? target.text : "any"));
+        *node_event(node) = (struct raft_event){.type = RAFT_EVENT_TRANSFER, .transfer = {.target = target}};
+    }
+}
+
+static const char *transfer_refusal_text(enum raft_refusal refusal) {
+    switch (refusal) {
+    case RAFT_NO_SUCH_NODE:
+        return "the target is no other voter of this cluster; see batonctl member list";
+    case RAFT_BUSY:
+        return "a transfer is under way already; wait for its end";
+    default:
+        return "this node does not lead any more";
+    }
+}
+
+void control_transfer_done(struct node *node, enum raft_transfer_outcome outcome, enum raft_refusal refusal) {
+    if (!node->transfer_pending)
+        return;
+    const struct raft_id *leader = raft_leader(node->raft);
+    node->transfer_pending = false;
+    if (outcome == RAFT_TRANSFER_DONE) {
+        buf_clear(&node->out);
+        wire_transfer_response_encode(leader, raft_current_term(node->raft), &node->out);
+        rpc_reply(node->server, node->transfer_call, buf_slice(&node->out));
+    } else if (outcome == RAFT_TRANSFER_REFUSED) {
+        rpc_finish(node->server, node->transfer_call, RPC_FAILED_PRECONDITION, transfer_refusal_text(refusal));
+    } else {
+        rpc_finish(node->server, node->transfer_call, RPC_ABORTED,
+                   "the target did not take over in time; this node goes on, see batonctl status");
+    }
+}
+
+static const struct rpc_method methods[] = {
+    {.name = "Put", .kind = RPC_UNARY, .on_message = put},
+    {.name = "Get", .kind = RPC_UNARY, .on_message = get},
+    {.name = "Delete", .kind = RPC_UNARY, .on_message = delete},
+    {.name = "List", .kind = RPC_UNARY, .on_message = list},
+    {.name = "Watch",
+     .kind = RPC_SERVER_STREAM,
+     .on_message = watch,
+     .on_cancel = watch_cancelled,
+     .on_writable = watch_writable},
+    {.name = "Status", .kind = RPC_UNARY, .on_message = status},
+    {.name = "ReadLog", .kind = RPC_UNARY, .on_message = read_log},
+    {.name = "ListWorkers", .kind = RPC_UNARY, .on_message = list_workers},
+    {.name = "TransferLeadership", .kind = RPC_UNARY, .on_message = transfer_leadership},
+};
+
+const struct rpc_service control_service = {
+    .name = "baton.v1.ControlService",
+    .methods = methods,
+    .method_count = sizeof methods / sizeof methods[0],
+};

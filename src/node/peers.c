@@ -1,0 +1,341 @@
+// The connections behind node/peers.h.
+#include "node/peers.h"
+
+#include "base/mem.h"
+#include "base/slog.h"
+#include "wire/control.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// Between nodes: 64 KiB, HTTP/2's default, over 50 ms would be 1.3 MB/s.
+enum { PEER_STREAM_WINDOW = 8 * MIB, PEER_CONNECTION_WINDOW = 16 * MIB };
+
+// A dead or cut-off peer is noticed within a second.
+enum { PEER_KEEPALIVE_INTERVAL_MS = 300, PEER_KEEPALIVE_TIMEOUT_MS = 600 };
+
+// How long a request may take. A heartbeat that takes longer than CheckQuorum's patience is worth nothing; bulk data may
+// cross a slow link, and its connection's keepalive finds a dead peer sooner.
+enum { HEARTBEAT_DEADLINE_MS = 1000, BULK_DEADLINE_MS = 10000, QUESTION_DEADLINE_MS = 1000 };
+
+// Requests under way to all peers: what the core allows each, and the small ones beside.
+enum { REQUESTS_MAX = (INFLIGHT_MESSAGES_MAX + 64) * MEMBERS_MAX };
+
+struct peer {
+    struct peers *peers;
+    struct raft_id id;
+    char address[ADDRESS_MAX + 1];
+    struct rpc_channel *lanes[2];  // by enum raft_lane
+    bool up[2];
+    bool asked;  // a question is under way
+    uint64_t asked_us;
+    struct peer_view view;
+    struct histogram *replication_latency;
+    struct histogram *round_trip;
+    struct metric *send_failures;
+};
+
+// A request of the core's under way.
+struct request {
+    struct peer *peer;
+    enum raft_message_type type;
+    bool pre_vote;
+    bool has_entries;
+    uint64_t call;  // the core's number
+    uint64_t sent_us;
+    uint32_t next_free;  // in the free list, index + 1; 0: the end
+};
+
+struct peers {
+    struct peers_options options;
+    struct peer list[MEMBERS_MAX];
+    size_t count;
+    struct request *requests;  // by index, the tag of the call
+    uint32_t request_count;
+    uint32_t request_cap;
+    uint32_t free_request;  // index + 1
+    struct buf out;
+    struct arena scratch;
+    bool closed;
+};
+
+static const double latency_bounds_ms[] = {0.1, 0.2, 0.3, 0.5, 0.75, 1,   1.5, 2,   3,   5,   7.5,  10,   15,   20,   25,
+                                           30,  40,  50,  60,  75,   100, 150, 200, 300, 500, 1000, 2000, 5000, 10000};
+
+static void lane_up(struct peer *peer, enum raft_lane lane) {
+    peer->up[lane] = true;
+    if (lane == RAFT_CONTROL)
+        slog(SLOG_INFO, "connected to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address));
+}
+
+static const char *down_text(enum rpc_down_reason reason) {
+    switch (reason) {
+    case RPC_DOWN_REFUSED:
+        return "refused";
+    case RPC_DOWN_RESET:
+        return "closed by the peer";
+    case RPC_DOWN_GOAWAY:
+        return "the peer is leaving";
+    case RPC_DOWN_KEEPALIVE:
+        return "no answer to a ping";
+    case RPC_DOWN_CLOSED:
+        return "closed";
+    }
+    return "unknown";
+}
+
+static void lane_down(struct peer *peer, enum raft_lane lane, enum rpc_down_reason reason) {
+    bool was_up = peer->up[lane];
+    peer->up[lane] = false;
+    if (lane != RAFT_CONTROL || !was_up)
+        return;
+    peer->view.reachable = false;
+    slog(SLOG_WARN, "lost the connection to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address),
+         F_STR("reason", down_text(reason)));
+}
+
+static void control_up(void *user) {
+    lane_up(user, RAFT_CONTROL);
+}
+
+static void bulk_up(void *user) {
+    lane_up(user, RAFT_BULK);
+}
+
+static void control_down(void *user, enum rpc_down_reason reason) {
+    lane_down(user, RAFT_CONTROL, reason);
+}
+
+static void bulk_down(void *user, enum rpc_down_reason reason) {
+    lane_down(user, RAFT_BULK, reason);
+}
+
+static void peer_metrics(struct peer *peer, const struct wire_member *member) {
+    char labels[ID_MAX + 64];
+    snprintf(labels, sizeof labels, "peer=\"%s\",cloud=\"%s\"", member->id.text, member->cloud);
+    struct metrics *metrics = peer->peers->options.metrics;
+    size_t bounds = sizeof latency_bounds_ms / sizeof latency_bounds_ms[0];
+    peer->replication_latency =
+        metrics_add_histogram(metrics, "raft_peer_replication_latency_ms",
+                              "From sending entries to a peer to its durable acknowledgement, in milliseconds.", labels,
+                              latency_bounds_ms, bounds);
+    peer->round_trip = metrics_add_histogram(metrics, "raft_peer_round_trip_ms",
+                                             "Round trips to a peer, asked once a second, in milliseconds.", labels,
+                                             latency_bounds_ms, bounds);
+    peer->send_failures = metrics_add(metrics, METRIC_COUNTER, "raft_peer_send_failures_total",
+                                      "Requests to a peer that got no answer.", labels);
+}
+
+static void peer_connect(struct peer *peer) {
+    struct rpc_channel_options options = {
+        .target = peer->address,
+        .keepalive_interval_ms = PEER_KEEPALIVE_INTERVAL_MS,
+        .keepalive_timeout_ms = PEER_KEEPALIVE_TIMEOUT_MS,
+        .stream_window = PEER_STREAM_WINDOW,
+        .connection_window = PEER_CONNECTION_WINDOW,
+        .on_up = control_up,
+        .on_down = control_down,
+        .user = peer,
+    };
+    peer->lanes[RAFT_CONTROL] = rpc_channel_new(peer->peers->options.rpc, &options);
+    options.ordered = true;
+    options.on_up = bulk_up;
+    options.on_down = bulk_down;
+    peer->lanes[RAFT_BULK] = rpc_channel_new(peer->peers->options.rpc, &options);
+}
+
+struct peers *peers_new(const struct peers_options *options) {
+    struct peers *peers = mem_zalloc(sizeof *peers);
+    peers->options = *options;
+    peers->scratch.limit = MIB;
+    const struct wire_configuration *configuration = options->configuration;
+    for (size_t i = 0; i < configuration->count; i++) {
+        const struct wire_member *member = &configuration->members[i];
+        if (raft_id_equal(&member->id, &options->us->node_id))
+            continue;
+        struct peer *peer = &peers->list[peers->count++];
+        peer->peers = peers;
+        peer->id = member->id;
+        memcpy(peer->address, member->address, sizeof peer->address);
+        peer_metrics(peer, member);
+        peer_connect(peer);
+    }
+    return peers;
+}
+
+void peers_close(struct peers *peers) {
+    peers->closed = true;
+    for (size_t i = 0; i < peers->count; i++) {
+        rpc_channel_close(peers->list[i].lanes[RAFT_CONTROL]);
+        rpc_channel_close(peers->list[i].lanes[RAFT_BULK]);
+    }
+}
+
+void peers_free(struct peers *peers) {
+    free(peers->requests);
+    buf_free(&peers->out);
+    arena_free(&peers->scratch);
+    free(peers);
+}
+
+static struct peer *find(const struct peers *peers, const struct raft_id *id) {
+    for (size_t i = 0; i < peers->count; i++) {
+        if (raft_id_equal(&peers->list[i].id, id))
+            return (struct peer *)&peers->list[i];
+    }
+    return NULL;
+}
+
+// --- requests ---
+
+static uint32_t request_take(struct peers *peers) {
+    if (peers->free_request != 0) {
+        uint32_t index = peers->free_request - 1;
+        peers->free_request = peers->requests[index].next_free;
+        return index;
+    }
+    if (peers->request_count == peers->request_cap) {
+        assert(peers->request_cap < REQUESTS_MAX * 2);
+        peers->request_cap = peers->request_cap == 0 ? 64 : peers->request_cap * 2;
+        peers->requests = mem_realloc(peers->requests, peers->request_cap * sizeof *peers->requests);
+    }
+    return peers->request_count++;
+}
+
+static void request_give(struct peers *peers, uint32_t index) {
+    peers->requests[index].next_free = peers->free_request;
+    peers->free_request = index + 1;
+}
+
+static enum raft_message_type reply_type(enum raft_message_type request) {
+    switch (request) {
+    case RAFT_REQUEST_VOTE:
+        return RAFT_REQUEST_VOTE_REPLY;
+    case RAFT_APPEND_ENTRIES:
+        return RAFT_APPEND_ENTRIES_REPLY;
+    default:
+        return RAFT_TIMEOUT_NOW_REPLY;
+    }
+}
+
+// True: `event` holds the peer's answer.
+static bool decode_answer(struct peers *peers, const struct request *request, const struct rpc_result *result,
+                          struct raft_event *event) {
+    struct error error = {0};
+    if (result->status != RPC_OK) {
+        slog(SLOG_DEBUG, "peer did not answer", F_STR("peer", request->peer->id.text),
+             F_STR("status", rpc_status_name(result->status)), F_BYTES("reason", result->message));
+        return false;
+    }
+    enum error_code code = wire_raft_decode(peers->options.us, reply_type(request->type), result->body, peers->options.slab,
+                                            &peers->scratch, &event->message, &error);
+    arena_reset(&peers->scratch);
+    if (code == OK && !raft_id_equal(&event->message.from, &request->peer->id))
+        code = error_set(&error, ERR_INVALID, "the answer is from %s", event->message.from.text);
+    if (code != OK)
+        slog(SLOG_WARN, "refused a peer's answer", F_STR("peer", request->peer->id.text), F_STR("reason", error.message));
+    return code == OK;
+}
+
+static void request_done(void *user, uint64_t tag, const struct rpc_result *result) {
+    struct peers *peers = user;
+    struct request request = peers->requests[tag];
+    request_give(peers, (uint32_t)tag);
+    if (peers->closed)
+        return;
+    struct raft_event event = {.type = RAFT_EVENT_MESSAGE};
+    if (decode_answer(peers, &request, result, &event)) {
+        event.message.call = request.call;
+        if (request.type == RAFT_REQUEST_VOTE)
+            event.message.vote_reply.pre_vote = request.pre_vote;
+        if (request.has_entries && event.message.append_reply.success)
+            histogram_observe(request.peer->replication_latency,
+                              (double)(peers->options.now_us() - request.sent_us) / (double)US_PER_MS);
+    } else {
+        metric_add(request.peer->send_failures, 1);
+        event = (struct raft_event){
+            .type = RAFT_EVENT_SEND_FAILED,
+            .send_failed = {.peer = request.peer->id, .call = request.call},
+        };
+    }
+    peers->options.on_event(peers->options.user, &event);
+}
+
+static uint64_t deadline_ms(const struct raft_message *request) {
+    if (request->type == RAFT_REQUEST_VOTE)
+        return REQUEST_VOTE_DEADLINE_US / US_PER_MS;
+    return request->lane == RAFT_BULK ? BULK_DEADLINE_MS : HEARTBEAT_DEADLINE_MS;
+}
+
+void peers_send(struct peers *peers, const struct raft_message *request) {
+    struct peer *peer = find(peers, &request->to);
+    assert(peer != NULL);
+    uint32_t index = request_take(peers);
+    peers->requests[index] = (struct request){
+        .peer = peer,
+        .type = request->type,
+        .pre_vote = request->type == RAFT_REQUEST_VOTE && request->request_vote.pre_vote,
+        .has_entries = request->type == RAFT_APPEND_ENTRIES && request->append.count > 0,
+        .call = request->call,
+        .sent_us = peers->options.now_us(),
+    };
+    buf_clear(&peers->out);
+    wire_raft_encode(peers->options.us, request, &peers->out);
+    rpc_channel_call(peer->lanes[request->lane], &(struct rpc_request){
+                                                     .path = wire_raft_path(request->type),
+                                                     .body = buf_slice(&peers->out),
+                                                     .timeout_ms = deadline_ms(request),
+                                                     .user = peers,
+                                                     .tag = index,
+                                                     .on_done = request_done,
+                                                 });
+}
+
+// --- the question a second ---
+
+static void question_done(void *user, uint64_t tag, const struct rpc_result *result) {
+    struct peers *peers = user;
+    struct peer *peer = &peers->list[tag];
+    peer->asked = false;
+    if (peers->closed)
+        return;
+    peer->view.reachable = result->status == RPC_OK;
+    if (result->status != RPC_OK)
+        return;
+    double ms = (double)(peers->options.now_us() - peer->asked_us) / (double)US_PER_MS;
+    histogram_observe(peer->round_trip, ms);
+    peer->view.rtt_ms = peer->view.rtt_ms == 0 ? ms : peer->view.rtt_ms * 0.75 + ms * 0.25;
+    struct wire_status_response status;
+    if (wire_status_response_decode(&peers->scratch, result->body, &status, NULL) == OK) {
+        for (size_t i = 0; i < status.member_count; i++) {
+            const struct wire_member_status *member = &status.members[i];
+            if (slice_equal(member->id, slice_of(peer->id.text, peer->id.len)) && member->http_address.len <= ADDRESS_MAX)
+                snprintf(peer->view.http_address, sizeof peer->view.http_address, "%.*s", (int)member->http_address.len,
+                         (const char *)member->http_address.data);
+        }
+    }
+    arena_reset(&peers->scratch);
+}
+
+void peers_ask(struct peers *peers) {
+    for (size_t i = 0; i < peers->count; i++) {
+        struct peer *peer = &peers->list[i];
+        if (peer->asked)
+            continue;
+        peer->asked = true;
+        peer->asked_us = peers->options.now_us();
+        rpc_channel_call(peer->lanes[RAFT_CONTROL], &(struct rpc_request){
+                                                        .path = "/baton.v1.ControlService/Status",
+                                                        .timeout_ms = QUESTION_DEADLINE_MS,
+                                                        .user = peers,
+                                                        .tag = i,
+                                                        .on_done = question_done,
+                                                    });
+    }
+}
+
+const struct peer_view *peers_view(const struct peers *peers, const struct raft_id *id) {
+    const struct peer *peer = find(peers, id);
+    return peer == NULL ? NULL : &peer->view;
+}

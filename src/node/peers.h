@@ -1,0 +1,49 @@
+// The other members, as this node reaches them: two connections each (control, never behind bulk data; bulk, in order), the
+// core's requests under way on them, and what a question a second tells of each: round trip, role, addresses.
+#ifndef BATON_NODE_PEERS_H
+#define BATON_NODE_PEERS_H
+
+#include "base/metrics.h"
+#include "raft/raft.h"
+#include "rpc/rpc.h"
+#include "wire/command.h"
+#include "wire/raft_messages.h"
+
+struct peers;
+
+struct peers_options {
+    struct rpc_runtime *rpc;
+    struct metrics *metrics;
+    const struct wire_identity *us;
+    const struct wire_configuration *configuration;
+    struct raft_slab *slab;
+    uint64_t (*now_us)(void);
+    // What comes of requests: the core's next event. `event.message.append` of an answer holds nothing.
+    void (*on_event)(void *user, const struct raft_event *event);
+    void *user;
+};
+
+// Connects to every member but this node. Options are copied.
+struct peers *peers_new(const struct peers_options *options);
+
+// Ends all connections; no event comes after.
+void peers_close(struct peers *peers);
+void peers_free(struct peers *peers);
+
+// Sends one of the core's requests (not a reply).
+void peers_send(struct peers *peers, const struct raft_message *request);
+
+// Asks every peer how it is; call it once a second.
+void peers_ask(struct peers *peers);
+
+// What is known of a peer.
+struct peer_view {
+    bool reachable;                      // it has answered the last question, and its connection stands since
+    double rtt_ms;                       // smoothed; 0: never measured
+    char http_address[ADDRESS_MAX + 1];  // "" until it has told
+};
+
+// NULL: no such peer.
+const struct peer_view *peers_view(const struct peers *peers, const struct raft_id *id);
+
+#endif

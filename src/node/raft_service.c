@@ -1,0 +1,75 @@
+// RaftService: calls from the other members become events of the core; its replies answer them.
+#include "node/internal.h"
+
+#include "base/slog.h"
+
+static enum rpc_status status_of(enum error_code code) {
+    switch (code) {
+    case ERR_WAL_FOREIGN:
+        return RPC_PERMISSION_DENIED;
+    case ERR_NO_MEMORY:
+        return RPC_RESOURCE_EXHAUSTED;
+    default:
+        return RPC_INVALID_ARGUMENT;
+    }
+}
+
+static void take(struct node *node, struct rpc_call call, enum raft_message_type type, struct slice bytes) {
+    if (node->raft == NULL) {
+        rpc_finish(node->server, call, RPC_FAILED_PRECONDITION,
+                   "this node started on an empty data directory without --bootstrap and belongs to no cluster");
+        return;
+    }
+    struct error error = {0};
+    struct raft_message message;
+    enum error_code code = wire_raft_decode(&node->identity, type, bytes, node->slab, &node->turn, &message, &error);
+    if (code == OK && node_member(node, &message.from) == NULL) {
+        for (size_t i = 0; type == RAFT_APPEND_ENTRIES && i < message.append.count; i++)
+            raft_entry_unref(message.append.entries[i]);
+        code = error_set(&error, ERR_WAL_FOREIGN, "%s is no member of cluster %s", message.from.text,
+                         node->identity.cluster_id.text);
+    }
+    if (code != OK) {
+        slog(SLOG_WARN, "refused a message", F_STR("caller", rpc_call_peer(node->server, call).address),
+             F_STR("path", wire_raft_path(type)), F_STR("reason", error.message));
+        rpc_finish(node->server, call, status_of(code), error.message);
+        return;
+    }
+    message.call = rpc_call_pack(call);
+    struct raft_event *event = node_event(node);
+    event->type = RAFT_EVENT_MESSAGE;
+    event->message = message;
+}
+
+static void request_vote(void *user, struct rpc_call call, struct slice message) {
+    take(user, call, RAFT_REQUEST_VOTE, message);
+}
+
+static void append_entries(void *user, struct rpc_call call, struct slice message) {
+    take(user, call, RAFT_APPEND_ENTRIES, message);
+}
+
+static void timeout_now(void *user, struct rpc_call call, struct slice message) {
+    take(user, call, RAFT_TIMEOUT_NOW, message);
+}
+
+void raft_service_reply(struct node *node, const struct raft_message *reply) {
+    struct rpc_call call = rpc_call_unpack(reply->call);
+    if (!rpc_call_alive(node->server, call))
+        return;
+    buf_clear(&node->out);
+    wire_raft_encode(&node->identity, reply, &node->out);
+    rpc_reply(node->server, call, buf_slice(&node->out));
+}
+
+static const struct rpc_method methods[] = {
+    {.name = "RequestVote", .kind = RPC_UNARY, .on_message = request_vote},
+    {.name = "AppendEntries", .kind = RPC_UNARY, .on_message = append_entries},
+    {.name = "TimeoutNow", .kind = RPC_UNARY, .on_message = timeout_now},
+};
+
+const struct rpc_service raft_service = {
+    .name = "baton.v1.RaftService",
+    .methods = methods,
+    .method_count = sizeof methods / sizeof methods[0],
+};
