@@ -258,6 +258,8 @@ static void read_register_worker(struct pb_reader *r, struct command_reader *rea
     }
     if (c->register_worker.worker_id.len == 0 || c->register_worker.worker_id.len > ID_MAX)
         pb_fail(r, "a worker id that is empty or too long");
+    if (c->register_worker.instance_id.len == 0 || c->register_worker.instance_id.len > ID_MAX)
+        pb_fail(r, "an instance id that is empty or too long");
 }
 
 static void read_change(struct pb_reader *outer, const struct pb_field *message, struct command_reader *reader,
@@ -282,6 +284,8 @@ static void read_change(struct pb_reader *outer, const struct pb_field *message,
             reader->unknown = f.number;
         }
     }
+    if (change->worker_id.len > ID_MAX || change->reason.len > ID_MAX)
+        pb_fail(&r, "a worker id or a reason that is too long");
     pb_leave(outer, &r);
 }
 
