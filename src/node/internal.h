@@ -55,12 +55,6 @@ struct node_metrics {
     struct metric *start_time;
 };
 
-// A message of the core that must wait for a write to be durable. None carries entries.
-struct held_message {
-    uint64_t after_write;
-    struct raft_message message;
-};
-
 enum stopping { RUNNING, TRANSFERRING, DRAINING, STOPPED };
 
 struct node {
@@ -108,8 +102,7 @@ struct node {
     int64_t command_time_ms;  // of the last command proposed
 
     // After a step.
-    struct held_message *held;  // a queue: held_first .. held_first + held_count
-    size_t held_first;
+    struct raft_message *held;  // wait for a write to be durable; none carries entries
     size_t held_count;
     size_t held_cap;
     uint64_t durable_write;

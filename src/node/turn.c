@@ -114,28 +114,22 @@ static void send_message(struct node *node, const struct raft_message *message) 
 }
 
 static void hold_message(struct node *node, const struct raft_message *message) {
-    if (node->held_first + node->held_count == node->held_cap) {
-        if (node->held_first > 0) {
-            memmove(node->held, node->held + node->held_first, node->held_count * sizeof *node->held);
-            node->held_first = 0;
-        }
-        if (node->held_count == node->held_cap) {
-            node->held_cap = node->held_cap == 0 ? 64 : node->held_cap * 2;
-            node->held = mem_realloc(node->held, node->held_cap * sizeof *node->held);
-        }
+    if (node->held_count == node->held_cap) {
+        node->held_cap = node->held_cap == 0 ? 64 : node->held_cap * 2;
+        node->held = mem_realloc(node->held, node->held_cap * sizeof *node->held);
     }
-    node->held[node->held_first + node->held_count++] =
-        (struct held_message){.after_write = message->after_write, .message = *message};
+    node->held[node->held_count++] = *message;
 }
 
 static void release_messages(struct node *node) {
-    while (node->held_count > 0 && node->held[node->held_first].after_write <= node->durable_write) {
-        send_message(node, &node->held[node->held_first].message);
-        node->held_first++;
-        node->held_count--;
+    size_t kept = 0;
+    for (size_t i = 0; i < node->held_count; i++) {
+        if (node->held[i].after_write <= node->durable_write)
+            send_message(node, &node->held[i]);
+        else
+            node->held[kept++] = node->held[i];
     }
-    if (node->held_count == 0)
-        node->held_first = 0;
+    node->held_count = kept;
 }
 
 // --- who leads ---

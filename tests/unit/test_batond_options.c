@@ -1,0 +1,130 @@
+// batond's flags and environment: what is accepted, which setting counts, and that each refusal names its setting.
+#include "unit.h"
+
+#include "cmd/batond_options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ARGS_MAX = 40 };
+
+#define GOOD                                                                                                                \
+    "--node-id", "n1", "--cluster-id", "demo", "--cloud", "gcp", "--data-dir", "d", "--listen", "10.0.0.1:7400", "--http",  \
+        "10.0.0.1:7480"
+#define PEERS "n2=10.0.0.2:7400/gcp,n3=10.0.0.3:7400/aws,n1=10.0.0.1:7400/gcp"
+
+static enum error_code parse(const char *const *words, struct batond_options *options, struct error *error) {
+    char *argv[ARGS_MAX] = {(char *)"batond"};
+    int argc = 1;
+    for (; words[argc - 1] != NULL; argc++)
+        argv[argc] = (char *)words[argc - 1];
+    return batond_options_parse(argc, argv, options, error);
+}
+
+#define PARSE(options, error, ...) parse((const char *const[]){__VA_ARGS__, NULL}, (options), (error))
+
+static void TestBatondOptionsComplete(void **state) {
+    (void)state;
+    struct batond_options options;
+    struct error error = {0};
+    assert_int_equal(PARSE(&options, &error, GOOD, "--peers", PEERS, "--bootstrap"), OK);
+    assert_int_equal(options.action, BATOND_RUN);
+    assert_true(options.node.bootstrap);
+    assert_int_equal(options.node.peer_count, 3);
+    assert_string_equal(options.node.peers[0].id.text, "n1");
+    assert_string_equal(options.node.peers[2].address, "10.0.0.3:7400");
+    assert_string_equal(options.node.peers[2].cloud, "aws");
+    assert_string_equal(options.node.advertise, "10.0.0.1:7400");
+    assert_int_equal(options.node.heartbeat_interval_us, 150000);
+    assert_int_equal(options.node.election_timeout_max_us, 600000);
+}
+
+static void TestBatondOptionsPrecedence(void **state) {
+    (void)state;
+    struct batond_options options;
+    struct error error = {0};
+    setenv("BATON_NODE_ID", "from-env", 1);
+    setenv("BATON_ELECTION_TIMEOUT", "1s-2s", 1);
+    assert_int_equal(PARSE(&options, &error, GOOD), OK);
+    assert_string_equal(options.node.node_id.text, "n1");
+    assert_int_equal(options.node.election_timeout_max_us, 2000000);
+    assert_int_equal(PARSE(&options, &error, "--cluster-id", "demo", "--cloud", "aws", "--data-dir", "d"), OK);
+    assert_string_equal(options.node.node_id.text, "from-env");
+    assert_string_equal(options.node.listen, "127.0.0.1:7400");
+    setenv("BATON_NODE_ID", "no good", 1);
+    assert_int_equal(PARSE(&options, &error, "--cluster-id", "demo", "--cloud", "aws", "--data-dir", "d"), ERR_INVALID);
+    assert_non_null(strstr(error.message, "BATON_NODE_ID"));
+    unsetenv("BATON_NODE_ID");
+    unsetenv("BATON_ELECTION_TIMEOUT");
+}
+
+static void refused(const char *name, const char *const *words) {
+    struct batond_options options;
+    struct error error = {0};
+    enum error_code code = parse(words, &options, &error);
+    if (code != ERR_INVALID || strstr(error.message, name) == NULL)
+        fail_msg("expected a refusal that names %s, got %s: %s", name, error_name(code), error.message);
+}
+
+#define REFUSED(name, ...) refused((name), (const char *const[]){__VA_ARGS__, NULL})
+
+static void TestBatondOptionsRefused(void **state) {
+    (void)state;
+    REFUSED("--node-id", "--cluster-id", "demo", "--cloud", "gcp", "--data-dir", "d");
+    REFUSED("--cluster-id", "--node-id", "n1", "--cloud", "gcp", "--data-dir", "d");
+    REFUSED("--cloud", "--node-id", "n1", "--cluster-id", "demo", "--data-dir", "d");
+    REFUSED("--data-dir", "--node-id", "n1", "--cluster-id", "demo", "--cloud", "gcp");
+    REFUSED("--node-id", GOOD, "--node-id", "");
+    REFUSED("--cloud", GOOD, "--cloud", "azure");
+    REFUSED("--listen", GOOD, "--listen", "10.0.0.1:70000");
+    REFUSED("--listen", GOOD, "--listen", "10.0.0.1");
+    REFUSED("--http", GOOD, "--http", "10.0.0.1:0");
+    REFUSED("--advertise", GOOD, "--listen", "0.0.0.0:7400");
+    REFUSED("--advertise-http", GOOD, "--http", "[::]:7480");
+    REFUSED("--peers", GOOD, "--bootstrap");
+    REFUSED("--peers", GOOD, "--peers", "n1=10.0.0.1:7400/gcp,n1=10.0.0.2:7400/gcp");
+    REFUSED("--peers", GOOD, "--peers", "n1=10.0.0.1:7400/gcp,n2=10.0.0.1:7400/gcp");
+    REFUSED("--peers", GOOD, "--peers", "n2=10.0.0.2:7400/gcp");
+    REFUSED("--peers", GOOD, "--peers", "n1=10.0.0.9:7400/gcp");
+    REFUSED("--peers", GOOD, "--peers", "n1=10.0.0.1:7400/aws");
+    REFUSED("--peers", GOOD, "--peers", "n1=10.0.0.1:7400/gcp,");
+    REFUSED("--peers", GOOD, "--peers", "n1");
+    REFUSED("--peers", GOOD, "--peers",
+            "a=h:1/gcp,b=h:2/gcp,c=h:3/gcp,d=h:4/gcp,e=h:5/gcp,f=h:6/gcp,g=h:7/gcp,h=h:8/gcp,i=h:9/gcp,j=h:10/gcp");
+    REFUSED("--heartbeat-interval", GOOD, "--heartbeat-interval", "200ms");
+    REFUSED("--heartbeat-interval", GOOD, "--heartbeat-interval", "0ms");
+    REFUSED("--election-timeout", GOOD, "--election-timeout", "600ms");
+    REFUSED("--election-timeout", GOOD, "--election-timeout", "900ms-600ms");
+    REFUSED("--log-level", GOOD, "--log-level", "loud");
+    REFUSED("--log-format", GOOD, "--log-format", "xml");
+    REFUSED("--no-such-option", GOOD, "--no-such-option");
+    REFUSED("--data-dir", GOOD, "--data-dir");
+    REFUSED("stray", GOOD, "stray");
+    REFUSED("--to", "--dump-wal", "d", "--to", "-1");
+}
+
+static void TestBatondOptionsActions(void **state) {
+    (void)state;
+    struct batond_options options;
+    struct error error = {0};
+    assert_int_equal(PARSE(&options, &error, "--help"), OK);
+    assert_int_equal(options.action, BATOND_HELP);
+    assert_int_equal(PARSE(&options, &error, "--version"), OK);
+    assert_int_equal(options.action, BATOND_VERSION);
+    assert_int_equal(PARSE(&options, &error, "--dump-wal", "d", "--to", "17"), OK);
+    assert_int_equal(options.action, BATOND_DUMP_WAL);
+    assert_int_equal(options.dump_to, 17);
+    assert_int_equal(PARSE(&options, &error, "--check-wal=d"), OK);
+    assert_int_equal(options.action, BATOND_CHECK_WAL);
+    assert_int_equal(PARSE(&options, &error, GOOD, "--check-config"), OK);
+    assert_int_equal(options.action, BATOND_CHECK_CONFIG);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestBatondOptionsComplete),
+    cmocka_unit_test(TestBatondOptionsPrecedence),
+    cmocka_unit_test(TestBatondOptionsRefused),
+    cmocka_unit_test(TestBatondOptionsActions),
+};
+
+UNIT_MAIN(tests)

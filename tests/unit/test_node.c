@@ -1,0 +1,242 @@
+// The node's loop-free parts: workers' liveness by cranked time, and the queues of waiting writes and reads.
+#include "unit.h"
+
+#include "node/liveness.h"
+#include "node/reads.h"
+#include "node/writes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SECOND US_PER_S
+
+static uint64_t rng_state;
+
+static uint64_t rng(void) {
+    rng_state ^= rng_state << 13;
+    rng_state ^= rng_state >> 7;
+    rng_state ^= rng_state << 17;
+    return rng_state;
+}
+
+static void seed(void) {
+    const char *text = getenv("BATON_SEED");
+    rng_state = text != NULL ? strtoull(text, NULL, 0) : 0x9e3779b97f4a7c15;
+    printf("seed %#llx\n", (unsigned long long)rng_state);
+}
+
+static bool expired(struct liveness *liveness, uint64_t now_us, uint32_t slot) {
+    uint32_t slots[64];
+    size_t count = liveness_expired(liveness, now_us, slots, 64);
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i] == slot)
+            return true;
+    }
+    return false;
+}
+
+// A worker that goes silent is offline 15 to 20 s after its last heartbeat, whatever the others do meanwhile.
+static void TestWorkerLiveness(void **state) {
+    (void)state;
+    seed();
+    for (int round = 0; round < 200; round++) {
+        struct liveness *liveness = liveness_new();
+        uint64_t last[32];
+        uint64_t silent_from[32];
+        bool gone[32] = {false};
+        uint64_t now = 1000 * SECOND;
+        for (uint32_t w = 0; w < 32; w++) {
+            liveness_heard(liveness, w, now);
+            last[w] = now;
+            silent_from[w] = now + rng() % (60 * SECOND);
+        }
+        for (int step = 0; step < 20000; step++) {
+            now += rng() % (10 * US_PER_MS);
+            for (uint32_t w = 0; w < 32; w++) {
+                if (!gone[w] && now < silent_from[w] && now - last[w] >= 5 * SECOND) {
+                    liveness_heard(liveness, w, now);
+                    last[w] = now;
+                }
+                if (!gone[w] && expired(liveness, now, w)) {
+                    assert_true(now - last[w] >= 15 * SECOND);
+                    assert_true(now - last[w] <= 20 * SECOND);
+                    gone[w] = true;
+                    liveness_forget(liveness, w);
+                }
+                assert_true(gone[w] || now - last[w] <= 20 * SECOND);
+            }
+        }
+        liveness_free(liveness);
+    }
+}
+
+// A process that stood still calls nobody offline for it.
+static void TestWorkerLivenessStall(void **state) {
+    (void)state;
+    struct liveness *liveness = liveness_new();
+    uint64_t now = 100 * SECOND;
+    liveness_heard(liveness, 7, now);
+    now += 30 * SECOND;
+    liveness_stalled(liveness, 30 * SECOND);
+    assert_false(expired(liveness, now, 7));
+    assert_int_equal(liveness_next_us(liveness), now + LIVENESS_TIMEOUT_US);
+    assert_false(expired(liveness, now + 15 * SECOND - 1, 7));
+    assert_true(expired(liveness, now + 20 * SECOND, 7));
+    // One that is heard after the stall keeps the order of deadlines.
+    liveness_heard(liveness, 3, now + SECOND);
+    assert_true(expired(liveness, now + 16 * SECOND, 7));
+    assert_false(expired(liveness, now + 16 * SECOND, 3));
+    liveness_free(liveness);
+}
+
+// A new leader gives everybody a full timeout, and does not know yet when they were last heard.
+static void TestWorkerLivenessNewLeader(void **state) {
+    (void)state;
+    struct liveness *liveness = liveness_new();
+    uint64_t heard;
+    liveness_heard(liveness, 1, 10 * SECOND);
+    assert_true(liveness_last_heard(liveness, 1, &heard) && heard == 10 * SECOND);
+    liveness_reset(liveness);
+    assert_int_equal(liveness_next_us(liveness), UINT64_MAX);
+    liveness_watch(liveness, 1, 24 * SECOND);
+    assert_false(liveness_last_heard(liveness, 1, &heard));
+    assert_false(expired(liveness, 39 * SECOND - 1, 1));
+    assert_true(expired(liveness, 44 * SECOND, 1));
+    liveness_free(liveness);
+}
+
+// --- writes ---
+
+struct outcome {
+    uint32_t lost[16];
+    size_t lost_count;
+    uint32_t refused[16];
+    size_t refused_count;
+};
+
+static void on_lost(void *user, const struct waiting_write *write) {
+    struct outcome *outcome = user;
+    outcome->lost[outcome->lost_count++] = write->call.slot;
+}
+
+static void on_refused(void *user, const struct waiting_write *write, enum raft_refusal refusal) {
+    struct outcome *outcome = user;
+    assert_int_equal(refusal, RAFT_NOT_LEADER);
+    outcome->refused[outcome->refused_count++] = write->call.slot;
+}
+
+static void collect_writes(struct writes *writes, struct raft_slab *slab, uint32_t from, uint32_t to) {
+    struct raft_event event;
+    for (uint32_t slot = from; slot <= to; slot++)
+        writes_collect(writes, raft_entry_new(slab, RAFT_ENTRY_COMMAND, (struct raft_entry_id){0}, 1),
+                       (struct rpc_call){.slot = slot, .generation = 1}, WRITE_PUT);
+    assert_true(writes_event(writes, &event));
+    assert_int_equal(event.propose.count, to - from + 1);
+    for (size_t i = 0; i < event.propose.count; i++)
+        raft_entry_unref(event.propose.entries[i]);  // as the core would
+}
+
+static void TestWritesAnsweredByTheirEntry(void **state) {
+    (void)state;
+    struct raft_slab *slab = raft_slab_new();
+    struct writes *writes = writes_new();
+    struct outcome outcome = {0};
+    struct waiting_write write;
+    collect_writes(writes, slab, 10, 12);
+    struct raft_proposed accepted = {.refusal = RAFT_ACCEPTED, .first = {.term = 2, .index = 5}};
+    writes_placed(writes, &accepted, 1, on_lost, on_refused, &outcome);
+    assert_false(writes_applied(writes, (struct raft_entry_id){.term = 2, .index = 4}, &write, on_lost, &outcome));
+    assert_true(writes_applied(writes, (struct raft_entry_id){.term = 2, .index = 5}, &write, on_lost, &outcome));
+    assert_int_equal(write.call.slot, 10);
+    // Another leader's entry stands at 6: whoever waits there is lost, 7 still waits.
+    assert_false(writes_applied(writes, (struct raft_entry_id){.term = 3, .index = 6}, &write, on_lost, &outcome));
+    assert_int_equal(outcome.lost_count, 1);
+    assert_int_equal(outcome.lost[0], 11);
+    assert_int_equal(writes_count(writes), 1);
+    // Leading again, this node appends at 7: the old 7 has been cut off.
+    collect_writes(writes, slab, 20, 20);
+    accepted.first = (struct raft_entry_id){.term = 4, .index = 7};
+    writes_placed(writes, &accepted, 2, on_lost, on_refused, &outcome);
+    assert_int_equal(outcome.lost_count, 2);
+    assert_int_equal(outcome.lost[1], 12);
+    assert_true(writes_applied(writes, (struct raft_entry_id){.term = 4, .index = 7}, &write, on_lost, &outcome));
+    assert_int_equal(write.call.slot, 20);
+    writes_free(writes);
+    raft_slab_free(slab);
+}
+
+static void TestWritesRefused(void **state) {
+    (void)state;
+    struct raft_slab *slab = raft_slab_new();
+    struct writes *writes = writes_new();
+    struct outcome outcome = {0};
+    collect_writes(writes, slab, 1, 3);
+    struct raft_proposed refused = {.refusal = RAFT_NOT_LEADER};
+    writes_placed(writes, &refused, 1, on_lost, on_refused, &outcome);
+    assert_int_equal(outcome.refused_count, 3);
+    assert_int_equal(outcome.refused[2], 3);
+    assert_int_equal(writes_count(writes), 0);
+    writes_free(writes);
+    raft_slab_free(slab);
+}
+
+// --- reads ---
+
+struct answered {
+    char text[64];
+    struct reads *again;  // collect one more from within the callback
+};
+
+static void on_ready(void *user, const struct waiting_read *read, struct slice request, enum raft_refusal refusal) {
+    struct answered *answered = user;
+    size_t len = strlen(answered->text);
+    snprintf(answered->text + len, sizeof answered->text - len, "%.*s%s@%d ", (int)request.len, (const char *)request.data,
+             refusal == RAFT_ACCEPTED ? "" : "!", (int)read->index);
+    if (answered->again != NULL) {
+        struct reads *reads = answered->again;
+        answered->again = NULL;
+        for (int i = 0; i < 20; i++) {
+            struct raft_event event;
+            reads_collect(reads, READ_GET, (struct rpc_call){0}, slice_of_str("z"));
+            assert_true(reads_event(reads, &event));
+        }
+    }
+}
+
+static uint64_t ask(struct reads *reads, const char *one, const char *two) {
+    struct raft_event event;
+    reads_collect(reads, READ_GET, (struct rpc_call){0}, slice_of_str(one));
+    reads_collect(reads, READ_LIST, (struct rpc_call){0}, slice_of_str(two));
+    assert_true(reads_event(reads, &event));
+    assert_false(reads_event(reads, &event));
+    return event.read.tag;
+}
+
+static void TestReadsWaitForTheirIndex(void **state) {
+    (void)state;
+    struct reads *reads = reads_new();
+    struct answered answered = {.text = "", .again = reads};
+    uint64_t first = ask(reads, "a", "b");
+    uint64_t second = ask(reads, "c", "d");
+    uint64_t third = ask(reads, "e", "f");
+    reads_release(reads, 100, on_ready, &answered);
+    assert_string_equal(answered.text, "");
+    reads_answered(reads, &(struct raft_read){.tag = second, .refusal = RAFT_NOT_LEADER});
+    reads_answered(reads, &(struct raft_read){.tag = first, .index = 7});
+    reads_answered(reads, &(struct raft_read){.tag = third, .index = 9});
+    reads_release(reads, 6, on_ready, &answered);
+    assert_string_equal(answered.text, "c!@0 d!@0 ");
+    reads_release(reads, 8, on_ready, &answered);
+    assert_string_equal(answered.text, "c!@0 d!@0 a@7 b@7 ");
+    reads_release(reads, 9, on_ready, &answered);
+    assert_string_equal(answered.text, "c!@0 d!@0 a@7 b@7 e@9 f@9 ");
+    reads_free(reads);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestWorkerLiveness),          cmocka_unit_test(TestWorkerLivenessStall),
+    cmocka_unit_test(TestWorkerLivenessNewLeader), cmocka_unit_test(TestWritesAnsweredByTheirEntry),
+    cmocka_unit_test(TestWritesRefused),           cmocka_unit_test(TestReadsWaitForTheirIndex),
+};
+
+UNIT_MAIN(tests)
