@@ -1,0 +1,111 @@
+"""Who leads: elections, transfers, cuts."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import grpc
+import pytest
+from harness import NODES, Cluster, wait_for
+
+ELECTION_LIMIT = 15.0
+
+
+def TestClusterElectsALeader(empty_cluster: Cluster) -> None:
+    empty_cluster.start()
+    leader = empty_cluster.leader(ELECTION_LIMIT)
+    for node in empty_cluster.nodes.values():
+        wait_for(lambda: node.status().leader == leader.name, f"{node.name} knows that {leader.name} leads")
+    assert f"{leader.name} transitioned from Candidate to Leader (term " in leader.log()
+
+
+def TestClusterElectsAnotherLeaderAfterAKill(cluster: Cluster) -> None:
+    old = cluster.leader()
+    term = old.status().term
+    cluster.put("before", "1")
+    old.kill()
+    new = cluster.leader(ELECTION_LIMIT, other_than=old.name)
+    assert new.status().term > term
+    assert cluster.get("before") == "1"
+    cluster.put("after", "2")
+    old.start()
+    wait_for(lambda: old.status().leader == new.name, f"{old.name} follows {new.name}")
+    cluster.wait_applied(new.status().commit_index)
+    assert old.call("Get", key=b"after", stale=True).value == b"2"
+
+
+def TestClusterWithoutAMajorityRefuses(cluster: Cluster) -> None:
+    leader, *others = [cluster.leader(), *cluster.followers()]
+    for node in others:
+        node.pause()
+    wait_for(lambda: leader.status().role != "leader", f"{leader.name} steps down")
+    with pytest.raises(grpc.RpcError) as raised:
+        leader.call("Put", key=b"k", value=b"v")
+    assert raised.value.code() == grpc.StatusCode.UNAVAILABLE, raised.value
+    status, headers, body = leader.get("/cluster-state")
+    assert status == 503 and headers["Retry-After"] and json.loads(body)["error"]
+    assert leader.get("/livez")[0] == 200, "a node without a quorum is alive"
+    for node in others:
+        node.resume()
+    cluster.put("k", "v")
+
+
+def TestClusterTermOutlivesACut(cluster: Cluster) -> None:
+    """A node cut off for 5 s comes back without disturbing the leader: it only asked, by PreVote."""
+    leader = cluster.lead_in("gcp")
+    n3 = cluster["n3"]
+    term = leader.status().term
+    with cluster.cut():
+        cut_at = time.monotonic()
+        wait_for(lambda: not n3.status().leader, "n3 notices that it hears no leader")
+        cluster.put("during", "1")
+        wait_for(lambda: time.monotonic() >= cut_at + 5.0, "5 s have passed")
+        assert cluster.leader().name == leader.name
+    wait_for(lambda: n3.status().leader == leader.name, f"n3 follows {leader.name} again")
+    cluster.put("after", "2")
+    cluster.wait_applied(leader.status().commit_index)
+    for node in cluster.nodes.values():
+        status = node.status()
+        assert (status.leader, status.term) == (leader.name, term), f"{node.name}: {status}"
+
+
+def TestClusterLeaderStopsGracefully(cluster: Cluster) -> None:
+    old = cluster.leader()
+    cluster.put("k", "v")
+    took = old.stop()
+    assert took < 2.0
+    new = cluster.leader(other_than=old.name)
+    assert cluster.get("k") == "v"
+    assert "reason=transfer" in new.log() or "transfer" in new.log(), f"{new.name} was told to lead, not left to time out"
+
+
+def TestClusterTransfersLeadership(cluster: Cluster) -> None:
+    for target in [*NODES, *NODES]:
+        leader = cluster.leader()
+        if leader.name != target:
+            assert leader.call("TransferLeadership", target=target, timeout=5.0).leader == target
+            assert cluster.leader(other_than=leader.name).name == target
+        cluster.put("k", target)
+        assert cluster.get("k") == target
+
+
+def TestClusterFollowerRedirects(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    for follower in cluster.followers():
+        wait_for(lambda: follower.status().leader == leader.name, f"{follower.name} knows the leader")
+        with pytest.raises(grpc.RpcError) as raised:
+            follower.call("Put", key=b"k", value=b"v")
+        error = raised.value
+        trailers = dict(error.trailing_metadata())
+        assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
+        assert (trailers["baton-leader-id"], trailers["baton-leader-address"]) == (leader.name, leader.address)
+        assert leader.name in error.details() and leader.address in error.details()
+
+        reply = follower.call_worker_service(
+            "RegisterWorker", worker_id="w9", instance_id="i", address="h:1", cloud="gcp"
+        )
+        assert not reply.accepted
+        assert (reply.redirect.leader_id, reply.redirect.leader_address) == (leader.name, leader.address)
+        assert sorted(reply.redirect.member_addresses) == sorted(node.address for node in cluster.nodes.values())
+    assert "w9" not in leader.workers()

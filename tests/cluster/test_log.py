@@ -1,0 +1,115 @@
+"""What is written: on every node, in order, and through every crash."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import time
+
+from harness import DEADLINE, Cluster, wait_for
+
+REPLICATION_LIMIT = 0.5
+
+
+def same_logs(cluster: Cluster) -> bytes:
+    """The three logs up to the common commit index: asserted equal byte for byte, and returned."""
+
+    def equal() -> bytes:
+        to = min(node.status().commit_index for node in cluster.nodes.values())
+        dumps = {node.name: node.dump_wal(to) for node in cluster.nodes.values()}
+        assert all(f'{{"index":{to},'.encode() in dump for dump in dumps.values()), f"an entry below {to} is missing"
+        assert len(set(dumps.values())) == 1, {name: hashlib.sha256(dump).hexdigest() for name, dump in dumps.items()}
+        return dumps["n1"]
+
+    return wait_for(equal, "logs to compare")
+
+
+def TestClusterWriteIsOnAllNodesInTime(cluster: Cluster) -> None:
+    cluster.put("warm", "up")
+    leader, followers = cluster.leader(), cluster.followers()
+    took = []
+    for number in range(40):
+        key, value = b"key", str(number).encode()
+        began = time.monotonic()
+        leader.call("Put", key=key, value=value)
+        for follower in followers:
+            wait_for(
+                lambda: follower.call("Get", key=key, stale=True).value == value, f"{follower.name} has write {number}"
+            )
+        took.append(time.monotonic() - began)
+    print(f"on all followers within {statistics.median(took) * 1000:.0f} ms (median), {max(took) * 1000:.0f} ms (most)")
+    assert max(took) < REPLICATION_LIMIT, took
+
+
+def TestClusterStoppedFollowerCatchesUp(cluster: Cluster) -> None:
+    cluster.put("before", "1")
+    follower = cluster.followers()[0]
+    follower.pause()
+    for number in range(200):
+        cluster.leader().call("Put", key=f"k{number}".encode(), value=str(number).encode())
+    commit = cluster.leader().status().commit_index
+    follower.resume()
+    cluster.wait_applied(commit, follower.name)
+    assert follower.call("Get", key=b"k199", stale=True).value == b"199"
+    same_logs(cluster)
+
+
+def TestClusterKilledFollowerCatchesUp(cluster: Cluster) -> None:
+    follower = cluster.followers()[0]
+    with cluster.load(2) as acknowledged:
+        wait_for(lambda: len(acknowledged) > 20, "some writes")
+        follower.kill()
+        count = len(acknowledged)
+        wait_for(lambda: len(acknowledged) > count + 50, "writes go on with two of three")
+        follower.start()
+    cluster.wait_applied(cluster.leader().status().commit_index, follower.name)
+    same_logs(cluster)
+
+
+def TestClusterLogsAreEqual(cluster: Cluster) -> None:
+    """Through a change of leader, with entries on the old one that nobody else has."""
+    with cluster.load(4) as acknowledged:
+        wait_for(lambda: len(acknowledged) > 100, "some writes")
+        old = cluster.leader()
+        old.kill()
+        cluster.leader(other_than=old.name)
+        count = len(acknowledged)
+        wait_for(lambda: len(acknowledged) > count + 100, "writes after the change")
+        old.start()
+    cluster.wait_applied(cluster.leader().status().commit_index)
+    log = same_logs(cluster)
+    entries = cluster.leader().log_entries()
+    assert [entry.index for entry in entries] == list(range(1, len(entries) + 1))
+    assert len(log.splitlines()) <= len(entries)
+
+
+def TestClusterKilledAtOnceLosesNothing(cluster: Cluster) -> None:
+    """Three times in a row: every write that was acknowledged is there after all nodes were killed under load."""
+    acknowledged = {}
+    for _ in range(3):
+        with cluster.load(8) as acknowledged_now:
+            wait_for(lambda: len(acknowledged_now) > 200, "some writes", DEADLINE)
+            cluster.kill_all()
+        cluster.start()
+        cluster.leader()
+        # Keys of one round are overwritten in the next by the same values.
+        acknowledged.update(acknowledged_now)
+        found = everything(cluster)
+        missing = {key: value for key, value in acknowledged.items() if found.get(key) != value}
+        assert not missing, f"{len(missing)} of {len(acknowledged)} acknowledged writes are lost, for instance {min(missing)}"
+    print(f"{len(acknowledged)} acknowledged writes are there")
+    cluster.wait_applied(cluster.leader().status().commit_index)
+    same_logs(cluster)
+
+
+def everything(cluster: Cluster) -> dict[str, str]:
+    """All keys and values, linearizably."""
+    found: dict[str, str] = {}
+    after = b""
+    while True:
+        page = wait_for(lambda: cluster.leader().call("List", prefix=b"load/", start_after=after), "a page of keys")
+        for item in page.items:
+            found[item.key.decode()] = item.value.decode()
+            after = item.key
+        if not page.more:
+            return found
