@@ -1,8 +1,5 @@
 // The structured log. A line is built in a buffer that is kept from line to line and goes out with one write(2), so that
 // lines of several processes on one terminal or pipe do not mix.
-//
-// logfmt: a value stands bare, or in double quotes with \" \\ \n \r \t, and \xNN for other control bytes and for bytes that
-// are not UTF-8. JSON: its own escapes, \u00NN for control characters, U+FFFD for bytes that are not UTF-8.
 #include "base/slog.h"
 
 #include <errno.h>

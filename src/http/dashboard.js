@@ -1,0 +1,214 @@
+// The dashboard: asks this node every second for /nodes and /cluster-state, and says plainly when what it shows is old. All text
+// goes in by textContent: nothing that a node or worker calls itself is ever markup.
+"use strict";
+
+const PERIOD_MS = 1000;
+const TIMEOUT_MS = 4000; // longer than a node's own wait for another one
+const STALE_MS = 3500;
+const ROWS_MAX = 1000;
+
+const byId = (id) => document.getElementById(id);
+
+// What was last heard, and when (performance.now()). `list` stays when a later answer is an error.
+const nodes = { list: null, at: -Infinity, error: null };
+const workers = { list: null, at: -Infinity, error: null };
+
+async function ask(path, into) {
+  try {
+    const response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS), cache: "no-store" });
+    const body = await response.json();
+    if (response.ok) {
+      into.list = body;
+      into.at = performance.now();
+      into.error = null;
+    } else {
+      into.error = body.message || `HTTP ${response.status}`;
+    }
+  } catch (error) {
+    into.error = error.name === "TimeoutError" ? "this node does not answer" : "this node cannot be reached";
+  }
+}
+
+// --- words ---
+
+function duration(ms) {
+  const s = Math.floor(ms / 1000);
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+}
+
+function milliseconds(ms) {
+  return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
+}
+
+const ROLES = { leader: ["★ Leader", "lead"], follower: ["Follower", "good"], candidate: ["Candidate", "busy"] };
+
+function role(node) {
+  return node.reachable ? ROLES[node.role] || [String(node.role), "busy"] : ["✕ Unreachable", "bad"];
+}
+
+function roundTrips(node) {
+  const others = (node.members || []).filter((member) => member.id !== node.node);
+  return others.map((member) => {
+    const known = member.reachable && member.rtt_ms !== null;
+    return `${member.id} ${known ? milliseconds(member.rtt_ms) : "–"}`;
+  }).join(" · ");
+}
+
+// --- tables: rows are kept and only what changed is written, so that a selection or a reader's place survives ---
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function setState(element, state) {
+  if (element.dataset.state !== state) element.dataset.state = state;
+}
+
+// Each column: [class, text of an item, state of an item (then a badge)].
+function fill(tbody, items, columns) {
+  while (tbody.rows.length > items.length) tbody.deleteRow(-1);
+  while (tbody.rows.length < items.length) {
+    const row = tbody.insertRow();
+    columns.forEach(([className, , state], i) => {
+      const cell = document.createElement(i === 0 ? "th" : "td");
+      if (i === 0) cell.scope = "row";
+      cell.className = className;
+      if (state) cell.append(Object.assign(document.createElement("span"), { className: "badge" }));
+      row.append(cell);
+    });
+  }
+  items.forEach((item, at) => {
+    columns.forEach(([, text, state], i) => {
+      const cell = tbody.rows[at].cells[i];
+      const target = state ? cell.firstChild : cell;
+      write(target, text(item));
+      if (state) setState(target, state(item));
+    });
+  });
+}
+
+const orDash = (value) => (value === undefined || value === null || value === "" ? "–" : String(value));
+
+const NODE_COLUMNS = [
+  ["", (node) => orDash(node.node)],
+  ["", (node) => role(node)[0], (node) => role(node)[1]],
+  ["number", (node) => orDash(node.term)],
+  ["number", (node) => orDash(node.commit_index)],
+  ["number", (node) => orDash(node.last_applied)],
+  ["", (node) => orDash(node.cloud)],
+  ["", (node) => (node.reachable ? roundTrips(node) : orDash(node.error))],
+  ["addresses", (node) => orDash(node.address)],
+  ["number", (node) => (node.uptime === undefined ? "–" : duration(node.uptime * 1000))],
+];
+
+function lastSeen(worker) {
+  if (worker.last_seen_ago_ms === null) return "not since this leader came";
+  return `${duration(worker.last_seen_ago_ms + performance.now() - workers.at)} ago`;
+}
+
+const WORKER_COLUMNS = [
+  ["", (worker) => orDash(worker.id)],
+  ["", (worker) => (worker.status === "online" ? "● online" : `○ offline${worker.reason ? `: ${worker.reason}` : ""}`),
+    (worker) => (worker.status === "online" ? "good" : "bad")],
+  ["number", lastSeen],
+  ["", (worker) => orDash(worker.cloud)],
+  ["addresses", (worker) => orDash(worker.address)],
+  ["number", (worker) => orDash(worker.slots)],
+  ["number", (worker) => orDash(worker.epoch)],
+  ["soft", (worker) => Object.entries(worker.labels || {}).map(([key, value]) => `${key}=${value}`).join(", ")],
+];
+
+// --- the page ---
+
+// The leader most nodes of the highest term name; two that differ are of different terms, and the later one counts.
+function leaderOf(list) {
+  const leaders = list.filter((node) => node.reachable && node.role === "leader");
+  return leaders.sort((a, b) => b.term - a.term)[0];
+}
+
+function showSummary(now) {
+  const summary = byId("summary");
+  if (nodes.list === null) {
+    write(summary, nodes.error ? "No answer" : "Asking this node …");
+    setState(summary, nodes.error ? "bad" : "busy");
+    return;
+  }
+  const own = nodes.list.find((node) => node.members && node.cluster);
+  const leader = leaderOf(nodes.list);
+  const reachable = nodes.list.filter((node) => node.reachable).length;
+  write(byId("cluster"), own ? own.cluster : "");
+  if (now - nodes.at > STALE_MS) {
+    write(summary, "Out of date");
+    setState(summary, "bad");
+  } else if (!leader) {
+    write(summary, "No leader");
+    setState(summary, "bad");
+  } else {
+    const all = reachable === nodes.list.length;
+    write(summary, `${leader.node} leads, term ${leader.term}${all ? "" : `; ${nodes.list.length - reachable} unreachable`}`);
+    setState(summary, all ? "good" : "busy");
+  }
+  write(byId("nodes-count"), `${reachable} of ${nodes.list.length} reachable`);
+}
+
+function showBanners(now) {
+  const banners = [];
+  if (now - nodes.at > STALE_MS && nodes.error) {
+    const age = nodes.list === null ? "" : ` What is shown is ${duration(now - nodes.at)} old.`;
+    banners.push(`No news from this node: ${nodes.error}.${age}`);
+  } else if (workers.error && now - workers.at > STALE_MS) {
+    const age = workers.list === null ? "" : ` The workers are shown as of ${duration(now - workers.at)} ago.`;
+    banners.push(`The list of workers cannot be had: ${workers.error}.${age}`);
+  }
+  const holder = byId("banners");
+  while (holder.children.length > banners.length) holder.lastChild.remove();
+  banners.forEach((text, i) => {
+    if (!holder.children[i]) {
+      const banner = Object.assign(document.createElement("p"), { className: "banner" });
+      setState(banner, "bad");
+      holder.append(banner);
+    }
+    write(holder.children[i], text);
+  });
+}
+
+function showWorkers(now) {
+  const list = workers.list || [];
+  const online = list.filter((worker) => worker.status === "online").length;
+  write(byId("workers-count"), workers.list === null ? "" : `${online} online, ${list.length - online} offline`);
+  // Who is missing comes first.
+  const sorted = [...list].sort((a, b) => (a.status === "online") - (b.status === "online"));
+  fill(byId("workers").tBodies[0], sorted.slice(0, ROWS_MAX), WORKER_COLUMNS);
+  const note = list.length > ROWS_MAX ? `${list.length - ROWS_MAX} more are in /cluster-state.`
+    : workers.list !== null && list.length === 0 ? "No worker has registered yet." : "";
+  write(byId("workers-note"), note);
+  byId("workers").closest("section").classList.toggle("stale", now - workers.at > STALE_MS);
+}
+
+function show() {
+  const now = performance.now();
+  showSummary(now);
+  showBanners(now);
+  fill(byId("nodes").tBodies[0], nodes.list || [], NODE_COLUMNS);
+  byId("nodes").closest("section").classList.toggle("stale", now - nodes.at > STALE_MS);
+  showWorkers(now);
+  write(byId("served"), nodes.list === null ? location.host : `${location.host}, ${duration(now - nodes.at)} ago`);
+}
+
+// Each question on its own: a leader that hangs must not hold up what this node knows by itself.
+function repeat(path, into) {
+  const next = async () => {
+    const begun = performance.now();
+    await ask(path, into);
+    show();
+    setTimeout(next, Math.max(0, PERIOD_MS - (performance.now() - begun)));
+  };
+  next();
+}
+
+repeat("nodes", nodes);
+repeat("cluster-state", workers);
+setInterval(show, PERIOD_MS);

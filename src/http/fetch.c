@@ -1,0 +1,260 @@
+// The client's life: (look up the name) -> connect -> write the request -> read the head -> read the body -> done. Whatever
+// ends it, fetch_end is called once; the memory goes when libuv has given back both handles and the lookup.
+#include "http/fetch.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "base/ids.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+struct fetch {
+    uv_tcp_t tcp;
+    uv_timer_t timer;  // the deadline; or, at once, an error found before anything began
+    uv_getaddrinfo_t lookup;
+    uv_connect_t connect;
+    uv_write_t write;
+    unsigned held;  // by libuv: handles not closed yet, and a lookup under way
+    bool ended;
+    fetch_done *done;  // NULL: cancelled
+    void *user;
+    const char *early_error;
+    struct buf request;
+    size_t body_max;
+    struct buf head;  // as read so far, until the empty line
+    bool in_body;
+    struct fetch_answer answer;
+    size_t got;  // bytes of the body
+};
+
+static void fetch_release(struct fetch *fetch) {
+    if (--fetch->held == 0) {
+        buf_free(&fetch->request);
+        buf_free(&fetch->head);
+        free(fetch);
+    }
+}
+
+static void on_closed(uv_handle_t *handle) {
+    fetch_release(handle->data);
+}
+
+static void fetch_end(struct fetch *fetch, const char *error) {
+    if (fetch->ended) {
+        return;
+    }
+    fetch->ended = true;
+    uv_close((uv_handle_t *)&fetch->tcp, on_closed);
+    uv_close((uv_handle_t *)&fetch->timer, on_closed);
+    if (error != NULL || fetch->done == NULL) {
+        free(fetch->answer.body);
+        fetch->answer = (struct fetch_answer){.error = error};
+    }
+    if (fetch->done != NULL) {
+        fetch->done(fetch->user, &fetch->answer);
+    }
+}
+
+void fetch_cancel(struct fetch *fetch) {
+    assert(!fetch->ended);
+    fetch->done = NULL;
+    uv_cancel((uv_req_t *)&fetch->lookup);  // no harm if there is none or it runs already: its callback sees `ended`
+    fetch_end(fetch, NULL);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct fetch *fetch = timer->data;
+    fetch_end(fetch, fetch->early_error != NULL ? fetch->early_error : "no answer in time");
+}
+
+// The decimal number of a header line's value; false if it is none or too large.
+static bool parse_length(const char *value, size_t max, size_t *out) {
+    value += strspn(value, " \t");
+    size_t digits = strspn(value, "0123456789");
+    if (digits == 0 || digits > 12 || value[digits + strspn(value + digits, " \t")] != '\0') {
+        return false;
+    }
+    *out = strtoul(value, NULL, 10);
+    return *out <= max;
+}
+
+// Reads the status line and the one header that matters, out of NUL-terminated text without the empty line. NULL, or what is
+// wrong.
+static const char *parse_head(struct fetch *fetch, char *head, size_t *length) {
+    char *rest = NULL;
+    char *line = strtok_r(head, "\r\n", &rest);
+    int read = 0;
+    if (line == NULL || sscanf(line, "HTTP/1.%*1[01] %3u%n", &fetch->answer.status, &read) != 1 || read != 12) {
+        return "not an HTTP/1.1 answer";
+    }
+    bool known = false;
+    while ((line = strtok_r(NULL, "\r\n", &rest)) != NULL) {
+        static const char name[] = "content-length:";
+        if (strncasecmp(line, name, sizeof name - 1) == 0) {
+            if (known || !parse_length(line + sizeof name - 1, fetch->body_max, length)) {
+                return "an answer whose Content-Length is wrong or too large";
+            }
+            known = true;
+        } else if (strncasecmp(line, "transfer-encoding:", 18) == 0) {
+            return "an answer in a transfer encoding, which is not understood here";
+        }
+    }
+    return known ? NULL : "an answer without Content-Length";
+}
+
+static void body_add(struct fetch *fetch, const uint8_t *data, size_t len) {
+    if (len > fetch->answer.len - fetch->got) {
+        fetch_end(fetch, "more bytes than its Content-Length says");
+        return;
+    }
+    if (data != fetch->answer.body + fetch->got) {
+        memcpy(fetch->answer.body + fetch->got, data, len);
+    }
+    fetch->got += len;
+    if (fetch->got == fetch->answer.len) {
+        fetch_end(fetch, NULL);
+    }
+}
+
+static void head_add(struct fetch *fetch, size_t len) {
+    fetch->head.len += len;
+    uint8_t *end = memmem(fetch->head.data, fetch->head.len, "\r\n\r\n", 4);
+    if (end == NULL) {
+        if (fetch->head.len >= HEADER_LIST_MAX) {
+            fetch_end(fetch, "headers that are too large");
+        }
+        return;
+    }
+    *end = '\0';
+    size_t behind = (size_t)(end + 4 - fetch->head.data);
+    const char *error = parse_head(fetch, (char *)fetch->head.data, &fetch->answer.len);
+    if (error == NULL && (fetch->answer.body = mem_try_alloc(fetch->answer.len)) == NULL) {
+        error = "no memory for the answer";
+    }
+    if (error != NULL) {
+        fetch_end(fetch, error);
+        return;
+    }
+    fetch->in_body = true;
+    body_add(fetch, fetch->head.data + behind, fetch->head.len - behind);
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+    (void)suggested;
+    struct fetch *fetch = handle->data;
+    if (fetch->in_body) {
+        *buf = uv_buf_init((char *)fetch->answer.body + fetch->got, (unsigned)(fetch->answer.len - fetch->got));
+    } else {
+        *buf = uv_buf_init((char *)buf_reserve(&fetch->head, 4 * KIB), 4 * KIB);
+    }
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
+    struct fetch *fetch = stream->data;
+    if (n < 0) {
+        fetch_end(fetch, n == UV_EOF ? "the connection ended within the answer" : uv_strerror((int)n));
+    } else if (n > 0 && fetch->in_body) {
+        body_add(fetch, (const uint8_t *)buf->base, (size_t)n);
+    } else if (n > 0) {
+        head_add(fetch, (size_t)n);
+    }
+}
+
+static void on_written(uv_write_t *write, int status) {
+    struct fetch *fetch = write->data;
+    if (status < 0 && status != UV_ECANCELED) {
+        fetch_end(fetch, uv_strerror(status));
+    }
+}
+
+static void on_connected(uv_connect_t *connect, int status) {
+    struct fetch *fetch = connect->data;
+    if (fetch->ended) {
+        return;
+    }
+    uv_buf_t request = uv_buf_init((char *)fetch->request.data, (unsigned)fetch->request.len);
+    fetch->write.data = fetch;
+    if (status == 0) {
+        status = uv_write(&fetch->write, (uv_stream_t *)&fetch->tcp, &request, 1, on_written);
+    }
+    if (status == 0) {
+        status = uv_read_start((uv_stream_t *)&fetch->tcp, on_alloc, on_read);
+    }
+    if (status != 0) {
+        fetch_end(fetch, uv_strerror(status));
+    }
+}
+
+static int fetch_connect(struct fetch *fetch, const struct sockaddr *address) {
+    fetch->connect.data = fetch;
+    return uv_tcp_connect(&fetch->connect, &fetch->tcp, address, on_connected);
+}
+
+static void on_looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found) {
+    struct fetch *fetch = lookup->data;
+    if (!fetch->ended) {
+        if (status == 0) {
+            status = fetch_connect(fetch, found->ai_addr);  // the first address: nodes have one
+        }
+        if (status != 0) {
+            fetch_end(fetch, uv_strerror(status));
+        }
+    }
+    uv_freeaddrinfo(found);
+    fetch_release(fetch);
+}
+
+// HOST:PORT to a connection under way or a lookup of the name. 0, or libuv's error.
+static int fetch_begin(struct fetch *fetch, struct slice address) {
+    if (address_check(address, "address", NULL) != OK) {
+        return UV_EINVAL;
+    }
+    char text[ADDRESS_MAX + 1];
+    memcpy(text, address.data, address.len);
+    text[address.len] = '\0';
+    char *host = text;
+    char *colon = strrchr(text, ':');
+    *colon = '\0';
+    if (host[0] == '[') {
+        host++;
+        colon[-1] = '\0';
+    }
+    int port = atoi(colon + 1);
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    if (uv_ip4_addr(host, port, &v4) == 0) {
+        return fetch_connect(fetch, (const struct sockaddr *)&v4);
+    }
+    if (uv_ip6_addr(host, port, &v6) == 0) {
+        return fetch_connect(fetch, (const struct sockaddr *)&v6);
+    }
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    fetch->lookup.data = fetch;
+    int rc = uv_getaddrinfo(fetch->tcp.loop, &fetch->lookup, on_looked_up, host, colon + 1, &hints);
+    fetch->held += rc == 0 ? 1 : 0;
+    return rc;
+}
+
+struct fetch *fetch_start(uv_loop_t *loop, struct slice address, const char *path, const char *headers, uint64_t timeout_ms,
+                          size_t body_max, fetch_done *done, void *user) {
+    struct fetch *fetch = mem_zalloc(sizeof *fetch);
+    fetch->done = done;
+    fetch->user = user;
+    fetch->body_max = body_max;
+    fetch->held = 2;
+    uv_tcp_init(loop, &fetch->tcp);
+    uv_timer_init(loop, &fetch->timer);
+    fetch->tcp.data = fetch;
+    fetch->timer.data = fetch;
+    buf_printf(&fetch->request, "GET %s HTTP/1.1\r\nHost: ", path);
+    buf_append_slice(&fetch->request, address);
+    buf_printf(&fetch->request, "\r\nConnection: close\r\n%s\r\n", headers);
+    int rc = fetch_begin(fetch, address);
+    fetch->early_error = rc == 0 ? NULL : uv_strerror(rc);
+    uv_timer_start(&fetch->timer, on_timer, rc == 0 ? timeout_ms : 0, 0);
+    return fetch;
+}

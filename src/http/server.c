@@ -1,0 +1,437 @@
+// libmicrohttpd on the node's loop. It keeps its sockets in an epoll set of its own; that set's descriptor is readable when
+// any of them has something, so one uv_poll on it drives everything, and one timer does what is due by time.
+//
+// Its inactivity timeout is not used: a client that sends a byte every second would pass it for ever. Every connection has a
+// deadline here instead: for the headers of its next request, then for its response to be taken.
+#include "http/http.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/ids.h"
+#include "base/mem.h"
+#include "http/host.h"
+#include "http/pages.h"
+
+struct connection {
+    struct connection *next;
+    struct connection **at;  // what points to it
+    int fd;
+    uint64_t deadline_ms;       // of the loop's clock
+    struct exchange *exchange;  // the request being served, if any
+};
+
+struct http_server {
+    uv_loop_t *loop;
+    struct http_source source;
+    char *listen;
+    char *advertise;
+    struct host_names names;
+    uint64_t header_timeout_ms;
+    struct MHD_Daemon *daemon;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    unsigned open_handles;
+    struct connection *connections;
+    void (*closed)(void *user);
+    void *closed_user;
+};
+
+static void on_timer(uv_timer_t *timer);
+
+// --- replies ---
+
+static void reply(struct exchange *exchange, unsigned status, const char *content_type, struct MHD_Response *response) {
+    static const char *const headers[][2] = {
+        {"Cache-Control", "no-store"},
+        {"Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+                                    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+        {"Cross-Origin-Resource-Policy", "same-origin"},
+        {"Referrer-Policy", "no-referrer"},
+        {"X-Content-Type-Options", "nosniff"},
+    };
+    assert(exchange->response == NULL);
+    exchange->status = status;
+    exchange->response = response;
+    exchange_add_header(exchange, "Content-Type", content_type);
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        exchange_add_header(exchange, headers[i][0], headers[i][1]);
+    }
+    if (exchange->suspended) {
+        exchange->suspended = false;
+        MHD_resume_connection(exchange->connection);
+        uv_timer_start(&exchange->server->timer, on_timer, 0, 0);  // its epoll set does not tell of this
+    }
+}
+
+void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type, struct buf *body) {
+    struct MHD_Response *response = MHD_create_response_from_buffer(body->len, body->data, MHD_RESPMEM_MUST_FREE);
+    *body = (struct buf){0};
+    reply(exchange, status, content_type, response);
+}
+
+void exchange_reply_static(struct exchange *exchange, const char *content_type, struct slice body) {
+    void *data = (void *)(uintptr_t)body.data;  // only read, though the prototype does not say so
+    reply(exchange, MHD_HTTP_OK, content_type, MHD_create_response_from_buffer(body.len, data, MHD_RESPMEM_PERSISTENT));
+}
+
+void exchange_reply_error(struct exchange *exchange, unsigned status, const char *code, const char *format, ...) {
+    char message[ERROR_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    page_reply_json(exchange, status, json_pack("{s:s, s:s}", "error", code, "message", message));
+}
+
+void exchange_add_header(struct exchange *exchange, const char *name, const char *value) {
+    MHD_add_response_header(exchange->response, name, value);
+}
+
+const char *exchange_request_header(const struct exchange *exchange, const char *name) {
+    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+// --- requests ---
+
+struct host_search {
+    unsigned count;
+    struct slice value;
+};
+
+static enum MHD_Result search_host(void *arg, enum MHD_ValueKind kind, const char *key, const char *value) {
+    (void)kind;
+    struct host_search *search = arg;
+    if (strcasecmp(key, MHD_HTTP_HEADER_HOST) == 0) {
+        search->count++;
+        search->value = slice_of_str(value == NULL ? "" : value);
+    }
+    return MHD_YES;
+}
+
+static bool host_is_ours(const struct exchange *exchange) {
+    struct host_search search = {0};
+    MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, search_host, &search);
+    struct sockaddr_storage local = {0};
+    socklen_t len = sizeof local;
+    int fd = MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    getsockname(fd, (struct sockaddr *)&local, &len);  // where it fails, the family stays unspecified and matches nothing
+    return search.count == 1 && host_allowed(&exchange->server->names, search.value, (const struct sockaddr *)&local);
+}
+
+static bool has_body(const struct exchange *exchange) {
+    const char *length = exchange_request_header(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return (length != NULL && strcmp(length, "0") != 0) ||
+           exchange_request_header(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+}
+
+// What is wrong with a request is said as soon as its headers are in; whatever body it has is not read: the connection ends.
+static bool refuse(struct exchange *exchange, const char *path, const char *method) {
+    if (!host_is_ours(exchange)) {
+        exchange_reply_error(exchange, MHD_HTTP_MISDIRECTED_REQUEST, "foreign-host",
+                             "the Host header does not name this node; use %.*s", (int)exchange->server->names.advertise.len,
+                             (const char *)exchange->server->names.advertise.data);
+    } else if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+        exchange_reply_error(exchange, MHD_HTTP_METHOD_NOT_ALLOWED, "method-not-allowed",
+                             "only GET and HEAD are served here");
+        exchange_add_header(exchange, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    } else if (has_body(exchange)) {
+        exchange_reply_error(exchange, MHD_HTTP_BAD_REQUEST, "unexpected-body", "a request without a body is expected here");
+    } else if (page_find(path) == NULL) {
+        exchange_reply_error(exchange, MHD_HTTP_NOT_FOUND, "not-found",
+                             "there is no such page; / is the dashboard, and it names the others");
+        return true;  // an honest mistake: the connection may go on
+    } else {
+        return false;
+    }
+    exchange_add_header(exchange, MHD_HTTP_HEADER_CONNECTION, "close");
+    return true;
+}
+
+static struct connection *connection_of(struct MHD_Connection *connection) {
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+static enum MHD_Result exchange_queue(struct exchange *exchange) {
+    return MHD_queue_response(exchange->connection, exchange->status, exchange->response);
+}
+
+// Called for one request: once its headers are in, once it is complete, and again when a suspended one goes on.
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *path, const char *method,
+                                  const char *version, const char *data, size_t *data_len, void **context) {
+    (void)version;
+    (void)data;
+    struct http_server *server = cls;
+    struct exchange *exchange = *context;
+    if (exchange == NULL) {
+        exchange = mem_zalloc(sizeof *exchange);
+        *exchange =
+            (struct exchange){.server = server, .loop = server->loop, .source = &server->source, .connection = connection};
+        *context = exchange;
+        struct connection *own = connection_of(connection);
+        own->exchange = exchange;
+        own->deadline_ms = uv_now(server->loop) + HTTP_RESPONSE_TIMEOUT_MS;
+        return refuse(exchange, path, method) ? exchange_queue(exchange) : MHD_YES;
+    }
+    *data_len = 0;
+    if (!exchange->begun) {
+        exchange->begun = true;
+        page_find(path)(exchange);
+        if (exchange->response == NULL) {
+            exchange->suspended = true;
+            MHD_suspend_connection(connection);
+            return MHD_YES;
+        }
+    }
+    return exchange->response == NULL ? MHD_NO : exchange_queue(exchange);
+}
+
+static void exchange_cancel(struct exchange *exchange) {
+    if (exchange->cancel != NULL) {
+        exchange->cancel(exchange);
+        exchange->cancel = NULL;
+    }
+}
+
+static void on_request_end(void *cls, struct MHD_Connection *connection, void **context,
+                           enum MHD_RequestTerminationCode code) {
+    (void)code;
+    struct http_server *server = cls;
+    struct connection *own = connection_of(connection);
+    struct exchange *exchange = *context;
+    own->exchange = NULL;
+    own->deadline_ms = uv_now(server->loop) + server->header_timeout_ms;
+    if (exchange != NULL) {
+        exchange_cancel(exchange);
+        if (exchange->response != NULL) {
+            MHD_destroy_response(exchange->response);
+        }
+        free(exchange);
+        *context = NULL;
+    }
+}
+
+// --- connections ---
+
+static void on_connection(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code) {
+    struct http_server *server = cls;
+    struct connection *connection = *context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        connection = mem_zalloc(sizeof *connection);
+        *connection = (struct connection){
+            .next = server->connections,
+            .at = &server->connections,
+            .fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+            .deadline_ms = uv_now(server->loop) + server->header_timeout_ms,
+        };
+        if (connection->next != NULL) {
+            connection->next->at = &connection->next;
+        }
+        server->connections = connection;
+        *context = connection;
+    } else {
+        *connection->at = connection->next;
+        if (connection->next != NULL) {
+            connection->next->at = connection->at;
+        }
+        free(connection);
+        *context = NULL;
+    }
+}
+
+// Paths are compared as they come: nothing in them needs decoding, and what is encoded (a slash, `..`) names no page.
+static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *text) {
+    (void)cls;
+    (void)connection;
+    return strlen(text);
+}
+
+// --- the loop ---
+
+static void drive(struct http_server *server) {
+    MHD_run(server->daemon);
+    uint64_t now = uv_now(server->loop);
+    uint64_t next = UINT64_MAX;
+    MHD_UNSIGNED_LONG_LONG wait_ms;
+    if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES) {
+        next = now + wait_ms;
+    }
+    for (const struct connection *connection = server->connections; connection != NULL; connection = connection->next) {
+        next = connection->deadline_ms < next ? connection->deadline_ms : next;
+    }
+    if (next == UINT64_MAX) {
+        uv_timer_stop(&server->timer);
+    } else {
+        uv_timer_start(&server->timer, on_timer, next > now ? next - now : 0, 0);
+    }
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct http_server *server = timer->data;
+    uint64_t now = uv_now(server->loop);
+    for (struct connection *connection = server->connections; connection != NULL; connection = connection->next) {
+        if (connection->deadline_ms <= now) {
+            shutdown(connection->fd, SHUT_RDWR);  // libmicrohttpd sees its end and closes it
+            connection->deadline_ms = UINT64_MAX;
+        }
+    }
+    drive(server);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    drive(poll->data);
+}
+
+// --- start and end ---
+
+// HOST:PORT of our own configuration into its parts, in place; port 0 is fine.
+static enum error_code address_split(char *text, char **host, char **port, struct error *error) {
+    char *colon = strrchr(text, ':');
+    bool any_port = colon != NULL && strcmp(colon, ":0") == 0;
+    if (any_port) {
+        colon[1] = '1';  // to pass the check of a real address
+    }
+    enum error_code code = address_check(slice_of_str(text), "the HTTP address", error);
+    if (code != OK) {
+        return code;
+    }
+    if (any_port) {
+        colon[1] = '0';
+    }
+    *colon = '\0';
+    *host = text;
+    *port = colon + 1;
+    if (text[0] == '[') {
+        *host = text + 1;
+        colon[-1] = '\0';
+    }
+    return OK;
+}
+
+// A listening socket; -1 with errno set.
+static int listen_at(const struct addrinfo *address) {
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1;
+    if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+                    bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, HTTP_CONNECTIONS_MAX) != 0)) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+        fd = -1;
+    }
+    return fd;
+}
+
+static enum error_code server_listen(struct http_server *server, int *fd, struct error *error) {
+    char text[ADDRESS_MAX + 1];
+    char *host;
+    char *port;
+    snprintf(text, sizeof text, "%s", server->listen);
+    enum error_code code = address_split(text, &host, &port, error);
+    if (code != OK) {
+        return code;
+    }
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found;
+    int rc = getaddrinfo(host, port, &hints, &found);
+    if (rc != 0) {
+        return error_set(error, ERR_INVALID, "%s: %s; give an address of this machine", server->listen, gai_strerror(rc));
+    }
+    *fd = listen_at(found);
+    int failure = errno;
+    freeaddrinfo(found);
+    if (*fd < 0) {
+        return error_set(error, ERR_IO, "cannot listen on %s: %s", server->listen, strerror(failure));
+    }
+    struct sockaddr_in6 bound;  // the port stands at the same place in both families
+    socklen_t len = sizeof bound;
+    getsockname(*fd, (struct sockaddr *)&bound, &len);
+    server->names.port = ntohs(bound.sin6_port);
+    return OK;
+}
+
+static void server_free(struct http_server *server) {
+    free(server->listen);
+    free(server->advertise);
+    free(server);
+}
+
+enum error_code http_server_new(uv_loop_t *loop, const struct http_options *options, const struct http_source *source,
+                                struct http_server **out, struct error *error) {
+    struct http_server *server = mem_zalloc(sizeof *server);
+    server->loop = loop;
+    server->source = *source;
+    server->listen = mem_strdup(options->listen);
+    server->advertise = mem_strdup(options->advertise == NULL ? options->listen : options->advertise);
+    server->names.listen = slice_of_str(server->listen);
+    server->names.advertise = slice_of_str(server->advertise);
+    server->header_timeout_ms = options->header_timeout_ms == 0 ? HTTP_HEADER_TIMEOUT_MS : options->header_timeout_ms;
+    json_set_alloc_funcs(mem_alloc, free);
+    int fd;
+    enum error_code code = server_listen(server, &fd, error);
+    if (code != OK) {
+        server_free(server);
+        return code;
+    }
+    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,  //
+                                      MHD_OPTION_LISTEN_SOCKET, fd,                                                 //
+                                      MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,                  //
+                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(2 * HEADER_LIST_MAX),            //
+                                      MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,                          //
+                                      MHD_OPTION_NOTIFY_COMPLETED, on_request_end, server,                          //
+                                      MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,                             //
+                                      MHD_OPTION_STRICT_FOR_CLIENT, 1,                                              //
+                                      MHD_OPTION_END);
+    if (server->daemon == NULL) {
+        code = error_set(error, ERR_IO, "cannot serve HTTP on %s: libmicrohttpd did not start", server->listen);
+        server_free(server);
+        return code;
+    }
+    server->open_handles = 2;
+    server->timer.data = server;
+    server->poll.data = server;
+    uv_timer_init(loop, &server->timer);
+    uv_poll_init(loop, &server->poll, MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
+    uv_poll_start(&server->poll, UV_READABLE, on_readable);
+    *out = server;
+    return OK;
+}
+
+uint16_t http_server_port(const struct http_server *server) {
+    return server->names.port;
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct http_server *server = handle->data;
+    if (--server->open_handles == 0) {
+        if (server->closed != NULL) {
+            server->closed(server->closed_user);
+        }
+        server_free(server);
+    }
+}
+
+void http_server_close(struct http_server *server, void (*closed)(void *user), void *user) {
+    server->closed = closed;
+    server->closed_user = user;
+    uv_close((uv_handle_t *)&server->poll, on_closed);  // before its descriptor goes
+    uv_close((uv_handle_t *)&server->timer, on_closed);
+    // The daemon does not end with a connection suspended: these go on, and find no reply.
+    for (struct connection *connection = server->connections; connection != NULL; connection = connection->next) {
+        struct exchange *exchange = connection->exchange;
+        if (exchange != NULL && exchange->suspended) {
+            exchange_cancel(exchange);
+            exchange->suspended = false;
+            MHD_resume_connection(exchange->connection);
+        }
+    }
+    MHD_stop_daemon(server->daemon);
+}
