@@ -35,7 +35,8 @@ def TestClusterWorkersRegister(cluster: Cluster) -> None:
     leader = cluster.leader()
     for node in cluster.nodes.values():  # a follower relays the leader's answer
         status, headers, _ = node.get("/cluster-state")
-        assert status == 200 and headers["Baton-Leader"] == (None if node is leader else leader.name) or node is leader
+        assert status == 200
+        assert node is leader or headers["Baton-Leader"] == leader.name
         for name, worker in node.workers().items():
             assert (worker["cloud"], worker["address"]) == (WORKERS[name].cloud, f"{WORKERS[name].host}:9000")
             assert worker["status"] == "online" and worker["epoch"] >= 1 and not worker["reason"]
