@@ -12,6 +12,10 @@ static bool is_shown(struct slice s, size_t len) {
     return !(len == 2 && s.data[0] == 0xc2 && s.data[1] < 0xa0);
 }
 
+static bool is_plain_ascii(uint8_t c) {
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 // The letter behind the backslash for characters that have one in both formats; 0 for others.
 static char short_escape(uint8_t c) {
     switch (c) {
@@ -50,6 +54,10 @@ static void quote(struct buf *out, struct slice s, append_hidden *hidden) {
     buf_append_str(out, "\"");
     size_t copied = 0;  // what stands before is in `out`; runs of shown text are copied at once
     for (size_t at = 0; at < s.len;) {
+        if (is_plain_ascii(s.data[at])) {  // nearly always
+            at++;
+            continue;
+        }
         struct slice rest = slice_of(s.data + at, s.len - at);
         size_t len = utf8_sequence(rest);
         size_t step = len == 0 ? 1 : len;

@@ -105,7 +105,7 @@ const NODE_COLUMNS = [
 ];
 
 function lastSeen(worker) {
-  if (worker.last_seen_ago_ms === null) return "not since this leader came";
+  if (worker.last_seen_ago_ms === null) return "not yet by this leader";
   return `${duration(worker.last_seen_ago_ms + performance.now() - workers.at)} ago`;
 }
 
@@ -123,7 +123,7 @@ const WORKER_COLUMNS = [
 
 // --- the page ---
 
-// The leader most nodes of the highest term name; two that differ are of different terms, and the later one counts.
+// Of those that say they lead, the one of the highest term: the others just have not heard of it.
 function leaderOf(list) {
   const leaders = list.filter((node) => node.reachable && node.role === "leader");
   return leaders.sort((a, b) => b.term - a.term)[0];
@@ -136,7 +136,7 @@ function showSummary(now) {
     setState(summary, nodes.error ? "bad" : "busy");
     return;
   }
-  const own = nodes.list.find((node) => node.members && node.cluster);
+  const own = nodes.list.find((node) => node.self);
   const leader = leaderOf(nodes.list);
   const reachable = nodes.list.filter((node) => node.reachable).length;
   write(byId("cluster"), own ? own.cluster : "");
@@ -195,7 +195,8 @@ function show() {
   fill(byId("nodes").tBodies[0], nodes.list || [], NODE_COLUMNS);
   byId("nodes").closest("section").classList.toggle("stale", now - nodes.at > STALE_MS);
   showWorkers(now);
-  write(byId("served"), nodes.list === null ? location.host : `${location.host}, ${duration(now - nodes.at)} ago`);
+  const own = (nodes.list || []).find((node) => node.self);
+  write(byId("served"), own ? `as ${own.node} saw it ${duration(now - nodes.at)} ago` : location.host);
 }
 
 // Each question on its own: a leader that hangs must not hold up what this node knows by itself.

@@ -208,6 +208,7 @@ void page_nodes(struct exchange *exchange) {
         if (slice_equal(member->id, status.node_id)) {
             json_object_update_new(node, page_status_object(&status));
             json_object_set_new(node, "reachable", json_true());
+            json_object_set_new(node, "self", json_true());
         } else {
             node_ask(survey, i, member);
         }

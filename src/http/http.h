@@ -3,7 +3,8 @@
 //   GET /               the dashboard (with /dashboard.css and /dashboard.js)
 //   GET /cluster-state  all workers, as a JSON list; a follower relays the leader's answer and names it in `Baton-Leader`
 //   GET /status         this node, as a JSON object
-//   GET /nodes          the /status of every member, as a JSON list; unreachable ones with "reachable": false
+//   GET /nodes          the /status of every member, as a JSON list; unreachable ones with "reachable": false and why, this
+//                       node with "self": true
 //   GET /metrics        Prometheus text
 //   GET /livez          200 as long as the loop runs
 //   GET /readyz         200, or 503 with the reasons
@@ -26,7 +27,7 @@ struct http_options {
 
 struct http_server;
 
-// Listens at once. `options` is copied; what `source` points to must live until http_server_close. ERR_INVALID for an
+// Listens at once. `options` and `source` are copied; source->user must live until http_server_close. ERR_INVALID for an
 // address that does not parse or resolve, ERR_IO if it cannot be listened on.
 enum error_code http_server_new(uv_loop_t *loop, const struct http_options *options, const struct http_source *source,
                                 struct http_server **server, struct error *error);

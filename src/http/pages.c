@@ -1,8 +1,6 @@
 // The pages that this node answers by itself, and the table of all.
 #include "http/pages.h"
 
-#include <inttypes.h>
-
 #include "base/mem.h"
 #include "base/quote.h"
 #include "base/rfc3339.h"
@@ -127,13 +125,14 @@ json_t *page_status_object(const struct view_status *status) {
 // Written straight into the buffer: there may be 100,000, and a tree of JSON nodes for them would hold up the loop, and with
 // it the heartbeats of a leader, several times as long.
 
-static void append_key(struct buf *out, const char *key) {
-    buf_printf(out, ",\"%s\":", key);
+static void append_text(struct buf *out, const char *key, struct slice value) {
+    buf_append_str(out, key);
+    quote_json(out, value);
 }
 
-static void append_text(struct buf *out, const char *key, struct slice value) {
-    append_key(out, key);
-    quote_json(out, value);
+static void append_number(struct buf *out, const char *key, uint64_t value) {
+    buf_append_str(out, key);
+    buf_append_u64(out, value);
 }
 
 static void append_last_seen(struct buf *out, int64_t last_seen_unix_ms, int64_t now_unix_ms) {
@@ -143,19 +142,17 @@ static void append_last_seen(struct buf *out, int64_t last_seen_unix_ms, int64_t
     }
     char text[RFC3339_SIZE];
     rfc3339_format(text, last_seen_unix_ms);
-    int64_t ago = now_unix_ms - last_seen_unix_ms;
+    append_text(out, ",\"last_seen\":", slice_of_str(text));
     // The age as well: whoever looks on has another clock.
-    buf_printf(out, ",\"last_seen\":\"%s\",\"last_seen_ago_ms\":%" PRId64, text, ago < 0 ? 0 : ago);
+    int64_t ago = now_unix_ms - last_seen_unix_ms;
+    append_number(out, ",\"last_seen_ago_ms\":", ago < 0 ? 0 : (uint64_t)ago);
 }
 
 static void append_labels(struct buf *out, const struct view_worker *worker) {
-    append_key(out, "labels");
-    buf_append_str(out, "{");
+    buf_append_str(out, ",\"labels\":{");
     for (size_t i = 0; i < worker->label_count; i++) {
-        buf_append_str(out, i == 0 ? "" : ",");
-        quote_json(out, worker->labels[i].key);
-        buf_append_str(out, ":");
-        quote_json(out, worker->labels[i].value);
+        append_text(out, i == 0 ? "" : ",", worker->labels[i].key);
+        append_text(out, ":", worker->labels[i].value);
     }
     buf_append_str(out, "}");
 }
@@ -169,19 +166,16 @@ struct workers_list {
 static bool append_worker(void *arg, const struct view_worker *worker) {
     struct workers_list *list = arg;
     struct buf *out = list->out;
-    buf_append_str(out, list->any ? ",\n{\"id\":" : "{\"id\":");
+    append_text(out, list->any ? ",\n{\"id\":" : "{\"id\":", worker->id);
     list->any = true;
-    quote_json(out, worker->id);
-    append_text(out, "address", worker->address);
-    append_text(out, "cloud", worker->cloud);
-    append_text(out, "status", slice_of_str(worker->online ? "online" : "offline"));
-    append_text(out, "reason", worker->reason);
+    append_text(out, ",\"address\":", worker->address);
+    append_text(out, ",\"cloud\":", worker->cloud);
+    buf_append_str(out, worker->online ? ",\"status\":\"online\"" : ",\"status\":\"offline\"");
+    append_text(out, ",\"reason\":", worker->reason);
     append_last_seen(out, worker->last_seen_unix_ms, list->now_unix_ms);
-    append_key(out, "epoch");
-    buf_append_u64(out, worker->epoch);
-    append_text(out, "instance_id", worker->instance_id);
-    append_key(out, "slots");
-    buf_append_u64(out, worker->slots);
+    append_number(out, ",\"epoch\":", worker->epoch);
+    append_text(out, ",\"instance_id\":", worker->instance_id);
+    append_number(out, ",\"slots\":", worker->slots);
     append_labels(out, worker);
     buf_append_str(out, "}");
     return true;

@@ -509,6 +509,8 @@ static void TestHttpNodes(void **state) {
     assert_non_null(text_of(n1, "error"));
     assert_null(json_object_get(n1, "term"));
     assert_true(json_is_true(json_object_get(n2, "reachable")) && json_is_true(json_object_get(n3, "reachable")));
+    assert_true(json_is_true(json_object_get(n2, "self")));
+    assert_null(json_object_get(n3, "self"));
     assert_string_equal(text_of(n2, "cloud"), "gcp");
     assert_string_equal(text_of(n3, "cloud"), "aws");
     assert_int_equal(number_of(n2, "commit_index"), 41);
