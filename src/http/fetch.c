@@ -223,7 +223,7 @@ static int fetch_begin(struct fetch *fetch, struct slice address) {
         host++;
         colon[-1] = '\0';
     }
-    int port = atoi(colon + 1);
+    int port = (int)strtol(colon + 1, NULL, 10);  // address_check saw that it is one
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
     if (uv_ip4_addr(host, port, &v4) == 0) {

@@ -1,3 +1,4 @@
+// The log in memory; log.h says what it promises.
 #include "raft/log.h"
 
 #include <assert.h>

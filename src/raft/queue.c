@@ -1,3 +1,4 @@
+// The queue of items of one size; queue.h says what it promises.
 #include "raft/queue.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+// SplitMix64: one addition and a mix; every seed is a good one.
 #include "raft/rng.h"
 
 #include <assert.h>
