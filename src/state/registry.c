@@ -37,11 +37,17 @@ static void remove_offline(struct registry *registry, struct registered *worker)
 
 // --- slots ---
 
-static uint32_t take_slot(struct registry *registry) {
-    return registry->free_count > 0 ? registry->free_slots[--registry->free_count] : registry->slots++;
+static void take_slot(struct registry *registry, struct registered *worker) {
+    worker->view.slot = registry->free_count > 0 ? registry->free_slots[--registry->free_count] : registry->slots++;
+    if (worker->view.slot >= registry->by_slot_cap) {
+        registry->by_slot_cap = registry->by_slot_cap == 0 ? 64 : registry->by_slot_cap * 2;
+        registry->by_slot = mem_realloc(registry->by_slot, registry->by_slot_cap * sizeof(struct registered *));
+    }
+    registry->by_slot[worker->view.slot] = worker;
 }
 
 static void give_slot(struct registry *registry, uint32_t slot) {
+    registry->by_slot[slot] = NULL;
     if (registry->free_count == registry->free_cap) {
         registry->free_cap = registry->free_cap == 0 ? 16 : registry->free_cap * 2;
         registry->free_slots = mem_realloc(registry->free_slots, registry->free_cap * sizeof *registry->free_slots);
@@ -103,6 +109,7 @@ static void release_worker(struct trie_leaf *leaf) {
 void registry_free(struct registry *registry) {
     trie_clear(&registry->by_id, release_worker);
     free(registry->free_slots);
+    free(registry->by_slot);
 }
 
 static void set_online(struct registry *registry, struct registered *worker, raft_index index) {
@@ -140,7 +147,7 @@ static struct registered *add_worker(struct registry *registry, struct slice id)
     memcpy(worker->id, id.data, id.len);
     worker->leaf.key = slice_of(worker->id, id.len);
     worker->view.id = worker->leaf.key;
-    worker->view.slot = take_slot(registry);
+    take_slot(registry, worker);
     worker->view.online = true;
     trie_insert(&registry->by_id, &worker->leaf);
     return worker;
@@ -188,6 +195,13 @@ bool registry_get(const struct registry *registry, struct slice id, struct state
     if (leaf == NULL)
         return false;
     *worker = ((const struct registered *)leaf)->view;
+    return true;
+}
+
+bool registry_get_at(const struct registry *registry, uint32_t slot, struct state_worker *worker) {
+    if (slot >= registry->slots || registry->by_slot[slot] == NULL)
+        return false;
+    *worker = registry->by_slot[slot]->view;
     return true;
 }
 

@@ -13,7 +13,9 @@ struct registry {
     // Those offline, in the order in which they went: when WORKERS_MAX is reached, the first is dropped for a new one.
     struct registered *offline_first;
     struct registered *offline_last;
-    uint32_t slots;        // handed out so far
+    uint32_t slots;               // handed out so far
+    struct registered **by_slot;  // NULL where nobody is
+    uint32_t by_slot_cap;
     uint32_t *free_slots;  // of workers dropped, the last freed first
     size_t free_count;
     size_t free_cap;
@@ -27,8 +29,9 @@ void registry_register(struct registry *registry, raft_index index, const struct
 void registry_change(struct registry *registry, raft_index index, const struct state_command *command,
                      struct state_result *result);
 
-// As state_worker and state_workers say.
+// As state_worker, state_worker_at and state_workers say.
 bool registry_get(const struct registry *registry, struct slice id, struct state_worker *worker);
+bool registry_get_at(const struct registry *registry, uint32_t slot, struct state_worker *worker);
 void registry_visit(const struct registry *registry, bool (*visit)(void *user, const struct state_worker *worker),
                     void *user);
 

@@ -111,6 +111,10 @@ bool state_worker(const struct state *state, struct slice id, struct state_worke
     return registry_get(&state->registry, id, worker);
 }
 
+bool state_worker_at(const struct state *state, uint32_t slot, struct state_worker *worker) {
+    return registry_get_at(&state->registry, slot, worker);
+}
+
 uint32_t state_worker_slots(const struct state *state) {
     return state->registry.slots;
 }
