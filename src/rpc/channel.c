@@ -1,0 +1,323 @@
+// A channel keeps one connection to its target: it resolves the name, tries its addresses in turn, and when none will do, or
+// the connection is lost, tries again. A connection that takes no more calls (GOAWAY) finishes those it has beside its
+// successor.
+#include "rpc/channel.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/slog.h"
+#include "rpc/address.h"
+
+#define BACKOFF_MIN_MS     20
+#define BACKOFF_MAX_MS     1000
+#define CONNECT_TIMEOUT_MS 2000  // to the server's SETTINGS: forty round trips between the clouds
+#define STEADY_MS          1000  // a connection that lived shorter was no success: the next attempt waits longer
+
+static void connect_next(struct rpc_channel *channel);
+
+// --- names ---
+
+// It may outlive the channel: the resolver's thread cannot be stopped.
+struct resolution {
+    uv_getaddrinfo_t request;
+    struct rpc_runtime *runtime;
+    struct rpc_channel *channel;  // NULL: nobody waits for it
+};
+
+static void take_addresses(struct rpc_channel *channel, struct addrinfo *addresses) {
+    if (channel->addresses != NULL) {
+        uv_freeaddrinfo(channel->addresses);
+    }
+    channel->addresses = channel->next_address = addresses;
+}
+
+static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses) {
+    struct resolution *resolution = request->data;
+    struct rpc_channel *channel = resolution->channel;
+    if (channel == NULL) {
+        uv_freeaddrinfo(addresses);
+    } else {
+        if (status != 0) {
+            slog(SLOG_DEBUG, "cannot resolve a name", F_STR("target", channel->target),
+                 F_STR("reason", uv_strerror(status)));
+        }
+        channel->resolution = NULL;
+        take_addresses(channel, addresses);
+        connect_next(channel);
+    }
+    rpc_runtime_release(resolution->runtime);
+    free(resolution);
+}
+
+// In a thread of the resolver's. False: not a name that could be asked for.
+static bool resolve(struct rpc_channel *channel, const struct rpc_host_port *parts, const struct addrinfo *hints) {
+    struct resolution *resolution = mem_zalloc(sizeof *resolution);
+    resolution->request.data = resolution;
+    resolution->runtime = channel->runtime;
+    resolution->channel = channel;
+    if (uv_getaddrinfo(channel->runtime->loop, &resolution->request, on_resolved, parts->host, parts->port, hints) != 0) {
+        free(resolution);
+        return false;
+    }
+    channel->resolution = resolution;
+    channel->runtime->users++;
+    return true;
+}
+
+static void attempt(struct rpc_channel *channel) {
+    struct rpc_host_port parts;
+    struct error error;
+    if (rpc_address_split(channel->target, &parts, &error) != OK) {
+        slog(SLOG_WARN, "cannot connect", F_STR("reason", error.message));
+        connect_next(channel);
+        return;
+    }
+    // What is an address already needs no waiting.
+    uv_getaddrinfo_t request;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    if (uv_getaddrinfo(channel->runtime->loop, &request, NULL, parts.host, parts.port, &hints) == 0) {
+        take_addresses(channel, request.addrinfo);
+        connect_next(channel);
+        return;
+    }
+    hints.ai_flags = AI_NUMERICSERV;
+    if (!resolve(channel, &parts, &hints)) {
+        connect_next(channel);
+    }
+}
+
+// --- attempts ---
+
+static uint64_t random_below(uint64_t bound) {
+    uint64_t bits;
+    if (uv_random(NULL, NULL, &bits, sizeof bits, 0, NULL) != 0) {
+        bits = uv_hrtime();
+    }
+    return bits % bound;
+}
+
+static void on_retry(struct rpc_timer *timer) {
+    attempt(rpc_container(timer, struct rpc_channel, retry));
+}
+
+// The next attempt after this: at once, then 20 ms, doubling; half of it chance, so that clients of a server that comes back
+// do not arrive together.
+static void schedule(struct rpc_channel *channel) {
+    uint64_t wait = channel->backoff_ms;
+    if (wait > 0) {
+        wait = wait / 2 + random_below(wait / 2 + 1);
+    }
+    uint64_t doubled = channel->backoff_ms == 0 ? BACKOFF_MIN_MS : channel->backoff_ms * 2;
+    channel->backoff_ms = doubled < channel->options.backoff_max_ms ? doubled : channel->options.backoff_max_ms;
+    rpc_timer_start(channel->runtime, &channel->retry, wait, on_retry);
+}
+
+static void say_down(struct rpc_channel *channel, enum rpc_down_reason reason) {
+    if (!channel->closed && channel->options.on_down != NULL) {
+        channel->options.on_down(channel->options.user, reason);
+    }
+}
+
+// --- the connection ---
+
+static void on_ready(struct rpc_connection *connection) {
+    struct rpc_channel *channel = connection->owner;
+    if (channel->connection != connection) {
+        return;
+    }
+    channel->up = true;
+    channel->up_at_ms = rpc_now_ms(channel->runtime);
+    if (channel->options.on_up != NULL) {
+        channel->options.on_up(channel->options.user);
+    }
+    rpc_channel_pump(channel);
+}
+
+static void forget_if_steady(struct rpc_channel *channel) {
+    if (rpc_now_ms(channel->runtime) - channel->up_at_ms >= STEADY_MS) {
+        channel->backoff_ms = 0;
+    }
+}
+
+void rpc_channel_move_on(struct rpc_channel *channel, enum rpc_down_reason reason) {
+    rpc_connection_touch(channel->connection);
+    rpc_list_push(&channel->leaving, &channel->connection->link);
+    channel->connection = NULL;
+    channel->sending = NULL;
+    channel->up = false;
+    forget_if_steady(channel);
+    schedule(channel);
+    say_down(channel, reason);
+}
+
+static void on_goaway(struct rpc_connection *connection) {
+    struct rpc_channel *channel = connection->owner;
+    if (channel->connection == connection && channel->up) {
+        rpc_channel_move_on(channel, RPC_DOWN_GOAWAY);
+    }
+}
+
+static void on_ping_acked(struct rpc_connection *connection) {
+    (void)connection;
+}
+
+static bool on_refill(struct rpc_connection *connection) {
+    struct rpc_channel *channel = connection->owner;
+    return channel->connection == connection && rpc_channel_pump(channel);
+}
+
+static void on_gone(struct rpc_connection *connection, enum rpc_down_reason reason) {
+    struct rpc_channel *channel = connection->owner;
+    rpc_list_remove(&connection->link);
+    channel->connections--;
+    if (channel->connection != connection) {
+        if (channel->closed) {
+            rpc_channel_release(channel);
+        }
+        return;
+    }
+    channel->connection = NULL;
+    channel->sending = NULL;
+    if (channel->up) {
+        channel->up = false;
+        forget_if_steady(channel);
+        schedule(channel);
+        say_down(channel, reason);
+    } else {
+        connect_next(channel);
+    }
+}
+
+static const struct rpc_role client_role = {
+    .begin = rpc_channel_call_begin,
+    .header = rpc_channel_call_header,
+    .headers = rpc_channel_call_headers,
+    .message = rpc_channel_call_message,
+    .half_closed = rpc_channel_call_half_closed,
+    .broken = rpc_channel_call_broken,
+    .out_ended = rpc_channel_call_out_ended,
+    .headers_sent = rpc_channel_call_headers_sent,
+    .writable = rpc_channel_call_writable,
+    .closed = rpc_channel_call_closed,
+    .ready = on_ready,
+    .goaway = on_goaway,
+    .ping_acked = on_ping_acked,
+    .refill = on_refill,
+    .gone = on_gone,
+};
+
+static bool connect_to(struct rpc_channel *channel, const struct sockaddr *address) {
+    struct rpc_transport *transport = rpc_tcp_connect(channel->runtime, address);
+    if (transport == NULL) {
+        return false;
+    }
+    struct rpc_connection_options options = {
+        .stream_window = channel->options.stream_window,
+        .connection_window = channel->options.connection_window,
+        .keepalive_interval_ms = channel->options.keepalive_interval_ms,
+        .keepalive_timeout_ms = channel->options.keepalive_timeout_ms,
+        .setup_timeout_ms = CONNECT_TIMEOUT_MS,
+    };
+    channel->connection = rpc_connection_new(channel->runtime, transport, &client_role, channel, &options);
+    channel->connections++;
+    return true;
+}
+
+// To the next of the target's addresses; after the last, the attempt has failed.
+static void connect_next(struct rpc_channel *channel) {
+    if (channel->closed) {
+        return;
+    }
+    bool connecting = false;
+    while (!connecting && channel->next_address != NULL) {
+        connecting = connect_to(channel, channel->next_address->ai_addr);
+        channel->next_address = channel->next_address->ai_next;
+    }
+    if (!connecting) {
+        schedule(channel);
+        say_down(channel, RPC_DOWN_REFUSED);
+    }
+}
+
+bool rpc_channel_is_up(const struct rpc_channel *channel) {
+    return channel->up;
+}
+
+void rpc_channel_wake(struct rpc_channel *channel) {
+    if (channel->retry.place != 0) {
+        rpc_timer_start(channel->runtime, &channel->retry, 0, on_retry);
+    }
+}
+
+size_t rpc_channel_queued(const struct rpc_channel *channel) {
+    size_t queued = channel->waiting_bytes;
+    if (channel->connection != NULL) {
+        queued += channel->connection->unsent + channel->connection->transport->pending;
+    }
+    return queued;
+}
+
+// --- beginning and end ---
+
+struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime, const struct rpc_channel_options *options) {
+    struct rpc_channel *channel = mem_zalloc(sizeof *channel);
+    channel->runtime = runtime;
+    runtime->users++;
+    channel->options = *options;
+    channel->target = mem_strdup(options->target);
+    channel->options.target = channel->target;
+    if (options->stream_window == 0) {
+        channel->options.stream_window = 1 * MIB;
+    }
+    if (options->connection_window == 0) {
+        channel->options.connection_window = 2 * MIB;
+    }
+    if (options->backoff_max_ms == 0) {
+        channel->options.backoff_max_ms = BACKOFF_MAX_MS;
+    }
+    rpc_list_init(&channel->leaving);
+    rpc_list_init(&channel->waiting);
+    rpc_list_init(&channel->idle_calls);
+    schedule(channel);
+    return channel;
+}
+
+static void release(struct rpc_deferred *deferred) {
+    struct rpc_channel *channel = rpc_container(deferred, struct rpc_channel, release);
+    take_addresses(channel, NULL);
+    rpc_channel_free_calls(channel);
+    rpc_runtime_release(channel->runtime);
+    free(channel->target);
+    free(channel);
+}
+
+void rpc_channel_release(struct rpc_channel *channel) {
+    if (channel->closed && channel->objects == 0 && channel->connections == 0) {
+        rpc_defer(channel->runtime, &channel->release, release);
+    }
+}
+
+void rpc_channel_close(struct rpc_channel *channel) {
+    assert(!channel->closed);
+    channel->closed = true;
+    channel->up = false;
+    rpc_timer_stop(channel->runtime, &channel->retry);
+    if (channel->resolution != NULL) {
+        channel->resolution->channel = NULL;
+        uv_cancel((uv_req_t *)&channel->resolution->request);
+    }
+    rpc_channel_cancel_all(channel);
+    if (channel->connection != NULL) {
+        rpc_list_push(&channel->leaving, &channel->connection->link);
+        channel->connection = NULL;
+    }
+    bool anything = channel->objects > 0 || channel->connections > 0;
+    for (struct rpc_link *link; (link = rpc_list_first(&channel->leaving)) != NULL;) {
+        rpc_connection_close(rpc_container(link, struct rpc_connection, link), RPC_DOWN_CLOSED);
+    }
+    if (!anything) {
+        rpc_channel_release(channel);
+    }
+}

@@ -1,0 +1,665 @@
+// HTTP/2 by nghttp2. Received bytes go in with nghttp2_session_mem_recv, whose callbacks are below; what is to be sent comes
+// out of nghttp2_session_mem_send at the end of the turn, frame by frame into one buffer, and leaves with one write.
+//
+// Windows are given back by nghttp2 as data comes in: what we do with it never waits, so that there is nothing to hold back,
+// and holding back a connection's window while its messages are incomplete would lock it up for good. What a peer can make
+// us keep is bounded by counting instead (rpc_stream_count): requests that are being put together, answers that are not
+// taken.
+#include "rpc/connection.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/slog.h"
+
+enum {
+    FRAME_MAX = 16 * KIB + 1 * KIB,  // nghttp2 hands out no more at a time: a frame's 16 KiB, its header, padding
+    KEPT_MAX = 4 * KIB,              // an outbox that waits for its next call keeps no more
+};
+
+static_assert(RPC_OUTPUT > 2 * FRAME_MAX, "the output buffer must hold frames");
+
+// --- what a connection holds ---
+
+static void account(struct rpc_stream *stream, size_t in, size_t out) {
+    struct rpc_connection *connection = stream->connection;
+    size_t change = in + out - stream->counted;  // modulo 2^64, as sums of it
+    connection->held += change;
+    connection->unsent += out - stream->counted_out;
+    if (connection->role->server) {
+        connection->runtime->held += change;
+    }
+    connection->runtime->drained |= in + out < stream->counted;
+    stream->counted = in + out;
+    stream->counted_out = out;
+}
+
+// Brings the connection's account of this stream up to date.
+static void count(struct rpc_stream *stream) {
+    if (stream->connection != NULL) {
+        account(stream, stream->reader.cap, stream->out.bytes.len - stream->out.sent);
+    }
+}
+
+// --- streams ---
+
+void rpc_stream_init(struct rpc_stream *stream) {
+    rpc_list_init(&stream->link);
+    rpc_list_init(&stream->borrowed);
+    rpc_list_init(&stream->starved);
+}
+
+void rpc_stream_attach(struct rpc_stream *stream, struct rpc_connection *connection, int32_t id) {
+    assert(stream->connection == NULL);
+    stream->connection = connection;
+    stream->id = id;
+    rpc_list_push(&connection->streams, &stream->link);
+    connection->stream_count++;
+    count(stream);
+}
+
+void rpc_stream_detach(struct rpc_stream *stream) {
+    struct rpc_connection *connection = stream->connection;
+    if (connection == NULL) {
+        return;
+    }
+    account(stream, 0, 0);
+    if (!connection->closing) {
+        nghttp2_session_set_stream_user_data(connection->session, stream->id, NULL);
+    }
+    rpc_list_remove(&stream->link);
+    rpc_list_remove(&stream->borrowed);
+    rpc_list_remove(&stream->starved);
+    connection->stream_count--;
+    stream->connection = NULL;
+}
+
+void rpc_stream_reset(struct rpc_stream *stream, uint32_t error_code) {
+    struct rpc_connection *connection = stream->connection;
+    if (connection == NULL) {
+        return;
+    }
+    rpc_stream_detach(stream);
+    if (!connection->closing) {
+        nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, stream->id, error_code);
+        rpc_connection_touch(connection);
+    }
+}
+
+void rpc_stream_recycle(struct rpc_stream *stream) {
+    assert(stream->connection == NULL);
+    struct rpc_reader reader = stream->reader;
+    struct buf out = stream->out.bytes;
+    rpc_reader_reset(&reader);
+    if (out.cap > KEPT_MAX) {
+        buf_free(&out);
+    }
+    buf_clear(&out);
+    *stream = (struct rpc_stream){.reader = reader, .out.bytes = out};
+    rpc_stream_init(stream);
+}
+
+void rpc_stream_free(struct rpc_stream *stream) {
+    assert(stream->connection == NULL);
+    rpc_reader_free(&stream->reader);
+    buf_free(&stream->out.bytes);
+}
+
+void rpc_stream_put(struct rpc_stream *stream, struct slice message) {
+    struct rpc_outbox *out = &stream->out;
+    assert(!out->ended && message.len <= UINT32_MAX);
+    size_t left = out->bytes.len - out->sent;
+    if (out->sent > 0 && left <= out->sent) {
+        memmove(out->bytes.data, out->bytes.data + out->sent, left);
+        out->bytes.len = left;
+        out->sent = 0;
+    }
+    uint8_t *to = buf_reserve(&out->bytes, RPC_PREFIX + message.len);
+    rpc_prefix_write(to, (uint32_t)message.len);
+    if (message.len > 0) {
+        memcpy(to + RPC_PREFIX, message.data, message.len);
+    }
+    out->bytes.len += RPC_PREFIX + message.len;
+    count(stream);
+}
+
+bool rpc_stream_has_room(const struct rpc_stream *stream, size_t limit) {
+    return stream->out.bytes.len - stream->out.sent < limit && stream->connection->held < RPC_CONNECTION_HELD_MAX;
+}
+
+void rpc_stream_want_room(struct rpc_stream *stream) {
+    if (rpc_list_empty(&stream->starved)) {
+        rpc_list_push(&stream->connection->runtime->starved, &stream->starved);
+    }
+}
+
+void rpc_stream_wake(struct rpc_stream *stream) {
+    if (stream->out.deferred) {
+        stream->out.deferred = false;
+        nghttp2_session_resume_data(stream->connection->session, stream->id);
+    }
+    rpc_connection_touch(stream->connection);
+}
+
+static ssize_t read_out(nghttp2_session *session, int32_t id, uint8_t *to, size_t size, uint32_t *flags,
+                        nghttp2_data_source *source, void *user_data) {
+    (void)source;
+    struct rpc_connection *connection = user_data;
+    struct rpc_stream *stream = nghttp2_session_get_stream_user_data(session, id);
+    if (stream == NULL) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // taken away, and about to be reset
+    }
+    struct rpc_outbox *out = &stream->out;
+    size_t left = out->bytes.len - out->sent;
+    size_t len = left < size ? left : size;
+    if (len == 0 && !out->ended) {
+        out->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    if (len > 0) {
+        memcpy(to, out->bytes.data + out->sent, len);
+        out->sent += len;
+    }
+    if (len == left && out->ended) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (connection->role->out_ended(stream)) {
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        }
+    }
+    count(stream);
+    return (ssize_t)len;
+}
+
+nghttp2_data_provider rpc_stream_provider(void) {
+    return (nghttp2_data_provider){.read_callback = read_out};
+}
+
+// --- what comes in ---
+
+static int verdict(const struct rpc_connection *connection) {
+    return connection->closing ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) {
+    struct rpc_connection *connection = user_data;
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+        return 0;
+    }
+    struct rpc_stream *stream = connection->role->begin(connection, frame->hd.stream_id);
+    if (stream == NULL) {
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
+    } else {
+        nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
+    }
+    return 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
+                     const uint8_t *value, size_t value_len, uint8_t flags, void *user_data) {
+    (void)flags;
+    struct rpc_connection *connection = user_data;
+    struct rpc_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (stream == NULL || stream->deaf) {
+        return 0;
+    }
+    stream->header_bytes += (uint32_t)(name_len + value_len) + 32;
+    if (stream->header_bytes <= HEADER_LIST_MAX) {
+        connection->role->header(stream, slice_of(name, name_len), slice_of(value, value_len));
+    }
+    return 0;
+}
+
+static void hand_over(struct rpc_stream *stream, struct slice message) {
+    struct rpc_connection *connection = stream->connection;
+    if (!stream->single) {
+        connection->role->message(stream, message);
+    } else {
+        stream->has_held = true;
+        stream->held = message;
+        if (message.data != stream->reader.data) {
+            rpc_list_push(&connection->borrowed, &stream->borrowed);
+        }
+    }
+}
+
+static void break_stream(struct rpc_stream *stream, enum rpc_stream_error error) {
+    stream->deaf = true;
+    stream->connection->role->broken(stream, error);
+}
+
+static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
+                         void *user_data) {
+    (void)flags;
+    struct rpc_connection *connection = user_data;
+    struct rpc_stream *stream = nghttp2_session_get_stream_user_data(session, id);
+    struct slice bytes = slice_of(data, len);
+    // Whoever is called may close the connection, or take the stream off it.
+    while (bytes.len > 0 && !connection->closing && stream != NULL && stream->connection == connection && !stream->deaf) {
+        struct slice message;
+        if (stream->has_held) {
+            break_stream(stream, RPC_STREAM_TOO_MANY);
+            break;
+        }
+        enum rpc_read result = rpc_reader_next(&stream->reader, &bytes, &message);
+        count(stream);
+        switch (result) {
+        case RPC_READ_MESSAGE:
+            hand_over(stream, message);
+            break;
+        case RPC_READ_TOO_LARGE:
+            break_stream(stream, RPC_STREAM_TOO_LARGE);
+            break;
+        case RPC_READ_COMPRESSED:
+            break_stream(stream, RPC_STREAM_COMPRESSED);
+            break;
+        case RPC_READ_NO_MEMORY:
+            break_stream(stream, RPC_STREAM_NO_MEMORY);
+            break;
+        case RPC_READ_MORE:
+            if (connection->role->server && connection->held > RPC_CONNECTION_HELD_MAX) {
+                break_stream(stream, RPC_STREAM_NO_MEMORY);
+            }
+            break;
+        }
+    }
+    return verdict(connection);
+}
+
+static void half_close(struct rpc_connection *connection, struct rpc_stream *stream) {
+    stream->half_closed = true;
+    if (!stream->deaf && !rpc_reader_at_end(&stream->reader)) {
+        break_stream(stream, RPC_STREAM_TRUNCATED);
+        return;
+    }
+    if (stream->has_held && !stream->deaf) {
+        rpc_list_remove(&stream->borrowed);
+        connection->role->message(stream, stream->held);
+        if (connection->closing || stream->connection != connection) {
+            return;
+        }
+    }
+    connection->role->half_closed(stream);
+}
+
+// PING, SETTINGS, PRIORITY and empty DATA cost the sender nothing and us something. False: too many.
+static bool count_control(struct rpc_connection *connection) {
+    uint64_t now = rpc_now_ms(connection->runtime);
+    uint64_t grown = (now - connection->control_at_ms) * RPC_CONTROL_PER_SECOND / 1000;
+    if (grown > 0) {
+        connection->control_at_ms = now;
+        connection->control_tokens += grown;
+        if (connection->control_tokens > RPC_CONTROL_BURST) {
+            connection->control_tokens = RPC_CONTROL_BURST;
+        }
+    }
+    if (connection->control_tokens == 0) {
+        return false;
+    }
+    connection->control_tokens--;
+    return true;
+}
+
+static void complain(struct rpc_connection *connection, const char *what) {
+    uint64_t suppressed;
+    if (rpc_log_allowed(connection->runtime, &suppressed)) {
+        slog(SLOG_WARN, "closing a connection: the peer misbehaves", F_STR("peer", connection->transport->address),
+             F_STR("reason", what), F_U64("suppressed", suppressed));
+    }
+}
+
+static void on_control(struct rpc_connection *connection) {
+    if (!count_control(connection)) {
+        complain(connection, "a flood of control frames");
+        nghttp2_session_terminate_session(connection->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+}
+
+static void on_settings(struct rpc_connection *connection) {
+    on_control(connection);
+    if (!connection->settled) {
+        connection->settled = true;
+        rpc_timer_stop(connection->runtime, &connection->keepalive);
+        if (connection->keepalive_interval_ms > 0) {
+            rpc_timer_start(connection->runtime, &connection->keepalive, connection->keepalive_interval_ms,
+                            connection->keepalive.fire);
+        }
+        connection->role->ready(connection);
+    }
+}
+
+// A frame about one call.
+static void on_stream_frame(struct rpc_connection *connection, struct rpc_stream *stream, const nghttp2_frame *frame) {
+    bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (frame->hd.type == NGHTTP2_HEADERS) {
+        connection->role->headers(stream, end);
+        if (connection->closing || stream->connection != connection) {
+            return;
+        }
+    }
+    if (end) {
+        half_close(connection, stream);
+    }
+}
+
+static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) {
+    struct rpc_connection *connection = user_data;
+    bool ack = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
+    struct rpc_stream *stream;
+    switch (frame->hd.type) {
+    case NGHTTP2_DATA:
+        if (frame->hd.length == 0) {
+            on_control(connection);
+        }
+        // fall through
+    case NGHTTP2_HEADERS:
+        stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+        if (stream != NULL) {
+            on_stream_frame(connection, stream, frame);
+        }
+        break;
+    case NGHTTP2_SETTINGS:
+        if (!ack) {
+            on_settings(connection);
+        }
+        break;
+    case NGHTTP2_PING:
+        if (!ack) {
+            on_control(connection);
+        } else if (memcmp(frame->ping.opaque_data, "drained?", sizeof frame->ping.opaque_data) == 0) {
+            connection->role->ping_acked(connection);
+        }
+        break;
+    case NGHTTP2_GOAWAY:
+        connection->said_goaway = true;
+        connection->role->goaway(connection);
+        break;
+    case NGHTTP2_PRIORITY:
+        on_control(connection);
+        break;
+    default:
+        break;
+    }
+    return verdict(connection);
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_code, void *user_data) {
+    struct rpc_connection *connection = user_data;
+    struct rpc_stream *stream = nghttp2_session_get_stream_user_data(session, id);
+    if (stream != NULL) {
+        rpc_stream_detach(stream);
+        connection->role->closed(stream, error_code);
+    }
+    return verdict(connection);
+}
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) {
+    struct rpc_connection *connection = user_data;
+    if (frame->hd.type == NGHTTP2_HEADERS) {
+        struct rpc_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+        if (stream != NULL) {
+            connection->role->headers_sent(stream, (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
+        }
+    }
+    return verdict(connection);
+}
+
+void rpc_callbacks_init(struct rpc_runtime *runtime) {
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *options;
+    if (nghttp2_session_callbacks_new(&callbacks) != 0 || nghttp2_option_new(&options) != 0) {
+        abort();
+    }
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+    nghttp2_option_set_no_closed_streams(options, 1);
+    nghttp2_option_set_stream_reset_rate_limit(options, RPC_RESETS_BURST, RPC_RESETS_PER_SECOND);
+    runtime->callbacks = callbacks;
+    runtime->options = options;
+}
+
+// --- the connection ---
+
+void rpc_connection_touch(struct rpc_connection *connection) {
+    if (!connection->closing && rpc_list_empty(&connection->dirty)) {
+        rpc_list_push(&connection->runtime->dirty, &connection->dirty);
+    }
+}
+
+static void release(struct rpc_deferred *deferred) {
+    struct rpc_connection *connection = rpc_container(deferred, struct rpc_connection, release);
+    assert(connection->busy == 0 && connection->stream_count == 0);
+    nghttp2_session_del(connection->session);
+    rpc_runtime_release(connection->runtime);
+    free(connection);
+}
+
+void rpc_connection_close(struct rpc_connection *connection, enum rpc_down_reason reason) {
+    if (connection->closing) {
+        return;
+    }
+    connection->closing = true;
+    rpc_list_remove(&connection->dirty);
+    rpc_list_remove(&connection->accepted_link);
+    rpc_timer_stop(connection->runtime, &connection->keepalive);
+    connection->transport->ops->close(connection->transport);
+    connection->role->gone(connection, reason);
+    // nghttp2_session_del would not tell us of the streams.
+    for (struct rpc_link *link; (link = rpc_list_first(&connection->streams)) != NULL;) {
+        struct rpc_stream *stream = rpc_container(link, struct rpc_stream, link);
+        rpc_stream_detach(stream);
+        connection->role->closed(stream, NGHTTP2_CONNECT_ERROR);
+    }
+    // We may be inside a callback of this very session: by the time this runs, all have returned.
+    rpc_defer(connection->runtime, &connection->release, release);
+}
+
+// Messages that were held where they lay, in the transport's buffer, must move before the next read.
+static void keep_borrowed(struct rpc_connection *connection) {
+    for (struct rpc_link *link; (link = rpc_list_first(&connection->borrowed)) != NULL;) {
+        rpc_list_remove(link);
+        struct rpc_stream *stream = rpc_container(link, struct rpc_stream, borrowed);
+        if (!rpc_reader_keep(&stream->reader, &stream->held)) {
+            break_stream(stream, RPC_STREAM_NO_MEMORY);
+        } else {
+            count(stream);
+        }
+    }
+}
+
+static void on_opened(void *owner) {
+    struct rpc_connection *connection = owner;
+    connection->opened = true;
+    rpc_connection_touch(connection);
+}
+
+static void on_read(void *owner, struct slice bytes) {
+    struct rpc_connection *connection = owner;
+    connection->last_read_ms = rpc_now_ms(connection->runtime);
+    connection->busy++;
+    ssize_t taken = nghttp2_session_mem_recv(connection->session, bytes.data, bytes.len);
+    connection->busy--;
+    if (connection->closing) {
+        return;
+    }
+    if (taken < 0) {
+        slog(SLOG_DEBUG, "closing a connection: not HTTP/2", F_STR("peer", connection->transport->address),
+             F_STR("reason", nghttp2_strerror((int)taken)));
+        rpc_connection_close(connection, RPC_DOWN_RESET);
+        return;
+    }
+    keep_borrowed(connection);
+    if (connection->closing) {
+        return;
+    }
+    if (connection->role->server && nghttp2_session_get_outbound_queue_size(connection->session) > RPC_FRAMES_QUEUED_MAX) {
+        complain(connection, "it does not read what it asks for");
+        rpc_connection_close(connection, RPC_DOWN_RESET);
+        return;
+    }
+    rpc_connection_touch(connection);
+}
+
+static void on_drained(void *owner) {
+    rpc_connection_touch(owner);
+}
+
+static enum rpc_down_reason reason_of(const struct rpc_connection *connection, int uv_error) {
+    if (!connection->settled) {
+        return RPC_DOWN_REFUSED;
+    }
+    if (connection->said_goaway) {
+        return RPC_DOWN_GOAWAY;
+    }
+    // The kernel found out before our PING that nobody is there: it says nothing about the process.
+    bool cut_off = uv_error == UV_ETIMEDOUT || uv_error == UV_EHOSTUNREACH || uv_error == UV_ENETUNREACH;
+    return cut_off ? RPC_DOWN_KEEPALIVE : RPC_DOWN_RESET;
+}
+
+static void on_failed(void *owner, int uv_error) {
+    struct rpc_connection *connection = owner;
+    slog(SLOG_DEBUG, "connection lost", F_STR("peer", connection->transport->address),
+         F_STR("reason", uv_strerror(uv_error)));
+    rpc_connection_close(connection, reason_of(connection, uv_error));
+}
+
+static const struct rpc_transport_events transport_events = {
+    .opened = on_opened,
+    .read = on_read,
+    .drained = on_drained,
+    .failed = on_failed,
+};
+
+// As many frames as the buffer holds. False: the session is beyond help, or the connection has been closed.
+static bool collect(struct rpc_connection *connection, size_t *len) {
+    uint8_t *output = connection->runtime->output;
+    ssize_t size = 0;
+    *len = 0;
+    connection->busy++;
+    while (*len <= RPC_OUTPUT - FRAME_MAX && !connection->closing) {
+        const uint8_t *frame;
+        size = nghttp2_session_mem_send(connection->session, &frame);
+        if (size > 0) {
+            assert(size <= FRAME_MAX);
+            memcpy(output + *len, frame, (size_t)size);
+            *len += (size_t)size;
+        } else if (size < 0 || !connection->role->refill(connection)) {
+            break;
+        }
+    }
+    connection->busy--;
+    return size >= 0 && !connection->closing;
+}
+
+void rpc_connection_flush(struct rpc_connection *connection) {
+    if (connection->closing || !connection->opened) {
+        return;
+    }
+    if (connection->busy > 0) {
+        rpc_connection_touch(connection);  // from within a callback: nghttp2 is not re-entrant
+        return;
+    }
+    while (connection->transport->pending == 0) {
+        size_t len;
+        if (!collect(connection, &len)) {
+            rpc_connection_close(connection, RPC_DOWN_RESET);
+            return;
+        }
+        if (len == 0) {
+            break;
+        }
+        struct slice output = slice_of(connection->runtime->output, len);
+        if (connection->transport->ops->write(connection->transport, output) == RPC_WRITE_FAILED) {
+            rpc_connection_close(connection, reason_of(connection, 0));
+            return;
+        }
+    }
+    if (connection->transport->pending == 0 && !nghttp2_session_want_read(connection->session) &&
+        !nghttp2_session_want_write(connection->session)) {
+        rpc_connection_close(connection, connection->said_goaway ? RPC_DOWN_GOAWAY : RPC_DOWN_RESET);
+    }
+}
+
+void rpc_connection_ping(struct rpc_connection *connection) {
+    nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, (const uint8_t *)"drained?");
+    rpc_connection_touch(connection);
+}
+
+// One timer serves the setup and then the keepalive. Reading does not touch it: when it fires it looks how long ago the last
+// read was, and goes on from there.
+static void on_keepalive(struct rpc_timer *timer) {
+    struct rpc_connection *connection = rpc_container(timer, struct rpc_connection, keepalive);
+    uint64_t now = rpc_now_ms(connection->runtime);
+    if (!connection->settled) {
+        rpc_connection_close(connection, RPC_DOWN_REFUSED);
+        return;
+    }
+    if (connection->ping_sent_ms != 0 && connection->last_read_ms < connection->ping_sent_ms) {
+        slog(SLOG_DEBUG, "connection lost", F_STR("peer", connection->transport->address),
+             F_STR("reason", "no answer to a PING"));
+        rpc_connection_close(connection, RPC_DOWN_KEEPALIVE);
+        return;
+    }
+    connection->ping_sent_ms = 0;
+    uint64_t silent_ms = now - connection->last_read_ms;
+    uint64_t next_ms = connection->keepalive_interval_ms - silent_ms;
+    if (silent_ms >= connection->keepalive_interval_ms) {
+        nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, NULL);
+        rpc_connection_touch(connection);
+        connection->ping_sent_ms = now;
+        next_ms = connection->keepalive_timeout_ms;
+    }
+    rpc_timer_start(connection->runtime, timer, next_ms, on_keepalive);
+}
+
+static void submit_settings(struct rpc_connection *connection, const struct rpc_connection_options *options) {
+    bool server = connection->role->server;
+    nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t)options->stream_window},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEADER_LIST_MAX},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+        {server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH, server ? STREAMS_MAX : 0},
+    };
+    nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof settings[0]);
+    nghttp2_session_set_local_window_size(connection->session, NGHTTP2_FLAG_NONE, 0, options->connection_window);
+}
+
+struct rpc_connection *rpc_connection_new(struct rpc_runtime *runtime, struct rpc_transport *transport,
+                                          const struct rpc_role *role, void *owner,
+                                          const struct rpc_connection_options *options) {
+    struct rpc_connection *connection = mem_zalloc(sizeof *connection);
+    connection->runtime = runtime;
+    connection->role = role;
+    connection->owner = owner;
+    connection->transport = transport;
+    connection->opened = role->server;
+    connection->last_read_ms = connection->control_at_ms = rpc_now_ms(runtime);
+    connection->control_tokens = RPC_CONTROL_BURST;
+    connection->keepalive_interval_ms = options->keepalive_interval_ms;
+    connection->keepalive_timeout_ms = options->keepalive_timeout_ms;
+    rpc_list_init(&connection->link);
+    rpc_list_init(&connection->accepted_link);
+    rpc_list_init(&connection->dirty);
+    rpc_list_init(&connection->streams);
+    rpc_list_init(&connection->borrowed);
+    if (role->server) {
+        rpc_list_push(&runtime->accepted, &connection->accepted_link);
+    }
+    int (*session_new)(nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *) =
+        role->server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
+    if (session_new(&connection->session, runtime->callbacks, connection, runtime->options) != 0) {
+        abort();
+    }
+    runtime->users++;
+    submit_settings(connection, options);
+    rpc_timer_start(runtime, &connection->keepalive, options->setup_timeout_ms, on_keepalive);
+    transport->events = &transport_events;
+    transport->owner = connection;
+    transport->ops->start(transport);
+    rpc_connection_touch(connection);
+    return connection;
+}

@@ -1,0 +1,405 @@
+// A server: it listens, keeps its connections, finds the method of a path, and goes away in order.
+#include "rpc/server.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/slog.h"
+#include "rpc/address.h"
+
+enum { BACKLOG = 1024 };
+
+// Requests come with the data they carry: 50 ms at 160 MB/s, as the limit on what is in flight to a peer.
+#define SERVER_STREAM_WINDOW     (8 * MIB)
+#define SERVER_CONNECTION_WINDOW (16 * MIB)
+#define SERVER_SETUP_MS          10000  // from connecting to the first SETTINGS
+#define SERVER_KEEPALIVE_MS      20000  // of silence, then a PING,
+#define SERVER_KEEPALIVE_WAIT_MS 20000  // and the end without an answer: half-open connections do not stay
+#define IDLE_MIN_MS              1000   // younger idleness does not count when somebody has to make room
+#define DRAIN_STEP_MS            250    // five round trips between the clouds
+
+// --- routes ---
+
+static size_t hash_of(struct slice path) {
+    uint64_t hash = UINT64_C(14695981039346656037);  // FNV-1a; all keys are our own, so that nobody can make them collide
+    for (size_t i = 0; i < path.len; i++) {
+        hash = (hash ^ path.data[i]) * UINT64_C(1099511628211);
+    }
+    return (size_t)(hash ^ hash >> 32);
+}
+
+static struct rpc_route **route_place(const struct rpc_server *server, struct slice path) {
+    size_t mask = server->route_cap - 1;
+    size_t i = hash_of(path) & mask;
+    while (server->routes[i] != NULL && !slice_equal(path, slice_of(server->routes[i]->path, server->routes[i]->path_len))) {
+        i = (i + 1) & mask;
+    }
+    return &server->routes[i];
+}
+
+struct rpc_route *rpc_server_route(const struct rpc_server *server, struct slice path) {
+    return *route_place(server, path);
+}
+
+static void grow_routes(struct rpc_server *server) {
+    struct rpc_route **old = server->routes;
+    size_t old_cap = server->route_cap;
+    server->route_cap = old_cap == 0 ? 32 : old_cap * 2;
+    server->routes = mem_zalloc(server->route_cap * sizeof(struct rpc_route *));
+    for (size_t i = 0; i < old_cap; i++) {
+        if (old[i] != NULL) {
+            *route_place(server, slice_of(old[i]->path, old[i]->path_len)) = old[i];
+        }
+    }
+    free(old);
+}
+
+static void add_route(struct rpc_server *server, const struct rpc_service *service, const struct rpc_method *method) {
+    if ((server->route_count + 1) * 2 > server->route_cap) {
+        grow_routes(server);
+    }
+    struct rpc_route *route = mem_zalloc(sizeof *route);
+    struct buf path = {0};
+    buf_printf(&path, "/%s/%s", service->name, method->name);
+    route->path_len = path.len;
+    buf_append(&path, "", 1);
+    route->path = (char *)path.data;
+    route->service = service;
+    route->method = method;
+    struct rpc_route **place = route_place(server, slice_of(route->path, route->path_len));
+    assert(*place == NULL);  // no method twice
+    *place = route;
+    server->route_count++;
+}
+
+void rpc_server_add_service(struct rpc_server *server, const struct rpc_service *service) {
+    for (size_t i = 0; i < service->method_count; i++) {
+        add_route(server, service, &service->methods[i]);
+    }
+    server->services = mem_realloc(server->services, (server->service_count + 1) * sizeof *server->services);
+    server->services[server->service_count++] = service;
+}
+
+const struct rpc_service *const *rpc_server_services(const struct rpc_server *server, size_t *count) {
+    *count = server->service_count;
+    return server->services;
+}
+
+// --- what is counted ---
+
+static const double duration_bounds[] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+                                         0.025,   0.05,   0.1,     0.25,   0.5,   1,      2.5,   10};
+
+void rpc_server_count_end(struct rpc_server *server, struct rpc_route *route, enum rpc_status status, uint64_t started_ns) {
+    struct metrics *metrics = server->runtime->metrics;
+    if (metrics == NULL) {
+        return;
+    }
+    const char *service = route->path == NULL ? "unknown" : route->service->name;
+    const char *method = route->path == NULL ? "unknown" : route->method->name;
+    char labels[512];
+    if (route->ended[status] == NULL) {
+        snprintf(labels, sizeof labels, "service=\"%s\",method=\"%s\",status=\"%s\"", service, method,
+                 rpc_status_name(status));
+        route->ended[status] =
+            metrics_add(metrics, METRIC_COUNTER, "rpc_server_calls_total", "Calls that have ended, by status.", labels);
+    }
+    metric_add(route->ended[status], 1);
+    if (route->path == NULL || route->method->kind != RPC_UNARY) {
+        return;  // a stream lasts as long as its client likes
+    }
+    if (route->duration == NULL) {
+        snprintf(labels, sizeof labels, "service=\"%s\",method=\"%s\"", service, method);
+        route->duration = metrics_add_histogram(metrics, "rpc_server_call_duration_seconds",
+                                                "From the first header of a unary call to its answer.", labels,
+                                                duration_bounds, sizeof duration_bounds / sizeof duration_bounds[0]);
+    }
+    histogram_observe(route->duration, (double)(uv_hrtime() - started_ns) / 1e9);
+}
+
+static void set_gauge(struct metric *gauge, size_t value) {
+    if (gauge != NULL) {
+        metric_set(gauge, (double)value);
+    }
+}
+
+// --- connections ---
+
+static void check_drained(struct rpc_server *server);
+static void say_goodbye(struct rpc_connection *connection);
+
+static void on_ready(struct rpc_connection *connection) {
+    (void)connection;
+}
+
+static void on_goaway(struct rpc_connection *connection) {
+    (void)connection;
+}
+
+static void on_ping_acked(struct rpc_connection *connection) {
+    say_goodbye(connection);
+}
+
+static bool on_refill(struct rpc_connection *connection) {
+    (void)connection;
+    return false;
+}
+
+static void on_gone(struct rpc_connection *connection, enum rpc_down_reason reason) {
+    (void)reason;
+    struct rpc_server *server = connection->owner;
+    rpc_list_remove(&connection->link);
+    server->connection_count--;
+    set_gauge(server->connections_gauge, server->connection_count);
+    check_drained(server);
+}
+
+static const struct rpc_role server_role = {
+    .server = true,
+    .begin = rpc_server_call_begin,
+    .header = rpc_server_call_header,
+    .headers = rpc_server_call_headers,
+    .message = rpc_server_call_message,
+    .half_closed = rpc_server_call_half_closed,
+    .broken = rpc_server_call_broken,
+    .out_ended = rpc_server_call_out_ended,
+    .headers_sent = rpc_server_call_headers_sent,
+    .writable = rpc_server_call_writable,
+    .closed = rpc_server_call_closed,
+    .ready = on_ready,
+    .goaway = on_goaway,
+    .ping_acked = on_ping_acked,
+    .refill = on_refill,
+    .gone = on_gone,
+};
+
+// Closes a connection without calls: one that has never said anything rather than one that has, then the one that is silent
+// longest. False: there is none to spare.
+static bool make_room(struct rpc_server *server) {
+    struct rpc_connection *victim = NULL;
+    uint64_t now = rpc_now_ms(server->runtime);
+    for (struct rpc_link *link = server->connections.next; link != &server->connections; link = link->next) {
+        struct rpc_connection *connection = rpc_container(link, struct rpc_connection, link);
+        if (connection->stream_count > 0 || now - connection->last_read_ms < IDLE_MIN_MS) {
+            continue;
+        }
+        if (victim == NULL || (victim->settled && !connection->settled) ||
+            (victim->settled == connection->settled && connection->last_read_ms < victim->last_read_ms)) {
+            victim = connection;
+        }
+    }
+    if (victim == NULL) {
+        return false;
+    }
+    rpc_connection_close(victim, RPC_DOWN_CLOSED);
+    return true;
+}
+
+static void on_connection(uv_stream_t *listener, int status) {
+    struct rpc_server *server = listener->data;
+    uint64_t suppressed;
+    if (status < 0) {
+        if (rpc_log_allowed(server->runtime, &suppressed)) {
+            slog(SLOG_WARN, "cannot accept a connection", F_STR("reason", uv_strerror(status)),
+                 F_U64("suppressed", suppressed));
+        }
+        return;
+    }
+    struct rpc_transport *transport = rpc_tcp_accept(server->runtime, listener);
+    if (transport == NULL) {
+        return;
+    }
+    if (server->connection_count >= CONNECTIONS_MAX && !make_room(server)) {
+        if (rpc_log_allowed(server->runtime, &suppressed)) {
+            slog(SLOG_WARN, "too many connections, all of them busy: refusing one", F_STR("peer", transport->address),
+                 F_U64("limit", CONNECTIONS_MAX), F_U64("suppressed", suppressed));
+        }
+        transport->ops->close(transport);
+        return;
+    }
+    static const struct rpc_connection_options options = {
+        .stream_window = SERVER_STREAM_WINDOW,
+        .connection_window = SERVER_CONNECTION_WINDOW,
+        .keepalive_interval_ms = SERVER_KEEPALIVE_MS,
+        .keepalive_timeout_ms = SERVER_KEEPALIVE_WAIT_MS,
+        .setup_timeout_ms = SERVER_SETUP_MS,
+    };
+    struct rpc_connection *connection = rpc_connection_new(server->runtime, transport, &server_role, server, &options);
+    rpc_list_push(&server->connections, &connection->link);
+    server->connection_count++;
+    set_gauge(server->connections_gauge, server->connection_count);
+}
+
+// --- beginning ---
+
+static struct rpc_server *server_new(struct rpc_runtime *runtime) {
+    struct rpc_server *server = mem_zalloc(sizeof *server);
+    server->runtime = runtime;
+    runtime->users++;
+    rpc_list_init(&server->connections);
+    rpc_list_init(&server->idle_calls);
+    if (runtime->metrics != NULL) {
+        server->connections_gauge =
+            metrics_add(runtime->metrics, METRIC_GAUGE, "rpc_server_connections", "Open connections of clients.", NULL);
+        server->calls_gauge =
+            metrics_add(runtime->metrics, METRIC_GAUGE, "rpc_server_running_calls", "Calls that have not ended.", NULL);
+    }
+    server->health = rpc_health_new(server);
+    return server;
+}
+
+static void release(struct rpc_deferred *deferred) {
+    struct rpc_server *server = rpc_container(deferred, struct rpc_server, release);
+    assert(server->connection_count == 0);
+    rpc_health_free(server->health);
+    rpc_reflection_free(server->reflection);
+    for (size_t i = 0; i < server->route_cap; i++) {
+        if (server->routes[i] != NULL) {
+            free(server->routes[i]->path);
+            free(server->routes[i]);
+        }
+    }
+    free(server->routes);
+    free(server->services);
+    rpc_server_free_calls(server);
+    rpc_runtime_release(server->runtime);
+    free(server);
+}
+
+static void on_listener_closed(uv_handle_t *handle) {
+    struct rpc_server *server = handle->data;
+    server->listening = false;
+    if (server->closing) {
+        rpc_defer(server->runtime, &server->release, release);
+    }
+}
+
+static void stop_listening(struct rpc_server *server) {
+    if (server->listening && !uv_is_closing((uv_handle_t *)&server->listener)) {
+        uv_close((uv_handle_t *)&server->listener, on_listener_closed);
+    }
+}
+
+static int bind_and_listen(struct rpc_server *server, const struct sockaddr *address) {
+    int error = uv_tcp_bind(&server->listener, address, 0);
+    return error != 0 ? error : uv_listen((uv_stream_t *)&server->listener, BACKLOG, on_connection);
+}
+
+enum error_code rpc_server_listen(struct rpc_runtime *runtime, const char *address, struct rpc_server **result,
+                                  struct error *error) {
+    struct rpc_host_port parts;
+    enum error_code code = rpc_address_split(address, &parts, error);
+    if (code != OK) {
+        return code;
+    }
+    // Once, at start: the loop may wait for the resolver.
+    uv_getaddrinfo_t resolution;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    int status = uv_getaddrinfo(runtime->loop, &resolution, NULL, parts.host, parts.port, &hints);
+    if (status != 0) {
+        return error_set(error, ERR_INVALID, "address %s: %s", address, uv_strerror(status));
+    }
+    struct rpc_server *server = server_new(runtime);
+    server->listener.data = server;
+    status = uv_tcp_init(runtime->loop, &server->listener);
+    assert(status == 0);
+    server->listening = true;
+    status = bind_and_listen(server, resolution.addrinfo->ai_addr);
+    uv_freeaddrinfo(resolution.addrinfo);
+    if (status != 0) {
+        rpc_server_close(server);
+        return error_set(error, ERR_UNAVAILABLE, "cannot listen on %s: %s", address, uv_strerror(status));
+    }
+    struct sockaddr_storage bound;
+    int size = sizeof bound;
+    status = uv_tcp_getsockname(&server->listener, (struct sockaddr *)&bound, &size);
+    assert(status == 0);
+    rpc_address_format(server->address, sizeof server->address, (struct sockaddr *)&bound);
+    *result = server;
+    return OK;
+}
+
+const char *rpc_server_address(const struct rpc_server *server) {
+    return server->address;
+}
+
+void rpc_server_set_serving(struct rpc_server *server, const char *service, bool serving) {
+    rpc_health_set(server->health, service, serving);
+}
+
+void rpc_server_set_reflection(struct rpc_server *server, struct slice descriptor_set) {
+    assert(server->reflection == NULL);
+    server->reflection = rpc_reflection_new(server, descriptor_set);
+}
+
+// --- the end ---
+//
+// Two steps (RFC 9113, section 6.8): first "no new calls from now on" with the highest stream id, as calls may be on their
+// way; then, a round trip later, the id of the last call that was taken. Who made a later one knows that it was not
+// processed. nghttp2 then wants nothing more once the last call has ended, and the connection closes.
+
+static void say_goodbye(struct rpc_connection *connection) {
+    struct rpc_server *server = connection->owner;
+    if (!server->draining) {
+        return;
+    }
+    nghttp2_submit_goaway(connection->session, NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(connection->session), NGHTTP2_NO_ERROR, NULL, 0);
+    rpc_connection_touch(connection);
+}
+
+static void on_drain_step(struct rpc_timer *timer) {
+    struct rpc_server *server = rpc_container(timer, struct rpc_server, drain_step);
+    for (struct rpc_link *link = server->connections.next; link != &server->connections; link = link->next) {
+        say_goodbye(rpc_container(link, struct rpc_connection, link));
+    }
+}
+
+static void on_drain_end(struct rpc_timer *timer) {
+    struct rpc_server *server = rpc_container(timer, struct rpc_server, drain_end);
+    rpc_timer_stop(server->runtime, &server->drain_step);
+    void (*done)(void *user) = server->on_drained;
+    server->on_drained = NULL;
+    done(server->drained_user);
+}
+
+static void check_drained(struct rpc_server *server) {
+    if (server->on_drained != NULL && server->connection_count == 0) {
+        rpc_timer_start(server->runtime, &server->drain_end, 0, on_drain_end);
+    }
+}
+
+void rpc_server_drain(struct rpc_server *server, uint64_t grace_ms, void (*done)(void *user), void *user) {
+    assert(!server->draining && !server->closing);
+    server->draining = true;
+    server->on_drained = done;
+    server->drained_user = user;
+    stop_listening(server);
+    rpc_health_shutdown(server->health);
+    for (struct rpc_link *link = server->connections.next; link != &server->connections; link = link->next) {
+        struct rpc_connection *connection = rpc_container(link, struct rpc_connection, link);
+        nghttp2_submit_shutdown_notice(connection->session);
+        rpc_connection_ping(connection);
+    }
+    rpc_timer_start(server->runtime, &server->drain_step, DRAIN_STEP_MS, on_drain_step);
+    rpc_timer_start(server->runtime, &server->drain_end, grace_ms, on_drain_end);
+    check_drained(server);
+}
+
+void rpc_server_close(struct rpc_server *server) {
+    assert(!server->closing);
+    server->closing = true;
+    server->on_drained = NULL;
+    rpc_timer_stop(server->runtime, &server->drain_step);
+    rpc_timer_stop(server->runtime, &server->drain_end);
+    for (struct rpc_link *link; (link = rpc_list_first(&server->connections)) != NULL;) {
+        rpc_connection_close(rpc_container(link, struct rpc_connection, link), RPC_DOWN_CLOSED);
+    }
+    if (server->listening) {
+        stop_listening(server);
+    } else {
+        rpc_defer(server->runtime, &server->release, release);
+    }
+}
