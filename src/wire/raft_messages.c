@@ -319,11 +319,8 @@ static enum error_code check_entry(const struct entry_fields *entry, struct raft
 static enum error_code take_entries(struct pb_reader r, struct raft_slab *slab, struct arena *arena,
                                     struct raft_message *message, struct error *error) {
     struct raft_entry **entries = arena_alloc(arena, message->append.count * sizeof *entries);
-    if (entries == NULL) {
-        size_t wanted = message->append.count;
-        message->append.count = 0;
-        return error_set(error, ERR_NO_MEMORY, "no memory for a list of %zu entries", wanted);
-    }
+    if (entries == NULL)
+        return error_set(error, ERR_NO_MEMORY, "no memory for a list of %zu entries", message->append.count);
     struct raft_entry_id before = message->append.prev_log;
     enum error_code code = OK;
     struct pb_field f;
@@ -354,33 +351,41 @@ static enum error_code take_entries(struct pb_reader r, struct raft_slab *slab, 
     }
     while (count > 0)
         raft_entry_unref(entries[--count]);
-    message->append.count = 0;
     return code;
+}
+
+// All but the entries.
+static enum error_code read_message(const struct wire_identity *us, struct slice bytes, struct raft_message *message,
+                                    struct error *error) {
+    struct envelope envelope = {.protocol = 0};
+    struct pb_reader r = pb_reader_of(bytes);
+    struct pb_field f;
+    while (pb_next(&r, &f))
+        read_field(&r, &f, message, &envelope);
+    enum error_code code = pb_finish(&r, kinds[message->type].name, error);
+    if (code == OK)
+        code = check_envelope(us, &envelope, error);
+    if (code == OK && kinds[message->type].path != NULL)
+        code = check_request(message, &envelope, error);
+    if (code != OK)
+        return code;
+    message->from = raft_id_of(envelope.from);
+    message->to = us->node_id;
+    if (message->type == RAFT_APPEND_ENTRIES)
+        message->append.leader_id = message->from;
+    return OK;
 }
 
 enum error_code wire_raft_decode(const struct wire_identity *us, enum raft_message_type type, struct slice bytes,
                                  struct raft_slab *slab, struct arena *arena, struct raft_message *message,
                                  struct error *error) {
     *message = (struct raft_message){.type = type, .lane = RAFT_CONTROL};
-    struct envelope envelope = {.protocol = 0};
-    struct pb_reader r = pb_reader_of(bytes);
-    struct pb_field f;
-    while (pb_next(&r, &f))
-        read_field(&r, &f, message, &envelope);
-    enum error_code code = pb_finish(&r, kinds[type].name, error);
-    if (code == OK)
-        code = check_envelope(us, &envelope, error);
-    if (code == OK && kinds[type].path != NULL)
-        code = check_request(message, &envelope, error);
+    enum error_code code = read_message(us, bytes, message, error);
+    if (code == OK && type == RAFT_APPEND_ENTRIES && message->append.count > 0) {
+        message->lane = RAFT_BULK;
+        code = take_entries(pb_reader_of(bytes), slab, arena, message, error);
+    }
     if (code != OK)
-        return code;
-    message->from = raft_id_of(envelope.from);
-    message->to = us->node_id;
-    if (type != RAFT_APPEND_ENTRIES)
-        return OK;
-    message->append.leader_id = message->from;
-    if (message->append.count == 0)
-        return OK;
-    message->lane = RAFT_BULK;
-    return take_entries(pb_reader_of(bytes), slab, arena, message, error);
+        *message = (struct raft_message){.type = type};
+    return code;
 }
