@@ -41,6 +41,7 @@ test: ## run every test; RUN=TestLog runs those whose name begins so
 bench: ## measure; see docs/performance.md
 	@deploy/deps build run test
 	@$(MAKE) --no-print-directory build
+	@deploy/tools
 	@bench/run
 
 coverage: ## run the unit tests and report the lines they reach
