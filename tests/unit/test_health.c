@@ -6,14 +6,14 @@
 #include "base/mem.h"
 #include "rpc/builtin.h"
 
-enum { CALLS_MAX = WATCHES_MAX + 100, SERVING = 1, NOT_SERVING = 2, SERVICE_UNKNOWN = 3 };
+enum { WATCHERS = WATCHES_MAX + 100, SERVING = 1, NOT_SERVING = 2, SERVICE_UNKNOWN = 3 };
 
 static struct fake_call {
     bool live;
     int sent;    // messages
     int status;  // the last message's
     int ended;   // with this; -1: not
-} calls[CALLS_MAX];
+} calls[WATCHERS];
 
 static const struct rpc_service *added;
 static struct rpc_health *health;
