@@ -54,6 +54,8 @@ enum {
     WAL_SEGMENT_BYTES = 64 * MIB,      // what recovery reads again at a time
     WAL_RESERVE_BYTES = 64 * KIB,      // kept back for term and vote when the disk is full
     WAL_LINE_MAX = 2 * MIB,            // a 1 MiB command in base64 and its frame
+    WAL_FILL_AHEAD = 4 * MIB,          // newlines written ahead of the log's writer when it is idle, half of it when busy
+    WAL_FILL_CHUNK = 1 * MIB,          // of these at a time: a batch waits no longer than for one chunk
 
     WORKERS_MAX = 100000,          // registered workers
     SESSIONS_MAX = 10000,          // clients whose results are kept for deduplication; evicted in log order

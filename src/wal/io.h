@@ -23,7 +23,8 @@ struct wal_io {
     int (*unlink_at)(void *self, int dir, const char *name);
     int (*stat)(void *self, int fd, struct stat *out);
     int (*lock)(void *self, int fd);  // flock exclusive, non-blocking
-    // Names of the directory's entries, sorted, each NUL-terminated, one after the other; the caller frees. -1 on failure.
+    // Names of the directory's entries but "." and "..", sorted, each NUL-terminated, one after the other; the caller frees.
+    // Returns their number, or -1.
     ssize_t (*list)(void *self, int dir, char **names);
     uint64_t (*now_us)(void *self);  // monotonic, to time syncs
 };

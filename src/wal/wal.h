@@ -60,6 +60,11 @@ enum wal_condition {
 
 struct wal_status {
     uint64_t durable_write;  // everything up to this write is durable
+    // The hard states of all writes up to this one are durable. It is beyond durable_write only while the disk is full: then
+    // hard states are written ahead of the entries that wait. A message held back for a write that concerns the vote alone
+    // (RAFT_REQUEST_VOTE, RAFT_REQUEST_VOTE_REPLY) may go when this number reaches it, so that a node without space still
+    // votes; every other message, and RAFT_EVENT_PERSISTED, waits for durable_write.
+    uint64_t durable_hard_state_write;
     enum wal_condition condition;
     struct error error;          // of WAL_FULL and WAL_FAILED
     uint64_t oldest_pending_us;  // when the oldest write not yet durable was submitted; 0: none is pending

@@ -1,0 +1,151 @@
+// What operators look at a log with: verifying it, and printing its effective entries. Both only read, and both work beside
+// a running node.
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "wal/reader.h"
+#include "wal/recovery.h"
+
+enum {
+    READINGS_MAX = 16,      // of a log that changes meanwhile
+    OUT_BLOCK = 256 * KIB,  // bytes of one write to the output
+};
+
+// A reading that straddles a node's write can look like damage, so such a verdict counts only when the next reading gives
+// the same one.
+static enum error_code read_steadily(enum error_code (*reading)(void *self, struct error *error), void *self,
+                                     struct error *error) {
+    struct error before = {.code = OK};
+    for (int i = 0;; i++) {
+        enum error_code code = reading(self, error);
+        if (code == OK || i == READINGS_MAX || (i > 0 && strcmp(before.message, error->message) == 0)) {
+            return code;
+        }
+        before = *error;
+    }
+}
+
+// --- check ---
+
+struct check {
+    struct wal_directory dir;
+    struct raft_slab *slab;
+    struct wal_recovered *recovered;
+};
+
+static enum error_code check_once(void *self, struct error *error) {
+    struct check *check = self;
+    struct wal_log_end end;
+    return wal_collect(&check->dir, NULL, check->slab, check->recovered, &end, error);
+}
+
+enum error_code wal_check(const char *path, const struct wal_io *io, struct raft_slab *slab, struct wal_recovered *recovered,
+                          struct error *error) {
+    *recovered = (struct wal_recovered){.empty = true};
+    struct check check = {.slab = slab, .recovered = recovered};
+    enum error_code code = wal_directory_look(&check.dir, path, io != NULL ? io : &wal_io_system, error);
+    if (code == OK) {
+        code = read_steadily(check_once, &check, error);
+    }
+    wal_directory_close(&check.dir);
+    return code;
+}
+
+// --- dump ---
+
+// Where an effective entry's line stands. Its newline follows.
+struct place {
+    uint64_t segment;
+    uint64_t offset;
+    uint64_t len;
+};
+
+struct dump {
+    struct wal_directory dir;
+    struct place *places;  // of entry 1, 2, 3, ...
+    size_t count;
+    size_t cap;
+
+    struct wal_reader reader;
+    uint64_t segment;  // that is open in it
+    struct buf out;
+    int fd;
+};
+
+static enum error_code note_place(void *self, const struct wal_record *record, struct slice line, uint64_t segment,
+                                  uint64_t offset, struct error *error) {
+    (void)error;
+    struct dump *dump = self;
+    dump->count = (size_t)(record->entry.id.index - 1);  // what lay there and behind is cut
+    if (dump->count == dump->cap) {
+        dump->cap = dump->cap == 0 ? 1024 : dump->cap * 2;
+        dump->places = mem_realloc(dump->places, dump->cap * sizeof *dump->places);
+    }
+    dump->places[dump->count++] = (struct place){.segment = segment, .offset = offset, .len = line.len};
+    return OK;
+}
+
+static enum error_code scan_once(void *self, struct error *error) {
+    struct dump *dump = self;
+    struct wal_visitor visitor = {.self = dump, .entry = note_place};
+    struct wal_log_end end;
+    dump->count = 0;
+    return wal_scan(&dump->dir, NULL, &visitor, &end, error);
+}
+
+static enum error_code flush(struct dump *dump, struct error *error) {
+    for (size_t done = 0; done < dump->out.len;) {
+        ssize_t n = write(dump->fd, dump->out.data + done, dump->out.len - done);
+        if (n < 0 && errno != EINTR) {
+            return error_set(error, ERR_IO, "writing the entries: %s", strerror(errno));
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    buf_clear(&dump->out);
+    return OK;
+}
+
+static enum error_code print_place(struct dump *dump, const struct place *place, struct error *error) {
+    enum error_code code = OK;
+    if (place->segment != dump->segment) {
+        wal_reader_close(&dump->reader);
+        const char *odd = NULL;
+        code = wal_reader_open(&dump->reader, dump->dir.io, dump->dir.wal, place->segment, &odd, error);
+        if (odd != NULL) {
+            return error_set(error, ERR_IO, "segment %llu has become %s", (unsigned long long)place->segment, odd);
+        }
+        dump->segment = place->segment;
+    }
+    struct slice line = slice_of(NULL, 0);
+    if (code == OK) {
+        wal_reader_advance(&dump->reader, place->offset);
+        code = wal_reader_bytes(&dump->reader, place->offset + place->len + 1, &line, error);
+    }
+    if (code == OK) {
+        buf_append_slice(&dump->out, line);
+        code = dump->out.len >= OUT_BLOCK ? flush(dump, error) : OK;
+    }
+    return code;
+}
+
+enum error_code wal_dump(const char *path, const struct wal_io *io, raft_index to, int fd, struct error *error) {
+    struct dump dump = {.reader.fd = -1, .fd = fd};
+    enum error_code code = wal_directory_look(&dump.dir, path, io != NULL ? io : &wal_io_system, error);
+    if (code == OK) {
+        code = read_steadily(scan_once, &dump, error);
+    }
+    for (size_t i = 0; code == OK && i < dump.count && (to == 0 || i < to); i++) {
+        code = print_place(&dump, &dump.places[i], error);
+    }
+    if (code == OK) {
+        code = flush(&dump, error);
+    }
+    wal_reader_close(&dump.reader);
+    buf_free(&dump.reader.window);
+    buf_free(&dump.out);
+    free(dump.places);
+    wal_directory_close(&dump.dir);
+    return code;
+}

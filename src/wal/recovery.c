@@ -1,0 +1,145 @@
+// Collecting the entries, and repairing the end.
+#include "wal/recovery.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/base64.h"
+#include "base/mem.h"
+
+struct collector {
+    struct raft_slab *slab;
+    struct raft_restored *log;
+    size_t cap;
+};
+
+static void cut(struct raft_restored *log, size_t count) {
+    while (log->count > count) {
+        raft_entry_unref(log->entries[--log->count]);
+    }
+}
+
+static enum error_code collect_entry(void *self, const struct wal_record *record, struct slice line, uint64_t segment,
+                                     uint64_t offset, struct error *error) {
+    (void)line;
+    (void)segment;
+    (void)offset;
+    struct collector *c = self;
+    struct raft_restored *log = c->log;
+    cut(log, (size_t)(record->entry.id.index - 1 - log->base.index));
+    struct slice command = record->entry.command;
+    struct raft_entry *entry = raft_entry_new(c->slab, record->entry.type, record->entry.id, wal_command_len(command));
+    if (entry == NULL) {
+        return error_set(error, ERR_NO_MEMORY, "no memory for the entries of the log");
+    }
+    if (base64_decode(entry->data, (const char *)command.data, command.len) != (ssize_t)entry->len) {
+        raft_entry_unref(entry);
+        return error_set(error, ERR_WAL_CORRUPT, "the command is not base64");
+    }
+    if (log->count == c->cap) {
+        c->cap = c->cap == 0 ? 1024 : c->cap * 2;
+        log->entries = mem_realloc(log->entries, c->cap * sizeof(struct raft_entry *));
+    }
+    log->entries[log->count++] = entry;
+    return OK;
+}
+
+void wal_recovered_free(struct wal_recovered *recovered) {
+    if (recovered->log.entries != NULL) {
+        cut(&recovered->log, 0);
+        free(recovered->log.entries);
+    }
+    *recovered = (struct wal_recovered){.empty = true};
+}
+
+enum error_code wal_collect(const struct wal_directory *dir, const struct wal_identity *want, struct raft_slab *slab,
+                            struct wal_recovered *recovered, struct wal_log_end *end, struct error *error) {
+    *recovered = (struct wal_recovered){.empty = true};
+    struct collector c = {.slab = slab, .log = &recovered->log};
+    struct wal_visitor visitor = {.self = &c, .entry = collect_entry};
+    enum error_code code = wal_scan(dir, want, &visitor, end, error);
+    if (code != OK) {
+        wal_recovered_free(recovered);
+        return code;
+    }
+    recovered->empty = end->current.number == 0;
+    recovered->log.hard_state = end->hard_state;
+    recovered->torn_bytes = end->torn_bytes;
+    memcpy(recovered->torn_where, end->torn_where, sizeof recovered->torn_where);
+    recovered->segments = end->segments;
+    recovered->bytes = end->bytes;
+    return OK;
+}
+
+// --- repair ---
+
+// Everything behind the last mark becomes durable newlines: a torn batch, and the filling too, which the process before this
+// one may have been killed or failed in before its sync. Zeros are filling that never reached the disk; they are cut off.
+static enum error_code blank_end(const struct wal_directory *dir, struct wal_segment *segment, uint64_t size,
+                                 struct error *error) {
+    if (segment->number == 0) {
+        return OK;
+    }
+    const struct wal_io *io = dir->io;
+    enum error_code code = wal_segment_open(io, dir->wal, segment, error);
+    if (code == OK && segment->filled < size &&
+        (io->truncate(io->self, segment->fd, (off_t)segment->filled) != 0 || io->sync(io->self, segment->fd) != 0)) {
+        code = wal_segment_failed("cutting zeros off", segment->number, error);
+    }
+    return code == OK ? wal_segment_blank(io, segment, segment->end, segment->filled, error) : code;
+}
+
+static enum error_code read_again(const struct wal_io *io, const struct wal_segment *segment, uint64_t from, uint8_t *bytes,
+                                  size_t len, struct error *error) {
+    for (size_t done = 0; done < len;) {
+        ssize_t n = io->read_at(io->self, segment->fd, bytes + done, len - done, (off_t)(from + done));
+        if (n < 0 && errno != EINTR) {
+            return wal_segment_failed("reading", segment->number, error);
+        }
+        if (n == 0) {
+            assert(done == len - 1);  // the scan has seen all but perhaps the last newline
+            bytes[done] = '\n';
+            n = 1;
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return OK;
+}
+
+// The last batch was complete when it was read, but it may have come from the page cache only: its writer may have been
+// killed, or have failed, before the sync. What is voted and acknowledged from here on builds on it, so it is made durable
+// now. (A sync alone would not do: after a failed one the kernel counts the pages as clean.)
+static enum error_code write_last_again(const struct wal_directory *dir, struct wal_log_end *end, struct error *error) {
+    struct wal_segment *segment = &end->current;
+    if (segment->number == 0) {
+        return OK;
+    }
+    size_t len = (size_t)(segment->end - end->last_batch);
+    uint8_t *bytes = mem_alloc(len);
+    enum error_code code = read_again(dir->io, segment, end->last_batch, bytes, len, error);
+    if (code == OK) {
+        uint64_t took;
+        code = wal_segment_write(dir->io, segment, end->last_batch, slice_of(bytes, len), &took, error);
+    }
+    free(bytes);
+    if (segment->filled < segment->end) {
+        segment->filled = segment->end;
+    }
+    return code;
+}
+
+enum error_code wal_repair(const struct wal_directory *dir, struct wal_log_end *end, struct error *error) {
+    enum error_code code = blank_end(dir, &end->current, end->current_size, error);
+    if (code == OK) {
+        code = blank_end(dir, &end->next, end->next_size, error);
+    }
+    if (code == OK) {
+        code = write_last_again(dir, end, error);
+    }
+    if (code != OK) {
+        wal_segment_close(dir->io, &end->current);
+        wal_segment_close(dir->io, &end->next);
+    }
+    return code;
+}

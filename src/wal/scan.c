@@ -1,0 +1,404 @@
+// The scan: batch by batch through each segment, segment by segment through the log.
+//
+// A batch counts when its mark is there and right; only then are its lines told to the visitor. Behind the last mark there
+// is filling, or a torn batch, or damage (wal/torn.h). Only the log's end may look unfinished: these are the endings that a
+// crash can leave, each "segment" a file with at least one whole batch:
+//
+//   segment                      all is well
+//   segment, blank               the next file is prepared
+//   segment torn                 a batch was under way
+//   segment torn, blank          the same
+//   segment, blank but torn      the batch under way was the next file's first
+#include "wal/scan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/crc32c.h"
+#include "wal/reader.h"
+#include "wal/torn.h"
+
+struct scan {
+    const struct wal_directory *dir;
+    const struct wal_visitor *visitor;
+    struct wal_log_end *end;
+
+    bool has_want;
+    struct wal_identity want;
+    char cluster_id[ID_MAX];  // what `want` points to if it was read from the first header
+    char node_id[ID_MAX];
+
+    uint64_t number;  // of the segment at hand
+    struct wal_reader reader;
+    uint64_t line;  // number of the line at reader.at
+
+    // The batch at hand, as far as it has been read. It replaces what `end` says once its mark is there.
+    uint64_t offset;
+    uint64_t lines;
+    uint32_t crc;
+    struct raft_hard_state hard_state;
+    struct raft_entry_id last;
+};
+
+// --- one line ---
+
+// "WAL_CORRUPT <file>:<line>" in front of the reason.
+static enum error_code located(const struct scan *s, uint64_t line, struct error *error) {
+    char name[WAL_SEGMENT_NAME_SIZE];
+    wal_segment_name(name, s->number);
+    return error_wrap(error, "%s %s/wal/%s:%" PRIu64, error_name(error->code), s->dir->path, name, line);
+}
+
+static enum error_code take_identity(struct scan *s, const struct wal_header *header, struct error *error) {
+    if (!s->has_want) {
+        memcpy(s->cluster_id, header->cluster_id.data, header->cluster_id.len);
+        memcpy(s->node_id, header->node_id.data, header->node_id.len);
+        s->want = (struct wal_identity){.cluster_id = slice_of(s->cluster_id, header->cluster_id.len),
+                                        .node_id = slice_of(s->node_id, header->node_id.len),
+                                        .generation = header->generation};
+        s->has_want = true;
+    }
+    if (slice_equal(header->cluster_id, s->want.cluster_id) && slice_equal(header->node_id, s->want.node_id) &&
+        header->generation == s->want.generation) {
+        return OK;
+    }
+    return error_set(error, ERR_WAL_FOREIGN,
+                     "this log belongs to node %.*s of cluster %.*s (generation %" PRIu64
+                     "), not to node %.*s of cluster %.*s"
+                     " (generation %" PRIu64 "); give that node's own data directory",
+                     (int)header->node_id.len, (const char *)header->node_id.data, (int)header->cluster_id.len,
+                     (const char *)header->cluster_id.data, header->generation, (int)s->want.node_id.len,
+                     (const char *)s->want.node_id.data, (int)s->want.cluster_id.len, (const char *)s->want.cluster_id.data,
+                     s->want.generation);
+}
+
+static enum error_code take_header(struct scan *s, const struct wal_header *header, struct error *error) {
+    enum error_code code = take_identity(s, header, error);
+    if (code != OK) {
+        return code;
+    }
+    if (header->segment != s->number) {
+        return error_set(error, ERR_WAL_CORRUPT, "the file says that it is segment %" PRIu64, header->segment);
+    }
+    if (header->prev != s->end->chain) {
+        return error_set(error, ERR_WAL_CORRUPT,
+                         "the chain is broken: the segment follows a mark %08x, but the last is %08x", header->prev,
+                         s->end->chain);
+    }
+    if (header->base.index != s->end->last.index || header->base.term != s->end->last.term) {
+        return error_set(error, ERR_WAL_GAP,
+                         "the segment follows entry %" PRIu64 " of term %" PRIu64 ", but the log before it ends at %" PRIu64
+                         " of term %" PRIu64,
+                         header->base.index, header->base.term, s->end->last.index, s->end->last.term);
+    }
+    return OK;
+}
+
+// A term never falls, and a vote is given once in it.
+static enum error_code take_hard_state(struct scan *s, raft_term term, struct slice voted_for, struct error *error) {
+    const struct raft_id *before = &s->hard_state.voted_for;
+    if (term < s->hard_state.current_term) {
+        return error_set(error, ERR_WAL_CORRUPT, "the term falls from %" PRIu64 " to %" PRIu64, s->hard_state.current_term,
+                         term);
+    }
+    if (term == s->hard_state.current_term && before->len > 0 &&
+        !slice_equal(voted_for, slice_of(before->text, before->len))) {
+        return error_set(error, ERR_WAL_CORRUPT, "the vote in term %" PRIu64 " changes from %s", term, before->text);
+    }
+    s->hard_state = (struct raft_hard_state){.current_term = term, .voted_for = raft_id_of(voted_for)};
+    return OK;
+}
+
+static enum error_code take_entry(struct scan *s, struct raft_entry_id id, struct slice command, struct error *error) {
+    if (id.index == 0) {
+        return error_set(error, ERR_WAL_CORRUPT, "an entry has index 0");
+    }
+    if (id.index - 1 > s->last.index) {
+        return error_set(error, ERR_WAL_GAP, "entries are missing: %" PRIu64 " follows %" PRIu64, id.index, s->last.index);
+    }
+    if (wal_command_len(command) > COMMAND_MAX) {
+        return error_set(error, ERR_WAL_CORRUPT, "the command is longer than %d bytes", COMMAND_MAX);
+    }
+    s->last = id;
+    return OK;
+}
+
+static enum error_code take_mark(struct scan *s, const struct wal_mark *mark, struct slice line, struct error *error) {
+    uint64_t bytes = s->offset - s->reader.at;
+    if (mark->batch != s->end->batch + 1) {
+        return error_set(error, ERR_WAL_CORRUPT, "batch %" PRIu64 " follows batch %" PRIu64, mark->batch, s->end->batch);
+    }
+    if (mark->bytes != bytes) {
+        return error_set(error, ERR_WAL_CORRUPT, "the mark says %" PRIu64 " bytes, the batch has %" PRIu64, mark->bytes,
+                         bytes);
+    }
+    struct slice covered = wal_mark_covers(line);
+    uint32_t is = crc32c(s->crc, covered.data, covered.len);
+    if (is != mark->crc) {
+        return error_set(error, ERR_WAL_CORRUPT, "checksum mismatch: the mark says %08x, its batch gives %08x", mark->crc,
+                         is);
+    }
+    s->crc = is;
+    return OK;
+}
+
+static enum error_code take_line(struct scan *s, const struct wal_record *record, struct slice line, struct error *error) {
+    enum wal_record_kind kind = record->kind;
+    if ((kind == WAL_RECORD_HEADER) != (s->offset == 0)) {
+        return error_set(error, ERR_WAL_CORRUPT, s->offset == 0 ? "no header" : "a header inside a segment");
+    }
+    if (s->reader.at == 0 && s->lines == 1 && kind != WAL_RECORD_HARD_STATE) {
+        return error_set(error, ERR_WAL_CORRUPT, "no term and vote behind the header");
+    }
+    switch (kind) {
+    case WAL_RECORD_HEADER:
+        return take_header(s, &record->header, error);
+    case WAL_RECORD_HARD_STATE:
+        return take_hard_state(s, record->hard_state.term, record->hard_state.voted_for, error);
+    case WAL_RECORD_ENTRY:
+        return take_entry(s, record->entry.id, record->entry.command, error);
+    case WAL_RECORD_MARK:
+        return take_mark(s, &record->mark, line, error);
+    }
+    return OK;
+}
+
+// --- one batch ---
+
+// Reads and verifies up to the mark; s->offset is then behind its newline.
+static enum error_code read_batch(struct scan *s, struct error *error) {
+    s->offset = s->reader.at;
+    s->lines = 0;
+    s->crc = s->end->chain;
+    s->hard_state = s->end->hard_state;
+    s->last = s->end->last;
+    for (;;) {
+        struct slice line;
+        struct wal_record record;
+        bool ended;
+        enum error_code code = wal_reader_line(&s->reader, s->offset, &line, &ended, error);
+        if (code == OK && line.len == 0) {
+            code =
+                error_set(error, ERR_WAL_CORRUPT, ended ? "the file ends inside a batch" : "an empty line inside a batch");
+        }
+        if (code == OK) {
+            code = wal_record_decode(line, &record, error);
+        }
+        if (code == OK) {
+            code = take_line(s, &record, line, error);
+        }
+        if (code != OK) {
+            return located(s, s->line + s->lines, error);
+        }
+        s->lines++;
+        s->offset += line.len + 1;
+        if (record.kind == WAL_RECORD_MARK) {
+            return OK;
+        }
+        // The checksum of a line that ends without its newline is of no use: there is no mark behind it.
+        s->crc = crc32c(s->crc, line.data, line.len + (ended ? 0 : 1));
+        if (s->offset - s->reader.at > WAL_BATCH_MAX) {
+            error_set(error, ERR_WAL_CORRUPT, "the batch is longer than %d bytes", WAL_BATCH_MAX);
+            return located(s, s->line + s->lines, error);
+        }
+    }
+}
+
+// Tells the visitor of the batch that has just been verified.
+static enum error_code visit_batch(struct scan *s, struct error *error) {
+    uint64_t at = s->reader.at;
+    for (uint64_t i = 0; i + 1 < s->lines; i++) {
+        struct slice line;
+        struct wal_record record;
+        bool ended;
+        enum error_code code = wal_reader_line(&s->reader, at, &line, &ended, error);
+        if (code == OK && !wal_record_parse(line, &record)) {
+            code = error_set(error, ERR_IO, "the file changes while it is read");
+        }
+        if (code == OK && record.kind == WAL_RECORD_ENTRY) {
+            code = s->visitor->entry(s->visitor->self, &record, line, s->number, at, error);
+        }
+        if (code != OK) {
+            return code == ERR_WAL_CORRUPT ? located(s, s->line + i, error) : code;
+        }
+        at += line.len + 1;
+    }
+    return OK;
+}
+
+static enum error_code accept_batch(struct scan *s, struct error *error) {
+    enum error_code code = visit_batch(s, error);
+    if (code != OK) {
+        return code;
+    }
+    struct wal_log_end *end = s->end;
+    if (s->reader.at == 0) {
+        end->current = (struct wal_segment){.fd = -1, .number = s->number};
+    }
+    end->hard_state = s->hard_state;
+    end->last = s->last;
+    end->batch++;
+    end->chain = s->crc;
+    end->last_batch = s->reader.at;
+    end->bytes += s->offset - s->reader.at;
+    end->current.end = s->offset;
+    s->line += s->lines;
+    wal_reader_advance(&s->reader, s->offset);
+    return OK;
+}
+
+// --- what is behind the batches ---
+
+// `error` already says what is wrong with the bytes behind the last mark, seen as a batch. OK if they are filling or torn.
+static enum error_code judge_tail(struct scan *s, enum error_code wrong, struct wal_survey *survey, struct error *error) {
+    enum error_code code = wal_reader_survey(&s->reader, survey, error);
+    uint64_t at = s->reader.at;
+    if (code != OK) {
+        return located(s, s->line, error);
+    }
+    // A newline always follows the last mark (wal_segment_fill), so zeros there were something once.
+    bool erased = survey->zeros == at && at < s->reader.size;
+    if (survey->end == at && !erased) {
+        return OK;
+    }
+    struct slice bytes = slice_of(NULL, 0);
+    if (survey->end > at && survey->zeros >= s->reader.size && survey->end - at <= WAL_BATCH_MAX + WAL_MARK_LINE_MAX) {
+        code = wal_reader_bytes(&s->reader, survey->end, &bytes, error);
+        if (code != OK) {
+            return located(s, s->line, error);
+        }
+        if (wal_is_torn_batch(bytes, at, s->end->batch + 1)) {
+            return OK;
+        }
+    }
+    if (wrong == OK) {
+        error_set(error, ERR_WAL_CORRUPT, "bytes that no batch has left follow the last one");
+        return located(s, s->line, error);
+    }
+    return wrong;
+}
+
+static void note_torn(struct scan *s, uint64_t bytes) {
+    struct wal_log_end *end = s->end;
+    char name[WAL_SEGMENT_NAME_SIZE];
+    wal_segment_name(name, s->number);
+    snprintf(end->torn_where, sizeof end->torn_where, "wal/%s:%" PRIu64, name, s->line);
+    end->torn_bytes = bytes;
+    end->torn_in_next = s->reader.at == 0;
+}
+
+// All batches of the segment at hand and its tail.
+static enum error_code read_segment(struct scan *s, struct error *error) {
+    enum error_code code = OK;
+    struct slice next = slice_of(NULL, 0);
+    for (;;) {
+        code = wal_reader_bytes(&s->reader, s->reader.at + 1, &next, error);
+        if (code != OK || next.len == 0 || next.data[0] == '\n') {
+            break;
+        }
+        code = read_batch(s, error);
+        if (code == OK) {
+            code = accept_batch(s, error);
+            if (code != OK) {
+                return code;
+            }
+        } else {
+            break;
+        }
+    }
+    if (code != OK && code != ERR_WAL_CORRUPT && code != ERR_WAL_GAP) {
+        return code;
+    }
+    struct wal_survey survey;
+    code = judge_tail(s, code, &survey, error);
+    if (code != OK) {
+        return code;
+    }
+    uint64_t at = s->reader.at;
+    if (survey.end > at) {
+        note_torn(s, survey.end - at);
+    }
+    struct wal_segment *segment = at == 0 ? &s->end->next : &s->end->current;
+    segment->fd = -1;
+    segment->number = s->number;
+    segment->filled = survey.zeros;
+    *(at == 0 ? &s->end->next_size : &s->end->current_size) = s->reader.size;
+    return OK;
+}
+
+// --- the log ---
+
+// Behind a torn batch there may be one blank file, the next segment prepared; behind a blank file, nothing.
+static enum error_code read_blank(struct scan *s, struct error *error) {
+    struct wal_survey survey;
+    enum error_code code = wal_reader_survey(&s->reader, &survey, error);
+    if (code != OK) {
+        return located(s, 1, error);
+    }
+    if (s->end->next.number != 0) {
+        error_set(error, ERR_WAL_GAP, "segment %" PRIu64 " before it holds nothing", s->end->next.number);
+        return located(s, 1, error);
+    }
+    if (survey.end > 0 || (survey.zeros == 0 && s->reader.size > 0)) {
+        return error_set(error, ERR_WAL_CORRUPT, "%s %s/%s: the batch is not whole, but the log goes on in segment %" PRIu64,
+                         error_name(ERR_WAL_CORRUPT), s->dir->path, s->end->torn_where, s->number);
+    }
+    s->end->next = (struct wal_segment){.fd = -1, .number = s->number, .filled = survey.zeros};
+    s->end->next_size = s->reader.size;
+    return OK;
+}
+
+static enum error_code scan_segment(struct scan *s, struct error *error) {
+    bool ended = s->end->next.number != 0 || s->end->torn_bytes > 0;
+    const char *odd = NULL;
+    enum error_code code = wal_reader_open(&s->reader, s->dir->io, s->dir->wal, s->number, &odd, error);
+    if (odd != NULL) {
+        error_set(error, ERR_WAL_CORRUPT, "%s stands in a segment's place", odd);
+        return located(s, 1, error);
+    }
+    if (code != OK) {
+        return code;
+    }
+    s->line = 1;
+    code = ended ? read_blank(s, error) : read_segment(s, error);
+    wal_reader_close(&s->reader);
+    return code;
+}
+
+enum error_code wal_scan(const struct wal_directory *dir, const struct wal_identity *want, const struct wal_visitor *visitor,
+                         struct wal_log_end *end, struct error *error) {
+    *end = (struct wal_log_end){.current.fd = -1, .next.fd = -1};
+    if (dir->wal < 0) {
+        return OK;
+    }
+    char *names;
+    ssize_t count = dir->io->list(dir->io->self, dir->wal, &names);
+    if (count < 0) {
+        return error_set(error, ERR_IO, "listing %s/wal failed", dir->path);
+    }
+    struct scan s = {.dir = dir, .visitor = visitor, .end = end, .has_want = want != NULL, .reader.fd = -1};
+    if (want != NULL) {
+        s.want = *want;
+    }
+    enum error_code code = OK;
+    const char *name = names;
+    for (ssize_t i = 0; code == OK && i < count; i++, name += strlen(name) + 1) {
+        uint64_t number;
+        if (!wal_segment_parse_name(name, &number)) {
+            continue;  // an editor's backup, say
+        }
+        uint64_t expected = s.number + 1;
+        s.number = number;
+        if (number != expected) {
+            error_set(error, ERR_WAL_GAP, "segment %" PRIu64 " is missing", expected);
+            code = located(&s, 1, error);
+        } else {
+            code = scan_segment(&s, error);
+            end->segments++;
+        }
+    }
+    buf_free(&s.reader.window);
+    free(names);
+    return code;
+}

@@ -1,0 +1,167 @@
+// Segment files: names, filling, writing.
+#include "wal/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/limits.h"
+
+enum {
+    BLANK_BLOCK = 64 * KIB,
+    BLANK_PARTS = 16,  // blocks in one system call
+    FILE_MODE = 0640,
+};
+
+static const uint8_t blank[BLANK_BLOCK] = {[0 ... BLANK_BLOCK - 1] = '\n'};
+
+void wal_segment_name(char name[WAL_SEGMENT_NAME_SIZE], uint64_t number) {
+    snprintf(name, WAL_SEGMENT_NAME_SIZE, "%0*" PRIu64 ".jsonl", WAL_SEGMENT_DIGITS, number);
+}
+
+bool wal_segment_parse_name(const char *name, uint64_t *number) {
+    if (strlen(name) != WAL_SEGMENT_NAME_SIZE - 1 || strcmp(name + WAL_SEGMENT_DIGITS, ".jsonl") != 0) {
+        return false;
+    }
+    *number = 0;
+    for (int i = 0; i < WAL_SEGMENT_DIGITS; i++) {
+        if (name[i] < '0' || name[i] > '9') {
+            return false;
+        }
+        *number = *number * 10 + (uint64_t)(name[i] - '0');
+    }
+    return true;
+}
+
+enum error_code wal_segment_failed(const char *doing, uint64_t number, struct error *error) {
+    int failed = errno;
+    char name[WAL_SEGMENT_NAME_SIZE];
+    wal_segment_name(name, number);
+    if (failed == ENOSPC || failed == EDQUOT) {
+        return error_set(error, ERR_NO_SPACE, "%s wal/%s: %s; free some space, the log goes on by itself", doing, name,
+                         strerror(failed));
+    }
+    return error_set(error, ERR_IO, "%s wal/%s: %s; look after the disk and start again, nothing unsynced was acknowledged",
+                     doing, name, strerror(failed));
+}
+
+enum error_code wal_segment_open(const struct wal_io *io, int dir, struct wal_segment *segment, struct error *error) {
+    char name[WAL_SEGMENT_NAME_SIZE];
+    wal_segment_name(name, segment->number);
+    segment->fd = io->open_at(io->self, dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+    return segment->fd >= 0 ? OK : wal_segment_failed("opening for writing", segment->number, error);
+}
+
+enum error_code wal_segment_create(const struct wal_io *io, int dir, uint64_t number, struct wal_segment *segment,
+                                   struct error *error) {
+    char name[WAL_SEGMENT_NAME_SIZE];
+    wal_segment_name(name, number);
+    int fd = io->open_at(io->self, dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+    if (fd < 0) {
+        return wal_segment_failed("creating", number, error);
+    }
+    *segment = (struct wal_segment){.fd = fd, .number = number};
+    if (io->sync(io->self, dir) != 0) {
+        enum error_code code = wal_segment_failed("syncing the directory of", number, error);
+        wal_segment_close(io, segment);
+        return code;
+    }
+    return OK;
+}
+
+// One system call that writes some of it; 0 is not a possible answer of a file, so it counts as a failure.
+static ssize_t write_some(const struct wal_io *io, int fd, const struct iovec *parts, int count, uint64_t offset,
+                          int flags) {
+    ssize_t n;
+    do {
+        n = io->write_at(io->self, fd, parts, count, (off_t)offset, flags);
+    } while (n < 0 && errno == EINTR);
+    if (n == 0) {
+        errno = EIO;
+    }
+    return n > 0 ? n : -1;
+}
+
+static bool write_blank(const struct wal_io *io, int fd, uint64_t from, uint64_t to, int flags) {
+    while (from < to) {
+        struct iovec parts[BLANK_PARTS];
+        int count = 0;
+        for (uint64_t at = from; at < to && count < BLANK_PARTS; at += parts[count++].iov_len) {
+            uint64_t len = to - at < BLANK_BLOCK ? to - at : BLANK_BLOCK;
+            parts[count] = (struct iovec){.iov_base = (void *)(uintptr_t)blank, .iov_len = len};
+        }
+        ssize_t n = write_some(io, fd, parts, count, from, flags);
+        if (n < 0) {
+            return false;
+        }
+        from += (uint64_t)n;
+    }
+    return true;
+}
+
+// The first newline behind the last mark goes alone: a file that grows by several sectors may show zeros for some of them
+// after a crash, and recovery must know zeros that were never anything from a batch that was zeroed. A mark is always
+// followed by a newline; zeros may only follow that.
+static bool write_filling(const struct wal_io *io, struct wal_segment *segment, uint64_t to) {
+    if (segment->filled == segment->end) {
+        if (!write_blank(io, segment->fd, segment->filled, segment->filled + 1, RWF_DSYNC)) {
+            return false;
+        }
+        segment->filled++;
+    }
+    return write_blank(io, segment->fd, segment->filled, to, 0) && io->sync(io->self, segment->fd) == 0;
+}
+
+enum error_code wal_segment_fill(const struct wal_io *io, struct wal_segment *segment, uint64_t to, struct error *error) {
+    if (to <= segment->filled) {
+        return OK;
+    }
+    if (write_filling(io, segment, to)) {
+        segment->filled = to;
+        return OK;
+    }
+    enum error_code code = wal_segment_failed("filling", segment->number, error);
+    if (code == ERR_NO_SPACE && io->truncate(io->self, segment->fd, (off_t)segment->filled) != 0) {
+        return wal_segment_failed("cutting back", segment->number, error);
+    }
+    return code;
+}
+
+enum error_code wal_segment_write(const struct wal_io *io, const struct wal_segment *segment, uint64_t offset,
+                                  struct slice bytes, uint64_t *took_us, struct error *error) {
+    uint64_t started = io->now_us(io->self);
+    for (size_t done = 0; done < bytes.len;) {
+        struct iovec part = {.iov_base = (void *)(uintptr_t)(bytes.data + done), .iov_len = bytes.len - done};
+        ssize_t n = write_some(io, segment->fd, &part, 1, offset + done, RWF_DSYNC);
+        if (n < 0) {
+            return wal_segment_failed("writing", segment->number, error);
+        }
+        done += (size_t)n;
+    }
+    *took_us = io->now_us(io->self) - started;
+    return OK;
+}
+
+enum error_code wal_segment_blank(const struct wal_io *io, const struct wal_segment *segment, uint64_t from, uint64_t to,
+                                  struct error *error) {
+    return write_blank(io, segment->fd, from, to, RWF_DSYNC) ? OK : wal_segment_failed("blanking", segment->number, error);
+}
+
+enum error_code wal_segment_trim(const struct wal_io *io, struct wal_segment *segment, struct error *error) {
+    if (segment->filled <= segment->end + 1) {
+        return OK;
+    }
+    if (io->truncate(io->self, segment->fd, (off_t)(segment->end + 1)) != 0 || io->sync(io->self, segment->fd) != 0) {
+        return wal_segment_failed("trimming", segment->number, error);
+    }
+    segment->filled = segment->end + 1;
+    return OK;
+}
+
+void wal_segment_close(const struct wal_io *io, struct wal_segment *segment) {
+    if (segment->fd >= 0) {
+        io->close(io->self, segment->fd);
+    }
+    segment->fd = -1;
+}

@@ -1,0 +1,96 @@
+// The rule for torn batches, on bytes in memory.
+#include "wal/torn.h"
+
+#include "base/limits.h"
+#include "wal/record.h"
+
+struct torn {
+    struct slice bytes;
+    uint64_t offset;
+    uint64_t batch;
+    bool hole;    // a whole sector is still newlines
+    bool marked;  // the batch's mark is there
+};
+
+static size_t sector_end(const struct torn *t, size_t at) {
+    size_t end = at + (size_t)(WAL_SECTOR - (t->offset + at) % WAL_SECTOR);
+    return end < t->bytes.len ? end : t->bytes.len;
+}
+
+static bool is_blank(const struct torn *t, size_t from, size_t to) {
+    while (from < to && t->bytes.data[from] == '\n') {
+        from++;
+    }
+    return from == to;
+}
+
+// The end of the line or of the fragment, whichever comes first.
+static size_t line_end(const struct torn *t, size_t at, size_t to) {
+    const uint8_t *newline = memchr(t->bytes.data + at, '\n', to - at);
+    return newline != NULL ? (size_t)(newline - t->bytes.data) : to;
+}
+
+// A line of which all is there must be what the writer wrote, and a mark must be this batch's and the last of it.
+static bool whole_line_fits(struct torn *t, size_t at, size_t end) {
+    struct wal_record record;
+    if (wal_record_decode(slice_of(t->bytes.data + at, end - at), &record, NULL) != OK) {
+        return false;
+    }
+    if (record.kind == WAL_RECORD_MARK) {
+        t->marked = true;
+        return record.mark.batch == t->batch && record.mark.bytes == at && end == t->bytes.len;
+    }
+    return record.kind != WAL_RECORD_HEADER || t->offset + at == 0;
+}
+
+// What the hole in front of a fragment has left of a line: its end, or a piece of it with another hole behind. A brace
+// opens a line and stands nowhere else in it; another one closes it.
+static bool rest_of_line_fits(const struct torn *t, size_t at, size_t end, size_t to) {
+    struct slice piece = slice_of(t->bytes.data + at, end - at);
+    bool ended = end < to && piece.len > 0;
+    return wal_record_is_piece(piece) && (!ended || piece.data[piece.len - 1] == '}');
+}
+
+// Bytes between two holes, or between a hole and an end.
+static bool fragment_fits(struct torn *t, size_t from, size_t to) {
+    size_t at = from;
+    if (from > 0 && t->bytes.data[from] != '{') {
+        size_t end = line_end(t, at, to);
+        if (!rest_of_line_fits(t, at, end, to)) {
+            return false;
+        }
+        at = end + 1;
+    }
+    while (at < to) {
+        size_t end = line_end(t, at, to);
+        bool whole = end < to || t->bytes.data[end - 1] == '}';
+        if (whole ? !whole_line_fits(t, at, end) : !wal_record_is_prefix(slice_of(t->bytes.data + at, end - at))) {
+            return false;
+        }
+        at = end + 1;
+    }
+    return true;
+}
+
+bool wal_is_torn_batch(struct slice bytes, uint64_t offset, uint64_t batch) {
+    if (bytes.len > WAL_BATCH_MAX + WAL_MARK_LINE_MAX) {
+        return false;
+    }
+    struct torn t = {.bytes = bytes, .offset = offset, .batch = batch};
+    for (size_t at = 0; at < bytes.len;) {
+        size_t end = sector_end(&t, at);
+        if (is_blank(&t, at, end)) {
+            t.hole = true;
+            at = end;
+            continue;
+        }
+        while (end < bytes.len && !is_blank(&t, end, sector_end(&t, end))) {
+            end = sector_end(&t, end);
+        }
+        if (!fragment_fits(&t, at, end)) {
+            return false;
+        }
+        at = end;
+    }
+    return t.hole || !t.marked;
+}

@@ -1,0 +1,244 @@
+// The shell around the writer: one thread, one mutex, and the loop's side of the queue.
+//
+// A write goes through three hands. The loop's thread makes it and puts it on `incoming` (under the mutex) and on its own
+// list of what is outstanding; the WAL's thread takes `incoming` over into the writer's queue; once a durable number has
+// been published the writer does not touch what is at or below it any more, so the loop's thread drops its references and
+// frees it.
+#include "wal/wal.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "wal/writer.h"
+
+enum { SYNCS_KEPT = sizeof(((struct wal_status *)NULL)->sync_seconds) / sizeof(double) };
+
+struct wal {
+    struct wal_writer *writer;  // the WAL's thread's, while that runs
+    void (*wake)(void *user);
+    void *user;
+    pthread_t thread;
+    bool started;
+
+    // The loop's thread's.
+    struct wal_write *oldest;  // outstanding
+    struct wal_write *newest;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;  // of the three below
+    struct wal_write *incoming;
+    struct wal_write *incoming_tail;
+    enum { RUN, STOP, ABANDON } wanted;
+    bool waiting;  // the WAL's thread is, on `changed`
+    // Published by the WAL's thread.
+    struct wal_status status;  // but oldest_pending_us
+};
+
+// --- the WAL's thread ---
+
+static void take_incoming(struct wal *wal) {
+    for (struct wal_write *write = wal->incoming, *next; write != NULL; write = next) {
+        next = write->next;
+        wal_writer_push(wal->writer, write);
+    }
+    wal->incoming = NULL;
+    wal->incoming_tail = NULL;
+}
+
+// Under the mutex. True: there is something new to tell.
+static bool publish(struct wal *wal) {
+    const struct wal_writer *w = wal->writer;
+    struct wal_status *status = &wal->status;
+    if (w->batches > status->batches) {
+        status->sync_seconds[status->sync_count++ % SYNCS_KEPT] = w->sync_seconds;
+    }
+    bool news = w->durable_write != status->durable_write || w->condition != status->condition ||
+                w->durable_hard_state_write != status->durable_hard_state_write;
+    status->durable_write = w->durable_write;
+    status->durable_hard_state_write = w->durable_hard_state_write;
+    status->condition = w->condition;
+    status->error = w->error;
+    status->batches = w->batches;
+    status->bytes = w->bytes;
+    return news;
+}
+
+// Under the mutex. Until something changes, or a full disk is to be tried again.
+static void wait_for_change(struct wal *wal) {
+    uint64_t retry_us = wal_writer_retry_us(wal->writer);
+    wal->waiting = true;
+    if (retry_us == 0) {
+        pthread_cond_wait(&wal->changed, &wal->mutex);
+    } else {
+        // wal_io's clock is a simulator's, perhaps: only the difference counts.
+        const struct wal_io *io = wal->writer->dir.io;
+        uint64_t now_us = io->now_us(io->self);
+        uint64_t left_us = retry_us > now_us ? retry_us - now_us : 0;
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        uint64_t ns = (uint64_t)until.tv_nsec + left_us % US_PER_S * 1000;
+        until.tv_sec += (time_t)(left_us / US_PER_S + ns / 1000000000);
+        until.tv_nsec = (long)(ns % 1000000000);
+        pthread_cond_timedwait(&wal->changed, &wal->mutex, &until);
+    }
+    wal->waiting = false;
+}
+
+static bool is_done(const struct wal *wal) {
+    return wal->wanted == ABANDON || (wal->wanted == STOP && wal->incoming == NULL &&
+                                      (wal->writer->head == NULL || wal->writer->condition != WAL_GOOD));
+}
+
+// One round under the mutex, which is let go of for every system call.
+static void work(struct wal *wal) {
+    take_incoming(wal);
+    pthread_mutex_unlock(&wal->mutex);
+    bool worked = wal_writer_step(wal->writer);
+    pthread_mutex_lock(&wal->mutex);
+    bool news = publish(wal);
+    bool idle = wal->incoming == NULL && wal->writer->head == NULL && wal->wanted == RUN;
+    pthread_mutex_unlock(&wal->mutex);
+    if (news) {
+        wal->wake(wal->user);
+    }
+    worked |= wal_writer_prepare(wal->writer, idle);
+    pthread_mutex_lock(&wal->mutex);
+    if (!worked && wal->incoming == NULL && wal->wanted == RUN) {
+        wait_for_change(wal);
+    }
+}
+
+static void *run(void *arg) {
+    struct wal *wal = arg;
+    pthread_mutex_lock(&wal->mutex);
+    while (!is_done(wal)) {
+        work(wal);
+    }
+    pthread_mutex_unlock(&wal->mutex);
+    return NULL;
+}
+
+// --- the loop's thread ---
+
+enum error_code wal_open(const struct wal_options *options, struct raft_slab *slab, struct wal **wal,
+                         struct wal_recovered *recovered, struct error *error) {
+    struct wal_writer *writer;
+    enum error_code code = wal_writer_open(options, slab, &writer, recovered, error);
+    if (code != OK) {
+        return code;
+    }
+    struct wal *opened = mem_zalloc(sizeof *opened);
+    opened->writer = writer;
+    pthread_mutex_init(&opened->mutex, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&opened->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    *wal = opened;
+    return OK;
+}
+
+enum error_code wal_start(struct wal *wal, void (*wake)(void *user), void *user, struct error *error) {
+    assert(!wal->started);
+    wal->wake = wake;
+    wal->user = user;
+    // Signals are the loop's.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&wal->thread, NULL, run, wal);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed != 0) {
+        return error_set(error, ERR_UNAVAILABLE, "no thread for the log: %s; raise the limit on processes",
+                         strerror(failed));
+    }
+    wal->started = true;
+    return OK;
+}
+
+static struct wal_write *write_new(const struct raft_persist *persist, uint64_t now_us) {
+    struct wal_write *write = mem_alloc(sizeof *write + persist->count * sizeof(struct raft_entry *));
+    *write = (struct wal_write){.persist = *persist, .submitted_us = now_us};
+    write->persist.entries = write->entries;
+    for (size_t i = 0; i < persist->count; i++) {
+        write->entries[i] = raft_entry_ref(persist->entries[i]);
+    }
+    return write;
+}
+
+void wal_submit(struct wal *wal, const struct raft_persist *persist, uint64_t now_us) {
+    struct wal_write *write = write_new(persist, now_us);
+    if (wal->newest != NULL) {
+        wal->newest->next_outstanding = write;
+    } else {
+        wal->oldest = write;
+    }
+    wal->newest = write;
+    pthread_mutex_lock(&wal->mutex);
+    if (wal->incoming_tail != NULL) {
+        wal->incoming_tail->next = write;
+    } else {
+        wal->incoming = write;
+    }
+    wal->incoming_tail = write;
+    bool signal = wal->waiting;
+    pthread_mutex_unlock(&wal->mutex);
+    if (signal) {
+        pthread_cond_signal(&wal->changed);
+    }
+}
+
+static void release_up_to(struct wal *wal, uint64_t durable_write) {
+    while (wal->oldest != NULL && wal->oldest->persist.write <= durable_write) {
+        struct wal_write *write = wal->oldest;
+        wal->oldest = write->next_outstanding;
+        for (size_t i = 0; i < write->persist.count; i++) {
+            raft_entry_unref(write->entries[i]);
+        }
+        free(write);
+    }
+    if (wal->oldest == NULL) {
+        wal->newest = NULL;
+    }
+}
+
+void wal_poll(struct wal *wal, struct wal_status *status) {
+    pthread_mutex_lock(&wal->mutex);
+    *status = wal->status;
+    wal->status.sync_count = 0;
+    pthread_mutex_unlock(&wal->mutex);
+    if (status->sync_count > SYNCS_KEPT) {
+        status->sync_count = SYNCS_KEPT;
+    }
+    release_up_to(wal, status->durable_write);
+    status->oldest_pending_us = wal->oldest != NULL ? wal->oldest->submitted_us : 0;
+}
+
+static void stop_thread(struct wal *wal, bool abandon) {
+    pthread_mutex_lock(&wal->mutex);
+    wal->wanted = abandon ? ABANDON : STOP;
+    pthread_mutex_unlock(&wal->mutex);
+    pthread_cond_signal(&wal->changed);
+    pthread_join(wal->thread, NULL);
+}
+
+enum error_code wal_close(struct wal *wal, bool abandon, struct error *error) {
+    if (wal->started) {
+        stop_thread(wal, abandon);
+    } else if (!abandon) {
+        take_incoming(wal);
+        while (wal->writer->condition == WAL_GOOD && wal_writer_step(wal->writer)) {
+        }
+    }
+    enum error_code code = wal_writer_close(wal->writer, !abandon, error);
+    release_up_to(wal, UINT64_MAX);
+    pthread_cond_destroy(&wal->changed);
+    pthread_mutex_destroy(&wal->mutex);
+    free(wal);
+    return code;
+}

@@ -1,0 +1,647 @@
+// What the log survives, and what it refuses, on a disk in memory that tears, loses, flips and fails.
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/crc32c.h"
+#include "base/mem.h"
+#include "log_fixture.h"
+#include "wal/record.h"
+
+#define SEGMENT_1 "data/wal/0000000000000001.jsonl"
+#define SEGMENT_2 "data/wal/0000000000000002.jsonl"
+
+static uint64_t seed_from_environment(void) {
+    const char *text = getenv("BATON_TEST_SEED");
+    uint64_t seed = text != NULL ? strtoull(text, NULL, 10) : (uint64_t)time(NULL);
+    print_message("BATON_TEST_SEED=%llu\n", (unsigned long long)seed);
+    return seed;
+}
+
+// A log in which a last batch was written behind others.
+struct scene {
+    struct disk disk;     // as it is with the last batch
+    struct model before;  // without it
+    struct model after;   // with it
+    const char *path;     // of the segment it is in
+    struct buf file;      // that segment's bytes
+    uint64_t begin;       // of the last batch
+    uint64_t end;
+    struct disk scratch;  // for the case at hand
+    struct log log;       // on it
+};
+
+// The last batch is of `count` entries of `len` bytes; `opens`: the first one of segment 2.
+static void scene_init(struct scene *s, bool opens, size_t count, uint32_t len) {
+    memset(s, 0, sizeof *s);
+    disk_init(&s->disk, 1);
+    struct log log;
+    log_init(&log, &s->disk, 16 * KIB);
+    assert_int_equal(log_open(&log), OK);
+    log_push(&log, 1, "n1", 1, 3, 100);
+    log_run(&log);
+    log_append(&log, 5, 700);
+    log_run(&log);
+    if (opens) {
+        log_append(&log, 1, 7000);
+        log_run(&log);
+    }
+    s->before = log.model;
+    s->begin = opens ? 0 : log.writer->current.end;
+    log_push(&log, 2, "n2", log.model.count + 1, count, len);
+    log_run(&log);
+    s->after = log.model;
+    assert_int_equal(log.writer->current.number, opens ? 2 : 1);
+    s->path = opens ? SEGMENT_2 : SEGMENT_1;
+    s->end = log.writer->current.end;
+    log_close(&log, false);
+    log_free(&log);
+    buf_append_slice(&s->file, disk_bytes(&s->disk, s->path));
+    disk_init(&s->scratch, 1);
+    log_init(&s->log, &s->scratch, 16 * KIB);
+}
+
+static void scene_free(struct scene *s) {
+    log_free(&s->log);
+    disk_free(&s->scratch);
+    disk_free(&s->disk);
+    buf_free(&s->file);
+}
+
+// Opens the scene with other bytes in the last segment.
+static enum error_code scene_open(struct scene *s, struct slice bytes) {
+    log_close(&s->log, false);
+    disk_copy(&s->scratch, &s->disk);
+    disk_put(&s->scratch, s->path, bytes);
+    return log_open(&s->log);
+}
+
+// Said once: opened again the torn batch is gone, and what is written then follows what was there before.
+static void check_repaired(struct scene *s, const struct model *holds) {
+    log_close(&s->log, false);
+    assert_int_equal(log_open(&s->log), OK);
+    assert_int_equal(s->log.recovered.torn_bytes, 0);
+    assert_true(model_holds(holds, &s->log.recovered));
+    s->log.model = *holds;
+    log_append(&s->log, 1, 10);
+    log_run(&s->log);
+    log_close(&s->log, false);
+    assert_int_equal(log_open(&s->log), OK);
+    assert_true(model_holds(&s->log.model, &s->log.recovered));
+}
+
+static void check_torn(struct scene *s, struct slice bytes, uint64_t left) {
+    enum error_code code = scene_open(s, bytes);
+    if (code != OK) {
+        fail_msg("refused: %s", s->log.error.message);
+    }
+    assert_true(model_holds(&s->before, &s->log.recovered));
+    assert_int_equal(s->log.recovered.torn_bytes, left);
+    if (left > 0) {
+        assert_non_null(strstr(s->log.recovered.torn_where, ".jsonl:"));
+    }
+}
+
+static uint64_t torn_len(const struct scene *s, struct slice bytes) {
+    uint64_t end = bytes.len;
+    while (end > s->begin && bytes.data[end - 1] == '\n') {
+        end--;
+    }
+    return end - s->begin;
+}
+
+// The last batch ends at `cut`, by newlines as it would in a file that was filled, and by the file's end.
+static void check_cut(struct scene *s, uint64_t cut) {
+    struct buf bytes = {0};
+    buf_append(&bytes, s->file.data, s->file.len);
+    memset(bytes.data + cut, '\n', s->end - cut);
+    if (cut == s->end - 1) {  // only its last newline is gone: it is whole
+        assert_int_equal(scene_open(s, slice_of(s->file.data, cut)), OK);
+        check_repaired(s, &s->after);
+    } else {
+        check_torn(s, buf_slice(&bytes), torn_len(s, buf_slice(&bytes)));
+        if (cut % 7 == 0) {
+            check_repaired(s, &s->before);
+        }
+        struct slice shorter = slice_of(s->file.data, cut);
+        check_torn(s, shorter, torn_len(s, shorter));
+        check_repaired(s, &s->before);
+    }
+    buf_free(&bytes);
+}
+
+static void blank_sectors(const struct scene *s, struct buf *bytes, uint64_t missing) {
+    for (uint64_t at = s->begin, i = 0; at < s->end; i++) {
+        uint64_t next = (at / 512 + 1) * 512 < s->end ? (at / 512 + 1) * 512 : s->end;
+        if ((missing >> i & 1) != 0) {
+            memset(bytes->data + at, '\n', next - at);
+        }
+        at = next;
+    }
+}
+
+// The repair ends at each of its calls, with the loss of some sectors, and is done again.
+static void check_interrupted_repair(struct scene *s, struct slice bytes) {
+    for (uint64_t call = 1;; call++) {
+        log_close(&s->log, false);
+        disk_copy(&s->scratch, &s->disk);
+        disk_put(&s->scratch, s->path, bytes);
+        s->scratch.calls = 0;
+        s->scratch.crash_at = call;
+        enum error_code code = log_open(&s->log);
+        log_close(&s->log, false);
+        bool whole = !s->scratch.dead;
+        disk_crash(&s->scratch);
+        code = log_open(&s->log);
+        if (code != OK) {
+            fail_msg("after a crash in call %llu of the repair: %s", (unsigned long long)call, s->log.error.message);
+        }
+        assert_true(model_holds(&s->before, &s->log.recovered));
+        if (whole) {
+            return;
+        }
+    }
+}
+
+static void check_patterns(struct scene *s) {
+    uint64_t sectors = (s->end + 511) / 512 - s->begin / 512;
+    assert_in_range(sectors, 5, 12);
+    struct buf bytes = {0};
+    for (uint64_t missing = 1; missing < UINT64_C(1) << sectors; missing++) {
+        buf_clear(&bytes);
+        buf_append_slice(&bytes, buf_slice(&s->file));
+        blank_sectors(s, &bytes, missing);
+        check_torn(s, buf_slice(&bytes), torn_len(s, buf_slice(&bytes)));
+        if (missing % 13 == 0) {
+            check_interrupted_repair(s, buf_slice(&bytes));
+            check_repaired(s, &s->before);
+        }
+    }
+    buf_free(&bytes);
+}
+
+static void TestLogTornTail(void **state) {
+    (void)state;
+    for (int opens = 0; opens < 2; opens++) {
+        struct scene s;
+        scene_init(&s, opens != 0, 4, 150);
+        for (uint64_t cut = s.begin; cut < s.end; cut++) {
+            check_cut(&s, cut);
+        }
+        scene_free(&s);
+        scene_init(&s, opens != 0, 9, 300);
+        check_patterns(&s);
+        scene_free(&s);
+    }
+}
+
+// --- corruption ---
+
+static uint64_t line_of(struct slice bytes, uint64_t at) {
+    uint64_t line = 1;
+    for (uint64_t i = 0; i < at; i++) {
+        line += bytes.data[i] == '\n';
+    }
+    return line;
+}
+
+static void expect_corrupt(struct scene *s, const char *path, uint64_t line) {
+    char where[128];
+    snprintf(where, sizeof where, "WAL_CORRUPT %s:%llu: ", path, (unsigned long long)line);
+    struct disk before;
+    disk_init(&before, 1);
+    disk_copy(&before, &s->scratch);
+    enum error_code code = log_open(&s->log);
+    if (code != ERR_WAL_CORRUPT || strncmp(s->log.error.message, where, strlen(where)) != 0) {
+        fail_msg("wanted %s, got %d: %s", where, code, code == OK ? "opened" : s->log.error.message);
+    }
+    assert_true(disk_equal(&before, &s->scratch));
+    struct wal_recovered recovered;
+    assert_int_equal(wal_check("data", &s->scratch.io, s->log.slab, &recovered, &s->log.error), ERR_WAL_CORRUPT);
+    disk_free(&before);
+}
+
+// Flips bits of each byte up to `end`: one of them in turn, or each.
+static void flip_all(struct scene *s, const char *path, uint64_t begin, uint64_t end, bool each_bit) {
+    struct buf bytes = {0};
+    buf_append_slice(&bytes, disk_bytes(&s->disk, path));
+    for (uint64_t at = begin; at < end; at++) {
+        for (unsigned bit = 0; bit < 8; bit++) {
+            if (!each_bit && bit != at % 8) {
+                continue;
+            }
+            bytes.data[at] ^= (uint8_t)(1u << bit);
+            disk_copy(&s->scratch, &s->disk);
+            disk_put(&s->scratch, path, buf_slice(&bytes));
+            bytes.data[at] ^= (uint8_t)(1u << bit);
+            expect_corrupt(s, path, line_of(buf_slice(&bytes), at));
+        }
+    }
+    buf_free(&bytes);
+}
+
+// Whole stretches of the last batch zeroed, or put elsewhere.
+static void garble(struct scene *s) {
+    struct buf bytes = {0};
+    buf_append_slice(&bytes, buf_slice(&s->file));
+    uint64_t line = line_of(buf_slice(&s->file), s->begin);
+    memset(bytes.data + s->begin, 0, s->end - s->begin);
+    disk_copy(&s->scratch, &s->disk);
+    disk_put(&s->scratch, s->path, buf_slice(&bytes));
+    expect_corrupt(s, s->path, line);
+
+    // The last batch a second time behind itself: a write that went to the wrong place.
+    buf_clear(&bytes);
+    buf_append(&bytes, s->file.data, s->end);
+    buf_append(&bytes, s->file.data + s->begin, s->end - s->begin);
+    disk_put(&s->scratch, s->path, buf_slice(&bytes));
+    assert_int_equal(log_open(&s->log), ERR_WAL_CORRUPT);
+
+    // Text behind the filling.
+    buf_clear(&bytes);
+    buf_append_slice(&bytes, buf_slice(&s->file));
+    buf_append_str(&bytes, "# a note\n");
+    disk_put(&s->scratch, s->path, buf_slice(&bytes));
+    assert_int_equal(log_open(&s->log), ERR_WAL_CORRUPT);
+    buf_free(&bytes);
+}
+
+// The earlier segment's end missing while the log goes on is no torn batch.
+static void shorten_earlier(struct scene *s) {
+    struct slice first = disk_bytes(&s->disk, SEGMENT_1);
+    disk_copy(&s->scratch, &s->disk);
+    disk_put(&s->scratch, SEGMENT_1, slice_of(first.data, first.len - 40));
+    assert_int_equal(log_open(&s->log), ERR_WAL_CORRUPT);
+    assert_non_null(strstr(s->log.error.message, "0000000000000001.jsonl:"));
+
+    disk_copy(&s->scratch, &s->disk);
+    disk_remove(&s->scratch, SEGMENT_1);
+    assert_int_equal(log_open(&s->log), ERR_WAL_GAP);
+}
+
+static void TestLogCorruption(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s, false, 4, 60);
+    flip_all(&s, SEGMENT_1, 0, s.begin, false);
+    flip_all(&s, SEGMENT_1, s.begin, s.end, true);
+    garble(&s);
+    scene_free(&s);
+    scene_init(&s, true, 4, 60);
+    flip_all(&s, SEGMENT_2, 0, s.end, true);
+    garble(&s);
+    shorten_earlier(&s);
+    scene_free(&s);
+}
+
+// --- full and failing disks ---
+
+static void TestLogNoSpace(void **state) {
+    (void)state;
+    struct disk disk;
+    disk_init(&disk, 1);
+    struct log log;
+    log_init(&log, &disk, 0);
+    assert_int_equal(log_open(&log), OK);
+    log_push(&log, 1, "n1", 1, 3, 100);
+    log_run(&log);
+    assert_int_equal(log.writer->durable_write, 1);
+    disk.space = disk_bytes(&disk, SEGMENT_1).len + 1000;
+
+    // Too large for the filling that is there. It has a term of its own, and a vote comes behind it.
+    log_push(&log, 2, "", 4, 100, 1000);
+    log_run(&log);
+    assert_int_equal(log.writer->condition, WAL_FULL);
+    assert_int_equal(log.writer->error.code, ERR_NO_SPACE);
+    assert_int_equal(log.writer->durable_write, 1);
+    assert_int_equal(log.writer->durable_hard_state_write, 2);
+    for (raft_term term = 3; term < 100; term++) {
+        log_push(&log, term, "n3", 0, 0, 0);
+        log_run(&log);
+        assert_int_equal(log.writer->condition, WAL_FULL);
+        assert_int_equal(log.writer->durable_write, 1);
+        assert_int_equal(log.writer->durable_hard_state_write, term);
+    }
+    struct model full = log.model;
+    full.count = 3;
+
+    // A crash now: the votes are there, of the entries nothing.
+    struct disk image;
+    disk_init(&image, 1);
+    disk_copy(&image, &disk);
+    struct log again;
+    log_init(&again, &image, 0);
+    assert_int_equal(log_open(&again), OK);
+    assert_true(model_holds(&full, &again.recovered));
+    log_free(&again);
+    disk_free(&image);
+
+    // Space, but it is not yet time to look again; then it is.
+    disk.space = UINT64_MAX;
+    log_run(&log);
+    assert_int_equal(log.writer->condition, WAL_FULL);
+    disk.now_us = wal_writer_retry_us(log.writer);
+    log_run(&log);
+    assert_int_equal(log.writer->condition, WAL_GOOD);
+    assert_int_equal(log.writer->durable_write, log.write);
+    assert_int_equal(log_close(&log, true), OK);
+    assert_int_equal(log_open(&log), OK);
+    assert_true(model_holds(&log.model, &log.recovered));
+    log_free(&log);
+    disk_free(&disk);
+}
+
+// A file system that writes elsewhere runs out in the middle of a batch: what was written of it goes.
+static void TestLogNoSpaceInBatch(void **state) {
+    (void)state;
+    for (size_t after = 0; after < 3000; after += 250) {
+        struct disk disk;
+        disk_init(&disk, 1);
+        struct log log;
+        log_init(&log, &disk, 0);
+        assert_int_equal(log_open(&log), OK);
+        log_push(&log, 1, "n1", 1, 3, 100);
+        log_run(&log);
+        struct buf before = {0};
+        buf_append_slice(&before, disk_bytes(&disk, SEGMENT_1));
+        disk.writes = 0;
+        disk.fail_write_at = 1;
+        disk.fail_after = after;
+        disk.fail_errno = ENOSPC;
+        log_append(&log, 3, 700);
+        log_run(&log);
+        assert_int_equal(log.writer->condition, WAL_FULL);
+        assert_int_equal(log.writer->durable_write, 1);
+        assert_true(slice_equal(buf_slice(&before), disk_bytes(&disk, SEGMENT_1)));
+        disk.now_us += US_PER_S;
+        log_run(&log);
+        assert_int_equal(log.writer->condition, WAL_GOOD);
+        assert_int_equal(log.writer->durable_write, 2);
+        log_close(&log, false);
+        assert_int_equal(log_open(&log), OK);
+        assert_true(model_holds(&log.model, &log.recovered));
+        buf_free(&before);
+        log_free(&log);
+        disk_free(&disk);
+    }
+}
+
+static void expect_failed_for_good(struct log *log, uint64_t durable) {
+    log_run(log);
+    assert_int_equal(log->writer->condition, WAL_FAILED);
+    assert_int_equal(log->writer->error.code, ERR_IO);
+    assert_int_equal(log->writer->durable_write, durable);
+    uint64_t calls = log->disk->calls;
+    log_append(log, 1, 10);
+    log->disk->now_us += 10 * US_PER_S;
+    assert_false(wal_writer_step(log->writer));
+    assert_false(wal_writer_prepare(log->writer, true));
+    assert_int_equal(log->writer->durable_write, durable);
+    assert_int_equal(log->disk->calls, calls);
+    assert_int_equal(log_close(log, true), ERR_IO);
+}
+
+static void TestLogSyncFails(void **state) {
+    (void)state;
+    for (int what = 0; what < 3; what++) {
+        struct disk disk;
+        disk_init(&disk, 1);
+        struct log log;
+        log_init(&log, &disk, 0);
+        assert_int_equal(log_open(&log), OK);
+        log_push(&log, 1, "n1", 1, 3, 100);
+        log_run(&log);
+        disk.fail_errno = EIO;
+        disk.fail_sync_at = what == 0 ? 1 : 0;
+        disk.fail_write_at = what == 1 ? 1 : 0;
+        if (what == 2) {  // the filling's sync
+            disk.fail_sync_at = 1;
+            assert_true(wal_writer_prepare(log.writer, true));
+        } else {
+            log_append(&log, 3, 700);
+        }
+        expect_failed_for_good(&log, 1);
+
+        // The process starts again and finds the batch whole, but nowhere but in memory. It must not build on that: after
+        // the next power failure everything it has said must still be there.
+        assert_int_equal(log_open(&log), OK);
+        disk.seed = 7;
+        struct model found = log.model;
+        found.count = log.recovered.log.count;
+        assert_true(model_holds(&found, &log.recovered));
+        disk_crash(&disk);
+        log_close(&log, false);
+        assert_int_equal(log_open(&log), OK);
+        assert_true(model_holds(&found, &log.recovered));
+        log_free(&log);
+        disk_free(&disk);
+    }
+}
+
+static void TestLogShortWrites(void **state) {
+    (void)state;
+    static const size_t steps[] = {1, 7, 511, 4096};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct disk disk;
+        disk_init(&disk, 1);
+        struct log log;
+        log_init(&log, &disk, 8 * KIB);
+        disk.eintr = 5;
+        disk.short_max = 0;
+        assert_int_equal(log_open(&log), OK);
+        log_push(&log, 1, "n1", 1, 3, 100);
+        log_run(&log);  // files are made in one piece, or byte by byte would take too long
+        disk.short_max = steps[i];
+        log_append(&log, 4, 500);
+        log_append(&log, 2, 0);
+        log_run(&log);
+        disk.short_max = steps[i] < 100 ? 0 : steps[i];
+        log_append(&log, 4, 3000);
+        log_run(&log);
+        assert_int_equal(log.writer->condition, WAL_GOOD);
+        assert_int_equal(log.writer->durable_write, log.write);
+        log_close(&log, true);
+        disk.short_max = steps[i];
+        assert_int_equal(log_open(&log), OK);
+        assert_true(model_holds(&log.model, &log.recovered));
+        log_free(&log);
+        disk_free(&disk);
+    }
+}
+
+// --- crashes everywhere ---
+
+enum { WRITES_MAX = 64, OPERATIONS = 12 };
+
+struct story {
+    struct disk disk;
+    struct log log;
+    struct model after[WRITES_MAX];  // after each write of this opening; [0]: as opened
+    uint64_t random;
+};
+
+static uint64_t draw(struct story *s, uint64_t below) {
+    s->random = s->random * 6364136223846793005u + 1442695040888963407u;
+    return (s->random >> 33) % below;
+}
+
+static void push_something(struct story *s) {
+    struct log *log = &s->log;
+    const struct model *m = &log->model;
+    size_t count = draw(s, 4);
+    uint32_t len = (uint32_t)draw(s, draw(s, 3) == 0 ? 4000 : 200);
+    raft_index first = m->count + 1;
+    if (draw(s, 4) == 0 || m->term == 0) {
+        first -= draw(s, 3) < m->count ? draw(s, 3) % (m->count + 1) : 0;
+        log_push(log, m->term + 1, draw(s, 2) == 0 ? "n2" : "", first, count, len);
+    } else {
+        log_append(log, count, len);
+    }
+    s->after[log->write] = log->model;
+}
+
+// Some operations; they stop where the machine does.
+static void operate(struct story *s) {
+    struct log *log = &s->log;
+    s->after[0] = log->model;
+    for (int i = 0; i < OPERATIONS && log->write + 4 < WRITES_MAX; i++) {
+        for (uint64_t n = 1 + draw(s, 3); n > 0; n--) {
+            push_something(s);
+        }
+        log_run(log);
+        if (draw(s, 3) == 0) {
+            wal_writer_prepare(log->writer, draw(s, 2) == 0);
+        }
+        if (s->disk.dead) {
+            return;
+        }
+    }
+}
+
+// After a crash: whole writes, all that were acknowledged and none that were not made.
+static void check_story(struct story *s, uint64_t acknowledged, uint64_t made, uint64_t call) {
+    enum error_code code = log_open(&s->log);
+    if (code != OK) {
+        fail_msg("crash in call %llu: %s", (unsigned long long)call, s->log.error.message);
+    }
+    for (uint64_t k = acknowledged; k <= made; k++) {
+        if (model_holds(&s->after[k], &s->log.recovered)) {
+            s->log.model = s->after[k];
+            return;
+        }
+    }
+    fail_msg("crash in call %llu: recovered something else: %zu entries", (unsigned long long)call,
+             s->log.recovered.log.count);
+}
+
+// Stops the machine (or the process only) in `call`; starts it again, perhaps with a crash in the repair; and once more
+// after some more operations. False: the story has fewer calls.
+static bool crash_in(uint64_t seed, uint64_t call) {
+    struct story s = {.random = seed};
+    disk_init(&s.disk, seed + call);
+    log_init(&s.log, &s.disk, 24 * KIB);
+    s.disk.crash_at = call;
+    uint64_t acknowledged = 0;
+    uint64_t made = 0;
+    s.after[0] = s.log.model;
+    if (log_open(&s.log) == OK) {
+        operate(&s);
+        acknowledged = s.log.writer->durable_write;
+        made = s.log.write;
+        bool clean = !s.disk.dead && draw(&s, 2) == 0;
+        log_close(&s.log, clean);
+    }
+    bool crashed = s.disk.dead;
+    bool only_process = draw(&s, 3) == 0;
+    for (int round = 0; round < 3; round++) {
+        if (only_process) {
+            disk_kill(&s.disk);
+        } else {
+            disk_crash(&s.disk);
+        }
+        if (round == 0) {  // the repair is interrupted
+            s.disk.crash_at = s.disk.calls + 1 + draw(&s, 8);
+            log_open(&s.log);
+            log_close(&s.log, false);
+            disk_crash(&s.disk);
+        }
+        check_story(&s, acknowledged, made, call);
+        s.after[0] = s.log.model;
+        operate(&s);
+        acknowledged = s.log.writer->durable_write;
+        made = s.log.write;
+        assert_int_equal(acknowledged, made);
+        log_close(&s.log, false);
+        only_process = round == 0;
+    }
+    log_free(&s.log);
+    disk_free(&s.disk);
+    return crashed;
+}
+
+static void TestLogCrashEverywhere(void **state) {
+    (void)state;
+    uint64_t seed = seed_from_environment();
+    for (uint64_t story = 0; story < 12; story++) {
+        for (uint64_t call = 1; crash_in(seed + story * 1000, call); call++) {
+        }
+    }
+}
+
+// --- lines ---
+
+// Lines that any JSON parser would take, with a good checksum, and that nobody here wrote.
+static void TestLogLines(void **state) {
+    (void)state;
+    static const char *const bad[] = {
+        "{\"index\":7,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\",\"index\":8",
+        "{\"term\":2,\"index\":7,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\": 7,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\":07,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\":18446744073709551616,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\":99999999999999999999999,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\":-7,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\":\"7\",\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\":7,\"term\":2,\"type\":\"snapshot\",\"command\":\"AAAA\"",
+        "{\"index\":7,\"term\":2,\"type\":\"comm\",\"command\":\"AAAA\"",
+        "{\"index\":7,\"term\":2,\"type\":\"command\"",
+        "{\"term\":2,\"votedFor\":\"n/2\"",
+        "{\"term\":2,\"votedFor\":null",
+        "{\"term\":2",
+        "{}",
+        "",
+    };
+    struct wal_record record;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct buf line = {0};
+        buf_append_str(&line, bad[i]);
+        buf_printf(&line, ",\"crc\":\"%08x\"}", crc32c(0, line.data, line.len));
+        struct error error;
+        assert_int_equal(wal_record_decode(buf_slice(&line), &record, &error), ERR_WAL_CORRUPT);
+        buf_free(&line);
+    }
+    struct raft_slab *slab = raft_slab_new();
+    struct raft_entry *entry = entry_new(slab, UINT64_MAX, UINT64_MAX, 10);
+    uint8_t line[512];
+    size_t len = wal_put_entry(line, entry);
+    assert_in_range(len, 1, wal_entry_line_max(entry));
+    struct error error;
+    assert_int_equal(wal_record_decode(slice_of(line, len - 1), &record, &error), OK);
+    assert_int_equal(record.entry.id.index, UINT64_MAX);
+    for (size_t cut = 1; cut < len - 1; cut++) {
+        assert_true(wal_record_is_prefix(slice_of(line, cut)));
+    }
+    assert_false(wal_record_is_prefix(slice_of(line, len - 1)));
+    raft_entry_unref(entry);
+    raft_slab_free(slab);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestLogTornTail),        cmocka_unit_test(TestLogCorruption), cmocka_unit_test(TestLogNoSpace),
+    cmocka_unit_test(TestLogNoSpaceInBatch),  cmocka_unit_test(TestLogSyncFails),  cmocka_unit_test(TestLogShortWrites),
+    cmocka_unit_test(TestLogCrashEverywhere), cmocka_unit_test(TestLogLines),
+};
+
+UNIT_MAIN(tests)

@@ -1,0 +1,496 @@
+// The disk in memory. Files and directories live in one table; a name is a path, and a descriptor is an index into the
+// table.
+#include "wal_disk.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+enum { SECTOR = 512, PATH_SIZE = 128, FIRST_FD = 100 };
+
+struct disk_file {
+    char path[PATH_SIZE];
+    bool is_dir;
+    bool exists;   // for processes
+    bool durable;  // its name is
+    struct buf seen;
+    struct buf platter;
+    bool *dirty;  // sectors of `seen` that the platter may not have
+    size_t dirty_cap;
+};
+
+static uint64_t next_random(struct disk *disk) {
+    uint64_t z = disk->seed += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+static bool coin(struct disk *disk) {
+    return (next_random(disk) & 1) != 0;
+}
+
+// --- files ---
+
+static struct disk_file *find(const struct disk *disk, const char *path) {
+    for (size_t i = 0; i < disk->file_count; i++) {
+        if (strcmp(disk->files[i].path, path) == 0) {
+            return &disk->files[i];
+        }
+    }
+    return NULL;
+}
+
+static struct disk_file *add(struct disk *disk, const char *path, bool is_dir) {
+    struct disk_file *file = find(disk, path);
+    if (file == NULL) {
+        disk->files = mem_realloc(disk->files, (disk->file_count + 1) * sizeof *disk->files);
+        file = &disk->files[disk->file_count++];
+        *file = (struct disk_file){.is_dir = is_dir};
+        snprintf(file->path, sizeof file->path, "%s", path);
+    }
+    return file;
+}
+
+static struct disk_file *file_of(const struct disk *disk, int fd) {
+    assert(fd >= FIRST_FD && (size_t)(fd - FIRST_FD) < disk->file_count);
+    return &disk->files[fd - FIRST_FD];
+}
+
+static void resize(struct buf *buf, size_t size) {
+    if (size > buf->len) {
+        buf_reserve(buf, size - buf->len);
+        memset(buf->data + buf->len, 0, size - buf->len);
+    }
+    buf->len = size;
+}
+
+static void mark_dirty(struct disk_file *file, size_t from, size_t to, bool dirty) {
+    size_t needed = (to + SECTOR - 1) / SECTOR;
+    if (needed > file->dirty_cap) {
+        file->dirty = mem_realloc(file->dirty, needed * sizeof *file->dirty);
+        memset(file->dirty + file->dirty_cap, 0, (needed - file->dirty_cap) * sizeof *file->dirty);
+        file->dirty_cap = needed;
+    }
+    for (size_t s = from / SECTOR; s < needed; s++) {
+        file->dirty[s] = dirty;
+    }
+}
+
+static void sector_to_platter(struct disk_file *file, size_t s) {
+    size_t from = s * SECTOR;
+    size_t to = from + SECTOR < file->seen.len ? from + SECTOR : file->seen.len;
+    if (from >= to) {
+        return;
+    }
+    if (file->platter.len < to) {
+        resize(&file->platter, to);
+    }
+    memcpy(file->platter.data + from, file->seen.data + from, to - from);
+}
+
+static void sync_range(struct disk_file *file, size_t from, size_t to) {
+    for (size_t s = from / SECTOR; s * SECTOR < to; s++) {
+        sector_to_platter(file, s);
+    }
+    mark_dirty(file, from, to, false);
+}
+
+static void sync_all(struct disk_file *file) {
+    sync_range(file, 0, file->seen.len);
+    resize(&file->platter, file->seen.len);
+}
+
+// --- the calls ---
+
+// Every call that changes something begins here. False: the machine is off, errno is set.
+static bool begin(struct disk *disk) {
+    if (disk->dead) {
+        errno = EIO;
+        return false;
+    }
+    disk->calls++;
+    disk->dead = disk->calls == disk->crash_at;
+    return true;
+}
+
+static void path_at(const struct disk *disk, char path[PATH_SIZE], int dir, const char *name) {
+    if (dir == AT_FDCWD) {
+        snprintf(path, PATH_SIZE, "%s", name);
+    } else {
+        snprintf(path, PATH_SIZE, "%.60s/%.60s", file_of(disk, dir)->path, name);
+    }
+}
+
+static int disk_open_at(void *self, int dir, const char *name, int flags, mode_t mode) {
+    (void)mode;
+    struct disk *disk = self;
+    char path[PATH_SIZE];
+    path_at(disk, path, dir, name);
+    struct disk_file *file = find(disk, path);
+    if (file == NULL || !file->exists) {
+        if ((flags & O_CREAT) == 0) {
+            errno = disk->dead ? EIO : ENOENT;
+            return -1;
+        }
+        if (!begin(disk)) {
+            return -1;
+        }
+        file = add(disk, path, false);
+        file->exists = true;
+        buf_clear(&file->seen);
+        buf_clear(&file->platter);
+    }
+    if (disk->dead) {
+        errno = EIO;
+        return -1;
+    }
+    return FIRST_FD + (int)(file - disk->files);
+}
+
+static int disk_close(void *self, int fd) {
+    (void)self;
+    (void)fd;
+    return 0;
+}
+
+static int disk_make_dir(void *self, int dir, const char *name, mode_t mode) {
+    (void)mode;
+    struct disk *disk = self;
+    char path[PATH_SIZE];
+    path_at(disk, path, dir, name);
+    struct disk_file *file = find(disk, path);
+    if (file != NULL && file->exists) {
+        errno = EEXIST;
+        return -1;
+    }
+    if (!begin(disk)) {
+        return -1;
+    }
+    add(disk, path, true)->exists = true;
+    return disk->dead ? -1 : 0;
+}
+
+// How many bytes this call may move, or -1 if it is interrupted.
+static ssize_t transfer(struct disk *disk, size_t len) {
+    disk->transfers++;
+    if (disk->eintr != 0 && disk->transfers % disk->eintr == 0) {
+        errno = EINTR;
+        return -1;
+    }
+    return (ssize_t)(disk->short_max != 0 && len > disk->short_max ? disk->short_max : len);
+}
+
+static ssize_t disk_read_at(void *self, int fd, void *out, size_t len, off_t offset) {
+    struct disk *disk = self;
+    const struct disk_file *file = file_of(disk, fd);
+    ssize_t allowed = transfer(disk, len);
+    if (allowed < 0 || (size_t)offset >= file->seen.len) {
+        return allowed < 0 ? -1 : 0;
+    }
+    size_t there = file->seen.len - (size_t)offset;
+    size_t n = (size_t)allowed < there ? (size_t)allowed : there;
+    memcpy(out, file->seen.data + offset, n);
+    return (ssize_t)n;
+}
+
+static uint64_t used(const struct disk *disk) {
+    uint64_t total = 0;
+    for (size_t i = 0; i < disk->file_count; i++) {
+        total += disk->files[i].exists ? disk->files[i].seen.len : 0;
+    }
+    return total;
+}
+
+static void store(struct disk_file *file, const struct iovec *parts, size_t len, size_t offset) {
+    if (file->seen.len < offset + len) {
+        resize(&file->seen, offset + len);
+    }
+    mark_dirty(file, offset, offset + len, true);
+    for (size_t done = 0; done < len; parts++) {
+        size_t n = parts->iov_len < len - done ? parts->iov_len : len - done;
+        memcpy(file->seen.data + offset + done, parts->iov_base, n);
+        done += n;
+    }
+}
+
+// The bytes that a planned failure lets through first; -1 with errno when the failure itself is due.
+static ssize_t plan_write(struct disk *disk, size_t len) {
+    if (disk->fail_write_at == 0 || ++disk->writes != disk->fail_write_at) {
+        return (ssize_t)len;
+    }
+    if (disk->fail_after > 0) {
+        size_t n = disk->fail_after < len ? disk->fail_after : len;
+        disk->fail_after = 0;
+        disk->fail_write_at++;
+        return (ssize_t)n;
+    }
+    disk->fail_write_at = 0;
+    errno = disk->fail_errno;
+    return -1;
+}
+
+static bool plan_sync(struct disk *disk) {
+    if (disk->fail_sync_at == 0 || ++disk->syncs != disk->fail_sync_at) {
+        return true;
+    }
+    disk->fail_sync_at = 0;
+    errno = disk->fail_errno;
+    return false;
+}
+
+static ssize_t disk_write_at(void *self, int fd, const struct iovec *parts, int count, off_t offset, int flags) {
+    struct disk *disk = self;
+    struct disk_file *file = file_of(disk, fd);
+    size_t len = 0;
+    for (int i = 0; i < count; i++) {
+        len += parts[i].iov_len;
+    }
+    ssize_t allowed = transfer(disk, len);
+    if (allowed < 0 || !begin(disk)) {
+        return -1;
+    }
+    allowed = plan_write(disk, (size_t)allowed);
+    if (allowed < 0) {
+        return -1;
+    }
+    size_t grows = (size_t)offset + (size_t)allowed > file->seen.len ? (size_t)offset + (size_t)allowed - file->seen.len : 0;
+    uint64_t left = disk->space - used(disk);
+    if (grows > left) {
+        allowed -= (ssize_t)(grows - left);
+        if (allowed <= 0) {
+            errno = ENOSPC;
+            return -1;
+        }
+    }
+    store(file, parts, (size_t)allowed, (size_t)offset);
+    if (disk->dead) {
+        errno = EIO;
+        return -1;
+    }
+    if ((flags & RWF_DSYNC) != 0) {
+        if (!plan_sync(disk)) {
+            return -1;
+        }
+        sync_range(file, (size_t)offset, (size_t)offset + (size_t)allowed);
+    }
+    return allowed;
+}
+
+static void sync_names(struct disk *disk, const struct disk_file *dir) {
+    size_t len = strlen(dir->path);
+    bool root = strcmp(dir->path, ".") == 0;
+    for (size_t i = 0; i < disk->file_count; i++) {
+        struct disk_file *file = &disk->files[i];
+        const char *slash = strrchr(file->path, '/');
+        bool inside = root ? slash == NULL : slash == file->path + len && strncmp(file->path, dir->path, len) == 0;
+        if (inside) {
+            file->durable = file->exists;
+        }
+    }
+}
+
+static int disk_sync(void *self, int fd) {
+    struct disk *disk = self;
+    struct disk_file *file = file_of(disk, fd);
+    if (!begin(disk)) {
+        return -1;
+    }
+    if (disk->dead || !plan_sync(disk)) {
+        errno = disk->dead ? EIO : errno;
+        return -1;
+    }
+    if (file->is_dir) {
+        sync_names(disk, file);
+    } else {
+        sync_all(file);
+    }
+    return 0;
+}
+
+static int disk_truncate(void *self, int fd, off_t size) {
+    struct disk *disk = self;
+    struct disk_file *file = file_of(disk, fd);
+    if (!begin(disk)) {
+        return -1;
+    }
+    resize(&file->seen, (size_t)size);
+    return disk->dead ? -1 : 0;
+}
+
+static int disk_unlink_at(void *self, int dir, const char *name) {
+    struct disk *disk = self;
+    char path[PATH_SIZE];
+    path_at(disk, path, dir, name);
+    if (!begin(disk)) {
+        return -1;
+    }
+    find(disk, path)->exists = false;
+    return disk->dead ? -1 : 0;
+}
+
+static int disk_stat(void *self, int fd, struct stat *out) {
+    const struct disk_file *file = file_of(self, fd);
+    *out = (struct stat){.st_mode = file->is_dir ? S_IFDIR : S_IFREG, .st_size = (off_t)file->seen.len};
+    return 0;
+}
+
+static int disk_lock(void *self, int fd) {
+    (void)self;
+    (void)fd;
+    return 0;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static ssize_t disk_list(void *self, int fd, char **names) {
+    struct disk *disk = self;
+    const char *dir = file_of(disk, fd)->path;
+    const char **found = mem_alloc((disk->file_count + 1) * sizeof *found);
+    size_t count = 0;
+    for (size_t i = 0; i < disk->file_count; i++) {
+        const struct disk_file *file = &disk->files[i];
+        const char *slash = strrchr(file->path, '/');
+        if (file->exists && slash == file->path + strlen(dir) && strncmp(file->path, dir, strlen(dir)) == 0) {
+            found[count++] = slash + 1;
+        }
+    }
+    qsort(found, count, sizeof *found, by_name);
+    struct buf all = {0};
+    buf_reserve(&all, 1);
+    for (size_t i = 0; i < count; i++) {
+        buf_append(&all, found[i], strlen(found[i]) + 1);
+    }
+    free(found);
+    *names = (char *)all.data;
+    return (ssize_t)count;
+}
+
+static uint64_t disk_now_us(void *self) {
+    return ((struct disk *)self)->now_us;
+}
+
+// --- the test's side ---
+
+void disk_init(struct disk *disk, uint64_t seed) {
+    *disk = (struct disk){.seed = seed, .space = UINT64_MAX, .now_us = 1};
+    disk->io = (struct wal_io){.self = disk,
+                               .open_at = disk_open_at,
+                               .close = disk_close,
+                               .make_dir = disk_make_dir,
+                               .read_at = disk_read_at,
+                               .write_at = disk_write_at,
+                               .sync = disk_sync,
+                               .truncate = disk_truncate,
+                               .unlink_at = disk_unlink_at,
+                               .stat = disk_stat,
+                               .lock = disk_lock,
+                               .list = disk_list,
+                               .now_us = disk_now_us};
+    struct disk_file *root = add(disk, ".", true);
+    root->exists = true;
+    root->durable = true;
+}
+
+static void free_files(struct disk *disk) {
+    for (size_t i = 0; i < disk->file_count; i++) {
+        buf_free(&disk->files[i].seen);
+        buf_free(&disk->files[i].platter);
+        free(disk->files[i].dirty);
+    }
+    free(disk->files);
+    disk->files = NULL;
+    disk->file_count = 0;
+}
+
+void disk_free(struct disk *disk) {
+    free_files(disk);
+}
+
+void disk_kill(struct disk *disk) {
+    disk->dead = false;
+    disk->crash_at = 0;
+}
+
+static void crash_file(struct disk *disk, struct disk_file *file) {
+    size_t sectors = (file->seen.len + SECTOR - 1) / SECTOR;
+    if (file->seen.len < file->platter.len && coin(disk)) {
+        resize(&file->platter, file->seen.len);
+    }
+    for (size_t s = 0; s < sectors && s < file->dirty_cap; s++) {
+        if (file->dirty[s] && coin(disk)) {
+            sector_to_platter(file, s);
+        }
+    }
+    buf_clear(&file->seen);
+    buf_append_slice(&file->seen, buf_slice(&file->platter));
+    if (file->dirty_cap > 0) {
+        memset(file->dirty, 0, file->dirty_cap * sizeof *file->dirty);
+    }
+}
+
+void disk_crash(struct disk *disk) {
+    for (size_t i = 0; i < disk->file_count; i++) {
+        struct disk_file *file = &disk->files[i];
+        if (file->exists != file->durable) {
+            file->exists = coin(disk);
+            file->durable = file->exists;
+        }
+        crash_file(disk, file);
+    }
+    disk_kill(disk);
+}
+
+struct slice disk_bytes(const struct disk *disk, const char *path) {
+    const struct disk_file *file = find(disk, path);
+    return file != NULL && file->exists ? slice_of(file->seen.data, file->seen.len) : slice_of(NULL, 0);
+}
+
+void disk_put(struct disk *disk, const char *path, struct slice bytes) {
+    struct disk_file *file = add(disk, path, false);
+    file->exists = true;
+    file->durable = true;
+    buf_clear(&file->seen);
+    buf_append_slice(&file->seen, bytes);
+    sync_all(file);
+}
+
+void disk_remove(struct disk *disk, const char *path) {
+    struct disk_file *file = find(disk, path);
+    assert(file != NULL);
+    file->exists = false;
+    file->durable = false;
+}
+
+bool disk_equal(const struct disk *a, const struct disk *b) {
+    for (size_t i = 0; i < a->file_count; i++) {
+        const struct disk_file *file = &a->files[i];
+        const struct disk_file *other = find(b, file->path);
+        if (file->exists != (other != NULL && other->exists) ||
+            (file->exists && !slice_equal(buf_slice(&file->seen), buf_slice(&other->seen)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void disk_copy(struct disk *to, const struct disk *from) {
+    free_files(to);
+    for (size_t i = 0; i < from->file_count; i++) {
+        const struct disk_file *file = &from->files[i];
+        if (file->is_dir) {
+            struct disk_file *dir = add(to, file->path, true);
+            dir->exists = file->exists;
+            dir->durable = file->exists;
+        } else if (file->exists) {
+            disk_put(to, file->path, buf_slice(&file->seen));
+        }
+    }
+}

@@ -1,0 +1,64 @@
+// A disk in memory behind struct wal_io, for tests of the log: it loses what was not synced, sector by sector and name by
+// name, and fails on demand.
+//
+// The model. A file has what a process sees (its bytes and size) and what is on the platter. A sync moves all of it over, a
+// write with RWF_DSYNC only its own sectors. A crash keeps, by the toss of a coin, each sector that was written but not
+// synced, and each name that was created or removed but not synced; the file's size is that of what was kept, with zeros
+// where a sector in the middle was not. A sector is written whole or not at all.
+#ifndef BATON_TESTS_WAL_DISK_H
+#define BATON_TESTS_WAL_DISK_H
+
+#include "base/buf.h"
+#include "wal/io.h"
+
+struct disk_file;
+
+struct disk {
+    struct wal_io io;  // give this to the log
+    struct disk_file *files;
+    size_t file_count;
+    uint64_t seed;  // of the coin
+
+    uint64_t calls;     // so far, but reads and looks
+    uint64_t crash_at;  // the call at which the machine stops: it is begun, and fails like all after it; 0: never
+    bool dead;
+
+    // Faults of single calls; each is spent when it has happened.
+    uint64_t fail_write_at;  // the write_at that fails, counted from 1; 0: none
+    uint64_t fail_sync_at;   // the same of syncs, writes with RWF_DSYNC included: the bytes arrive, the sync fails
+    int fail_errno;
+    size_t fail_after;  // bytes that the failing write takes before, in a call of their own
+    uint64_t writes;
+    uint64_t syncs;
+
+    size_t short_max;  // bytes of one read or write at most; 0: all
+    uint64_t eintr;    // each n-th read or write is interrupted; 0: none
+    uint64_t transfers;
+    uint64_t space;   // bytes that all files together may have
+    uint64_t now_us;  // the clock; the test turns it
+};
+
+void disk_init(struct disk *disk, uint64_t seed);
+void disk_free(struct disk *disk);
+
+// The process ends: its descriptors close. Nothing is lost.
+void disk_kill(struct disk *disk);
+
+// The machine loses power and starts again: what was not synced is kept or lost.
+void disk_crash(struct disk *disk);
+
+// A file's bytes by its path below the root ("data/wal/0000000000000001.jsonl"); data NULL: there is none.
+struct slice disk_bytes(const struct disk *disk, const char *path);
+
+// Replaces a file's bytes, durably.
+void disk_put(struct disk *disk, const char *path, struct slice bytes);
+
+void disk_remove(struct disk *disk, const char *path);
+
+// Equal bytes under equal names, as processes see them.
+bool disk_equal(const struct disk *a, const struct disk *b);
+
+// A copy of what processes see, all of it durable.
+void disk_copy(struct disk *to, const struct disk *from);
+
+#endif
