@@ -675,8 +675,10 @@ static const struct {
 };
 
 // From n2 to n1; all envelopes and terms are in the same place.
+typedef Baton__V1__TimeoutNowRequest __attribute__((may_alias)) any_request;
+
 static void address_message(ProtobufCMessage *base) {
-    Baton__V1__TimeoutNowRequest *message = (Baton__V1__TimeoutNowRequest *)base;
+    any_request *message = (any_request *)base;
     Baton__V1__Envelope *envelope = message->envelope;
     envelope->cluster_id = data_of("demo");
     envelope->generation = 3;
