@@ -73,7 +73,7 @@ def TestClusterLimits(cluster: Cluster) -> None:
 
 def TestClusterSessionAppliesOnce(cluster: Cluster) -> None:
     """The same sequence again, also at the next leader, is answered with the first result and not applied."""
-    write = {"key": b"k", "value": b"1", "session": {"client_id": "c", "sequence": 1}}
+    write: dict[str, Any] = {"key": b"k", "value": b"1", "session": {"client_id": "c", "sequence": 1}}
     revision = cluster.leader().call("Put", **write).revision
     assert cluster.leader().call("Put", **write).revision == revision
     cluster.put("k", "2")
@@ -82,7 +82,7 @@ def TestClusterSessionAppliesOnce(cluster: Cluster) -> None:
     new = cluster.leader(other_than=old.name)
     assert wait_for(lambda: new.call("Put", **write), "the new leader answers").revision == revision
     assert cluster.get("k") == "2"
-    other = {**write, "value": b"another write"}
+    other: dict[str, Any] = {**write, "value": b"another write"}
     assert refusal(new, "Put", **other)[0] == grpc.StatusCode.INVALID_ARGUMENT
     code, _, message = refusal(new, "Put", key=b"k", value=b"3", session={"client_id": "unknown", "sequence": 2})
     assert code == grpc.StatusCode.ABORTED and "session expired, outcome unknown" in message

@@ -25,7 +25,7 @@ from .config import ENDPOINTS_MAX, Config, ConfigError, check_address
 
 CALL_TIMEOUT = 2.0  # a node that does not answer within this is passed over; two fit into one heartbeat interval
 INTERVAL = 5.0  # between heartbeats, until the leader says otherwise
-INTERVAL_MIN, INTERVAL_MAX = 0.01, 60.0  # what we believe of a leader's reply
+INTERVAL_MIN, INTERVAL_MAX = 0.05, 60.0  # what we believe of a leader's reply
 MISSED_MAX = 3  # the leader calls a worker offline after this many intervals
 PAUSE_MIN, PAUSE_MAX = 0.2, 5.0
 ROUND_MAX = 2 * ENDPOINTS_MAX  # nodes asked in one round, those included that redirects name
