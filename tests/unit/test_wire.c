@@ -674,18 +674,18 @@ static const struct {
     {RAFT_TIMEOUT_NOW_REPLY, &baton__v1__timeout_now_response__descriptor},
 };
 
-// From n2 to n1; all envelopes and terms are in the same place.
-typedef Baton__V1__TimeoutNowRequest __attribute__((may_alias)) any_request;
-
+// From n2 to n1; all envelopes and terms are in the same place, copied because the messages are of different types.
 static void address_message(ProtobufCMessage *base) {
-    any_request *message = (any_request *)base;
-    Baton__V1__Envelope *envelope = message->envelope;
+    Baton__V1__TimeoutNowRequest message;
+    memcpy(&message, base, sizeof message);
+    Baton__V1__Envelope *envelope = message.envelope;
     envelope->cluster_id = data_of("demo");
     envelope->generation = 3;
     envelope->from = data_of("n2");
     envelope->to = data_of("n1");
     envelope->protocol = WIRE_PROTOCOL_VERSION;
-    message->term |= 8;
+    message.term |= 8;
+    memcpy((char *)base + offsetof(Baton__V1__TimeoutNowRequest, term), &message.term, sizeof message.term);
 }
 
 static void make_plausible(enum raft_message_type type, ProtobufCMessage *base) {
