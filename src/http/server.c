@@ -192,13 +192,6 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     return exchange->response == NULL ? MHD_NO : exchange_queue(exchange);
 }
 
-static void exchange_cancel(struct exchange *exchange) {
-    if (exchange->cancel != NULL) {
-        exchange->cancel(exchange);
-        exchange->cancel = NULL;
-    }
-}
-
 static void on_request_end(void *cls, struct MHD_Connection *connection, void **context,
                            enum MHD_RequestTerminationCode code) {
     (void)code;
@@ -208,7 +201,9 @@ static void on_request_end(void *cls, struct MHD_Connection *connection, void **
     own->exchange = NULL;
     own->deadline_ms = uv_now(server->loop) + server->header_timeout_ms;
     if (exchange != NULL) {
-        exchange_cancel(exchange);
+        if (exchange->cancel != NULL) {
+            exchange->cancel(exchange);
+        }
         if (exchange->response != NULL) {
             MHD_destroy_response(exchange->response);
         }
@@ -424,11 +419,11 @@ void http_server_close(struct http_server *server, void (*closed)(void *user), v
     server->closed_user = user;
     uv_close((uv_handle_t *)&server->poll, on_closed);  // before its descriptor goes
     uv_close((uv_handle_t *)&server->timer, on_closed);
-    // The daemon does not end with a connection suspended: these go on, and find no reply.
+    // The daemon does not end with a connection suspended. These go on and find no reply; their end cancels what they wait
+    // for.
     for (struct connection *connection = server->connections; connection != NULL; connection = connection->next) {
         struct exchange *exchange = connection->exchange;
         if (exchange != NULL && exchange->suspended) {
-            exchange_cancel(exchange);
             exchange->suspended = false;
             MHD_resume_connection(exchange->connection);
         }

@@ -303,6 +303,7 @@ static void TestBaseAddress(void **state) {
         assert_non_null(strstr(error.message, "address"));
     }
     assert_int_equal(address_check(slice_of("n1\0x:7", 6), "address", &error), ERR_INVALID);
+    assert_int_equal(address_check(slice_of("[::1\0]:7", 8), "address", &error), ERR_INVALID);
     char name[300];
     memset(name, 'a', sizeof name);
     memcpy(name + 253, ":7", 2);
@@ -370,6 +371,8 @@ static void TestBaseRfc3339(void **state) {
     assert_string_equal(text, "1969-12-31T23:59:59.999Z");
     rfc3339_format(text, INT64_C(1709251199999));
     assert_string_equal(text, "2024-02-29T23:59:59.999Z");
+    rfc3339_format(text, INT64_C(951782400000));  // the last day of 400 years
+    assert_string_equal(text, "2000-02-29T00:00:00.000Z");
     // Against the C library, every 13 hours and some from year 0 to 9999.
     for (int64_t s = INT64_C(-62167219200); s < INT64_C(253402300800); s += 48611 * 17) {
         time_t t = (time_t)s;
