@@ -1,0 +1,345 @@
+// What a leader is asked for: proposals, linearizable reads, handing over.
+#include "raft_solo.h"
+
+static void read(struct solo *solo, uint64_t tag) {
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_READ, .read.tag = tag});
+}
+
+static void assert_read(const struct solo *solo, uint64_t tag, enum raft_refusal refusal, raft_index index) {
+    assert_int_equal(solo->update.read_count, 1);
+    assert_int_equal(solo->update.reads[0].tag, tag);
+    assert_int_equal(solo->update.reads[0].refusal, refusal);
+    assert_int_equal(solo->update.reads[0].index, index);
+}
+
+static void transfer(struct solo *solo, size_t target) {
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_TRANSFER, .transfer.target = solo_id(target)});
+}
+
+// --- proposals ---
+
+static void TestProposeRefused(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    assert_int_equal(solo_propose(solo, 8), 0);
+    assert_int_equal(solo->update.proposed[0].refusal, RAFT_NOT_LEADER);
+    solo_establish(solo);
+    size_t accepted = 0;
+    while (solo_propose(solo, MIB) != 0)
+        accepted++;
+    assert_in_range(accepted, 62, 63);  // UNCOMMITTED_BYTES_MAX, with what an entry costs beside its command
+    assert_int_equal(solo->update.proposed[0].refusal, RAFT_TOO_MUCH);
+    // What becomes committed makes room; what is lost with the leadership, too.
+    solo_persist(solo);
+    solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    struct raft_message heartbeat = solo_sent_heartbeat(solo, 2);
+    solo_accept(solo, &heartbeat, 12);
+    assert_int_equal(raft_commit_index(solo->node), 12);
+    for (size_t i = 0; i < 10; i++)
+        assert_int_not_equal(solo_propose(solo, MIB), 0);
+    assert_int_equal(solo_propose(solo, MIB), 0);
+    solo_heartbeat(solo, 2, 7, at(0, 0), 0);
+    solo_persist(solo);
+    solo_establish(solo);
+    for (size_t i = 0; i < 62; i++)
+        assert_int_not_equal(solo_propose(solo, MIB), 0);
+    solo_free(solo);
+}
+
+// Many proposals a turn make one write and one message a peer.
+static void TestProposeTurn(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    struct raft_event events[10];
+    struct raft_entry *entries[10][3];
+    for (size_t i = 0; i < 10; i++) {
+        for (size_t j = 0; j < 3; j++)
+            entries[i][j] = solo_entry(solo, 0, 0, 256);
+        events[i] = (struct raft_event){.type = RAFT_EVENT_PROPOSE};
+        events[i].propose.entries = entries[i];
+        events[i].propose.count = 3;
+        events[i].propose.tag = 100 + i;
+    }
+    solo_step(solo, events, 10);
+    assert_int_equal(solo->update.proposed_count, 10);
+    for (size_t i = 0; i < 10; i++) {
+        assert_int_equal(solo->update.proposed[i].tag, 100 + i);
+        assert_int_equal(solo->update.proposed[i].first.index, 3 + 3 * i);
+        assert_int_equal(solo->update.proposed[i].first.term, 6);
+    }
+    assert_int_equal(solo->update.persist.count, 30);
+    assert_false(solo->update.persist.has_hard_state);
+    assert_int_equal(solo_sent_count(solo), 2);
+    struct raft_message to2 = solo_sent_append(solo, 2);
+    assert_int_equal(to2.append.count, 30);
+    assert_ptr_equal(to2.append.entries[0], entries[0][0]);  // the one copy
+    solo->now_us += 7000;
+    solo_persist(solo);
+    assert_int_equal(solo->update.commit_latency_count, 0);
+    solo->now_us += 5000;
+    solo_accept(solo, &to2, 31);  // all but the last entry of the last proposal
+    assert_int_equal(solo->update.commit_latency_count, 9);
+    assert_int_equal(solo->update.commit_latencies_us[0], 12000);
+    solo_free(solo);
+}
+
+// --- reads ---
+
+static void TestReadIndexFollower(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    read(solo, 9);
+    assert_read(solo, 9, RAFT_NOT_LEADER, 0);
+    solo_free(solo);
+}
+
+static void TestReadIndexNeedsRound(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 5, .term = 5});
+    solo_establish(solo);
+    solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    struct raft_message before2 = solo_sent_heartbeat(solo, 2);
+    struct raft_message before3 = solo_sent_heartbeat(solo, 3);
+    read(solo, 9);
+    assert_int_equal(solo->update.read_count, 0);
+    struct raft_message after2 = solo_sent_heartbeat(solo, 2);
+    struct raft_message after3 = solo_sent_heartbeat(solo, 3);
+    assert_int_not_equal(after2.call, 0);
+    assert_int_not_equal(after3.call, 0);
+    solo_accept(solo, &before2, 2);  // these left before the read came
+    assert_int_equal(solo->update.read_count, 0);
+    solo_accept(solo, &before3, 2);
+    assert_int_equal(solo->update.read_count, 0);
+    solo_accept(solo, &after2, 2);
+    assert_int_equal(solo->update.read_count, 0);
+    solo_accept(solo, &after2, 2);  // one peer twice
+    assert_int_equal(solo->update.read_count, 0);
+    solo_accept(solo, &after3, 2);
+    assert_read(solo, 9, RAFT_ACCEPTED, 2);
+    solo_accept(solo, &after3, 2);
+    assert_int_equal(solo->update.read_count, 0);
+    // The next read needs a round of its own.
+    read(solo, 10);
+    struct raft_message next2 = solo_sent_heartbeat(solo, 2);
+    struct raft_message next3 = solo_sent_heartbeat(solo, 3);
+    solo_accept(solo, &after2, 2);
+    solo_accept(solo, &after3, 2);
+    assert_int_equal(solo->update.read_count, 0);
+    solo_accept(solo, &next2, 2);
+    solo_accept(solo, &next3, 2);
+    assert_read(solo, 10, RAFT_ACCEPTED, 2);
+    solo_free(solo);
+}
+
+// What the leader has not yet committed in its own term it does not know to be the latest.
+static void TestReadIndexNeedsOwnTerm(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_elect(solo);
+    struct raft_message noop = solo_sent_append(solo, 2);
+    read(solo, 9);
+    solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    struct raft_message heartbeats[2] = {solo_sent_heartbeat(solo, 2), solo_sent_heartbeat(solo, 3)};
+    solo_accept(solo, &heartbeats[0], 1);
+    assert_int_equal(solo->update.read_count, 0);
+    solo_accept(solo, &heartbeats[1], 1);
+    assert_int_equal(solo->update.read_count, 0);
+    solo_persist(solo);
+    solo_accept(solo, &noop, 2);
+    assert_int_equal(solo->update.read_count, 0);
+    struct raft_message round = solo_sent_heartbeat(solo, 3);
+    assert_int_not_equal(round.call, 0);
+    solo_accept(solo, &round, 1);
+    assert_read(solo, 9, RAFT_ACCEPTED, 2);
+    solo_free(solo);
+}
+
+static void TestReadIndexAlone(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 1, .learners = 2, .term = 5});
+    solo_establish(solo);
+    read(solo, 9);
+    assert_read(solo, 9, RAFT_ACCEPTED, 2);
+    solo_free(solo);
+}
+
+// Learners' answers do not confirm a leader.
+static void TestReadIndexLearners(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .learners = 2, .term = 5});
+    solo_establish(solo);
+    read(solo, 9);
+    struct raft_message sent[3] = {solo_sent_heartbeat(solo, 4), solo_sent_heartbeat(solo, 5), solo_sent_heartbeat(solo, 3)};
+    solo_accept(solo, &sent[0], 2);
+    solo_accept(solo, &sent[1], 2);
+    assert_int_equal(solo->update.read_count, 0);
+    solo_accept(solo, &sent[2], 2);
+    assert_read(solo, 9, RAFT_ACCEPTED, 2);
+    solo_free(solo);
+}
+
+static void TestReadIndexRefusedOnStepDown(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    read(solo, 9);
+    struct raft_message round = solo_sent_heartbeat(solo, 2);
+    solo_heartbeat(solo, 3, 7, at(0, 0), 0);
+    assert_read(solo, 9, RAFT_NOT_LEADER, 0);
+    solo_accept(solo, &round, 2);
+    assert_int_equal(solo->update.read_count, 0);
+    solo_free(solo);
+}
+
+// A slow peer is not flooded with rounds: reads that come meanwhile share the next one.
+static void TestReadIndexRoundsLimited(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    struct raft_message sent[100];
+    size_t rounds = 0;
+    for (size_t i = 0; i < 100; i++) {
+        read(solo, i);
+        sent[rounds] = solo_sent_heartbeat(solo, 2);
+        rounds += sent[rounds].call != 0;
+    }
+    assert_in_range(rounds, 2, 16);
+    size_t served = 0;
+    for (size_t i = 0; i < rounds; i++) {
+        solo_accept(solo, &sent[i], 2);
+        served += solo->update.read_count;
+        struct raft_message more = solo_sent_heartbeat(solo, 2);
+        if (more.call != 0 && rounds < 100)
+            sent[rounds++] = more;
+    }
+    assert_int_equal(served, 100);
+    solo_free(solo);
+}
+
+// --- handing over ---
+
+static void TestTransfer(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .learners = 1, .term = 5});
+    transfer(solo, 2);
+    assert_int_equal(solo->update.transfer, RAFT_TRANSFER_REFUSED);
+    assert_int_equal(solo->update.transfer_refusal, RAFT_NOT_LEADER);
+    solo_establish(solo);
+    static const size_t nobody[] = {1, 4, 9};  // itself, a learner, a stranger
+    for (size_t i = 0; i < 3; i++) {
+        transfer(solo, nobody[i]);
+        assert_int_equal(solo->update.transfer, RAFT_TRANSFER_REFUSED);
+        assert_int_equal(solo->update.transfer_refusal, RAFT_NO_SUCH_NODE);
+    }
+    raft_index index = solo_propose(solo, 8);
+    struct raft_message append = solo_sent_append(solo, 2);
+    transfer(solo, 2);
+    assert_int_equal(solo->update.transfer, RAFT_TRANSFER_NONE);
+    assert_int_equal(solo_sent(solo, 2, RAFT_TIMEOUT_NOW).call, 0);  // it lags
+    assert_int_equal(solo_propose(solo, 8), 0);                      // and shall not go on doing so
+    assert_int_equal(solo->update.proposed[0].refusal, RAFT_TRANSFERRING);
+    transfer(solo, 3);
+    assert_int_equal(solo->update.transfer_refusal, RAFT_BUSY);
+    solo_accept(solo, &append, index);
+    struct raft_message timeout_now = solo_sent(solo, 2, RAFT_TIMEOUT_NOW);
+    assert_int_not_equal(timeout_now.call, 0);
+    assert_int_equal(timeout_now.term, 6);
+    assert_int_equal(timeout_now.lane, RAFT_CONTROL);
+    solo_tick(solo, 1000);
+    assert_int_equal(solo_sent(solo, 2, RAFT_TIMEOUT_NOW).call, 0);  // once
+    struct raft_message vote = solo_vote(solo, 2, 7, at(6, index));
+    vote.request_vote.leadership_transfer = true;
+    solo_message(solo, vote);
+    assert_true(solo_granted(solo));
+    assert_int_equal(solo->update.transfer, RAFT_TRANSFER_DONE);
+    assert_int_equal(raft_state(solo->node), RAFT_FOLLOWER);
+    solo_free(solo);
+}
+
+static void TestTransferGivesUp(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    raft_index index = solo_propose(solo, 8);
+    struct raft_message to3 = solo_sent_append(solo, 3);
+    solo_accept(solo, &to3, index);
+    transfer(solo, 0);  // whoever is furthest: n3
+    uint64_t start_us = solo->now_us;
+    assert_int_not_equal(solo_sent(solo, 3, RAFT_TIMEOUT_NOW).call, 0);
+    while (solo->update.transfer == RAFT_TRANSFER_NONE && solo->now_us < start_us + 2 * US_PER_S) {
+        struct raft_message heartbeat = solo_sent_heartbeat(solo, 2);
+        if (heartbeat.call != 0)
+            solo_accept(solo, &heartbeat, 2);
+        solo_persist(solo);
+        solo_tick(solo, 10 * US_PER_MS);
+    }
+    assert_int_equal(solo->update.transfer, RAFT_TRANSFER_FAILED);
+    assert_in_range(solo->now_us, start_us + ELECTION_TIMEOUT_MIN_US, start_us + ELECTION_TIMEOUT_MAX_US + 10 * US_PER_MS);
+    assert_int_equal(raft_state(solo->node), RAFT_LEADER);
+    assert_int_not_equal(solo_propose(solo, 8), 0);
+    // Gone on the way: it goes on at once.
+    solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    struct raft_message heartbeat = solo_sent_heartbeat(solo, 3);
+    solo_accept(solo, &heartbeat, index + 1);
+    transfer(solo, 3);
+    struct raft_message timeout_now = solo_sent(solo, 3, RAFT_TIMEOUT_NOW);
+    struct raft_event failed = {.type = RAFT_EVENT_SEND_FAILED};
+    failed.send_failed.peer = solo_id(3);
+    failed.send_failed.call = timeout_now.call;
+    solo_event(solo, failed);
+    assert_int_equal(solo->update.transfer, RAFT_TRANSFER_FAILED);
+    // And it ends with the leadership, not by success.
+    transfer(solo, 2);
+    solo_tick(solo, QUORUM_TIMEOUT_US + 1);
+    assert_int_equal(solo->update.transfer, RAFT_TRANSFER_FAILED);
+    solo_free(solo);
+}
+
+// Told by its leader, and by nobody else, a node campaigns at once, without PreVotes.
+static void TestTransferTarget(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_heartbeat(solo, 2, 5, at(0, 0), 0);
+    struct raft_message timeout_now = solo_vote(solo, 3, 5, at(0, 0));
+    timeout_now.type = RAFT_TIMEOUT_NOW;
+    solo_message(solo, timeout_now);
+    assert_int_equal(solo_reply(solo, NULL)->type, RAFT_TIMEOUT_NOW_REPLY);
+    assert_int_equal(raft_state(solo->node), RAFT_FOLLOWER);
+    timeout_now.from = solo_id(2);
+    timeout_now.term = 4;
+    solo_message(solo, timeout_now);
+    assert_int_equal(raft_state(solo->node), RAFT_FOLLOWER);
+    timeout_now.term = 5;
+    solo_message(solo, timeout_now);
+    assert_int_equal(raft_state(solo->node), RAFT_CANDIDATE);
+    assert_int_equal(raft_current_term(solo->node), 6);
+    assert_int_equal(solo->update.elections_started, 1);
+    assert_int_equal(solo_reply(solo, NULL)->term, 5);
+    struct raft_message vote = solo_sent(solo, 2, RAFT_REQUEST_VOTE);
+    assert_false(vote.request_vote.pre_vote);
+    assert_true(vote.request_vote.leadership_transfer);
+    assert_int_equal(vote.after_write, solo->update.persist.write);
+    solo_message(solo, timeout_now);  // again
+    assert_int_equal(raft_current_term(solo->node), 6);
+    // The next candidacy is an ordinary one.
+    solo_persist(solo);
+    solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
+    vote = solo_sent(solo, 2, RAFT_REQUEST_VOTE);
+    assert_true(vote.request_vote.pre_vote);
+    assert_false(vote.request_vote.leadership_transfer);
+    solo_answer_vote(solo, &vote, 6, true);
+    assert_false(solo_sent(solo, 2, RAFT_REQUEST_VOTE).request_vote.leadership_transfer);
+    solo_free(solo);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestProposeRefused),         cmocka_unit_test(TestProposeTurn),
+    cmocka_unit_test(TestReadIndexFollower),      cmocka_unit_test(TestReadIndexNeedsRound),
+    cmocka_unit_test(TestReadIndexNeedsOwnTerm),  cmocka_unit_test(TestReadIndexAlone),
+    cmocka_unit_test(TestReadIndexLearners),      cmocka_unit_test(TestReadIndexRefusedOnStepDown),
+    cmocka_unit_test(TestReadIndexRoundsLimited), cmocka_unit_test(TestTransfer),
+    cmocka_unit_test(TestTransferGivesUp),        cmocka_unit_test(TestTransferTarget),
+};
+
+UNIT_MAIN(tests)

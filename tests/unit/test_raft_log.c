@@ -1,0 +1,177 @@
+// The core's parts on their own: entry memory, the log and what of it is durable, the queue, the generator.
+#include "unit.h"
+
+#include <stdalign.h>
+
+#include "base/limits.h"
+#include "raft/log.h"
+#include "raft/queue.h"
+#include "raft/rng.h"
+
+static struct raft_entry *entry(struct raft_slab *slab, raft_term term, raft_index index, size_t len) {
+    struct raft_entry_id id = {.term = term, .index = index};
+    return raft_entry_new(slab, RAFT_ENTRY_COMMAND, id, len);
+}
+
+static void TestSlab(void **state) {
+    (void)state;
+    struct raft_slab *slab = raft_slab_new();
+    assert_int_equal(raft_slab_bytes(slab), 0);
+    static const size_t sizes[] = {0, 1, 7, 8, 300, 65535, 65536, 300 * KIB, MIB};
+    struct raft_entry *entries[200];
+    for (size_t i = 0; i < 200; i++) {
+        size_t len = sizes[i % 9];
+        entries[i] = entry(slab, i + 1, i + 5, len);
+        assert_int_equal((uintptr_t)entries[i] % alignof(struct raft_entry), 0);
+        assert_int_equal(entries[i]->id.index, i + 5);
+        assert_int_equal(entries[i]->len, len);
+        memset(entries[i]->data, (int)i, len);
+    }
+    assert_true(raft_slab_bytes(slab) > 20 * MIB);
+    for (size_t i = 0; i < 200; i++) {
+        struct slice command = raft_entry_command(entries[i]);
+        for (size_t j = 0; j < command.len; j += 97)
+            assert_int_equal(command.data[j], i);
+        assert_ptr_equal(raft_entry_ref(entries[i]), entries[i]);
+        raft_entry_unref(entries[i]);
+    }
+    for (size_t i = 0; i < 200; i += 2)
+        raft_entry_unref(entries[i]);
+    for (size_t i = 1; i < 200; i += 2)
+        raft_entry_unref(entries[i]);
+    // The block in use stays, and is used again from its start: no growth.
+    size_t held = raft_slab_bytes(slab);
+    assert_true(held <= 256 * KIB);
+    for (size_t i = 0; i < 100000; i++)
+        raft_entry_unref(entry(slab, 1, 1, 1000));
+    assert_int_equal(raft_slab_bytes(slab), held);
+    raft_slab_free(slab);
+    raft_slab_free(NULL);
+}
+
+static struct raft_log log_of(struct raft_slab *slab, struct raft_entry_id base, const raft_term *terms, size_t count) {
+    struct raft_entry *entries[32];
+    for (size_t i = 0; i < count; i++)
+        entries[i] = entry(slab, terms[i], base.index + 1 + i, 3);
+    struct raft_log log;
+    raft_log_init(&log, base, entries, count);
+    return log;
+}
+
+static void TestRaftLogTerms(void **state) {
+    (void)state;
+    struct raft_slab *slab = raft_slab_new();
+    static const raft_term terms[] = {2, 2, 4, 4, 4, 7};
+    static const struct raft_entry_id bases[] = {{0, 0}, {2, 10}, {1, 10}};
+    for (size_t b = 0; b < 3; b++) {
+        raft_index base = bases[b].index;
+        struct raft_log log = log_of(slab, bases[b], terms, 6);
+        assert_int_equal(raft_log_last(&log).index, base + 6);
+        assert_int_equal(raft_log_term(&log, base), bases[b].term);
+        assert_null(raft_log_at(&log, base));
+        assert_null(raft_log_at(&log, base + 7));
+        assert_int_equal(raft_log_at(&log, base + 6)->id.term, 7);
+        assert_true(raft_log_holds(&log, (struct raft_entry_id){.term = 4, .index = base + 3}));
+        assert_false(raft_log_holds(&log, (struct raft_entry_id){.term = 2, .index = base + 3}));
+        assert_false(raft_log_holds(&log, (struct raft_entry_id){.term = 7, .index = base + 7}));
+        assert_true(raft_log_holds(&log, bases[b]));
+        assert_int_equal(raft_log_first_of_term_at(&log, base + 5), base + 3);
+        assert_int_equal(raft_log_first_of_term_at(&log, base + 6), base + 6);
+        assert_int_equal(raft_log_first_of_term_at(&log, base + 2), base + 1);
+        for (raft_term term = bases[b].term; term < 9; term++) {  // against the plain way
+            for (raft_index limit = base; limit <= base + 6; limit++) {
+                raft_index expected = limit;
+                while (expected > base && raft_log_term(&log, expected) > term)
+                    expected--;
+                assert_int_equal(raft_log_last_up_to_term(&log, term, limit), expected);
+            }
+        }
+        raft_log_free(&log);
+    }
+    raft_slab_free(slab);
+}
+
+static void write(struct raft_log *log, uint64_t number, raft_index durable_before) {
+    assert_int_equal(log->durable_index, durable_before);
+    raft_log_write(log, number, number * 1000);
+}
+
+static void TestRaftLogDurable(void **state) {
+    (void)state;
+    struct raft_slab *slab = raft_slab_new();
+    static const raft_term terms[] = {1, 1};
+    struct raft_log log = log_of(slab, (struct raft_entry_id){0}, terms, 2);
+    uint64_t since_us;
+    assert_int_equal(log.durable_index, 2);
+    assert_false(raft_log_has_unwritten(&log));
+    assert_false(raft_log_writing_since(&log, &since_us));
+    for (raft_index index = 3; index <= 6; index++)
+        raft_log_append(&log, entry(slab, 2, index, 3));
+    assert_true(raft_log_has_unwritten(&log));
+    write(&log, 1, 2);  // 3..6 of term 2
+    raft_log_cut(&log, 5);
+    raft_log_append(&log, entry(slab, 3, 5, 3));
+    write(&log, 2, 2);  // 5 of term 3
+    raft_log_cut(&log, 4);
+    raft_log_append(&log, entry(slab, 4, 4, 3));
+    raft_log_append(&log, entry(slab, 4, 5, 3));
+    write(&log, 3, 2);  // 4, 5 of term 4
+    assert_true(raft_log_writing_since(&log, &since_us));
+    assert_int_equal(since_us, 1000);
+    raft_log_persisted(&log, 1);
+    assert_int_equal(log.durable_index, 3);  // what is left of that write
+    raft_log_persisted(&log, 2);
+    assert_int_equal(log.durable_index, 3);
+    raft_log_persisted(&log, 3);
+    assert_int_equal(log.durable_index, 5);
+    assert_false(raft_log_writing_since(&log, &since_us));
+    raft_log_cut(&log, 2);
+    assert_int_equal(log.durable_index, 1);
+    raft_log_free(&log);
+    raft_slab_free(slab);
+}
+
+static void TestRaftQueue(void **state) {
+    (void)state;
+    struct raft_queue queue = raft_queue_of(sizeof(uint64_t));
+    uint64_t pushed = 0, popped = 0;
+    struct raft_rng rng = {.state = 7};
+    for (size_t i = 0; i < 100000; i++) {
+        if (queue.count < 1000 && raft_rng_next(&rng) % 2 == 0) {
+            uint64_t *item = raft_queue_push(&queue);
+            assert_int_equal(*item, 0);
+            *item = pushed++;
+        } else if (queue.count > 0) {
+            assert_int_equal(*(uint64_t *)raft_queue_front(&queue), popped);
+            assert_int_equal(*(uint64_t *)raft_queue_at(&queue, queue.count - 1), pushed - 1);
+            raft_queue_pop(&queue);
+            popped++;
+        }
+        assert_int_equal(queue.count, pushed - popped);
+    }
+    assert_true(queue.capacity <= 2048);
+    raft_queue_clear(&queue);
+    assert_null(raft_queue_front(&queue));
+    raft_queue_free(&queue);
+}
+
+static void TestRaftRng(void **state) {
+    (void)state;
+    // The published first outputs of splitmix64 for the seed 1234567.
+    struct raft_rng rng = {.state = 1234567};
+    assert_true(raft_rng_next(&rng) == UINT64_C(6457827717110365317));
+    assert_true(raft_rng_next(&rng) == UINT64_C(3203168211198807973));
+    assert_int_equal(raft_rng_between(&rng, 5, 5), 5);
+    bool seen[3] = {false};
+    for (size_t i = 0; i < 100; i++)
+        seen[raft_rng_between(&rng, 10, 12) - 10] = true;
+    assert_true(seen[0] && seen[1] && seen[2]);
+    raft_rng_between(&rng, 0, UINT64_MAX);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestSlab),      cmocka_unit_test(TestRaftLogTerms), cmocka_unit_test(TestRaftLogDurable),
+    cmocka_unit_test(TestRaftQueue), cmocka_unit_test(TestRaftRng),
+};
+
+UNIT_MAIN(tests)

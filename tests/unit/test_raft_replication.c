@@ -1,0 +1,708 @@
+// Replication: a follower's log, the leader's view of it, and what becomes committed.
+#include "raft_solo.h"
+
+static struct solo *follower(const raft_term *log, size_t count, raft_term term) {
+    return solo_new(&(struct solo_config){.voters = 3, .term = term, .log = log, .log_count = count});
+}
+
+static void assert_log(const struct solo *solo, const raft_term *terms, size_t count) {
+    assert_int_equal(raft_last_log(solo->node).index, count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(raft_entry_at(solo->node, i + 1)->id.term, terms[i]);
+}
+
+static void assert_success(const struct solo *solo, raft_index match_index, bool expect_wait) {
+    bool waits;
+    const struct raft_message *reply = solo_reply(solo, &waits);
+    assert_true(reply->append_reply.success);
+    assert_int_equal(reply->append_reply.match_index, match_index);
+    assert_int_equal(waits, expect_wait);
+}
+
+static void assert_rejection(const struct solo *solo, raft_term conflict_term, raft_index conflict_index) {
+    const struct raft_message *reply = solo_reply(solo, NULL);
+    assert_false(reply->append_reply.success);
+    assert_int_equal(reply->append_reply.conflict_term, conflict_term);
+    assert_int_equal(reply->append_reply.conflict_index, conflict_index);
+}
+
+// --- a follower ---
+
+static void TestAppendChecksPrev(void **state) {
+    (void)state;
+    static const raft_term log[] = {1, 2, 2, 4, 4, 4};
+    static const raft_term fresh[] = {6};
+    struct solo *solo = follower(log, 6, 6);
+    solo_append(solo, 2, 6, at(4, 7), fresh, 1, 7);  // beyond the end
+    assert_rejection(solo, 0, 7);
+    solo_append(solo, 2, 6, at(5, 5), fresh, 1, 7);  // another term there
+    assert_rejection(solo, 4, 4);
+    solo_append(solo, 2, 6, at(1, 3), fresh, 1, 7);
+    assert_rejection(solo, 2, 2);
+    assert_log(solo, log, 6);
+    assert_int_equal(raft_commit_index(solo->node), 0);
+    assert_false(solo->update.has_persist);
+    solo_append(solo, 2, 6, at(4, 6), fresh, 1, 0);
+    assert_success(solo, 7, true);
+    solo_free(solo);
+}
+
+static void TestAppendCutsConflict(void **state) {
+    (void)state;
+    static const raft_term log[] = {1, 2, 2, 4, 4, 4};
+    static const raft_term fresh[] = {2, 5, 5};
+    static const raft_term expected[] = {1, 2, 2, 5, 5};
+    struct solo *solo = follower(log, 6, 6);
+    solo_append(solo, 2, 6, at(2, 2), fresh, 3, 0);
+    assert_log(solo, expected, 5);
+    assert_success(solo, 5, true);
+    assert_int_equal(solo->update.persist.count, 2);  // what was there already is not written again
+    assert_int_equal(solo->update.persist.entries[0]->id.index, 4);
+    assert_int_equal(solo->update.persist.entries[0]->id.term, 5);
+    assert_int_equal(solo_reply(solo, NULL)->after_write, solo->update.persist.write);
+    solo_free(solo);
+}
+
+// Late and repeated messages leave alone what newer ones brought.
+static void TestAppendRepeated(void **state) {
+    (void)state;
+    static const raft_term log[] = {1};
+    static const raft_term fresh[] = {5, 5, 5, 5};
+    static const raft_term expected[] = {1, 5, 5, 5, 5};
+    struct solo *solo = follower(log, 1, 5);
+    solo_append(solo, 2, 5, at(1, 1), fresh, 4, 0);
+    assert_success(solo, 5, true);
+    solo_append(solo, 2, 5, at(1, 1), fresh, 2, 0);  // a part of it again, before it is durable
+    assert_log(solo, expected, 5);
+    assert_success(solo, 3, true);
+    assert_false(solo->update.has_persist);
+    solo_persist(solo);
+    solo_append(solo, 2, 5, at(1, 1), fresh, 2, 0);  // and after
+    assert_log(solo, expected, 5);
+    assert_success(solo, 3, false);
+    solo_heartbeat(solo, 2, 5, at(1, 1), 0);
+    assert_log(solo, expected, 5);
+    assert_success(solo, 1, false);  // no more than this message verified
+    solo_free(solo);
+}
+
+// Nothing is acknowledged before it is durable; a heartbeat does not wait, and claims only what is.
+static void TestAppendDurableBeforeReply(void **state) {
+    (void)state;
+    static const raft_term log[] = {1};
+    static const raft_term fresh[] = {5, 5};
+    struct solo *solo = follower(log, 1, 5);
+    solo_append(solo, 2, 5, at(1, 1), fresh, 2, 0);
+    assert_success(solo, 3, true);
+    solo_heartbeat(solo, 2, 5, at(5, 3), 0);
+    assert_success(solo, 1, false);
+    solo_persist(solo);
+    solo_heartbeat(solo, 2, 5, at(5, 3), 0);
+    assert_success(solo, 3, false);
+    // In a new term, term and all wait for its write, entries that were on their way already included.
+    solo_append(solo, 2, 5, at(5, 3), fresh, 1, 0);
+    uint64_t before = solo->last_write;
+    solo_append(solo, 3, 6, at(5, 3), fresh, 1, 0);
+    assert_success(solo, 4, true);
+    assert_true(solo->update.persist.has_hard_state);
+    assert_int_equal(solo_reply(solo, NULL)->after_write, before + 1);
+    solo_heartbeat(solo, 3, 6, at(5, 3), 0);
+    assert_success(solo, 3, true);
+    solo_append(solo, 3, 6, at(5, 9), fresh, 1, 0);
+    bool waits;
+    solo_reply(solo, &waits);
+    assert_true(waits);  // a refusal speaks of the term, too
+    solo_free(solo);
+}
+
+// The A-B-A race: a write that completes after its entries were replaced makes nothing durable that took their place.
+static void TestAppendDurableAcrossCut(void **state) {
+    (void)state;
+    static const raft_term log[] = {1};
+    static const raft_term a[] = {5, 5, 5};
+    static const raft_term b[] = {6, 6};
+    struct solo *solo = follower(log, 1, 5);
+    solo_append(solo, 2, 5, at(1, 1), a, 3, 0);
+    uint64_t write_a = solo->last_write;
+    solo_append(solo, 3, 6, at(1, 1), b, 2, 0);
+    assert_success(solo, 3, true);
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_PERSISTED, .persisted_write = write_a});
+    solo_heartbeat(solo, 3, 6, at(6, 3), 0);
+    assert_true(solo_reply(solo, NULL)->append_reply.success);
+    assert_int_equal(solo_reply(solo, NULL)->append_reply.match_index, 1);
+    solo_persist(solo);
+    solo_heartbeat(solo, 3, 6, at(6, 3), 0);
+    assert_success(solo, 3, false);
+    // Durable once, cut, and there again: not durable until the new write is.
+    static const raft_term c[] = {7};
+    solo_append(solo, 2, 7, at(1, 1), c, 1, 0);
+    solo_heartbeat(solo, 2, 7, at(7, 2), 0);
+    assert_int_equal(solo_reply(solo, NULL)->append_reply.match_index, 1);
+    solo_free(solo);
+}
+
+// Commit goes as far as this message vouches for, no further; and never back.
+static void TestCommitFollower(void **state) {
+    (void)state;
+    static const raft_term log[] = {1, 2, 2, 2};
+    static const raft_term fresh[] = {3};
+    struct solo *solo = follower(log, 4, 3);
+    solo_heartbeat(solo, 2, 3, at(1, 1), 4);  // entries behind prev may be another leader's
+    assert_int_equal(raft_commit_index(solo->node), 1);
+    solo_append(solo, 2, 3, at(2, 2), fresh, 1, 2);  // not our last entry either
+    assert_int_equal(raft_commit_index(solo->node), 2);
+    solo_heartbeat(solo, 2, 3, at(3, 3), 1);
+    assert_int_equal(raft_commit_index(solo->node), 2);
+    assert_int_equal(solo->update.commit_index, 2);
+    solo_heartbeat(solo, 2, 3, at(3, 3), 99);
+    assert_int_equal(raft_commit_index(solo->node), 3);
+    // What is committed is never cut, whoever asks.
+    static const raft_term wrong[] = {4};
+    static const raft_term expected[] = {1, 2, 3};
+    solo_append(solo, 3, 4, at(1, 1), wrong, 1, 9);
+    assert_log(solo, expected, 3);
+    solo_free(solo);
+}
+
+static void append_raw(struct solo *solo, raft_term term, struct raft_entry_id prev, struct raft_entry_id a,
+                       struct raft_entry_id b) {
+    struct raft_entry *entries[2] = {solo_entry(solo, a.term, a.index, 8), solo_entry(solo, b.term, b.index, 8)};
+    struct raft_message message = {.type = RAFT_APPEND_ENTRIES, .from = solo_id(2), .to = solo_id(1), .term = term};
+    message.call = solo->next_call++;
+    message.append.leader_id = message.from;
+    message.append.prev_log = prev;
+    message.append.entries = entries;
+    message.append.count = 2;
+    solo_message(solo, message);
+    assert_false(solo_reply(solo, NULL)->append_reply.success);
+    assert_int_equal(raft_current_term(solo->node), 3);
+    assert_int_equal(raft_last_log(solo->node).index, 2);
+}
+
+static void TestAppendMalformed(void **state) {
+    (void)state;
+    static const raft_term log[] = {1, 2};
+    struct solo *solo = follower(log, 2, 3);
+    append_raw(solo, 5, at(2, 2), at(5, 3), at(5, 5));                        // a gap
+    append_raw(solo, 5, at(2, 2), at(5, 4), at(5, 5));                        // not behind prev
+    append_raw(solo, 5, at(2, 2), at(5, 3), at(4, 4));                        // terms fall
+    append_raw(solo, 5, at(2, 2), at(1, 3), at(5, 4));                        // below prev's
+    append_raw(solo, 5, at(2, 2), at(5, 3), at(6, 4));                        // of a later term than the leader's
+    append_raw(solo, 5, at(0, 2), at(5, 3), at(5, 4));                        // an entry of term 0
+    append_raw(solo, 5, at(2, 0), at(5, 1), at(5, 2));                        // a term before the first entry
+    append_raw(solo, 5, at(2, UINT64_MAX), at(5, 0), at(5, 1));               // numbers that run over
+    append_raw(solo, UINT64_MAX, at(2, 2), at(5, 3), at(UINT64_MAX - 1, 4));  // a term that leaves no other
+    solo_free(solo);
+}
+
+// With its disk full a follower takes nothing, says so, and still votes.
+static void TestStorageFullFollower(void **state) {
+    (void)state;
+    static const raft_term log[] = {1, 2};
+    static const raft_term fresh[] = {3, 3};
+    static const raft_term mixed[] = {2, 3};
+    struct solo *solo = follower(log, 2, 3);
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_STORAGE, .storage = RAFT_STORAGE_FULL});
+    solo_append(solo, 2, 3, at(2, 2), fresh, 2, 9);
+    assert_success(solo, 2, false);
+    solo_append(solo, 2, 3, at(1, 1), mixed, 2, 9);
+    assert_success(solo, 2, false);
+    assert_log(solo, log, 2);
+    assert_int_equal(raft_commit_index(solo->node), 2);
+    assert_false(solo->update.has_persist);
+    solo_message(solo, solo_pre_vote(solo, 3, 3, at(9, 9)));
+    for (size_t i = 0; i < 10; i++) {
+        solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
+        assert_int_equal(solo_sent_count(solo), 0);
+    }
+    struct raft_message timeout_now = solo_vote(solo, 2, 3, at(0, 0));
+    timeout_now.type = RAFT_TIMEOUT_NOW;
+    solo_message(solo, timeout_now);
+    assert_int_equal(raft_state(solo->node), RAFT_FOLLOWER);
+    solo_message(solo, solo_vote(solo, 3, 4, at(9, 9)));
+    assert_true(solo_granted(solo));
+    assert_true(solo->update.persist.has_hard_state);
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_STORAGE, .storage = RAFT_STORAGE_GOOD});
+    solo_append(solo, 3, 4, at(2, 2), fresh, 2, 0);
+    assert_success(solo, 4, true);
+    solo_free(solo);
+}
+
+// --- a leader ---
+
+static void TestStorageFullLeader(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_STORAGE, .storage = RAFT_STORAGE_FULL});
+    assert_int_equal(raft_state(solo->node), RAFT_FOLLOWER);
+    assert_int_equal(solo_propose(solo, 8), 0);
+    solo_free(solo);
+
+    // Peers whose disk is full: the leader sends no more than now and then.
+    solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    raft_index index = solo_propose(solo, 8);
+    struct raft_message append = solo_sent_append(solo, 2);
+    solo_accept(solo, &append, index - 1);
+    assert_int_equal(solo_progress(solo, 2).next_index, index);
+    size_t sent = 0;
+    for (size_t i = 0; i < 10; i++) {
+        struct raft_message to2 = solo_sent_append(solo, 2);
+        struct raft_message heartbeat = solo_sent_heartbeat(solo, 2);
+        sent += to2.call != 0;
+        if (to2.call != 0)
+            solo_accept(solo, &to2, index - 1);
+        if (heartbeat.call != 0)
+            solo_accept(solo, &heartbeat, index - 1);
+        solo_tick(solo, HEARTBEAT_INTERVAL_US / 5);
+    }
+    assert_in_range(sent, 1, 3);
+    solo_free(solo);
+}
+
+static void TestCommitMajority(void **state) {
+    (void)state;
+    static const struct {
+        size_t voters, learners, needed;  // answers from others
+    } cases[] = {{2, 0, 1}, {3, 0, 1}, {4, 0, 2}, {5, 0, 2}, {3, 3, 1}, {5, 2, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t voters = cases[i].voters;
+        struct solo *solo = solo_new(&(struct solo_config){.voters = voters, .learners = cases[i].learners, .term = 5});
+        solo_establish(solo);
+        raft_index index = solo_propose(solo, 8);
+        struct raft_message sent[MEMBERS_MAX + 1];
+        for (size_t n = 2; n <= voters + cases[i].learners; n++)
+            sent[n] = solo_sent_append(solo, n);
+        solo_persist(solo);
+        for (size_t n = voters + 1; n <= voters + cases[i].learners; n++)
+            solo_accept(solo, &sent[n], index);
+        for (size_t n = 2; n < 2 + cases[i].needed; n++) {
+            assert_int_equal(raft_commit_index(solo->node), index - 1);
+            solo_accept(solo, &sent[n], index);
+        }
+        assert_int_equal(raft_commit_index(solo->node), index);
+        solo_free(solo);
+    }
+}
+
+// The leader's own entry counts only once it is durable; the others may be first.
+static void TestCommitOwnDisk(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    raft_index index = solo_propose(solo, 8);
+    struct raft_message to2 = solo_sent_append(solo, 2);
+    struct raft_message to3 = solo_sent_append(solo, 3);
+    assert_int_equal(to2.append.count, 1);  // sent beside the own write, not after it
+    solo_accept(solo, &to2, index);
+    assert_int_equal(raft_commit_index(solo->node), index - 1);
+    solo_accept(solo, &to3, index);
+    assert_int_equal(raft_commit_index(solo->node), index);
+    raft_index next = solo_propose(solo, 8);
+    to2 = solo_sent_append(solo, 2);
+    solo_accept(solo, &to2, next);
+    assert_int_equal(raft_commit_index(solo->node), index);
+    solo_persist(solo);
+    assert_int_equal(raft_commit_index(solo->node), next);
+    solo_free(solo);
+}
+
+// Paper figure 8: an entry of an earlier term on a majority is not committed by that; one of the leader's own term takes
+// it along.
+static void TestFigure8(void **state) {
+    (void)state;
+    static const raft_term log[] = {1, 2};
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 5, .term = 3, .log = log, .log_count = 2});
+    solo_elect(solo);
+    assert_int_equal(raft_current_term(solo->node), 4);
+    // In each term the no-op comes first.
+    assert_int_equal(raft_entry_at(solo->node, 3)->type, RAFT_ENTRY_NOOP);
+    assert_int_equal(raft_entry_at(solo->node, 3)->id.term, 4);
+    solo_persist(solo);
+    struct raft_progress peer = solo_progress(solo, 2);
+    assert_int_equal(peer.next_index, 4);
+    // n2 and n3 lack entry 2 of term 2, and get it before the no-op.
+    for (size_t n = 2; n <= 3; n++) {
+        solo_tick(solo, HEARTBEAT_INTERVAL_US);
+        struct raft_message heartbeat = solo_sent_heartbeat(solo, n);
+        solo_accept(solo, &heartbeat, 2);  // it has entry 2, not the no-op
+        assert_int_equal(solo_progress(solo, n).match_index, 2);
+    }
+    assert_int_equal(raft_commit_index(solo->node), 0);
+    assert_false(raft_leader_is_established(solo->node));
+    for (size_t n = 2; n <= 3; n++) {
+        solo_tick(solo, HEARTBEAT_INTERVAL_US);
+        struct raft_message heartbeat = solo_sent_heartbeat(solo, n);
+        solo_accept(solo, &heartbeat, 3);
+    }
+    assert_int_equal(raft_commit_index(solo->node), 3);
+    assert_true(raft_leader_is_established(solo->node));
+    solo_free(solo);
+}
+
+// The follower's log parts from ours: back a term at a time.
+static void TestRollback(void **state) {
+    (void)state;
+    // Paper figure 7, as the leader: 1 1 1 4 4 5 5 6 6 6
+    static const raft_term log[] = {1, 1, 1, 4, 4, 5, 5, 6, 6, 6};
+    static const struct {
+        raft_term conflict_term;
+        raft_index conflict_index, next;
+    } cases[] = {
+        {0, 10, 10},              // (a) one entry short
+        {0, 5, 5},                // (b) ends after entry 4
+        {4, 4, 6},                // (e) 1 1 1 4 4 4 4: entries 4 and 5 are equal, ours of term 4 end there
+        {3, 7, 7},                // (f) a term we never had: past all of it
+        {2, 4, 4},   {6, 8, 10},  // the same term as we have there
+        {9, 0, 1},                // nonsense stays within bounds
+        {0, 99, 10},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 7, .log = log, .log_count = 10});
+        solo_elect(solo);
+        struct raft_message probe = solo_sent_append(solo, 2);
+        assert_int_equal(probe.append.prev_log.index, 10);
+        assert_int_equal(probe.append.prev_log.term, 6);
+        solo_reject(solo, &probe, cases[i].conflict_term, cases[i].conflict_index);
+        struct raft_message next = solo_sent_append(solo, 2);
+        assert_int_equal(next.append.prev_log.index, cases[i].next - 1);
+        assert_int_equal(next.append.prev_log.term, cases[i].next == 1 ? 0 : log[cases[i].next - 2]);
+        assert_int_equal(next.append.count, 12 - cases[i].next);
+        solo_free(solo);
+    }
+}
+
+// The whole way back against a real follower's answers: figure 7 (f), a follower in whose log nearly all is wrong.
+static void TestRollbackToEqual(void **state) {
+    (void)state;
+    static const raft_term ours[] = {1, 1, 1, 4, 4, 5, 5, 6, 6, 6};
+    static const raft_term theirs[] = {1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3};
+    struct solo *leader = solo_new(&(struct solo_config){.voters = 3, .term = 7, .log = ours, .log_count = 10});
+    struct solo *behind = solo_new(&(struct solo_config){.voters = 3, .term = 7, .log = theirs, .log_count = 11, .self = 2});
+    solo_elect(leader);
+    struct raft_message sent = solo_sent_append(leader, 2);
+    size_t rounds = 0;
+    while (sent.call != 0) {
+        rounds++;
+        raft_term terms[16];
+        for (size_t i = 0; i < sent.append.count; i++)
+            terms[i] = sent.append.entries[i]->id.term;
+        solo_append(behind, 1, sent.term, sent.append.prev_log, terms, sent.append.count, sent.append.leader_commit);
+        const struct raft_message *reply = solo_reply(behind, NULL);
+        if (reply->append_reply.success)
+            solo_accept(leader, &sent, reply->append_reply.match_index);
+        else
+            solo_reject(leader, &sent, reply->append_reply.conflict_term, reply->append_reply.conflict_index);
+        sent = solo_sent_append(leader, 2);
+    }
+    assert_in_range(rounds, 2, 4);  // a term a time, not an entry a time
+    assert_int_equal(solo_progress(leader, 2).match_index, 11);
+    for (raft_index i = 1; i <= 11; i++)
+        assert_int_equal(raft_entry_at(leader->node, i)->id.term, raft_entry_at(behind->node, i)->id.term);
+    assert_int_equal(raft_last_log(behind->node).index, 11);
+    solo_free(leader);
+    solo_free(behind);
+}
+
+static void TestStaleAck(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);  // term 6, index 2
+    struct raft_message sent[4];
+    for (size_t i = 0; i < 4; i++) {
+        solo_propose(solo, 8);  // 3, 4, 5, 6
+        sent[i] = solo_sent_append(solo, 2);
+    }
+    // Answers out of order: what is known never falls.
+    solo_accept(solo, &sent[2], 5);
+    assert_int_equal(solo_progress(solo, 2).match_index, 5);
+    solo_accept(solo, &sent[0], 3);
+    assert_int_equal(solo_progress(solo, 2).match_index, 5);
+    assert_int_equal(solo_progress(solo, 2).next_index, 7);
+    assert_int_equal(solo_progress(solo, 2).inflight, 1);
+    solo_accept(solo, &sent[2], 5);  // twice
+    // A rejection that was overtaken by an answer changes nothing.
+    solo_reject(solo, &sent[1], 0, 2);
+    assert_int_equal(solo_progress(solo, 2).next_index, 7);
+    assert_int_equal(solo_sent_count(solo), 0);
+    // One that was not: not below what is known to match.
+    solo_reject(solo, &sent[3], 0, 1);
+    assert_int_equal(solo_progress(solo, 2).match_index, 5);
+    assert_int_equal(solo_progress(solo, 2).next_index, 6);
+    solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    assert_int_equal(solo_sent_append(solo, 2).append.prev_log.index, 5);
+    struct raft_message again = solo_sent_append(solo, 2);
+    solo_reject(solo, &sent[3], 0, 1);  // repeated: that one is not the question any more
+    assert_int_equal(solo_sent_count(solo), 0);
+    solo_accept(solo, &again, 99);  // more than there is
+    assert_int_equal(solo_progress(solo, 2).match_index, 5);
+    solo_free(solo);
+}
+
+// Answers to an earlier leadership of this node say nothing of this one.
+static void TestStaleAckOfOldTerm(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    solo_propose(solo, 8);  // 3 in term 6
+    struct raft_message old = solo_sent_append(solo, 2);
+    static const raft_term other[] = {7};
+    solo_append(solo, 3, 7, at(6, 2), other, 1, 0);  // replaced by 3 in term 7
+    solo_persist(solo);
+    solo_establish(solo);  // term 8
+    raft_index index = solo_propose(solo, 8);
+    struct raft_progress before = solo_progress(solo, 2);
+    struct raft_message answer = solo_answer(&old, RAFT_APPEND_ENTRIES_REPLY, 6);
+    answer.append_reply.success = true;
+    answer.append_reply.match_index = index;
+    solo_message(solo, answer);
+    solo_reject(solo, &old, 0, 1);
+    old.term = 8;
+    solo_reject(solo, &old, 0, 1);  // the term is right, the question is not
+    struct raft_progress after = solo_progress(solo, 2);
+    assert_int_equal(after.match_index, before.match_index);
+    assert_int_equal(after.next_index, before.next_index);
+    assert_int_equal(after.inflight, before.inflight);
+    assert_int_equal(after.last_heard_us, before.last_heard_us);
+    assert_int_equal(raft_commit_index(solo->node), index - 1);
+    solo_free(solo);
+}
+
+// After an accepted probe it sends on without waiting, within limits, and no entry is left out or sent twice.
+static void TestPipeline(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_elect(solo);
+    struct raft_message probe = solo_sent_append(solo, 2);
+    solo_propose(solo, 8);
+    assert_int_equal(solo_sent_append(solo, 2).call, 0);  // the probe is not answered yet
+    solo_accept(solo, &probe, 2);
+    struct raft_message first = solo_sent_append(solo, 2);
+    assert_int_equal(first.append.prev_log.index, 2);
+    assert_int_equal(first.lane, RAFT_BULK);
+    raft_index sent = 3;
+    for (size_t i = 0; i < INFLIGHT_MESSAGES_MAX + 10; i++) {
+        solo_propose(solo, 8);
+        struct raft_message next = solo_sent_append(solo, 2);
+        if (i + 1 < INFLIGHT_MESSAGES_MAX) {
+            assert_int_equal(next.append.prev_log.index, sent);
+            assert_int_equal(next.append.count, 1);
+            sent++;
+        } else {
+            assert_int_equal(next.call, 0);
+        }
+    }
+    assert_int_equal(solo_progress(solo, 2).inflight, INFLIGHT_MESSAGES_MAX);
+    solo_accept(solo, &first, 3);  // one may follow, with all that has gathered
+    assert_int_equal(solo_sent_append(solo, 2).append.prev_log.index, sent);
+    assert_int_equal(solo_sent_append(solo, 2).append.count, 11);
+    solo_free(solo);
+}
+
+static void TestPipelineBytes(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    size_t sent = 0;
+    struct raft_message first = {0};
+    for (size_t i = 0; i < 40; i++) {
+        solo_propose(solo, 300 * KIB);  // each larger than a batch: each goes alone
+        struct raft_message next = solo_sent_append(solo, 2);
+        if (next.call == 0)
+            continue;
+        assert_int_equal(next.append.count, 1);
+        first = sent++ == 0 ? next : first;
+    }
+    assert_in_range(sent, INFLIGHT_BYTES_MAX / (300 * KIB), INFLIGHT_BYTES_MAX / (300 * KIB) + 1);
+    solo_accept(solo, &first, 3);
+    assert_int_equal(solo_sent_append(solo, 2).append.count, 1);
+    solo_free(solo);
+}
+
+// A message holds as many entries as fit the batch, in order, none left out; what is left goes at once.
+static void TestAppendBatch(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    static const size_t sizes[] = {100 * KIB, 100 * KIB, 100 * KIB, 300 * KIB, 1, 200 * KIB, 100 * KIB};
+    static const size_t batches[] = {2, 1, 1, 2, 1};
+    struct raft_entry *entries[7];
+    for (size_t i = 0; i < 7; i++)
+        entries[i] = solo_entry(solo, 0, 0, sizes[i]);
+    struct raft_event event = {.type = RAFT_EVENT_PROPOSE, .propose = {.entries = entries, .count = 7}};
+    solo_event(solo, event);
+    raft_index next = 3;
+    for (size_t i = 0; i < 5; i++) {
+        for (size_t n = 2; n <= 3; n++) {
+            struct raft_message sent = solo_sent_append(solo, n);
+            assert_int_equal(sent.append.prev_log.index, next - 1);
+            assert_int_equal(sent.append.count, batches[i]);
+            for (size_t j = 0; j < sent.append.count; j++)
+                assert_int_equal(sent.append.entries[j]->id.index, next + j);
+        }
+        next += batches[i];
+        if (i < 4)
+            assert_int_equal(solo->update.next_tick_us, solo->now_us);  // there is more: at once, please
+        else
+            assert_true(solo->update.next_tick_us > solo->now_us);
+        solo_tick(solo, 0);
+    }
+    assert_int_equal(solo_sent_count(solo), 0);
+    solo_free(solo);
+}
+
+// Heartbeats: every 150 ms to everybody, small, on the control connection, at what the peer is known to have.
+static void TestHeartbeat(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .learners = 1, .term = 5});
+    solo_elect(solo);
+    for (size_t n = 2; n <= 4; n++) {
+        struct raft_message heartbeat = solo_sent_heartbeat(solo, n);  // the new leader says so at once
+        assert_int_not_equal(heartbeat.call, 0);
+        assert_int_equal(heartbeat.lane, RAFT_CONTROL);
+        assert_int_equal(heartbeat.append.prev_log.index, 0);
+    }
+    struct raft_message append = solo_sent_append(solo, 2);
+    solo_persist(solo);
+    solo_accept(solo, &append, 2);
+    assert_int_equal(raft_commit_index(solo->node), 2);
+    for (size_t i = 0; i < 3; i++) {
+        uint64_t due = solo->update.next_tick_us;
+        solo->now_us = due - 1;
+        solo_tick(solo, 0);
+        assert_int_equal(solo_sent_count(solo), 0);
+        solo_tick(solo, 1);
+        struct raft_message heartbeat = solo_sent_heartbeat(solo, 2);
+        assert_int_equal(heartbeat.append.prev_log.index, 2);
+        assert_int_equal(heartbeat.append.prev_log.term, 6);
+        assert_int_equal(heartbeat.append.leader_commit, 2);
+        assert_int_not_equal(solo_sent_heartbeat(solo, 4).call, 0);
+        assert_int_equal(solo->update.next_tick_us, solo->now_us + HEARTBEAT_INTERVAL_US);
+        solo_accept(solo, &heartbeat, 2);
+    }
+    solo_free(solo);
+}
+
+// Lost on the way: once for many messages, and again only when a heartbeat is due.
+static void TestSendFailed(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    struct raft_event failed[3];
+    for (size_t i = 0; i < 3; i++) {
+        solo_propose(solo, 8);
+        struct raft_message sent = solo_sent_append(solo, 2);
+        failed[i] = (struct raft_event){.type = RAFT_EVENT_SEND_FAILED};
+        failed[i].send_failed.peer = solo_id(2);
+        failed[i].send_failed.call = sent.call;
+    }
+    assert_int_equal(solo_progress(solo, 2).inflight, 3);
+    solo_step(solo, failed, 3);
+    assert_int_equal(solo_progress(solo, 2).inflight, 0);
+    assert_int_equal(solo_progress(solo, 2).next_index, 3);
+    assert_int_equal(solo_sent_count(solo), 0);  // not at once: the peer may be gone
+    solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    struct raft_message again = solo_sent_append(solo, 2);
+    assert_int_equal(again.append.prev_log.index, 2);
+    assert_int_equal(again.append.count, 3);
+    solo_step(solo, failed, 3);  // late news of the first ones
+    assert_int_equal(solo_progress(solo, 2).inflight, 1);
+    solo_accept(solo, &again, 5);
+    assert_int_equal(solo_progress(solo, 2).match_index, 5);
+    solo_free(solo);
+}
+
+// Lost without a word: found by time.
+static void TestSendLost(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    solo_propose(solo, 8);
+    solo_propose(solo, 8);
+    struct raft_message again = {0};
+    uint64_t start_us = solo->now_us;
+    while (again.call == 0 && solo->now_us < start_us + 5 * US_PER_S) {
+        struct raft_message heartbeats[2] = {solo_sent_heartbeat(solo, 2), solo_sent_heartbeat(solo, 3)};
+        for (size_t i = 0; i < 2 && heartbeats[i].call != 0; i++)
+            solo_accept(solo, &heartbeats[i], 2);
+        solo_persist(solo);
+        solo_tick(solo, HEARTBEAT_INTERVAL_US);
+        again = solo_sent_append(solo, 2);
+    }
+    assert_in_range(solo->now_us, start_us + APPEND_RETRY_US, start_us + APPEND_RETRY_US + 2 * HEARTBEAT_INTERVAL_US);
+    assert_int_equal(again.append.prev_log.index, 2);
+    assert_int_equal(again.append.count, 2);
+    solo_free(solo);
+}
+
+// --- the leader's own disk ---
+
+static void TestDiskStuck(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    solo_propose(solo, 8);
+    uint64_t start_us = solo->now_us;
+    while (raft_state(solo->node) == RAFT_LEADER && solo->now_us < start_us + 2 * DISK_STUCK_US) {
+        struct raft_message heartbeat = solo_sent_heartbeat(solo, 2);
+        if (heartbeat.call != 0)
+            solo_accept(solo, &heartbeat, 2);  // the others are well
+        uint64_t next = solo->update.next_tick_us;
+        solo_tick(solo, next > solo->now_us ? next - solo->now_us : 1);
+    }
+    assert_int_equal(solo->now_us, start_us + DISK_STUCK_US + 1);
+    assert_string_equal(solo->update.transitions[0].reason, "the disk is stuck");
+    // It asks nobody until it is well.
+    for (size_t i = 0; i < 10; i++) {
+        solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
+        assert_int_equal(solo_sent_count(solo), 0);
+    }
+    solo_persist(solo);
+    solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
+    assert_int_equal(solo_sent_count(solo), 2);
+    solo_free(solo);
+}
+
+static void TestDiskStuckFollower(void **state) {
+    (void)state;
+    static const raft_term log[] = {1};
+    static const raft_term fresh[] = {5};
+    struct solo *solo = follower(log, 1, 5);
+    solo_append(solo, 2, 5, at(1, 1), fresh, 1, 0);
+    solo_tick(solo, DISK_STUCK_US + 1);
+    assert_int_equal(solo_sent_count(solo), 0);
+    solo_persist(solo);
+    solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
+    assert_int_equal(solo_sent_count(solo), 2);
+    solo_free(solo);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestAppendChecksPrev),
+    cmocka_unit_test(TestAppendCutsConflict),
+    cmocka_unit_test(TestAppendRepeated),
+    cmocka_unit_test(TestAppendDurableBeforeReply),
+    cmocka_unit_test(TestAppendDurableAcrossCut),
+    cmocka_unit_test(TestCommitFollower),
+    cmocka_unit_test(TestAppendMalformed),
+    cmocka_unit_test(TestStorageFullFollower),
+    cmocka_unit_test(TestStorageFullLeader),
+    cmocka_unit_test(TestCommitMajority),
+    cmocka_unit_test(TestCommitOwnDisk),
+    cmocka_unit_test(TestFigure8),
+    cmocka_unit_test(TestRollback),
+    cmocka_unit_test(TestRollbackToEqual),
+    cmocka_unit_test(TestStaleAck),
+    cmocka_unit_test(TestStaleAckOfOldTerm),
+    cmocka_unit_test(TestPipeline),
+    cmocka_unit_test(TestPipelineBytes),
+    cmocka_unit_test(TestAppendBatch),
+    cmocka_unit_test(TestHeartbeat),
+    cmocka_unit_test(TestSendFailed),
+    cmocka_unit_test(TestSendLost),
+    cmocka_unit_test(TestDiskStuck),
+    cmocka_unit_test(TestDiskStuckFollower),
+};
+
+UNIT_MAIN(tests)
