@@ -281,6 +281,7 @@ struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime, const struct rp
     rpc_list_init(&channel->waiting);
     rpc_list_init(&channel->idle_calls);
     schedule(channel);
+    rpc_runtime_wake(runtime);  // a loop that has nothing else would end before its first turn
     return channel;
 }
 
