@@ -14,7 +14,8 @@ struct tcp {
     uv_tcp_t socket;
     uv_connect_t connect;
     uv_write_t write;
-    struct buf rest;  // of a write, until `write` is done
+    struct buf rest;             // of a write, until `write` is done
+    struct rpc_deferred resume;  // reading goes on with the next turn
     bool accepted;
     bool closing;
 };
@@ -34,6 +35,7 @@ static void tcp_close(struct rpc_transport *transport) {
     struct tcp *tcp = tcp_of(transport);
     assert(!tcp->closing);
     tcp->closing = true;
+    rpc_list_remove(&tcp->resume.link);
     uv_close((uv_handle_t *)&tcp->socket, on_closed);
 }
 
@@ -43,10 +45,23 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     *buf = uv_buf_init((char *)tcp->runtime->input, RPC_INPUT);
 }
 
+static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf);
+
+static void resume_reading(struct rpc_deferred *deferred) {
+    struct tcp *tcp = rpc_container(deferred, struct tcp, resume);
+    uv_read_start((uv_stream_t *)&tcp->socket, on_alloc, on_read);
+}
+
+// One buffer a turn: libuv would read 32 of one connection before it looks at another, and before what we have to say to
+// this one (enough!) leaves.
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     struct tcp *tcp = stream->data;
     if (len > 0) {
         tcp->transport.events->read(tcp->transport.owner, slice_of(buf->base, (size_t)len));
+        if ((size_t)len == buf->len && !tcp->closing) {
+            uv_read_stop(stream);
+            rpc_defer(tcp->runtime, &tcp->resume, resume_reading);
+        }
     } else if (len < 0) {
         uv_read_stop(stream);
         tcp->transport.events->failed(tcp->transport.owner, (int)len);
@@ -124,6 +139,7 @@ static struct tcp *tcp_new(struct rpc_runtime *runtime) {
     struct tcp *tcp = mem_zalloc(sizeof *tcp);
     tcp->transport.ops = &tcp_ops;
     tcp->runtime = runtime;
+    rpc_list_init(&tcp->resume.link);
     tcp->connect.data = tcp->write.data = tcp->socket.data = tcp;
     int error = uv_tcp_init(runtime->loop, &tcp->socket);
     assert(error == 0);  // no socket is made yet
