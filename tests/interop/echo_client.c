@@ -1,6 +1,5 @@
 // Calls an echo service through src/rpc, says what came back, and ends: echo_client --target HOST:PORT [what the usage
 // says]. One line for each status met ("calls OK 3000"), then what the last call's end brought: its message, its trailers.
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,12 +39,16 @@ struct client {
     struct buf last;  // what the last call's end brought, ready to print
 };
 
+static _Noreturn void misused(const char *what, const char *text) {
+    fprintf(stderr, "%s: %s\n%s", what, text, usage);
+    exit(EXIT_USAGE);
+}
+
 static uint32_t number(const char *text) {
     char *end;
     const unsigned long value = strtoul(text, &end, 10);
     if (*text == '\0' || *end != '\0' || value > UINT32_MAX) {
-        fprintf(stderr, "not a number: %s\n%s", text, usage);
-        exit(EXIT_USAGE);
+        misused("not a number", text);
     }
     return (uint32_t)value;
 }
@@ -54,8 +57,7 @@ static uint32_t number(const char *text) {
 static char *pair(char *text) {
     char *equals = strchr(text, '=');
     if (equals == NULL) {
-        fprintf(stderr, "not KEY=VALUE: %s\n%s", text, usage);
-        exit(EXIT_USAGE);
+        misused("not KEY=VALUE", text);
     }
     *equals = '\0';
     return text;
@@ -65,77 +67,50 @@ static const char *pair_value(const char *pair) {
     return pair + strlen(pair) + 1;
 }
 
-static struct options parse(int argc, char **argv) {
-    static const struct option known[] = {
-        {"target", required_argument, NULL, 't'},
-        {"method", required_argument, NULL, 'm'},
-        {"size", required_argument, NULL, 's'},
-        {"count", required_argument, NULL, 'c'},
-        {"inflight", required_argument, NULL, 'i'},
-        {"messages", required_argument, NULL, 'n'},
-        {"delay", required_argument, NULL, 'd'},
-        {"timeout", required_argument, NULL, 'T'},
-        {"status", required_argument, NULL, 'S'},
-        {"cancel-after", required_argument, NULL, 'C'},
-        {"message", required_argument, NULL, 'M'},
-        {"trailer", required_argument, NULL, 'r'},
-        {"metadata", required_argument, NULL, 'e'},
-        {"wait", no_argument, NULL, 'w'},
-        {NULL, 0, NULL, 0},
-    };
+// Where the value of a flag goes, by its form.
+struct flag {
+    const char *name;
+    uint32_t *number;
+    const char **text;
+    char **pair;
+};
+
+static void take(const struct flag *flags, const char *name, char *value) {
+    while (flags->name != NULL && strcmp(flags->name, name) != 0) {
+        flags++;
+    }
+    if (flags->name == NULL || value == NULL) {
+        misused(value == NULL ? "no value" : "unknown flag", name);
+    } else if (flags->number != NULL) {
+        *flags->number = number(value);
+    } else if (flags->text != NULL) {
+        *flags->text = value;
+    } else {
+        *flags->pair = pair(value);
+    }
+}
+
+static struct options parse(char **argv) {
     struct options o = {.method = "Echo", .count = 1, .inflight = 1, .messages = 1, .message = ""};
-    for (int flag; (flag = getopt_long(argc, argv, "", known, NULL)) != -1;) {
-        switch (flag) {
-        case 't':
-            o.target = optarg;
-            break;
-        case 'm':
-            o.method = optarg;
-            break;
-        case 's':
-            o.size = number(optarg);
-            break;
-        case 'c':
-            o.count = number(optarg);
-            break;
-        case 'i':
-            o.inflight = number(optarg);
-            break;
-        case 'n':
-            o.messages = number(optarg);
-            break;
-        case 'd':
-            o.delay = number(optarg);
-            break;
-        case 'T':
-            o.timeout = number(optarg);
-            break;
-        case 'S':
-            o.status = number(optarg);
-            break;
-        case 'C':
-            o.cancel_after = number(optarg);
-            break;
-        case 'M':
-            o.message = optarg;
-            break;
-        case 'r':
-            o.trailer = pair(optarg);
-            break;
-        case 'e':
-            o.metadata = pair(optarg);
-            break;
-        case 'w':
+    const struct flag flags[] = {
+        {"--target", .text = &o.target},       {"--method", .text = &o.method},
+        {"--message", .text = &o.message},     {"--size", .number = &o.size},
+        {"--count", .number = &o.count},       {"--inflight", .number = &o.inflight},
+        {"--messages", .number = &o.messages}, {"--delay", .number = &o.delay},
+        {"--timeout", .number = &o.timeout},   {"--cancel-after", .number = &o.cancel_after},
+        {"--status", .number = &o.status},     {"--trailer", .pair = &o.trailer},
+        {"--metadata", .pair = &o.metadata},   {NULL},
+    };
+    for (char **argument = argv + 1; *argument != NULL; argument++) {
+        if (strcmp(*argument, "--wait") == 0) {
             o.wait = true;
-            break;
-        default:
-            fputs(usage, stderr);
-            exit(EXIT_USAGE);
+        } else {
+            take(flags, argument[0], argument[1]);
+            argument++;
         }
     }
-    if (o.target == NULL || optind != argc) {
-        fputs(usage, stderr);
-        exit(EXIT_USAGE);
+    if (o.target == NULL) {
+        misused("needed", "--target");
     }
     return o;
 }
@@ -281,7 +256,8 @@ static void prepare(struct client *client) {
 }
 
 int main(int argc, char **argv) {
-    struct client client = {.options = parse(argc, argv)};
+    (void)argc;
+    struct client client = {.options = parse(argv)};
     prepare(&client);
     struct rpc_runtime *runtime = rpc_runtime_new(&client.loop, NULL);
     const struct rpc_channel_options channel = {.target = client.options.target};
