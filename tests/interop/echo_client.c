@@ -99,7 +99,7 @@ static struct options parse(char **argv) {
         {"--messages", .number = &o.messages}, {"--delay", .number = &o.delay},
         {"--timeout", .number = &o.timeout},   {"--cancel-after", .number = &o.cancel_after},
         {"--status", .number = &o.status},     {"--trailer", .pair = &o.trailer},
-        {"--metadata", .pair = &o.metadata},   {NULL},
+        {"--metadata", .pair = &o.metadata},   {.name = NULL},
     };
     for (char **argument = argv + 1; *argument != NULL; argument++) {
         if (strcmp(*argument, "--wait") == 0) {
