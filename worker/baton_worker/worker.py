@@ -35,9 +35,6 @@ _CHANNEL_OPTIONS: List[Tuple[str, Union[int, str]]] = [
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.client_idle_timeout_ms", 60000),  # lets go of the nodes that do not lead
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 2000),  # one attempt to connect
-    ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.use_local_subchannel_pool", 1),  # a closed channel's connection is closed, whoever else talks to that node
     ("grpc.enable_http_proxy", 0),
 ]
@@ -51,7 +48,12 @@ def clock() -> float:
 
 
 class Channels:
-    """One channel a node, kept while the node is known."""
+    """One channel a node, kept while the node is known and answers.
+
+    gRPC reconnects after a pause of its own, and meanwhile fails every call at once; worse, it looks after a connection being
+    made only while a call waits, and otherwise every 5 s. When to try again is the session's decision, so the channel of a node
+    that was not reached is closed, and the next call connects anew.
+    """
 
     def __init__(self) -> None:
         self._open: Dict[str, Any] = {}
@@ -64,6 +66,12 @@ class Channels:
         future = getattr(stub, call.method).future(call.request, timeout=call.timeout)
         future.add_done_callback(done)
         return future
+
+    def failed(self, address: str, code: str, message: str) -> None:
+        """A connection that broke needs no help, gRPC makes another for the next call; one that could not be made does."""
+        unreachable = code == "DEADLINE_EXCEEDED" or message.startswith("failed to connect")
+        if unreachable and address in self._open:
+            self._open.pop(address).close()
 
     def keep(self, addresses: Sequence[str]) -> None:
         for address in [address for address in self._open if address not in addresses]:
@@ -234,7 +242,7 @@ class Worker:
         if message is None:
             session.leave(clock())
         else:
-            _feed(session, message)
+            _feed(session, channels, message)
         self._publish(session)
         return current
 
@@ -263,11 +271,13 @@ class Worker:
                 log.exception("a callback failed", extra={"fields": {"event": type(event).__name__}})
 
 
-def _feed(session: Session, answer: _Answer) -> None:
+def _feed(session: Session, channels: Channels, answer: _Answer) -> None:
     if answer.future.cancelled():
         return
     error = answer.future.exception()
     if error is None:
         session.replied(answer.call, answer.future.result(), clock())
     else:
-        session.failed(answer.call, error.code().name, error.details() or "", clock())
+        code, message = error.code().name, error.details() or ""
+        channels.failed(answer.call.address, code, message)
+        session.failed(answer.call, code, message, clock())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
 import time
 from typing import Any, Callable, Iterator
@@ -13,7 +14,9 @@ from fakes import DEADLINE, Node, Told, follows, leads, refuses
 
 from baton_worker import ConfigError, State, Worker
 from baton_worker import session as session_module
-from baton_worker.worker import clock
+from baton_worker._proto import raft_pb2 as pb
+from baton_worker.session import Call
+from baton_worker.worker import Channels, clock
 
 MakeNode = Callable[[str], Node]
 
@@ -102,6 +105,34 @@ def TestWorkerUnavailableIsAskedAgain(node: Node, make_worker: MakeWorker, told:
     make_worker(node)
     told.wait_for("registered")
     assert len(node.calls("RegisterWorker")) == 4
+
+
+def TestWorkerReachesANodeTheMomentItIsBack(node: Node) -> None:
+    """Every call to a node that failed connects anew, without waiting for gRPC's own pauses."""
+    channels, answers = Channels(), queue.SimpleQueue[Any]()
+
+    def call() -> Any:
+        request = pb.HeartbeatRequest(worker_id="w1", instance_id="i", epoch=1)
+        channels.start(Call("Heartbeat", node.address, request, 0.0, 5.0), answers.put)
+        future = answers.get(timeout=DEADLINE)
+        if future.exception():
+            channels.failed(node.address, future.code().name, future.details())
+        return future
+
+    assert call().result().accepted
+    node.stop()
+    for _ in range(5):
+        assert call().exception().code() == grpc.StatusCode.UNAVAILABLE
+    node.start()
+    assert call().result().accepted
+    channels.keep(())
+
+
+def TestWorkerKeepsTheConnectionOfANodeThatRefuses(node: Node, make_worker: MakeWorker, told: Told) -> None:
+    node.script = refuses(grpc.StatusCode.UNAVAILABLE, times=3)
+    make_worker(node)
+    told.wait_for("registered")
+    assert len({seen.peer for seen in node.seen}) == 1
 
 
 def TestWorkerUnknownToTheClusterRegistersAgain(node: Node, make_worker: MakeWorker, told: Told) -> None:
