@@ -32,15 +32,16 @@ enum {
     WATCHES_MAX = 10000,         // open Watch streams of one node
     SERVICE_NAME_MAX = 256,      // bytes of a service's name that somebody asks the health of
 
-    RPC_STREAM_QUEUE_MAX = 1 * MIB,      // answers of one call that its client has not taken: rpc_send refuses more
-    RPC_CONNECTION_HELD_MAX = 64 * MIB,  // requests coming in and answers not taken, of one connection: what may wait for
-                                         // its commit, once over
-    RPC_HELD_MAX = 256 * MIB,            // of all connections; then the one that holds most is closed
-    RPC_CHANNEL_CALLS_MAX = 100000,      // calls of one channel that have no result yet
-    RPC_FRAMES_QUEUED_MAX = 10000,       // frames (not DATA) for a peer that does not read: ten a call that it may have
-    RPC_RESETS_BURST = 10000,            // cancellations of one connection: as many as a busy client's timeouts at once,
-    RPC_RESETS_PER_SECOND = 1000,        // not as many as an attack needs
-    RPC_CONTROL_BURST = 10000,           // and the same for PING, SETTINGS, PRIORITY and empty DATA
+    RPC_STREAM_QUEUE_MAX = 1 * MIB,       // answers of one call that its client has not taken: rpc_send refuses more
+    RPC_CONNECTION_QUEUE_MAX = 16 * MIB,  // of one connection's streams; twice what fills the link to the other cloud
+    RPC_CONNECTION_HELD_MAX = 64 * MIB,   // requests coming in and answers not taken, of one connection: what may wait for
+                                          // its commit, once over
+    RPC_HELD_MAX = 256 * MIB,             // of all connections; then the one that holds most is closed
+    RPC_CHANNEL_CALLS_MAX = 100000,       // calls of one channel that have no result yet
+    RPC_FRAMES_QUEUED_MAX = 10000,        // frames (not DATA) for a peer that does not read: ten a call that it may have
+    RPC_RESETS_BURST = 10000,             // cancellations of one connection: as many as a busy client's timeouts at once,
+    RPC_RESETS_PER_SECOND = 1000,         // not as many as an attack needs
+    RPC_CONTROL_BURST = 10000,            // and the same for PING, SETTINGS, PRIORITY and empty DATA
     RPC_CONTROL_PER_SECOND = 1000,
     RPC_CALLS_KEPT = 1024,    // objects of ended calls kept for the next, up to 10 KiB each
     RPC_LOG_PER_SECOND = 10,  // lines about peers that misbehave

@@ -125,7 +125,7 @@ void rpc_stream_put(struct rpc_stream *stream, struct slice message) {
 }
 
 bool rpc_stream_has_room(const struct rpc_stream *stream, size_t limit) {
-    return stream->out.bytes.len - stream->out.sent < limit && stream->connection->held < RPC_CONNECTION_HELD_MAX;
+    return stream->out.bytes.len - stream->out.sent < limit && stream->connection->held < RPC_CONNECTION_QUEUE_MAX;
 }
 
 void rpc_stream_want_room(struct rpc_stream *stream) {

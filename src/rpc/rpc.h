@@ -131,7 +131,7 @@ void rpc_server_set_reflection(struct rpc_server *server, struct slice descripto
 // last is gone or `grace_ms` has passed. Then rpc_server_close.
 void rpc_server_drain(struct rpc_server *server, uint64_t grace_ms, void (*done)(void *user), void *user);
 
-// Ends everything at once. The memory goes once the loop has run.
+// Ends everything at once; running calls get their on_cancel before this returns. The memory goes once the loop has run.
 void rpc_server_close(struct rpc_server *server);
 
 // All functions on calls: a handle that names nothing is allowed and does nothing (false, NULL, 0).
@@ -144,17 +144,18 @@ struct slice rpc_call_metadata(struct rpc_server *server, struct rpc_call call, 
 // When the client's patience ends, on the loop's clock (uv_now, ms); UINT64_MAX: never.
 uint64_t rpc_call_deadline_ms(struct rpc_server *server, struct rpc_call call);
 
-// Adds to the trailers; copied. Keys are lower case. At most 8 a call.
+// Adds to the trailers; copied. Keys are lower case. At most 8 a call. A value that HTTP does not allow is left out.
 void rpc_call_trailer(struct rpc_server *server, struct rpc_call call, const char *key, struct slice value);
 
-// Queues one answer message; copied. False: nothing was queued, because the call is gone, or because it has more than 1 MiB
-// queued already (streams: go on at on_writable).
+// Queues one answer message; copied. False: nothing was queued, because the call is gone, or because it has 1 MiB queued
+// already, or all calls of its connection together 16 MiB (streams: go on at on_writable).
 bool rpc_send(struct rpc_server *server, struct rpc_call call, struct slice message);
 
 // Ends the call. `message` (may be NULL) is for people and is percent-encoded; copied. The handle names nothing afterwards.
 void rpc_finish(struct rpc_server *server, struct rpc_call call, enum rpc_status status, const char *message);
 
-// rpc_send and rpc_finish(RPC_OK) in one, the usual end of a unary call.
+// rpc_send and rpc_finish(RPC_OK) in one, the usual end of a unary call. A client that leaves 64 MiB of answers unread gets
+// RESOURCE_EXHAUSTED instead.
 void rpc_reply(struct rpc_server *server, struct rpc_call call, struct slice message);
 
 // --- client ---
@@ -170,7 +171,7 @@ enum rpc_down_reason {
 
 struct rpc_channel_options {
     const char *target;  // HOST:PORT, resolved at each attempt; copied
-    // Hand the body of a call to HTTP/2 only when the one before has left, so that calls arrive in the order they were made.
+    // Hand a call to HTTP/2 only when the body of the one before has left, so that calls arrive in the order they were made.
     bool ordered;
     uint64_t keepalive_interval_ms;  // PING when nothing was read for so long; 0: no keepalive
     uint64_t keepalive_timeout_ms;   // and down when nothing was read for so long after it
@@ -180,6 +181,7 @@ struct rpc_channel_options {
     // rpc_channel_new on, and again for ever.
     uint64_t backoff_max_ms;
     void (*on_up)(void *user);
+    // Also after each attempt that failed. Comes before the results of the calls that the connection had.
     void (*on_down)(void *user, enum rpc_down_reason reason);
     void *user;
 };
@@ -222,7 +224,7 @@ struct rpc_request {
     rpc_done *on_done;  // exactly once, never from within the function that makes the call
     // Server streaming: each message, borrowed. NULL: unary.
     void (*on_message)(void *user, uint64_t tag, struct slice message);
-    // Metadata, borrowed for the length of the function: key, value, key, value, NULL. May be NULL.
+    // Metadata, borrowed for the length of the function: key, value, key, value, NULL; at most 8 pairs. May be NULL.
     const char *const *metadata;
 };
 

@@ -438,7 +438,7 @@ void rpc_reply(struct rpc_server *server, struct rpc_call handle, struct slice m
     if (call == NULL) {
         return;
     }
-    if (!rpc_stream_has_room(&call->stream, SIZE_MAX)) {
+    if (call->stream.connection->held >= RPC_CONNECTION_HELD_MAX) {
         finish(call, RPC_RESOURCE_EXHAUSTED, "too many answers wait for the client to read them");
         return;
     }
