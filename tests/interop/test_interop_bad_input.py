@@ -4,6 +4,7 @@ says so), bounded memory, and a well-behaved client beside it notices nothing.""
 from __future__ import annotations
 
 import random
+import select
 import socket
 import struct
 import time
@@ -91,6 +92,14 @@ def test_interop_bad_call_before_its_end(shared_server, bystander):
         assert connection.outcome().status == RESOURCE_EXHAUSTED
 
 
+def test_interop_status_message_is_ascii(shared_server, bystander):
+    """What is not printable ASCII, and the percent sign, must be percent-encoded, whatever lenient clients take."""
+    request = pb.EchoRequest(status=3, message="100 %\n\u00fc%41")
+    with Connection(shared_server.address) as connection:
+        connection.send(call(1, ECHO, grpc_message(request.SerializeToString())))
+        assert connection.outcome().headers["grpc-message"].upper() == "100 %25%0A%C3%BC%2541"
+
+
 BAD_REQUESTS = {
     # the header list, and whether HTTP/2 itself forbids it
     "GET": ([(b":method", b"GET"), *request_headers(ECHO)[1:]], False),
@@ -175,15 +184,18 @@ def test_interop_garbage_in_every_place(shared_server, bystander):
         assert connection.outcome().status == OK
 
 
-def flood(connection, piece, most, seconds=8):
-    """Sends the piece until the server closes the connection, or no longer takes it in, at most so many bytes. The answers are
-    not read, as a flood would."""
+def flood(connection, piece, most, reads):
+    """Sends the piece until the server closes the connection, or no longer takes it in, at most so many bytes. A flood that also
+    reads what is answered fills no queue on the server."""
     connection.socket.settimeout(1)
-    sent, give_up = 0, time.monotonic() + seconds
+    sent, give_up = 0, time.monotonic() + 3
     try:
         while sent < most and time.monotonic() < give_up:
             connection.socket.sendall(piece)
             sent += len(piece)
+            while reads and select.select([connection.socket], [], [], 0)[0]:
+                if not connection.socket.recv(1 << 18):
+                    return sent, "closed"
     except TimeoutError:
         return sent, "no longer read"
     except (BrokenPipeError, ConnectionResetError):
@@ -192,34 +204,57 @@ def flood(connection, piece, most, seconds=8):
 
 
 FLOODS = {
+    # what comes first, what comes without end, and whether the connection must be closed for it
     "continuation": (frame(frames.HEADERS, 0, 1, header_block(request_headers(ECHO))),
-                     frame(frames.CONTINUATION, 0, 1, header_block([(b"x", b"y" * 100)] * 100))),
+                     frame(frames.CONTINUATION, 0, 1, header_block([(b"x", b"y" * 100)] * 100)), True),
     "empty continuation": (frame(frames.HEADERS, 0, 1, header_block(request_headers(ECHO))),
-                           frame(frames.CONTINUATION, 0, 1) * 1000),
-    "settings": (b"", frames.settings((frames.SETTINGS_INITIAL_WINDOW, 65535)) * 1000),
-    "empty settings": (b"", frames.settings() * 1000),
-    "ping": (b"", frame(frames.PING, payload=b"12345678") * 1000),
-    "empty data": (call(1, ECHO, b"", end=False), frame(frames.DATA, 0, 1) * 1000),
-    "priority": (b"", frame(frames.PRIORITY, 0, 1, b"\0\0\0\0\x10") * 1000),
-    "window update": (call(1, ECHO, b"", end=False), frames.window_update(1, 1) * 1000),
-    "unknown frames": (b"", frame(0x42, 0, 0, b"x" * 100) * 100),
+                           frame(frames.CONTINUATION, 0, 1) * 1000, True),
+    "settings": (b"", frames.settings((frames.SETTINGS_INITIAL_WINDOW, 65535)) * 1000, True),
+    "empty settings": (b"", frames.settings() * 1000, True),
+    "ping": (b"", frame(frames.PING, payload=b"12345678") * 1000, True),
+    "empty data": (call(1, ECHO, b"", end=False), frame(frames.DATA, 0, 1) * 1000, True),
+    "priority": (b"", frame(frames.PRIORITY, 0, 1, b"\0\0\0\0\x10") * 1000, False),
+    "window update": (call(1, ECHO, b"", end=False), frames.window_update(1, 1) * 1000, False),
+    "unknown frames": (b"", frame(0x42, 0, 0, b"x" * 100) * 100, False),
 }
 
 
+@pytest.mark.parametrize("reads", [False, True], ids=["deaf", "reading"])
 @pytest.mark.parametrize("name", FLOODS)
-def test_interop_flood(server, name):
+def test_interop_flood(server, name, reads):
     """It ends its own connection, or is taken in at no cost; never does it grow the server or slow others down."""
-    begin, piece = FLOODS[name]
+    begin, piece, must_close = FLOODS[name]
     with Bystander(server):
         before = server.rss_kib()
         with Connection(server.address) as connection:
             connection.send(begin)
-            sent, end = flood(connection, piece, 24 << 20, seconds=3)
+            sent, end = flood(connection, piece, 24 << 20, reads)
             grown = server.rss_kib() - before
             print(f"{name}: {sent >> 10} KiB sent, {end}; the server grew by {grown} KiB")
             assert grown < 8 * MIB
-            if "continuation" in name:
-                assert end == "closed"
+            assert end == "closed" or not must_close
+    server.wait_idle()
+
+
+def test_interop_streams_beyond_the_limit(server):
+    """A thousand calls are open; whoever goes on opening more, and does not read that they are refused, fills no queue."""
+    block = header_block(request_headers(ECHO))
+    with Bystander(server), Connection(server.address, receive_buffer=4096) as connection:
+        before, stream, begin = server.rss_kib(), 1, time.monotonic()
+        connection.socket.settimeout(1)
+        try:
+            while stream < 1_000_000 and time.monotonic() - begin < 5:
+                piece = b"".join(frame(frames.HEADERS, frames.END_HEADERS, stream + i * 2, block) for i in range(500))
+                connection.socket.sendall(piece)
+                stream += 1000
+            end = "taken in"
+        except (BrokenPipeError, ConnectionResetError):
+            end = "closed"
+        except TimeoutError:
+            end = "no longer read"
+        grown = server.rss_kib() - before
+        print(f"{stream // 2} calls opened, {end}; the server grew by {grown} KiB")
+        assert grown < 16 * MIB
     server.wait_idle()
 
 
