@@ -111,11 +111,7 @@ static void close_handles(struct rpc_runtime *runtime) {
     uv_close((uv_handle_t *)&runtime->timer, on_handle_closed);
 }
 
-static void on_timer(uv_timer_t *timer) {
-    struct rpc_runtime *runtime = timer->data;
-    runtime->timer_at_ms = RPC_NEVER;
-    rpc_timers_run(&runtime->timers, rpc_now_ms(runtime));
-}
+static void on_timer(uv_timer_t *timer);
 
 // The loop's timer is only ever set earlier here: most deadlines are gone before they are due, and waking up once for
 // nothing is cheaper than setting it at each.
@@ -129,6 +125,13 @@ static void set_timer(struct rpc_runtime *runtime) {
         uv_timer_start(&runtime->timer, on_timer, next > now ? next - now : 0, 0);
         runtime->timer_at_ms = next;
     }
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct rpc_runtime *runtime = timer->data;
+    runtime->timer_at_ms = RPC_NEVER;
+    rpc_timers_run(&runtime->timers, rpc_now_ms(runtime));
+    set_timer(runtime);  // at once: without a timer a loop that has nothing else would end before the next turn
 }
 
 static void on_prepare(uv_prepare_t *prepare) {
