@@ -45,12 +45,12 @@ def TestClusterStoppedFollowerCatchesUp(cluster: Cluster) -> None:
     cluster.put("before", "1")
     follower = cluster.followers()[0]
     follower.pause()
-    for number in range(200):
+    for number in range(100):
         cluster.leader().call("Put", key=f"k{number}".encode(), value=str(number).encode())
     commit = cluster.leader().status().commit_index
     follower.resume()
     cluster.wait_applied(commit, follower.name)
-    assert follower.call("Get", key=b"k199", stale=True).value == b"199"
+    assert follower.call("Get", key=b"k99", stale=True).value == b"99"
     same_logs(cluster)
 
 

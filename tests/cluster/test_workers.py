@@ -34,9 +34,9 @@ def TestClusterWorkersRegister(cluster: Cluster) -> None:
     cluster.wait_online(*WORKERS)
     leader = cluster.leader()
     for node in cluster.nodes.values():  # a follower relays the leader's answer
-        status, headers, _ = node.get("/cluster-state")
-        assert status == 200
-        assert node is leader or headers["Baton-Leader"] == leader.name
+        # A node that has just started learns a moment later where the leader's pages are.
+        wait_for(lambda: node.get("/cluster-state")[0] == 200, f"{node.name} answers for the leader")
+        assert node is leader or node.get("/cluster-state")[1]["Baton-Leader"] == leader.name
         for name, worker in node.workers().items():
             assert (worker["cloud"], worker["address"]) == (WORKERS[name].cloud, f"{WORKERS[name].host}:9000")
             assert worker["status"] == "online" and worker["epoch"] >= 1 and not worker["reason"]
