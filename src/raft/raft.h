@@ -13,7 +13,7 @@
 //     RAFT_EVENT_PERSISTED for it. Writes become durable in order.
 //  2. Send update.send_now at once, in order. Hold each message of update.send_after_persist until the write it names
 //     is durable (paper section 5: "updated on stable storage before responding"; a candidate's RequestVote too, since
-//     its own vote counts only once durable). This includes replies. The writes named do not rise along the list.
+//     its own vote counts only once durable). This includes replies. The list is not in the order of the writes.
 //     Each request that came in as an event gets exactly one reply, in one of the two lists.
 //  3. Apply entries up to update.commit_index in order, and report RAFT_EVENT_APPLIED.
 //  4. Call raft_step at least every heartbeat interval with RAFT_EVENT_TICK: a longer gap than QUORUM_TIMEOUT_US between two
@@ -158,7 +158,7 @@ struct raft_event {
         uint64_t persisted_write;
         raft_index applied_index;
         struct {
-            struct raft_id target;  // nobody: the voter that is furthest
+            struct raft_id target;  // nobody: of the voters that answer, the one that is furthest
         } transfer;
         enum raft_storage storage;
     };

@@ -2,13 +2,19 @@
 // campaign at once. If no new leader shows within an election timeout, this one goes on.
 #include "raft/node.h"
 
-// The voter that is furthest; the first in id order of several.
-static struct raft_peer *furthest_voter(struct raft_node *node) {
+// Among the voters that have answered lately, the one that is furthest; the first in id order of several.
+static struct raft_peer *best_successor(struct raft_node *node) {
     struct raft_peer *best = NULL;
+    bool best_answers = false;
     for (size_t i = 0; i < node->peer_count; i++) {
         struct raft_peer *peer = &node->peers[i];
-        if (peer->voter && (best == NULL || peer->match_index > best->match_index))
-            best = peer;
+        bool answers = peer->heard_us + node->config.quorum_timeout_us >= node->now_us;
+        bool better =
+            best == NULL || answers > best_answers || (answers == best_answers && peer->match_index > best->match_index);
+        if (!peer->voter || !better)
+            continue;
+        best = peer;
+        best_answers = answers;
     }
     return best;
 }
@@ -22,7 +28,7 @@ static enum raft_refusal refusal_of(const struct raft_node *node, const struct r
 }
 
 void raft_handle_transfer(struct raft_node *node, const struct raft_id *target) {
-    struct raft_peer *peer = target->len == 0 ? furthest_voter(node) : raft_peer_find(node, target);
+    struct raft_peer *peer = target->len == 0 ? best_successor(node) : raft_peer_find(node, target);
     enum raft_refusal refusal = refusal_of(node, peer);
     if (refusal != RAFT_ACCEPTED) {
         node->transfer_outcome = RAFT_TRANSFER_REFUSED;

@@ -163,8 +163,17 @@ static void deliver_later(struct sim *sim, struct sim_message message) {
                       });
 }
 
+// FNV-1a over what tells one run from another.
+static void digest(struct sim *sim, const struct sim_message *message) {
+    const struct raft_message *m = &message->message;
+    uint64_t parts[] = {sim->now_us, message->from, message->to, (uint64_t)m->type, m->term, m->call};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        sim->counts.digest = (sim->counts.digest ^ parts[i]) * UINT64_C(0x100000001b3);
+}
+
 void sim_send(struct sim *sim, struct sim_message message) {
     sim->counts.messages++;
+    digest(sim, &message);
     if (sim->cut[message.from][message.to] || sim_between(sim, 0, 999) < sim->config.loss_permille) {
         lose(sim, &message);
         return;

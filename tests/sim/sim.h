@@ -92,6 +92,7 @@ bool sim_recover(struct sim *sim, uint64_t limit_us);
 
 struct sim_counts {
     uint64_t committed, reads_served, elections, leaders, transfers_done, steps, messages;
+    uint64_t digest;  // of all that was sent, and when
 };
 const struct sim_counts *sim_counts(const struct sim *sim);
 

@@ -217,6 +217,23 @@ static void TestReadIndexRoundsLimited(void **state) {
     solo_free(solo);
 }
 
+// Reads that nobody can confirm do not pile up without end.
+static void TestReadIndexLimit(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    struct raft_event *events = calloc(READS_MAX + 1, sizeof *events);
+    for (size_t i = 0; i <= READS_MAX; i++)
+        events[i] = (struct raft_event){.type = RAFT_EVENT_READ, .read.tag = i};
+    solo_step(solo, events, READS_MAX + 1);
+    free(events);
+    assert_read(solo, READS_MAX, RAFT_TOO_MUCH, 0);
+    struct raft_message round = solo_sent_heartbeat(solo, 2);
+    solo_accept(solo, &round, 2);
+    assert_int_equal(solo->update.read_count, READS_MAX);
+    solo_free(solo);
+}
+
 // --- handing over ---
 
 static void TestTransfer(void **state) {
@@ -296,6 +313,27 @@ static void TestTransferGivesUp(void **state) {
     solo_free(solo);
 }
 
+// Somebody who does not answer is no good successor, however far it was.
+static void TestTransferToTheLiving(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    raft_index index = solo_propose(solo, 8);
+    struct raft_message to2 = solo_sent_append(solo, 2);
+    struct raft_message to3 = solo_sent_append(solo, 3);
+    solo_accept(solo, &to2, index);
+    for (size_t i = 0; i < 6; i++) {
+        solo_persist(solo);
+        solo_tick(solo, HEARTBEAT_INTERVAL_US);
+        struct raft_message heartbeat = solo_sent_heartbeat(solo, 3);
+        solo_accept(solo, &heartbeat, 2);
+    }
+    transfer(solo, 0);
+    solo_accept(solo, &to3, index);
+    assert_int_not_equal(solo_sent(solo, 3, RAFT_TIMEOUT_NOW).call, 0);
+    solo_free(solo);
+}
+
 // Told by its leader, and by nobody else, a node campaigns at once, without PreVotes.
 static void TestTransferTarget(void **state) {
     (void)state;
@@ -334,12 +372,20 @@ static void TestTransferTarget(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestProposeRefused),         cmocka_unit_test(TestProposeTurn),
-    cmocka_unit_test(TestReadIndexFollower),      cmocka_unit_test(TestReadIndexNeedsRound),
-    cmocka_unit_test(TestReadIndexNeedsOwnTerm),  cmocka_unit_test(TestReadIndexAlone),
-    cmocka_unit_test(TestReadIndexLearners),      cmocka_unit_test(TestReadIndexRefusedOnStepDown),
-    cmocka_unit_test(TestReadIndexRoundsLimited), cmocka_unit_test(TestTransfer),
-    cmocka_unit_test(TestTransferGivesUp),        cmocka_unit_test(TestTransferTarget),
+    cmocka_unit_test(TestProposeRefused),
+    cmocka_unit_test(TestProposeTurn),
+    cmocka_unit_test(TestReadIndexFollower),
+    cmocka_unit_test(TestReadIndexNeedsRound),
+    cmocka_unit_test(TestReadIndexNeedsOwnTerm),
+    cmocka_unit_test(TestReadIndexAlone),
+    cmocka_unit_test(TestReadIndexLearners),
+    cmocka_unit_test(TestReadIndexRefusedOnStepDown),
+    cmocka_unit_test(TestReadIndexRoundsLimited),
+    cmocka_unit_test(TestReadIndexLimit),
+    cmocka_unit_test(TestTransfer),
+    cmocka_unit_test(TestTransferGivesUp),
+    cmocka_unit_test(TestTransferToTheLiving),
+    cmocka_unit_test(TestTransferTarget),
 };
 
 UNIT_MAIN(tests)

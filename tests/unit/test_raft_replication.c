@@ -440,6 +440,24 @@ static void TestStaleAck(void **state) {
     solo_free(solo);
 }
 
+// A rejection that asks to go back below what is known to match is not followed there.
+static void TestRollbackNotBelowMatch(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    struct raft_message sent[3];
+    for (size_t i = 0; i < 3; i++) {
+        solo_propose(solo, 8);  // 3, 4, 5
+        sent[i] = solo_sent_append(solo, 2);
+    }
+    solo_accept(solo, &sent[0], 3);
+    solo_reject(solo, &sent[2], 0, 2);  // the second was lost
+    assert_int_equal(solo_sent_append(solo, 2).append.prev_log.index, 3);
+    assert_int_equal(solo_sent_append(solo, 2).append.count, 2);
+    assert_int_equal(solo_progress(solo, 2).match_index, 3);
+    solo_free(solo);
+}
+
 // Answers to an earlier leadership of this node say nothing of this one.
 static void TestStaleAckOfOldTerm(void **state) {
     (void)state;
@@ -466,6 +484,13 @@ static void TestStaleAckOfOldTerm(void **state) {
     assert_int_equal(after.inflight, before.inflight);
     assert_int_equal(after.last_heard_us, before.last_heard_us);
     assert_int_equal(raft_commit_index(solo->node), index - 1);
+    // Elected again, it knows nothing of anybody.
+    solo_tick(solo, QUORUM_TIMEOUT_US + 1);
+    solo_persist(solo);
+    solo_elect(solo);
+    assert_int_equal(solo_progress(solo, 2).match_index, 0);
+    assert_int_equal(solo_progress(solo, 2).last_heard_us, 0);
+    assert_int_equal(solo_progress(solo, 2).inflight, 1);
     solo_free(solo);
 }
 
@@ -693,6 +718,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestFigure8),
     cmocka_unit_test(TestRollback),
     cmocka_unit_test(TestRollbackToEqual),
+    cmocka_unit_test(TestRollbackNotBelowMatch),
     cmocka_unit_test(TestStaleAck),
     cmocka_unit_test(TestStaleAckOfOldTerm),
     cmocka_unit_test(TestPipeline),

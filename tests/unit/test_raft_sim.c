@@ -75,9 +75,142 @@ static void TestChaos(void **state) {
         assert_true(sum.committed > 50000 && sum.reads_served > 10000 && sum.transfers_done > 200 && sum.leaders > 2000);
 }
 
+// The same seed is the same run, message for message; another seed is another.
+static void TestSimReplays(void **state) {
+    (void)state;
+    uint64_t digests[3];
+    for (size_t i = 0; i < 3; i++) {
+        struct sim_config config = bad_network(i == 2 ? 8 : 7, 5, 1);
+        struct sim *sim = sim_new(&config);
+        sim_run_chaos(sim, &(struct sim_chaos){.partitions = true, .crashes = true, .disks = true}, 5 * US_PER_S);
+        digests[i] = sim_counts(sim)->digest;
+        end(sim);
+    }
+    assert_true(digests[0] == digests[1]);
+    assert_true(digests[0] != digests[2]);
+}
+
+// 50 ms between the clouds, as in production: a first leader, settled.
+static struct sim *settled(struct sim_config config) {
+    struct sim *sim = sim_new(&config);
+    assert_true(sim_run_until(sim, sim_is_settled, 15 * US_PER_S));
+    return sim;
+}
+
+static void assert_undisturbed(struct sim *sim, size_t leader, raft_term term) {
+    assert_false(sim_broken(sim));
+    assert_int_equal(sim_leader(sim), leader);
+    assert_int_equal(raft_current_term(sim_core(sim, leader)), term);
+}
+
+// Nothing happens without a reason.
+static void TestSimQuiet(void **state) {
+    (void)state;
+    struct sim_config config = lan(3, 5);
+    config.delay_min_us = config.delay_max_us = 25000;
+    struct sim *sim = settled(config);
+    size_t leader = sim_leader(sim);
+    raft_term term = raft_current_term(sim_core(sim, leader));
+    for (size_t i = 0; i < 600; i++) {
+        sim_propose(sim, leader, 3, 100);
+        sim_run(sim, 100 * US_PER_MS);
+    }
+    assert_undisturbed(sim, leader, term);
+    assert_int_equal(sim_counts(sim)->leaders, 1);
+    assert_true(sim_run_until(sim, sim_is_settled, US_PER_S));
+    end(sim);
+}
+
+// A follower that was cut off comes back without deposing anybody (PreVote).
+static void TestSimCutOff(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct sim *sim = settled(lan(seed, 3));
+        size_t leader = sim_leader(sim);
+        raft_term term = raft_current_term(sim_core(sim, leader));
+        sim_isolate(sim, (leader + 1) % 3);
+        for (size_t i = 0; i < 50; i++) {
+            sim_propose(sim, leader, 1, 100);
+            sim_run(sim, 100 * US_PER_MS);
+        }
+        sim_heal(sim);
+        sim_run(sim, 3 * US_PER_S);
+        assert_undisturbed(sim, leader, term);
+        assert_true(sim_is_settled(sim));
+        end(sim);
+    }
+}
+
+// Five nodes of which two see only one other each, which the leader is not: they must not depose it over and over.
+static void TestSimPartialLinks(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct sim *sim = settled(lan(seed, 5));
+        size_t leader = sim_leader(sim);
+        raft_term term = raft_current_term(sim_core(sim, leader));
+        size_t lonely[2] = {(leader + 3) % 5, (leader + 4) % 5};
+        for (size_t i = 0; i < 2; i++) {
+            size_t friend = (leader + 1 + i) % 5;
+            sim_isolate(sim, lonely[i]);
+            sim_cut(sim, lonely[i], friend, false);
+            sim_cut(sim, friend, lonely[i], false);
+        }
+        sim_run(sim, 20 * US_PER_S);
+        assert_undisturbed(sim, leader, term);
+        end(sim);
+    }
+}
+
+// Disks that take nearly as long as an election: slow, but nobody takes a slow disk for a dead node.
+static void TestSimSlowDisks(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct sim_config config = lan(seed, 3);
+        struct sim *sim = settled(config);
+        size_t leader = sim_leader(sim);
+        raft_term term = raft_current_term(sim_core(sim, leader));
+        raft_index before = raft_commit_index(sim_core(sim, leader));
+        for (size_t i = 0; i < 40; i++) {
+            for (size_t node = 0; node < 3; node++)
+                sim_stick_disk(sim, node, 480 * US_PER_MS);
+            sim_propose(sim, leader, 1, 100);
+            sim_run(sim, 500 * US_PER_MS);
+        }
+        assert_undisturbed(sim, leader, term);
+        assert_true(raft_commit_index(sim_core(sim, leader)) >= before + 35);
+        end(sim);
+    }
+}
+
+// A follower far behind over a long link catches up at the speed of the window, not of one batch a round trip.
+static void TestSimCatchUp(void **state) {
+    (void)state;
+    struct sim_config config = lan(5, 3);
+    config.delay_min_us = config.delay_max_us = 25000;
+    struct sim *sim = settled(config);
+    size_t leader = sim_leader(sim);
+    size_t behind = (leader + 1) % 3;
+    sim_crash(sim, behind);
+    for (size_t i = 0; i < 400; i++) {
+        sim_propose(sim, leader, 10, 10 * KIB);  // 40 MB
+        sim_run(sim, 10 * US_PER_MS);
+    }
+    sim_run(sim, US_PER_S);
+    assert_int_equal(sim_leader(sim), leader);
+    raft_index last = raft_last_log(sim_core(sim, leader)).index;
+    assert_true(last > 4000);
+    sim_restart(sim, behind);
+    uint64_t start_us = sim_now(sim);
+    assert_true(sim_run_until(sim, sim_is_settled, 5 * US_PER_S));
+    // 5 windows of 8 MiB, 50 ms each; one batch at a time would be 160 round trips, 8 s.
+    assert_true(sim_now(sim) - start_us < 1500 * US_PER_MS);
+    end(sim);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestSplitBrain),
-    cmocka_unit_test(TestChaos),
+    cmocka_unit_test(TestSplitBrain),   cmocka_unit_test(TestChaos),      cmocka_unit_test(TestSimReplays),
+    cmocka_unit_test(TestSimQuiet),     cmocka_unit_test(TestSimCutOff),  cmocka_unit_test(TestSimPartialLinks),
+    cmocka_unit_test(TestSimSlowDisks), cmocka_unit_test(TestSimCatchUp),
 };
 
 UNIT_MAIN(tests)
