@@ -278,6 +278,10 @@ static void half_close(struct rpc_connection *connection, struct rpc_stream *str
         if (connection->closing || stream->connection != connection) {
             return;
         }
+        if (connection->role->server) {
+            rpc_reader_reset(&stream->reader);  // the handler has seen it, and may take its time to answer
+            count(stream);
+        }
     }
     connection->role->half_closed(stream);
 }
@@ -407,9 +411,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 void rpc_callbacks_init(struct rpc_runtime *runtime) {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
-    if (nghttp2_session_callbacks_new(&callbacks) != 0 || nghttp2_option_new(&options) != 0) {
-        abort();
-    }
+    int error = nghttp2_session_callbacks_new(&callbacks) != 0 ? NGHTTP2_ERR_NOMEM : nghttp2_option_new(&options);
+    assert(error == 0);  // once, at start
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
@@ -649,11 +652,9 @@ struct rpc_connection *rpc_connection_new(struct rpc_runtime *runtime, struct rp
     if (role->server) {
         rpc_list_push(&runtime->accepted, &connection->accepted_link);
     }
-    int (*session_new)(nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *) =
-        role->server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
-    if (session_new(&connection->session, runtime->callbacks, connection, runtime->options) != 0) {
-        abort();
-    }
+    int error = (role->server ? nghttp2_session_server_new3 : nghttp2_session_client_new3)(
+        &connection->session, runtime->callbacks, connection, runtime->options, &runtime->pool.mem);
+    assert(error == 0);  // it fails only without memory, and the pool never is
     runtime->users++;
     submit_settings(connection, options);
     rpc_timer_start(runtime, &connection->keepalive, options->setup_timeout_ms, on_keepalive);

@@ -100,6 +100,7 @@ static void on_handle_closed(uv_handle_t *handle) {
     rpc_timers_free(&runtime->timers);
     nghttp2_session_callbacks_del(runtime->callbacks);
     nghttp2_option_del(runtime->options);
+    rpc_pool_free(&runtime->pool);
     free(runtime->input);
     free(runtime->output);
     free(runtime);
@@ -162,6 +163,7 @@ struct rpc_runtime *rpc_runtime_new(uv_loop_t *loop, struct metrics *metrics) {
     rpc_list_init(&runtime->deferred);
     rpc_list_init(&runtime->starved);
     rpc_list_init(&runtime->accepted);
+    rpc_pool_init(&runtime->pool);
     rpc_callbacks_init(runtime);
     uv_prepare_init(loop, &runtime->prepare);
     uv_idle_init(loop, &runtime->idle);

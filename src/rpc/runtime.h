@@ -6,6 +6,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "rpc/list.h"
+#include "rpc/pool.h"
 #include "rpc/rpc.h"
 #include "rpc/timers.h"
 
@@ -36,6 +37,7 @@ struct rpc_runtime {
     uint8_t *input;   // RPC_INPUT bytes, filled and used up within one callback of the loop
     uint8_t *output;  // RPC_OUTPUT bytes, filled and written within one flush
 
+    struct rpc_pool pool;  // nghttp2's memory
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
 

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "rpc/channel.h"
 #include "rpc/rpc.h"
 
 // --- one loop, one runtime, one server, one channel ---
@@ -34,6 +35,8 @@ struct env {
     unsigned cancelled;
     struct buf arrived;  // the first byte of each message of Hold
     bool drained;
+
+    bool close_in_handler;
 
     struct rpc_call flow;  // the call of Flow
     uint32_t flow_next;    // number of its next message
@@ -65,12 +68,16 @@ static void hold(void *user, struct rpc_call call, struct slice message) {
     struct env *env = user;
     env->held = call;
     env->held_count++;
+    if (env->close_in_handler) {
+        rpc_server_close(env->server);
+        env->server = NULL;
+    }
     buf_append(&env->arrived, message.data, message.len > 0);
 }
 
 static void cancelled(void *user, struct rpc_call call) {
     struct env *env = user;
-    assert_false(rpc_call_alive(env->server, call));
+    assert_true(env->server == NULL || !rpc_call_alive(env->server, call));
     env->cancelled++;
 }
 
@@ -543,6 +550,7 @@ struct raw {
     char grpc_status[4];
     char http_status[4];
     uint32_t data_bytes;
+    char last_data[16];  // the beginning of the last DATA
 };
 
 static struct raw raw_new(int fd) {
@@ -680,6 +688,7 @@ static void raw_frames(struct raw *raw) {
             break;
         case NGHTTP2_DATA:
             raw->data_bytes += (uint32_t)len;
+            memcpy(raw->last_data, frame + 9, len < sizeof raw->last_data ? len : sizeof raw->last_data);
             break;
         case NGHTTP2_RST_STREAM:
             if (frame[12] != NGHTTP2_NO_ERROR) {  // which but tells us to stop sending, behind an answer
@@ -778,6 +787,7 @@ static void TestRpcBadRequests(void **state) {
         {"200/13", {.key = "grpc-timeout", .value = "123456789S", .body = "\0\0\0\0\2hi", .body_len = 7}},
         {"200/4", {.key = "grpc-timeout", .value = "0m", .body = "\0\0\0\0\2hi", .body_len = 7}},
         {"200/0", {.key = "grpc-timeout", .value = "99999999H", .body = "\0\0\0\0\2hi", .body_len = 7}},
+        {"200/4", {.path = "/test.Test/Hold", .key = "grpc-timeout", .value = "20m", .body = "\0\0\0\0\2hi", .body_len = 7}},
         {"415/", {.content_type = "application/json", .body = "{}", .body_len = 2}},
         {"415/", {.content_type = "application/grpcx", .body = "{}", .body_len = 2}},
         {"405/", {.method = "GET"}},
@@ -821,6 +831,31 @@ static void TestRpcBytewise(void **state) {
     raw_wait(&env, &raw, raw_answered);
     assert_string_equal(raw.status, "200/0");
     assert_int_equal(raw.data_bytes, 12);
+    buf_free(&out);
+    raw_close(&raw);
+    stop(&env);
+}
+
+// A message that lies whole in one read, while the end of the request comes with a later one.
+static void TestRpcLateEnd(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    struct raw raw = raw_connect(&env);
+    struct buf out = {0};
+    put_preface(&out);
+    put_request(&out, 1, &(struct raw_request){.body = "\0\0\0\0\7chopped", .body_len = 12, .open = true});
+    raw_send(&env, &raw, &out);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_well(&env);  // others use the buffer meanwhile
+    }
+    buf_clear(&out);
+    put_frame(&out, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, NULL, 0);
+    raw_send(&env, &raw, &out);
+    watched_answers = 1;
+    raw_wait(&env, &raw, raw_answered);
+    assert_string_equal(raw.status, "200/0");
+    assert_memory_equal(raw.last_data, "\0\0\0\0\7chopped", 12);
     buf_free(&out);
     raw_close(&raw);
     stop(&env);
@@ -992,39 +1027,73 @@ static void TestRpcSlowReader(void **state) {
     stop(&env);
 }
 
-// A client that asks for large answers and takes none: each call waits or ends, and memory stays.
-static void TestRpcAnswersNotTaken(void **state) {
-    (void)state;
-    struct env env;
-    start(&env);
-    struct raw raw = raw_connect(&env);
-    struct buf out = {0};
-    put_preface(&out);
-    put_frame(&out, NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, NULL, 0);
-    enum { BODY = 1000000, CALLS = 200 };
+// Calls whose answers have a million bytes, none of which the client takes.
+static void put_large_calls(struct env *env, struct raw *raw, unsigned count) {
+    enum { BODY = 1000000 };
     static const uint8_t prefix[5] = {0, BODY >> 24, (BODY >> 16) & 255, (BODY >> 8) & 255, BODY & 255};
     static const uint8_t zeros[16384];
-    for (uint32_t i = 0; i < CALLS; i++) {
-        const struct raw_request request = {.body = (const char *)prefix, .body_len = 5, .open = true};
-        put_request(&out, i * 2 + 1, &request);
+    struct buf out = {0};
+    put_preface(&out);
+    put_frame(&out, NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, NULL, 0);  // the server's windows count from here on
+    for (uint32_t i = 0; i < count; i++) {
+        put_request(&out, i * 2 + 1, &(struct raw_request){.body = (const char *)prefix, .body_len = 5, .open = true});
         for (size_t left = BODY; left > 0;) {
             size_t len = left < sizeof zeros ? left : sizeof zeros;
             left -= len;
             put_frame(&out, NGHTTP2_DATA, left == 0 ? NGHTTP2_FLAG_END_STREAM : 0, i * 2 + 1, zeros, len);
         }
-        raw_send(&env, &raw, &out);
-        uv_run(&env.loop, UV_RUN_NOWAIT);
+        raw_send(env, raw, &out);
+        uv_run(&env->loop, UV_RUN_NOWAIT);
         buf_clear(&out);
-        raw_read(&raw);
+        raw_read(raw);
     }
-    // 64 answers fit what a connection may hold; the others end at once.
-    watched_answers = CALLS - RPC_CONNECTION_HELD_MAX / BODY - 2;
+    buf_free(&out);
+}
+
+// Each call waits or ends, and memory stays within what a connection may hold.
+static void TestRpcAnswersNotTaken(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    struct raw raw = raw_connect(&env);
+    put_large_calls(&env, &raw, 100);
+    watched_answers = 100 - RPC_CONNECTION_HELD_MAX / 1000000 - 2;
     raw_wait(&env, &raw, raw_answered);
     assert_false(raw.ended);
     assert_string_equal(raw.status, "200/8");
     assert_well(&env);
-    buf_free(&out);
     raw_close(&raw);
+    stop(&env);
+}
+
+enum { GREEDY = 5 };
+
+static bool one_ended(struct env *env) {
+    (void)env;
+    unsigned ended = 0;
+    for (unsigned i = 0; i < GREEDY; i++) {
+        raw_read(&watched[i]);
+        ended += watched[i].ended;
+    }
+    return ended > 0;
+}
+
+// Each within its own limit, together beyond that of all: the greediest goes, the others and the well-behaved stay.
+static void TestRpcTooMuchInAll(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    struct raw raw[GREEDY];
+    for (unsigned i = 0; i < GREEDY; i++) {
+        raw[i] = raw_connect(&env);
+        put_large_calls(&env, &raw[i], i == 2 ? 62 : 56);
+    }
+    raw_wait(&env, raw, one_ended);
+    for (unsigned i = 0; i < GREEDY; i++) {
+        assert_int_equal(raw[i].ended, i == 2);
+        raw_close(&raw[i]);
+    }
+    assert_well(&env);
     stop(&env);
 }
 
@@ -1070,17 +1139,164 @@ static void TestRpcKeepalive(void **state) {
     stop(&env);
 }
 
+// --- ends in unlucky places ---
+
+static bool server_is_closed(struct env *env) {
+    return env->server == NULL;
+}
+
+static void TestRpcCloseInHandler(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    struct outcome outcome = {0};
+    env.close_in_handler = true;
+    call_hold(&env, &outcome, 0);
+    run_until(&env, server_is_closed);
+    assert_int_equal(env.cancelled, 1);
+    await_outcome(&env, &outcome);
+    assert_int_equal(outcome.status, RPC_UNAVAILABLE);
+    buf_free(&outcome.body);
+    stop(&env);
+}
+
+static void close_channel(struct env *env) {
+    rpc_channel_close(env->channel);
+    env->channel = NULL;
+}
+
+static void close_on_done(void *user, uint64_t tag, const struct rpc_result *result) {
+    (void)tag, (void)result;
+    close_channel(user);
+}
+
+static void close_on_message(void *user, uint64_t tag, struct slice message) {
+    (void)tag, (void)message;
+    close_channel(user);
+}
+
+static void close_on_up(void *user) {
+    close_channel(user);
+}
+
+static void close_on_down(void *user, enum rpc_down_reason reason) {
+    (void)reason;
+    close_channel(user);
+}
+
+static void nothing_on_done(void *user, uint64_t tag, const struct rpc_result *result) {
+    (void)user, (void)tag;
+    assert_int_equal(result->status, RPC_CANCELLED);
+}
+
+static bool channel_is_closed(struct env *env) {
+    return env->channel == NULL;
+}
+
+static void TestRpcCloseInCallbacks(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    rpc_channel_call(env.channel, &(struct rpc_request){.path = "/test.Test/Echo", .user = &env, .on_done = close_on_done});
+    run_until(&env, channel_is_closed);
+
+    struct rpc_channel_options options = {.target = env.address, .user = &env};
+    env.channel = rpc_channel_new(env.runtime, &options);
+    uint32_t messages = 1000;
+    rpc_channel_call(env.channel, &(struct rpc_request){.path = "/test.Test/Flow",
+                                                        .body = slice_of(&messages, sizeof messages),
+                                                        .wait_for_ready = true,
+                                                        .user = &env,
+                                                        .on_message = close_on_message,
+                                                        .on_done = nothing_on_done});
+    run_until(&env, channel_is_closed);
+    run_until(&env, one_cancelled);
+
+    options.on_up = close_on_up;
+    env.channel = rpc_channel_new(env.runtime, &options);
+    run_until(&env, channel_is_closed);
+
+    options.on_up = NULL;
+    options.on_down = close_on_down;
+    env.channel = rpc_channel_new(env.runtime, &options);
+    run_until(&env, is_up);
+    rpc_server_close(env.server);
+    env.server = NULL;
+    run_until(&env, channel_is_closed);
+    env.channel = rpc_channel_new(env.runtime, &options);  // refused
+    run_until(&env, channel_is_closed);
+    stop(&env);
+}
+
+static void TestRpcNames(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    close_channel(&env);
+    snprintf(env.address, sizeof env.address, "localhost%s", strrchr(rpc_server_address(env.server), ':'));
+    struct rpc_channel_options options = {.target = env.address};
+    env.channel = rpc_channel_new(env.runtime, &options);
+    run_until(&env, is_up);
+    close_channel(&env);
+    // What cannot be resolved, or is no address at all, is tried for ever, and may be closed at any time.
+    env.downs = 0;
+    options = (struct rpc_channel_options){.target = "nobody.invalid:1", .on_down = on_down, .user = &env};
+    env.channel = rpc_channel_new(env.runtime, &options);
+    run_until(&env, is_down);
+    assert_int_equal(env.reason, RPC_DOWN_REFUSED);
+    rpc_channel_wake(env.channel);
+    uv_run(&env.loop, UV_RUN_NOWAIT);
+    close_channel(&env);
+    env.downs = 0;
+    options.target = "no address";
+    env.channel = rpc_channel_new(env.runtime, &options);
+    run_until(&env, is_down);
+    struct error error;
+    struct rpc_server *server;
+    assert_int_equal(rpc_server_listen(env.runtime, "no address", &server, &error), ERR_INVALID);
+    assert_int_equal(rpc_server_listen(env.runtime, rpc_server_address(env.server), &server, &error), ERR_UNAVAILABLE);
+    stop(&env);
+}
+
+static bool all_20(struct env *env) {
+    (void)env;
+    return finished_count == 20;
+}
+
+// A connection has 2^30 calls; the next go to its successor.
+static void TestRpcStreamIdsRunOut(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    assert_int_equal(nghttp2_session_set_next_stream_id(env.channel->connection->session, INT32_MAX - 20), 0);
+    finished_count = 0;
+    for (uint64_t i = 0; i < 20; i++) {
+        rpc_channel_call(env.channel, &(struct rpc_request){.path = "/test.Test/Echo",
+                                                            .body = slice_of(&i, sizeof i),
+                                                            .tag = i,
+                                                            .wait_for_ready = true,
+                                                            .on_done = count_done});
+    }
+    run_until(&env, all_20);
+    assert_int_equal(env.downs, 1);
+    assert_int_equal(env.ups, 2);
+    stop(&env);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestRpcUnary),           cmocka_unit_test(TestRpcSizes),
-    cmocka_unit_test(TestRpcManyAtOnce),      cmocka_unit_test(TestRpcMetadata),
-    cmocka_unit_test(TestRpcDeadline),        cmocka_unit_test(TestRpcCancel),
-    cmocka_unit_test(TestRpcServerStream),    cmocka_unit_test(TestRpcReconnect),
-    cmocka_unit_test(TestRpcDrain),           cmocka_unit_test(TestRpcDrainGrace),
-    cmocka_unit_test(TestRpcOrdered),         cmocka_unit_test(TestRpcBadRequests),
-    cmocka_unit_test(TestRpcBytewise),        cmocka_unit_test(TestRpcBidi),
-    cmocka_unit_test(TestRpcGarbage),         cmocka_unit_test(TestRpcFloods),
-    cmocka_unit_test(TestRpcVanishingClient), cmocka_unit_test(TestRpcSlowReader),
-    cmocka_unit_test(TestRpcAnswersNotTaken), cmocka_unit_test(TestRpcKeepalive),
+    cmocka_unit_test(TestRpcUnary),          cmocka_unit_test(TestRpcSizes),
+    cmocka_unit_test(TestRpcManyAtOnce),     cmocka_unit_test(TestRpcMetadata),
+    cmocka_unit_test(TestRpcDeadline),       cmocka_unit_test(TestRpcCancel),
+    cmocka_unit_test(TestRpcServerStream),   cmocka_unit_test(TestRpcReconnect),
+    cmocka_unit_test(TestRpcDrain),          cmocka_unit_test(TestRpcDrainGrace),
+    cmocka_unit_test(TestRpcOrdered),        cmocka_unit_test(TestRpcBadRequests),
+    cmocka_unit_test(TestRpcBytewise),       cmocka_unit_test(TestRpcLateEnd),
+    cmocka_unit_test(TestRpcBidi),           cmocka_unit_test(TestRpcGarbage),
+    cmocka_unit_test(TestRpcFloods),         cmocka_unit_test(TestRpcVanishingClient),
+    cmocka_unit_test(TestRpcSlowReader),     cmocka_unit_test(TestRpcAnswersNotTaken),
+    cmocka_unit_test(TestRpcTooMuchInAll),   cmocka_unit_test(TestRpcKeepalive),
+    cmocka_unit_test(TestRpcCloseInHandler), cmocka_unit_test(TestRpcCloseInCallbacks),
+    cmocka_unit_test(TestRpcNames),          cmocka_unit_test(TestRpcStreamIdsRunOut),
 };
 
 UNIT_MAIN(tests)
