@@ -72,7 +72,7 @@ def tool(name: str) -> str:
 
 def environment() -> dict[str, str]:
     """A leak or undefined behaviour ends the program with a failure; a small quarantine lets memory be measured."""
-    asan = "halt_on_error=1:detect_leaks=1:quarantine_size_mb=4:malloc_context_size=6"
+    asan = "halt_on_error=1:detect_leaks=1:quarantine_size_mb=1:malloc_context_size=6"
     return {**os.environ, "ASAN_OPTIONS": asan, "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 
 
