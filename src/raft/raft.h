@@ -14,6 +14,8 @@
 //  2. Send update.send_now at once, in order. Hold each message of update.send_after_persist until the write it names
 //     is durable (paper section 5: "updated on stable storage before responding"; a candidate's RequestVote too, since
 //     its own vote counts only once durable). This includes replies. The list is not in the order of the writes.
+//     A RequestVote reply speaks of term and vote alone: it may leave as soon as the hard state of that write is durable,
+//     though entries of earlier writes are not (a full disk, where hard state is written ahead of them).
 //     Each request that came in as an event gets exactly one reply, in one of the two lists.
 //  3. Apply entries up to update.commit_index in order, and report RAFT_EVENT_APPLIED.
 //  4. Call raft_step at least every heartbeat interval with RAFT_EVENT_TICK: a longer gap than QUORUM_TIMEOUT_US between two

@@ -20,10 +20,11 @@ static void disk_cut(struct sim_disk *disk, size_t count) {
 // Takes the write's entries.
 static void disk_apply(struct sim *sim, size_t node, struct raft_persist *persist) {
     struct sim_disk *disk = &sim->nodes[node].disk;
-    if (persist->has_hard_state) {
+    if (persist->has_hard_state && persist->write > disk->hard_state_write) {
         if (persist->hard_state.current_term < disk->hard_state.current_term)
             sim_break(sim, node, "an older term is written over a newer one");
         disk->hard_state = persist->hard_state;
+        disk->hard_state_write = persist->write;
     }
     for (size_t i = 0; i < persist->count; i++) {
         raft_index index = persist->entries[i]->id.index;
@@ -48,8 +49,10 @@ static void disk_drop(struct raft_persist *persist) {
 static void schedule_disk(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
     const struct sim_disk_write *write = raft_queue_front(&host->disk.writes);
-    if (write == NULL || host->disk.full)
+    if (write == NULL)
         return;
+    if (host->disk.full)
+        write = raft_queue_at(&host->disk.writes, host->disk.writes.count - 1);
     uint64_t at_us = write->done_us > sim->now_us ? write->done_us : sim->now_us;
     at_us = at_us > host->disk.stuck_until_us ? at_us : host->disk.stuck_until_us;
     sim_schedule(sim, (struct sim_event){.at_us = at_us, .type = SIM_DISK, .node = node, .life = host->life});
@@ -64,13 +67,19 @@ static void submit(struct sim *sim, size_t node, const struct raft_persist *pers
     schedule_disk(sim, node);
 }
 
+// A vote given needs the hard state alone.
+static bool may_leave(const struct sim_node *host, const struct raft_message *message) {
+    bool vote = message->type == RAFT_REQUEST_VOTE_REPLY && message->after_write <= host->disk.hard_state_write;
+    return vote || message->after_write <= host->durable_write;
+}
+
 static void release_held(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
     size_t count = host->held.count;
     for (size_t i = 0; i < count; i++) {
         struct sim_message message = *(struct sim_message *)raft_queue_front(&host->held);
         raft_queue_pop(&host->held);
-        if (message.message.after_write > host->durable_write) {
+        if (!may_leave(host, &message.message)) {
             *(struct sim_message *)raft_queue_push(&host->held) = message;
             continue;
         }
@@ -79,12 +88,34 @@ static void release_held(struct sim *sim, size_t node) {
     }
 }
 
+// On a full disk there is still room for the last hard state, ahead of entries that wait.
+static void write_hard_state_ahead(struct sim *sim, size_t node) {
+    struct sim_disk *disk = &sim->nodes[node].disk;
+    for (size_t i = 0; i < disk->writes.count; i++) {
+        const struct sim_disk_write *write = raft_queue_at(&disk->writes, i);
+        struct raft_persist hard_state = write->persist;
+        hard_state.entries = NULL;
+        hard_state.count = 0;
+        if (write->done_us <= sim->now_us)
+            disk_apply(sim, node, &hard_state);
+    }
+    release_held(sim, node);
+}
+
 void sim_host_disk_done(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
     struct sim_disk *disk = &host->disk;
+    if (disk->stuck_until_us > sim->now_us) {
+        schedule_disk(sim, node);
+        return;
+    }
+    if (disk->full) {
+        write_hard_state_ahead(sim, node);
+        return;
+    }
     uint64_t before = host->durable_write;
     for (struct sim_disk_write *write; (write = raft_queue_front(&disk->writes)) != NULL;) {
-        if (write->done_us > sim->now_us || disk->stuck_until_us > sim->now_us || disk->full)
+        if (write->done_us > sim->now_us)
             break;
         host->durable_write = write->persist.write;
         disk_apply(sim, node, &write->persist);
@@ -281,7 +312,8 @@ void sim_host_init(struct sim *sim, size_t node) {
     struct raft_entry_id first = {.term = 1, .index = 1};
     struct raft_entry **entries = mem_alloc(sizeof *entries);
     entries[0] = raft_entry_new(sim->slab, RAFT_ENTRY_CONFIGURATION, first, 0);
-    struct raft_persist persist = {.has_hard_state = true, .hard_state.current_term = 1, .entries = entries, .count = 1};
+    struct raft_persist persist = {
+        .write = 1, .has_hard_state = true, .hard_state.current_term = 1, .entries = entries, .count = 1};
     sim_history_stored(sim, node, &persist);
     disk_apply(sim, node, &persist);
 }
@@ -292,6 +324,7 @@ void sim_restart(struct sim *sim, size_t node) {
         return;
     host->life++;
     host->durable_write = 0;
+    host->disk.hard_state_write = 0;
     host->commit_index = 0;
     host->applied = 0;
     host->paused_until_us = 0;

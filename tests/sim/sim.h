@@ -117,7 +117,8 @@ struct sim_disk {
     size_t count, capacity;
     struct raft_queue writes;  // struct sim_disk_write, under way
     uint64_t stuck_until_us;
-    bool full;
+    bool full;                  // entries wait; hard states are written ahead of them
+    uint64_t hard_state_write;  // hard states are durable up to this write
 };
 
 struct sim_read_asked {
