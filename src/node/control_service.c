@@ -283,7 +283,7 @@ static void watch(void *user, struct rpc_call call, struct slice message) {
     if (from > next) {
         snprintf(text, sizeof text, "revision %llu is not there yet; this node is at %llu", (unsigned long long)from,
                  (unsigned long long)next - 1);
-        rpc_finish(node->server, call, RPC_OUT_OF_RANGE, text);
+        finish_reason(node, call, RPC_OUT_OF_RANGE, "revision-ahead", text);  // another node may have it
     } else if (from < state_history_from(node->state)) {
         snprintf(text, sizeof text,
                  "revision %llu is no longer held; the oldest is %llu: list the keys, then watch from there",

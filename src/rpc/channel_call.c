@@ -141,6 +141,7 @@ static void settle(struct channel_call *call, enum rpc_status status, bool maybe
     call->result.status = status;
     call->result.message = buf_slice(&call->message);
     call->result.maybe_processed = maybe_processed;
+    call->result.answered = call->grpc_status == (int)status;
     call->result.trailers = &call->response;
     if (status != RPC_OK) {
         call->result.body = (struct slice){0};

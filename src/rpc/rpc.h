@@ -205,6 +205,7 @@ struct rpc_result {
     struct slice body;     // of a unary call with status OK
     // Whether the request may have reached the server's handler. False: it was surely not processed, and may be sent again.
     bool maybe_processed;
+    bool answered;         // the status is what the server said, not made here for want of an answer
     const void *trailers;  // see rpc_result_trailer
 };
 
