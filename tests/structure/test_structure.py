@@ -20,7 +20,8 @@ ROOMS = {
     "node": {"base", "raft", "wal", "state", "wire", "rpc"},
     "http": {"base", "node/view.h"},
     "wanlink": {"base"},
-    "cmd": {"base", "raft", "wal", "state", "wire", "rpc", "node", "http", "wanlink"},
+    "ctl": {"base", "wire", "rpc"},
+    "cmd": {"base", "raft", "wal", "state", "wire", "rpc", "node", "http", "wanlink", "ctl"},
 }
 
 # Generated messages, by the room that alone sees them.

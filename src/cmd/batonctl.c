@@ -1,0 +1,45 @@
+// batonctl: the operator's command. The commands are in src/ctl.
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ctl/commands.h"
+
+static int fail(enum ctl_exit status, const struct error *error) {
+    if (error->message[0] != '\0')
+        fprintf(stderr, "batonctl: %s\n", error->message);
+    return (int)status;
+}
+
+static int run(const struct ctl_options *options, const struct ctl_endpoints *endpoints) {
+    struct ctl ctl = {.options = options, .endpoints = endpoints};
+    ctl.client = ctl_client_new(endpoints, options->timeout_ms);
+    enum ctl_exit status = ctl_run(&ctl);
+    if (status != CTL_OK)
+        fail(status, &ctl.error);
+    ctl_client_free(ctl.client);
+    arena_free(&ctl.arena);
+    buf_free(&ctl.request);
+    buf_free(&ctl.out);
+    return (int)status;
+}
+
+int main(int argc, char **argv) {
+    struct error error = {.code = OK};
+    struct ctl_options options;
+    struct ctl_endpoints endpoints;
+    signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an error of write like any other
+    if (ctl_options_parse(argc, argv, &options, &error) != OK)
+        return fail(CTL_USAGE, &error);
+    if (options.version) {
+        puts("batonctl " BATON_VERSION);
+        return CTL_OK;
+    }
+    if (options.help) {
+        ctl_help(options.command);
+        return CTL_OK;
+    }
+    if (ctl_endpoints_find(options.endpoints, getenv("BATON_ENDPOINTS"), CTL_ENDPOINTS_FILE, &endpoints, &error) != OK)
+        return fail(CTL_USAGE, &error);
+    return run(&options, &endpoints);
+}

@@ -1,0 +1,406 @@
+// Calls to the cluster. The loop is run from within each call until it has its answer: a command does one thing after the
+// other, and needs no callbacks of its own.
+#include "ctl/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/ids.h"
+#include "base/mem.h"
+
+enum {
+    CONNECT_MS = 1000,     // to one endpoint, before the next is tried: 20 round trips between the clouds
+    ATTEMPT_MS = 2000,     // of what may be sent again: a stopped leader is given up, and its successor found
+    ROUND_PAUSE_MS = 100,  // after all endpoints were tried in vain
+    KEEPALIVE_MS = 5000,
+};
+
+// The end of a call, copied out of its callback.
+struct reply {
+    bool ended;
+    enum rpc_status status;
+    bool maybe_processed;
+    bool answered;
+    bool unknown;  // the trailer baton-outcome: unknown
+    struct buf body;
+    struct buf message;  // these are NUL-terminated
+    struct buf leader_address;
+    struct buf reason;
+};
+
+struct ctl_client {
+    uv_loop_t loop;
+    uv_timer_t timer;  // wakes the loop when something has taken too long
+    struct rpc_runtime *runtime;
+    const struct ctl_endpoints *endpoints;
+    uint64_t timeout_ms;
+    size_t next;                    // the endpoint to try next
+    size_t vain;                    // attempts in vain since the last pause
+    char address[ADDRESS_MAX + 1];  // where the channel leads; empty: there is none
+    struct rpc_channel *channel;    // NULL: there is none
+    bool up;
+    bool down;
+    struct reply reply;
+    // Of a stream; NULL: the call is unary.
+    void (*on_message)(void *user, struct slice message);
+    void *user;
+    struct rpc_ticket ticket;
+};
+
+// --- time ---
+
+static uint64_t now_ms(void) {
+    return uv_hrtime() / 1000000;
+}
+
+static void on_timer(uv_timer_t *timer) {
+    (void)timer;  // the loop has woken up, that was all
+}
+
+// One turn of the loop, at most until `until_ms`. False: it is that late already.
+static bool turn(struct ctl_client *client, uint64_t until_ms) {
+    uint64_t now = now_ms();
+    if (now >= until_ms)
+        return false;
+    uv_update_time(&client->loop);
+    uv_timer_start(&client->timer, on_timer, until_ms - now, 0);
+    uv_run(&client->loop, UV_RUN_ONCE);
+    return true;
+}
+
+static void pause_for(struct ctl_client *client, uint64_t ms) {
+    uint64_t until = now_ms() + ms;
+    while (turn(client, until))
+        ;
+}
+
+// --- beginning and end ---
+
+struct ctl_client *ctl_client_new(const struct ctl_endpoints *endpoints, uint64_t timeout_ms) {
+    struct ctl_client *client = mem_zalloc(sizeof *client);
+    client->endpoints = endpoints;
+    client->timeout_ms = timeout_ms;
+    uv_loop_init(&client->loop);
+    uv_timer_init(&client->loop, &client->timer);
+    client->runtime = rpc_runtime_new(&client->loop, NULL);
+    return client;
+}
+
+static void disconnect(struct ctl_client *client) {
+    if (client->channel != NULL)
+        rpc_channel_close(client->channel);
+    client->channel = NULL;
+    client->address[0] = '\0';
+}
+
+static void reply_free(struct reply *reply) {
+    buf_free(&reply->body);
+    buf_free(&reply->message);
+    buf_free(&reply->leader_address);
+    buf_free(&reply->reason);
+}
+
+void ctl_client_free(struct ctl_client *client) {
+    disconnect(client);
+    rpc_runtime_close(client->runtime);
+    uv_close((uv_handle_t *)&client->timer, NULL);
+    uv_run(&client->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&client->loop);
+    reply_free(&client->reply);
+    free(client);
+}
+
+// --- the connection ---
+
+static void on_up(void *user) {
+    struct ctl_client *client = user;
+    client->up = true;
+}
+
+static void on_down(void *user, enum rpc_down_reason reason) {
+    struct ctl_client *client = user;
+    (void)reason;
+    client->up = false;
+    client->down = true;
+}
+
+static void lead_to(struct ctl_client *client, const char *address) {
+    disconnect(client);
+    snprintf(client->address, sizeof client->address, "%s", address);
+}
+
+void ctl_move_on(struct ctl_client *client) {
+    disconnect(client);
+    if (++client->vain >= client->endpoints->count) {
+        client->vain = 0;
+        pause_for(client, ROUND_PAUSE_MS);
+    }
+}
+
+// To where the client leads already, or else to the next endpoint.
+static bool connect_within(struct ctl_client *client, uint64_t until_ms) {
+    if (client->channel != NULL && client->up)
+        return true;
+    if (client->address[0] == '\0')
+        lead_to(client, client->endpoints->addresses[client->next++ % client->endpoints->count]);
+    struct rpc_channel_options options = {
+        .target = client->address,
+        .keepalive_interval_ms = KEEPALIVE_MS,
+        .keepalive_timeout_ms = KEEPALIVE_MS,
+        .on_up = on_up,
+        .on_down = on_down,
+        .user = client,
+    };
+    client->up = client->down = false;
+    client->channel = rpc_channel_new(client->runtime, &options);
+    while (!client->up && !client->down && turn(client, until_ms))
+        ;
+    return client->up;
+}
+
+// --- one attempt ---
+
+static void keep_text(struct buf *out, struct slice text) {
+    buf_clear(out);
+    buf_append_slice(out, text);
+    buf_append(out, "", 1);
+}
+
+static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
+    struct ctl_client *client = user;
+    struct reply *reply = &client->reply;
+    (void)tag;
+    reply->ended = true;
+    reply->status = result->status;
+    reply->maybe_processed = result->maybe_processed;
+    reply->answered = result->answered;
+    reply->unknown = slice_equal(rpc_result_trailer(result, "baton-outcome"), slice_of_str("unknown"));
+    buf_clear(&reply->body);
+    buf_append_slice(&reply->body, result->body);
+    keep_text(&reply->message, result->message);
+    keep_text(&reply->leader_address, rpc_result_trailer(result, "baton-leader-address"));
+    keep_text(&reply->reason, rpc_result_trailer(result, "baton-reason"));
+}
+
+static void on_stream_message(void *user, uint64_t tag, struct slice message) {
+    struct ctl_client *client = user;
+    (void)tag;
+    client->on_message(client->user, message);
+}
+
+static void attempt(struct ctl_client *client, const char *path, struct slice request, uint64_t timeout_ms) {
+    struct rpc_request call = {
+        .path = path,
+        .body = request,
+        .timeout_ms = timeout_ms,
+        .user = client,
+        .on_done = on_done,
+        .on_message = client->on_message == NULL ? NULL : on_stream_message,
+    };
+    client->reply.ended = false;
+    client->ticket = rpc_channel_call(client->channel, &call);
+    while (!client->reply.ended)
+        turn(client, now_ms() + KEEPALIVE_MS);  // the call has its own deadline
+}
+
+// --- a call ---
+
+enum verdict { OVER, REDIRECTED, AGAIN };
+
+// What the attempt means. `*unknown` becomes true once the write may have been applied without our knowing.
+static enum verdict judge(const struct reply *reply, enum ctl_need need, bool *unknown) {
+    if (reply->status == RPC_OK)
+        return OVER;
+    if (reply->status == RPC_FAILED_PRECONDITION && reply->leader_address.len > 1 &&
+        address_check(slice_of(reply->leader_address.data, reply->leader_address.len - 1), "leader", NULL) == OK)
+        return REDIRECTED;
+    bool is_write = need == CTL_WRITE || need == CTL_WRITE_ONCE;
+    bool late = reply->status == RPC_DEADLINE_EXCEEDED;
+    if (is_write && (reply->unknown || (reply->maybe_processed && (!reply->answered || late))))
+        *unknown = true;
+    if (need == CTL_WRITE_ONCE && *unknown)
+        return OVER;
+    return late || reply->status == RPC_UNAVAILABLE ? AGAIN : OVER;
+}
+
+static enum ctl_exit finish(const struct ctl_client *client, bool unknown, struct slice *answer, struct error *error) {
+    const struct reply *reply = &client->reply;
+    const char *message = (const char *)reply->message.data;
+    if (reply->status == RPC_OK) {
+        *answer = buf_slice(&reply->body);
+        return CTL_OK;
+    }
+    if (reply->status == RPC_NOT_FOUND) {
+        error_set(error, ERR_INVALID, "%s", message);
+        return CTL_NOT_FOUND;
+    }
+    if (reply->unknown || unknown) {
+        error_set(error, ERR_UNAVAILABLE, "outcome unknown: %s", message);
+        return CTL_UNKNOWN;
+    }
+    error_set(error, ERR_INVALID, "%s (%s, from %s)", message, rpc_status_name(reply->status), client->address);
+    return CTL_FAILED;
+}
+
+enum ctl_exit ctl_nobody(const struct ctl_client *client, struct error *error) {
+    const struct ctl_endpoints *endpoints = client->endpoints;
+    struct buf list = {.len = 0};
+    for (size_t i = 0; i < endpoints->count; i++)
+        buf_printf(&list, "%s%s", i == 0 ? "" : ", ", endpoints->addresses[i]);
+    buf_append(&list, "", 1);
+    error_set(error, ERR_UNAVAILABLE, "nobody answers at %s (from %s); does the cluster run there?", (const char *)list.data,
+              endpoints->source);
+    buf_free(&list);
+    return CTL_UNREACHABLE;
+}
+
+static enum ctl_exit give_up(const struct ctl_client *client, bool reached, bool unknown, struct error *error) {
+    const char *message = (const char *)client->reply.message.data;
+    double seconds = (double)client->timeout_ms / 1000;
+    if (unknown) {
+        error_set(error, ERR_UNAVAILABLE,
+                  "outcome unknown after %g s: %s; the write may have been applied: read before you repeat it", seconds,
+                  message);
+        return CTL_UNKNOWN;
+    }
+    if (reached) {
+        error_set(error, ERR_UNAVAILABLE, "not done within %g s: %s", seconds, message);
+        return CTL_FAILED;
+    }
+    return ctl_nobody(client, error);
+}
+
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+enum ctl_exit ctl_call(struct ctl_client *client, enum ctl_need need, const char *path, struct slice request,
+                       struct slice *answer, struct error *error) {
+    uint64_t until = now_ms() + client->timeout_ms;
+    bool reached = false;
+    bool unknown = false;
+    client->on_message = NULL;
+    for (uint64_t now = now_ms(); now < until; now = now_ms()) {
+        if (!connect_within(client, least(until, now + CONNECT_MS))) {
+            ctl_move_on(client);
+            continue;
+        }
+        uint64_t left = until - least(until, now_ms());
+        if (left == 0)
+            break;
+        attempt(client, path, request, need == CTL_WRITE_ONCE ? left : least(left, ATTEMPT_MS));
+        reached = reached || client->reply.answered;
+        switch (judge(&client->reply, need, &unknown)) {
+        case OVER:
+            return finish(client, unknown, answer, error);
+        case REDIRECTED:
+            // Straight on, but not round and round while nobody knows better.
+            if (++client->vain % 4 == 0)
+                pause_for(client, ROUND_PAUSE_MS);
+            lead_to(client, (const char *)client->reply.leader_address.data);
+            break;
+        case AGAIN:
+            ctl_move_on(client);
+            break;
+        }
+    }
+    return give_up(client, reached, unknown, error);
+}
+
+// --- a stream ---
+
+bool ctl_stream(struct ctl_client *client, const char *path, struct slice request,
+                void (*on_message)(void *user, struct slice message), void *user) {
+    uint64_t until = now_ms() + client->timeout_ms;
+    while (!connect_within(client, least(until, now_ms() + CONNECT_MS))) {
+        ctl_move_on(client);
+        if (now_ms() >= until)
+            return false;
+    }
+    client->vain = 0;
+    client->on_message = on_message;
+    client->user = user;
+    attempt(client, path, request, 0);
+    return true;
+}
+
+void ctl_stop(struct ctl_client *client) {
+    rpc_channel_cancel(client->channel, client->ticket);
+}
+
+struct ctl_end ctl_ended(const struct ctl_client *client) {
+    return (struct ctl_end){
+        .status = client->reply.status,
+        .message = (const char *)client->reply.message.data,
+        .reason = (const char *)client->reply.reason.data,
+        .address = client->address,
+    };
+}
+
+// --- many at once ---
+
+struct asked {
+    struct ctl_probe *probe;
+    struct rpc_channel *channel;
+    bool settled;  // the probe has its answer, or its why
+    bool ended;    // no callback is left to come
+};
+
+static void settle(struct asked *asked, bool answered, const char *why) {
+    if (asked->settled)
+        return;
+    asked->settled = true;
+    asked->probe->answered = answered;
+    keep_text(&asked->probe->why, slice_of_str(why));
+}
+
+static void probe_done(void *user, uint64_t tag, const struct rpc_result *result) {
+    struct asked *asked = user;
+    (void)tag;
+    asked->ended = true;
+    if (!asked->settled)
+        buf_append_slice(&asked->probe->answer, result->body);
+    settle(asked, result->status == RPC_OK, rpc_status_name(result->status));
+}
+
+static void probe_down(void *user, enum rpc_down_reason reason) {
+    settle(user, false, reason == RPC_DOWN_REFUSED ? "cannot connect" : "the connection was lost");
+}
+
+static void ask(struct ctl_client *client, const char *path, struct asked *asked) {
+    struct rpc_channel_options options = {.target = asked->probe->address, .on_down = probe_down, .user = asked};
+    asked->channel = rpc_channel_new(client->runtime, &options);
+    struct rpc_request call = {
+        .path = path,
+        .timeout_ms = client->timeout_ms,
+        .wait_for_ready = true,
+        .user = asked,
+        .on_done = probe_done,
+    };
+    rpc_channel_call(asked->channel, &call);
+}
+
+static bool any_left(const struct asked *asked, size_t count, bool settled) {
+    for (size_t i = 0; i < count; i++)
+        if (!(settled ? asked[i].settled : asked[i].ended))
+            return true;
+    return false;
+}
+
+void ctl_ask_all(struct ctl_client *client, const char *path, struct ctl_probe *probes, size_t count) {
+    struct asked *asked = mem_zalloc((count + 1) * sizeof *asked);
+    uint64_t until = now_ms() + client->timeout_ms;
+    for (size_t i = 0; i < count; i++) {
+        asked[i].probe = &probes[i];
+        ask(client, path, &asked[i]);
+    }
+    while (any_left(asked, count, true) && turn(client, until))
+        ;
+    for (size_t i = 0; i < count; i++) {
+        settle(&asked[i], false, "no answer in time");
+        rpc_channel_close(asked[i].channel);
+    }
+    while (any_left(asked, count, false))  // calls under way end with their channels
+        turn(client, now_ms() + KEEPALIVE_MS);
+    free(asked);
+}

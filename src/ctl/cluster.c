@@ -1,0 +1,415 @@
+// status, member list, worker list, leader transfer, log.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/base64.h"
+#include "base/ids.h"
+#include "base/rfc3339.h"
+#include "ctl/commands.h"
+#include "wire/control.h"
+
+#define STATUS_PATH "/baton.v1.ControlService/Status"
+
+static enum ctl_exit print_table(struct ctl *ctl, struct table *table) {
+    table_end(table, &ctl->out);
+    return ctl_print(ctl);
+}
+
+static enum ctl_exit print_array(struct ctl *ctl, struct json *json) {
+    json_end(json, ']');
+    buf_append_str(&ctl->out, "\n");
+    return ctl_print(ctl);
+}
+
+// --- status ---
+
+enum { PROBES_MAX = CTL_ENDPOINTS_MAX + MEMBERS_MAX };
+
+// One node's answer; `probe` alone where there was none.
+struct node_status {
+    const struct ctl_probe *probe;
+    struct wire_status_response status;
+    struct slice cloud;
+};
+
+static bool is_asked(const struct ctl_probe *probes, size_t count, struct slice address) {
+    for (size_t i = 0; i < count; i++)
+        if (slice_equal(slice_of_str(probes[i].address), address))
+            return true;
+    return false;
+}
+
+static size_t add_probe(struct ctl_probe *probes, size_t count, struct slice address) {
+    if (count == PROBES_MAX || is_asked(probes, count, address) || address_check(address, "address", NULL) != OK)
+        return count;
+    probes[count] = (struct ctl_probe){.answered = false};
+    memcpy(probes[count].address, address.data, address.len);
+    return count + 1;
+}
+
+static bool read_status(struct ctl *ctl, const struct ctl_probe *probe, struct node_status *node) {
+    *node = (struct node_status){.probe = probe};
+    if (!probe->answered ||
+        wire_status_response_decode(&ctl->arena, buf_slice(&probe->answer), &node->status, &ctl->error) != OK)
+        return false;
+    for (size_t i = 0; i < node->status.member_count; i++)
+        if (slice_equal(node->status.members[i].id, node->status.node))
+            node->cloud = node->status.members[i].cloud;
+    return true;
+}
+
+// All endpoints, then the members that they name.
+static size_t ask_everybody(struct ctl *ctl, struct ctl_probe probes[PROBES_MAX]) {
+    size_t count = 0;
+    for (size_t i = 0; i < ctl->endpoints->count; i++)
+        count = add_probe(probes, count, slice_of_str(ctl->endpoints->addresses[i]));
+    size_t asked = count;
+    ctl_ask_all(ctl->client, STATUS_PATH, probes, count);
+    for (size_t i = 0; i < asked; i++) {
+        struct node_status node;
+        if (read_status(ctl, &probes[i], &node))
+            for (size_t k = 0; k < node.status.member_count; k++)
+                count = add_probe(probes, count, node.status.members[k].address);
+    }
+    ctl_ask_all(ctl->client, STATUS_PATH, probes + asked, count - asked);
+    return count;
+}
+
+static void status_json(struct json *json, const struct node_status *node, bool reachable) {
+    const struct wire_status_response *status = &node->status;
+    json_begin(json, '{');
+    json_string(json, "endpoint", slice_of_str(node->probe->address));
+    json_bool(json, "reachable", reachable);
+    if (reachable) {
+        json_string(json, "node", status->node);
+        json_string(json, "cluster", status->cluster_id);
+        json_string(json, "cloud", node->cloud);
+        json_string(json, "role", status->role);
+        json_u64(json, "term", status->term);
+        json_string(json, "leader", status->leader);
+        json_string(json, "leader_address", status->leader_address);
+        json_u64(json, "commit_index", status->commit_index);
+        json_u64(json, "last_applied", status->last_applied);
+        json_u64(json, "last_log_index", status->last_log_index);
+        json_u64(json, "uptime_ms", status->uptime_ms);
+        json_string(json, "version", status->version);
+    } else {
+        json_string(json, "error", slice_of_str((const char *)node->probe->why.data));
+    }
+    json_end(json, '}');
+}
+
+static void status_row(struct table *table, const struct node_status *node, bool reachable) {
+    const struct wire_status_response *status = &node->status;
+    table_text(table, slice_of_str(node->probe->address));
+    if (!reachable) {
+        table_text(table, slice_of(NULL, 0));
+        table_text(table, slice_of(NULL, 0));
+        table_text(table, slice_of_str((const char *)node->probe->why.data));
+        for (int i = 0; i < 7; i++)
+            table_text(table, slice_of(NULL, 0));
+        return;
+    }
+    table_text(table, status->node);
+    table_text(table, node->cloud);
+    table_text(table, status->role);
+    table_u64(table, status->term);
+    table_text(table, status->leader);
+    table_u64(table, status->commit_index);
+    table_u64(table, status->last_applied);
+    table_u64(table, status->last_log_index);
+    table_printf(table, "%llus", (unsigned long long)(status->uptime_ms / 1000));
+    table_text(table, status->version);
+}
+
+enum ctl_exit ctl_status(struct ctl *ctl) {
+    struct ctl_probe probes[PROBES_MAX];
+    size_t count = ask_everybody(ctl, probes);
+    size_t reached = 0;
+    struct json json = {.out = &ctl->out};
+    struct table table;
+    table_begin(&table, "ENDPOINT|NODE|CLOUD|ROLE|TERM|LEADER|COMMIT|APPLIED|LAST|UPTIME|VERSION");
+    if (ctl->options->json)
+        json_begin(&json, '[');
+    for (size_t i = 0; i < count; i++) {
+        struct node_status node;
+        bool reachable = read_status(ctl, &probes[i], &node);
+        reached += reachable;
+        if (ctl->options->json)
+            status_json(&json, &node, reachable);
+        status_row(&table, &node, reachable);
+    }
+    for (size_t i = 0; i < count; i++) {
+        buf_free(&probes[i].answer);
+        buf_free(&probes[i].why);
+    }
+    enum ctl_exit status;
+    if (ctl->options->json) {
+        status = print_array(ctl, &json);
+        buf_free(&table.text);
+    } else {
+        status = print_table(ctl, &table);
+    }
+    return status != CTL_OK || reached > 0 ? status : ctl_nobody(ctl->client, &ctl->error);
+}
+
+// --- member list ---
+
+static void member_json(struct json *json, const struct wire_member_status *member,
+                        const struct wire_status_response *status) {
+    json_begin(json, '{');
+    json_string(json, "id", member->id);
+    json_string(json, "address", member->address);
+    json_string(json, "http_address", member->http_address);
+    json_string(json, "cloud", member->cloud);
+    json_bool(json, "voter", member->voter);
+    json_bool(json, "leader", slice_equal(member->id, status->leader));
+    json_bool(json, "reachable", member->reachable);
+    json_number(json, "rtt_ms", member->rtt_ms);
+    json_u64(json, "match_index", member->match_index);
+    json_end(json, '}');
+}
+
+static void member_row(struct table *table, const struct wire_member_status *member,
+                       const struct wire_status_response *status) {
+    table_text(table, member->id);
+    table_text(table, member->address);
+    table_text(table, member->http_address);
+    table_text(table, member->cloud);
+    table_text(table, slice_of_str(!member->voter                            ? "learner"
+                                   : slice_equal(member->id, status->leader) ? "leader"
+                                                                             : "voter"));
+    table_text(table, slice_of_str(member->reachable ? "yes" : "no"));
+    if (member->rtt_ms > 0)
+        table_printf(table, "%.1f ms", member->rtt_ms);
+    else
+        table_text(table, slice_of(NULL, 0));
+    table_u64(table, member->match_index);
+}
+
+// From whoever is reached, and then from the leader that it names: it alone knows how far the others are.
+static enum ctl_exit leader_status(struct ctl *ctl, struct wire_status_response *status) {
+    struct slice answer;
+    enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, STATUS_PATH, &answer);
+    if (asked != CTL_OK)
+        return asked;
+    if (wire_status_response_decode(&ctl->arena, answer, status, &ctl->error) != OK)
+        return ctl_undecodable(ctl);
+    if (slice_equal(status->node, status->leader) || address_check(status->leader_address, "leader", NULL) != OK)
+        return CTL_OK;
+    struct slice first = arena_copy(&ctl->arena, answer);
+    struct ctl_probe leader = {.answered = false};
+    memcpy(leader.address, status->leader_address.data, status->leader_address.len);
+    ctl_ask_all(ctl->client, STATUS_PATH, &leader, 1);
+    struct slice second = arena_copy(&ctl->arena, buf_slice(&leader.answer));
+    buf_free(&leader.answer);
+    buf_free(&leader.why);
+    if (wire_status_response_decode(&ctl->arena, leader.answered ? second : first, status, &ctl->error) != OK)
+        return ctl_undecodable(ctl);
+    return CTL_OK;
+}
+
+enum ctl_exit ctl_member_list(struct ctl *ctl) {
+    struct wire_status_response status;
+    enum ctl_exit asked = leader_status(ctl, &status);
+    if (asked != CTL_OK)
+        return asked;
+    if (ctl->options->json) {
+        struct json json = {.out = &ctl->out};
+        json_begin(&json, '[');
+        for (size_t i = 0; i < status.member_count; i++)
+            member_json(&json, &status.members[i], &status);
+        return print_array(ctl, &json);
+    }
+    struct table table;
+    table_begin(&table, "ID|ADDRESS|HTTP|CLOUD|ROLE|REACHABLE|RTT|MATCH");
+    for (size_t i = 0; i < status.member_count; i++)
+        member_row(&table, &status.members[i], &status);
+    return print_table(ctl, &table);
+}
+
+// --- worker list ---
+
+static void worker_json(struct json *json, const struct wire_worker_info *info) {
+    const struct state_worker *worker = &info->worker;
+    char seen[RFC3339_SIZE];
+    json_begin(json, '{');
+    json_string(json, "id", worker->id);
+    json_string(json, "address", worker->address);
+    json_string(json, "cloud", worker->cloud);
+    json_string(json, "status", slice_of_str(worker->online ? "online" : "offline"));
+    json_string(json, "reason", worker->reason);
+    rfc3339_format(seen, info->last_seen_unix_ms);
+    if (info->has_last_seen)
+        json_string(json, "last_seen", slice_of_str(seen));
+    else
+        json_null(json, "last_seen");
+    json_u64(json, "epoch", worker->epoch);
+    json_string(json, "instance_id", worker->instance_id);
+    json_u64(json, "slots", worker->slots);
+    json_open(json, "labels", '{');
+    for (size_t i = 0; i < worker->label_count; i++)
+        json_pair(json, worker->labels[i].key, worker->labels[i].value);
+    json_end(json, '}');
+    json_u64(json, "since_index", worker->since_index);
+    json_end(json, '}');
+}
+
+static void worker_row(struct table *table, const struct wire_worker_info *info) {
+    const struct state_worker *worker = &info->worker;
+    char seen[RFC3339_SIZE];
+    struct buf labels = {.len = 0};
+    rfc3339_format(seen, info->last_seen_unix_ms);
+    table_text(table, worker->id);
+    table_text(table, slice_of_str(worker->online ? "online" : "offline"));
+    table_text(table, worker->reason);
+    table_text(table, worker->cloud);
+    table_text(table, worker->address);
+    table_u64(table, worker->slots);
+    table_u64(table, worker->epoch);
+    table_text(table, info->has_last_seen ? slice_of_str(seen) : slice_of(NULL, 0));
+    for (size_t i = 0; i < worker->label_count; i++) {
+        buf_append_str(&labels, i == 0 ? "" : ",");
+        buf_append_slice(&labels, worker->labels[i].key);
+        buf_append_str(&labels, "=");
+        buf_append_slice(&labels, worker->labels[i].value);
+    }
+    table_text(table, buf_slice(&labels));
+    buf_free(&labels);
+}
+
+enum ctl_exit ctl_worker_list(struct ctl *ctl) {
+    struct slice answer;
+    enum ctl_exit asked = ctl_ask(ctl, CTL_READ, "/baton.v1.ControlService/ListWorkers", &answer);
+    struct wire_list_workers_response response;
+    if (asked != CTL_OK)
+        return asked;
+    if (wire_list_workers_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK)
+        return ctl_undecodable(ctl);
+    if (ctl->options->json) {
+        struct json json = {.out = &ctl->out};
+        json_begin(&json, '[');
+        for (size_t i = 0; i < response.count; i++)
+            worker_json(&json, &response.workers[i]);
+        return print_array(ctl, &json);
+    }
+    struct table table;
+    table_begin(&table, "ID|STATUS|REASON|CLOUD|ADDRESS|SLOTS|EPOCH|LAST SEEN|LABELS");
+    for (size_t i = 0; i < response.count; i++)
+        worker_row(&table, &response.workers[i]);
+    return print_table(ctl, &table);
+}
+
+// --- leader transfer ---
+
+// The old leader answers when it has been deposed, and may not have heard yet by whom: then the others are asked.
+static enum ctl_exit new_leader(struct ctl *ctl, struct slice transferred, struct raft_id *leader, raft_term *term) {
+    if (wire_transfer_response_decode(transferred, leader, term, &ctl->error) != OK)
+        return ctl_undecodable(ctl);
+    for (int asks = 0; leader->len == 0 && asks < 100; asks++) {
+        struct slice answer;
+        struct wire_status_response status;
+        enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, STATUS_PATH, &answer);
+        if (asked != CTL_OK)
+            return asked;
+        if (wire_status_response_decode(&ctl->arena, answer, &status, &ctl->error) != OK)
+            return ctl_undecodable(ctl);
+        if (status.term >= *term && id_check(status.leader, "leader", NULL) == OK) {
+            *leader = raft_id_of(status.leader);
+            *term = status.term;
+        } else {
+            ctl_move_on(ctl->client);
+        }
+    }
+    return CTL_OK;
+}
+
+enum ctl_exit ctl_leader_transfer(struct ctl *ctl) {
+    struct raft_id target = {.len = 0};
+    const char *wanted = ctl->options->arguments[0];
+    if (wanted != NULL) {
+        if (id_check(slice_of_str(wanted), "NODE", &ctl->error) != OK)
+            return CTL_USAGE;
+        target = raft_id_of(slice_of_str(wanted));
+    }
+    wire_transfer_request_encode(&target, &ctl->request);
+    struct slice answer;
+    struct raft_id leader;
+    raft_term term;
+    enum ctl_exit asked = ctl_ask(ctl, CTL_WRITE_ONCE, "/baton.v1.ControlService/TransferLeadership", &answer);
+    if (asked == CTL_OK)
+        asked = new_leader(ctl, answer, &leader, &term);
+    if (asked != CTL_OK)
+        return asked;
+    if (ctl->options->json) {
+        struct json json = {.out = &ctl->out};
+        json_begin(&json, '{');
+        json_string(&json, "leader", slice_of(leader.text, leader.len));
+        json_u64(&json, "term", term);
+        json_end(&json, '}');
+        buf_append_str(&ctl->out, "\n");
+    } else {
+        buf_printf(&ctl->out, "%s leads in term %llu\n", leader.len == 0 ? "nobody" : leader.text, (unsigned long long)term);
+    }
+    return ctl_print(ctl);
+}
+
+// --- log ---
+
+static const char *entry_type_name(enum raft_entry_type type) {
+    switch (type) {
+    case RAFT_ENTRY_COMMAND:
+        return "command";
+    case RAFT_ENTRY_NOOP:
+        return "noop";
+    case RAFT_ENTRY_CONFIGURATION:
+        return "configuration";
+    }
+    return "unknown";
+}
+
+static void print_entry(struct ctl *ctl, const struct wire_log_entry *entry) {
+    if (!ctl->options->json) {
+        buf_printf(&ctl->out, "%llu term %llu ", (unsigned long long)entry->id.index, (unsigned long long)entry->id.term);
+        text_for_people(&ctl->out, entry->summary, COMMAND_MAX);
+        buf_append_str(&ctl->out, "\n");
+        return;
+    }
+    struct json json = {.out = &ctl->out};
+    struct buf command = {.len = 0};
+    command.len = base64_encode((char *)buf_reserve(&command, base64_encoded_len(entry->command.len)), entry->command.data,
+                                entry->command.len);
+    json_begin(&json, '{');
+    json_u64(&json, "index", entry->id.index);
+    json_u64(&json, "term", entry->id.term);
+    json_string(&json, "type", slice_of_str(entry_type_name(entry->type)));
+    json_string(&json, "command", buf_slice(&command));
+    json_string(&json, "summary", entry->summary);
+    json_end(&json, '}');
+    buf_append_str(&ctl->out, "\n");
+    buf_free(&command);
+}
+
+enum ctl_exit ctl_log(struct ctl *ctl) {
+    struct wire_read_log_request request = {.from = ctl->options->from, .to = ctl->options->to};
+    do {
+        wire_read_log_request_encode(&request, &ctl->request);
+        struct slice answer;
+        enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, "/baton.v1.ControlService/ReadLog", &answer);
+        struct wire_read_log_response response;
+        if (asked != CTL_OK)
+            return asked;
+        if (wire_read_log_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK)
+            return ctl_undecodable(ctl);
+        for (size_t i = 0; i < response.count; i++)
+            print_entry(ctl, &response.entries[i]);
+        // The end is fixed with the first answer: a busy log would never end.
+        if (request.to == 0)
+            request.to = response.commit_index;
+        request.from = response.next;
+        asked = ctl_print(ctl);
+        if (asked != CTL_OK)
+            return asked;
+    } while (request.from != 0);
+    return CTL_OK;
+}

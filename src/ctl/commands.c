@@ -1,0 +1,49 @@
+// Which function does which command, and what they share.
+#include "ctl/commands.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+enum ctl_exit ctl_run(struct ctl *ctl) {
+    static enum ctl_exit (*const functions[CTL_COMMAND_COUNT])(struct ctl *) = {
+        [CTL_STATUS] = ctl_status,
+        [CTL_WORKER_LIST] = ctl_worker_list,
+        [CTL_MEMBER_LIST] = ctl_member_list,
+        [CTL_LEADER_TRANSFER] = ctl_leader_transfer,
+        [CTL_PUT] = ctl_put,
+        [CTL_GET] = ctl_get,
+        [CTL_DELETE] = ctl_delete,
+        [CTL_LIST] = ctl_list,
+        [CTL_WATCH] = ctl_watch,
+        [CTL_LOG] = ctl_log,
+    };
+    return functions[ctl->options->command](ctl);
+}
+
+enum ctl_exit ctl_ask(struct ctl *ctl, enum ctl_need need, const char *path, struct slice *answer) {
+    arena_reset(&ctl->arena);
+    enum ctl_exit status = ctl_call(ctl->client, need, path, buf_slice(&ctl->request), answer, &ctl->error);
+    buf_clear(&ctl->request);
+    return status;
+}
+
+enum ctl_exit ctl_print(struct ctl *ctl) {
+    struct slice left = buf_slice(&ctl->out);
+    while (left.len > 0) {
+        ssize_t written = write(STDOUT_FILENO, left.data, left.len);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0) {
+            error_set(&ctl->error, ERR_IO, "cannot write to standard output: %s", strerror(errno));
+            return CTL_FAILED;
+        }
+        left = slice_of(left.data + written, left.len - (size_t)written);
+    }
+    buf_clear(&ctl->out);
+    return CTL_OK;
+}
+
+enum ctl_exit ctl_undecodable(struct ctl *ctl) {
+    error_wrap(&ctl->error, "an answer that this batonctl (" BATON_VERSION ") does not understand");
+    return CTL_FAILED;
+}

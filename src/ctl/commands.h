@@ -1,0 +1,46 @@
+// batonctl's commands: each asks, prints, and returns the exit status.
+#ifndef BATON_CTL_COMMANDS_H
+#define BATON_CTL_COMMANDS_H
+
+#include "base/arena.h"
+#include "ctl/client.h"
+#include "ctl/options.h"
+#include "ctl/output.h"
+
+struct ctl {
+    const struct ctl_options *options;
+    const struct ctl_endpoints *endpoints;
+    struct ctl_client *client;
+    struct arena arena;  // of one answer
+    struct buf request;
+    struct buf out;      // what goes to standard output
+    struct error error;  // of a status other than CTL_OK; empty message: it has been said
+};
+
+enum ctl_exit ctl_run(struct ctl *ctl);
+
+// --- the commands, in their files ---
+
+enum ctl_exit ctl_put(struct ctl *ctl);  // keys.c
+enum ctl_exit ctl_get(struct ctl *ctl);
+enum ctl_exit ctl_delete(struct ctl *ctl);
+enum ctl_exit ctl_list(struct ctl *ctl);
+enum ctl_exit ctl_watch(struct ctl *ctl);   // watch.c
+enum ctl_exit ctl_status(struct ctl *ctl);  // cluster.c
+enum ctl_exit ctl_member_list(struct ctl *ctl);
+enum ctl_exit ctl_worker_list(struct ctl *ctl);
+enum ctl_exit ctl_leader_transfer(struct ctl *ctl);
+enum ctl_exit ctl_log(struct ctl *ctl);
+
+// --- what they share ---
+
+// ctl_call with ctl->request, which is emptied.
+enum ctl_exit ctl_ask(struct ctl *ctl, enum ctl_need need, const char *path, struct slice *answer);
+
+// Writes ctl->out to standard output and empties it. CTL_FAILED if that cannot be done.
+enum ctl_exit ctl_print(struct ctl *ctl);
+
+// An answer that does not decode.
+enum ctl_exit ctl_undecodable(struct ctl *ctl);
+
+#endif

@@ -1,0 +1,213 @@
+// put, get, delete, list.
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "ctl/commands.h"
+#include "wire/control.h"
+
+static const char *argument(const struct ctl *ctl, size_t i) {
+    return ctl->options->arguments[i] == NULL ? "" : ctl->options->arguments[i];
+}
+
+// --- writes ---
+
+enum { CLIENT_ID_SIZE = sizeof "batonctl-0123456789abcdef0123456789abcdef" };
+
+// Each run is a client of its own, with one write: sequence 1.
+static void open_session(struct state_command *command, char client_id[CLIENT_ID_SIZE]) {
+    uint64_t random[2];
+    while (getrandom(random, sizeof random, 0) != sizeof random)
+        ;
+    snprintf(client_id, CLIENT_ID_SIZE, "batonctl-%016llx%016llx", (unsigned long long)random[0],
+             (unsigned long long)random[1]);
+    command->client_id = slice_of_str(client_id);
+    command->sequence = 1;
+}
+
+// More than a command can hold is refused by the cluster, by name; there is no need to read on.
+static enum ctl_exit read_input(struct ctl *ctl, struct buf *value) {
+    while (value->len <= COMMAND_MAX) {
+        uint8_t *room = buf_reserve(value, 64 * KIB);
+        ssize_t got = read(STDIN_FILENO, room, 64 * KIB);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            error_set(&ctl->error, ERR_IO, "cannot read standard input: %s", strerror(errno));
+            return CTL_FAILED;
+        }
+        if (got == 0)
+            return CTL_OK;
+        value->len += (size_t)got;
+    }
+    error_set(&ctl->error, ERR_TOO_LARGE, "the value on standard input is larger than the %d bytes allowed", COMMAND_MAX);
+    return CTL_FAILED;
+}
+
+static enum ctl_exit print_revision(struct ctl *ctl, uint64_t revision) {
+    if (ctl->options->json) {
+        struct json json = {.out = &ctl->out};
+        json_begin(&json, '{');
+        json_u64(&json, "revision", revision);
+        json_end(&json, '}');
+        buf_append_str(&ctl->out, "\n");
+    } else {
+        buf_printf(&ctl->out, "revision %llu\n", (unsigned long long)revision);
+    }
+    return ctl_print(ctl);
+}
+
+static enum ctl_exit put_value(struct ctl *ctl, struct slice value) {
+    char client_id[CLIENT_ID_SIZE];
+    struct state_command command = {
+        .operation = STATE_PUT,
+        .put = {.key = slice_of_str(argument(ctl, 0)),
+                .value = value,
+                .has_expected = ctl->options->has_expect,
+                .expected_revision = ctl->options->expect},
+    };
+    open_session(&command, client_id);
+    wire_put_request_encode(&command, &ctl->request);
+    struct slice answer;
+    enum ctl_exit status = ctl_ask(ctl, CTL_WRITE, "/baton.v1.ControlService/Put", &answer);
+    uint64_t revision;
+    if (status != CTL_OK)
+        return status;
+    if (wire_put_response_decode(answer, &revision, &ctl->error) != OK)
+        return ctl_undecodable(ctl);
+    return print_revision(ctl, revision);
+}
+
+enum ctl_exit ctl_put(struct ctl *ctl) {
+    if (strcmp(argument(ctl, 1), "-") != 0)
+        return put_value(ctl, slice_of_str(argument(ctl, 1)));
+    struct buf value = {.len = 0};
+    enum ctl_exit status = read_input(ctl, &value);
+    if (status == CTL_OK)
+        status = put_value(ctl, buf_slice(&value));
+    buf_free(&value);
+    return status;
+}
+
+static enum ctl_exit no_such_key(struct ctl *ctl) {
+    error_set(&ctl->error, ERR_INVALID, "there is no key \"%s\"", argument(ctl, 0));
+    return CTL_NOT_FOUND;
+}
+
+enum ctl_exit ctl_delete(struct ctl *ctl) {
+    char client_id[CLIENT_ID_SIZE];
+    struct state_command command = {
+        .operation = STATE_DELETE,
+        .delete = {.key = slice_of_str(argument(ctl, 0)),
+                   .has_expected = ctl->options->has_expect,
+                   .expected_revision = ctl->options->expect},
+    };
+    open_session(&command, client_id);
+    wire_delete_request_encode(&command, &ctl->request);
+    struct slice answer;
+    enum ctl_exit status = ctl_ask(ctl, CTL_WRITE, "/baton.v1.ControlService/Delete", &answer);
+    uint64_t revision;
+    bool existed;
+    if (status != CTL_OK)
+        return status;
+    if (wire_delete_response_decode(answer, &revision, &existed, &ctl->error) != OK)
+        return ctl_undecodable(ctl);
+    return existed ? print_revision(ctl, revision) : no_such_key(ctl);
+}
+
+// --- reads ---
+
+static void json_item(struct json *json, const struct state_item *item) {
+    json_begin(json, '{');
+    json_bytes(json, "key", item->key);
+    json_bytes(json, "value", item->value);
+    json_u64(json, "revision", item->revision);
+    json_end(json, '}');
+}
+
+enum ctl_exit ctl_get(struct ctl *ctl) {
+    struct wire_get_request request = {.key = slice_of_str(argument(ctl, 0)), .stale = ctl->options->stale};
+    wire_get_request_encode(&request, &ctl->request);
+    struct slice answer;
+    enum ctl_exit status = ctl_ask(ctl, request.stale ? CTL_ANY_NODE : CTL_READ, "/baton.v1.ControlService/Get", &answer);
+    if (status == CTL_NOT_FOUND)
+        return no_such_key(ctl);
+    struct wire_get_response response;
+    if (status != CTL_OK)
+        return status;
+    if (wire_get_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK)
+        return ctl_undecodable(ctl);
+    if (ctl->options->json) {
+        struct state_item item = {.key = request.key, .value = response.value, .revision = response.revision};
+        json_item(&(struct json){.out = &ctl->out}, &item);
+        buf_append_str(&ctl->out, "\n");
+    } else {
+        buf_append_slice(&ctl->out, response.value);
+        if (isatty(STDOUT_FILENO))
+            buf_append_str(&ctl->out, "\n");
+    }
+    return ctl_print(ctl);
+}
+
+// One page; *after becomes its last key.
+static enum ctl_exit list_page(struct ctl *ctl, struct buf *after, struct json *json, struct table *table, bool *more) {
+    enum { VALUE_SHOWN_MAX = 60 };
+    struct wire_list_request request = {
+        .prefix = slice_of_str(argument(ctl, 0)),
+        .start_after = buf_slice(after),
+        .stale = ctl->options->stale,
+    };
+    wire_list_request_encode(&request, &ctl->request);
+    struct slice answer;
+    enum ctl_exit status = ctl_ask(ctl, request.stale ? CTL_ANY_NODE : CTL_READ, "/baton.v1.ControlService/List", &answer);
+    struct wire_list_response response;
+    if (status != CTL_OK)
+        return status;
+    if (wire_list_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK)
+        return ctl_undecodable(ctl);
+    for (size_t i = 0; i < response.count; i++) {
+        const struct state_item *item = &response.items[i];
+        struct buf shown = {.len = 0};
+        if (ctl->options->json) {
+            json_item(json, item);
+            continue;
+        }
+        table_text(table, item->key);
+        table_u64(table, item->revision);
+        table_u64(table, item->value.len);
+        text_for_people(&shown, item->value, VALUE_SHOWN_MAX);
+        table_text(table, buf_slice(&shown));
+        buf_free(&shown);
+    }
+    *more = response.more && response.count > 0;
+    if (*more) {
+        buf_clear(after);
+        buf_append_slice(after, response.items[response.count - 1].key);
+    }
+    return CTL_OK;
+}
+
+enum ctl_exit ctl_list(struct ctl *ctl) {
+    struct json json = {.out = &ctl->out};
+    struct table table;
+    struct buf after = {.len = 0};
+    bool more = true;
+    enum ctl_exit status = CTL_OK;
+    table_begin(&table, "KEY|REVISION|BYTES|VALUE");
+    if (ctl->options->json)
+        json_begin(&json, '[');
+    while (more && status == CTL_OK)
+        status = list_page(ctl, &after, &json, &table, &more);
+    buf_free(&after);
+    struct buf text = {.len = 0};
+    table_end(&table, &text);
+    if (ctl->options->json)
+        json_end(&json, ']');
+    if (ctl->options->json)
+        buf_append_str(&ctl->out, "\n");
+    else
+        buf_append_slice(&ctl->out, buf_slice(&text));
+    buf_free(&text);
+    return status == CTL_OK ? ctl_print(ctl) : status;
+}

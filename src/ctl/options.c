@@ -1,0 +1,335 @@
+// batonctl's command line: commands, options, and what to say when they are wrong.
+#include "ctl/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// Options that not every command takes.
+enum { TAKES_STALE = 1, TAKES_EXPECT = 2, TAKES_FROM = 4, TAKES_TO = 8 };
+
+static const struct {
+    const char *name;
+    const char *arguments;
+    int least;
+    int most;
+    unsigned takes;
+    const char *summary;
+    const char *details;
+} commands[CTL_COMMAND_COUNT] = {
+    [CTL_STATUS] = {"status", "", 0, 0, 0, "every node: role, term, how far it is",
+                    "Asks all endpoints, and all members that they name, at once.\n"
+                    "\n"
+                    "  batonctl status\n"
+                    "  batonctl status -o json\n"},
+    [CTL_WORKER_LIST] = {"worker list", "", 0, 0, 0, "the registered workers", "  batonctl worker list -o json\n"},
+    [CTL_MEMBER_LIST] = {"member list", "", 0, 0, 0, "the members, as the leader sees them", "  batonctl member list\n"},
+    [CTL_LEADER_TRANSFER] = {"leader transfer", "[NODE]", 0, 1, 0, "hand leadership to a node",
+                             "Without NODE: to the voter that is furthest.\n"
+                             "\n"
+                             "  batonctl leader transfer n2\n"},
+    [CTL_PUT] = {"put", "KEY VALUE", 2, 2, TAKES_EXPECT, "write a key",
+                 "Prints the revision of the change. VALUE - reads the value from standard input. --expect REVISION\n"
+                 "writes only if the key's revision is this one; 0: only if there is no such key.\n"
+                 "\n"
+                 "  batonctl put greeting hello\n"
+                 "  batonctl put config - < config.json\n"
+                 "  batonctl put lock mine --expect 0\n"
+                 "  batonctl put -- key -5\n"},
+    [CTL_GET] = {"get", "KEY", 1, 1, TAKES_STALE, "read a key",
+                 "Prints the value alone (with a newline behind it on a terminal). --stale answers from any node's own\n"
+                 "state, also without a leader.\n"
+                 "\n"
+                 "  batonctl get greeting\n"
+                 "  batonctl get greeting -o json\n"},
+    [CTL_DELETE] = {"delete", "KEY", 1, 1, TAKES_EXPECT, "delete a key",
+                    "  batonctl delete greeting\n"
+                    "  batonctl delete lock --expect 42\n"},
+    [CTL_LIST] = {"list", "[PREFIX]", 0, 1, TAKES_STALE, "the keys, in order", "  batonctl list jobs/\n"},
+    [CTL_WATCH] = {"watch", "[PREFIX]", 0, 1, TAKES_FROM, "changes as they happen, until interrupted",
+                   "From now on, or from a revision that is still held. If the connection is lost it goes on with\n"
+                   "another node, and misses or repeats nothing. With -o json one object a line.\n"
+                   "\n"
+                   "  batonctl watch jobs/\n"
+                   "  batonctl watch --from 120\n"},
+    [CTL_LOG] = {"log", "", 0, 0, TAKES_FROM | TAKES_TO, "the committed log",
+                 "With -o json one object a line, the command in base64.\n"
+                 "\n"
+                 "  batonctl log\n"
+                 "  batonctl log --from 100 --to 120\n"},
+};
+
+static const char overview[] =
+    "options\n"
+    "  --endpoints LIST    HOST:PORT,... of some or all nodes; else BATON_ENDPOINTS; else the file "
+    "build/cluster/endpoints;\n"
+    "                      else 127.0.0.1:7400\n"
+    "  -o, --output FORMAT table or json (default table)\n"
+    "  --timeout TIME      how long to try, such as 500ms or 5s (default 5s)\n"
+    "  --stale             get, list: answer from any node's own state\n"
+    "  --expect REVISION   put, delete: only if the key's revision is this one\n"
+    "  --from N, --to N    log: indices; watch: --from revision\n"
+    "  --help, --version\n"
+    "\n"
+    "A write is sent again until its outcome is known; it is applied once.\n"
+    "\n"
+    "exit status: 0 ok, 1 failed, 2 wrong usage, 3 nobody reachable, 4 not found, 5 outcome unknown\n";
+
+void ctl_help(enum ctl_command command) {
+    if (command != CTL_NO_COMMAND) {
+        printf("usage: batonctl %s%s%s [option ...]\n\n%s.\n%s", commands[command].name,
+               commands[command].arguments[0] == '\0' ? "" : " ", commands[command].arguments, commands[command].summary,
+               commands[command].details);
+        return;
+    }
+    printf("usage: batonctl COMMAND [argument ...] [option ...]\n\ncommands (batonctl COMMAND --help has examples)\n");
+    for (size_t i = 0; i < CTL_COMMAND_COUNT; i++) {
+        char usage[64];
+        snprintf(usage, sizeof usage, "%s %s", commands[i].name, commands[i].arguments);
+        printf("  %-23s %s\n", usage, commands[i].summary);
+    }
+    printf("\n%s", overview);
+}
+
+// --- what was meant ---
+
+enum { NAME_MAX_LEN = 32 };
+
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+// How many letters must be put in, left out or changed (Levenshtein's distance).
+static size_t distance(const char *a, const char *b) {
+    size_t row[NAME_MAX_LEN + 1];
+    size_t len = strlen(b);
+    for (size_t j = 0; j <= len; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= len; j++) {
+            size_t changed = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = least(changed, least(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[len];
+}
+
+const char *ctl_nearest(const char *text, const char *const *names, size_t count) {
+    if (strlen(text) > NAME_MAX_LEN)
+        return NULL;
+    const char *nearest = NULL;
+    size_t best = strlen(text) / 2;  // more than half of it wrong: something else was meant
+    best = best < 1 ? 1 : best > 3 ? 3 : best;
+    for (size_t i = 0; i < count; i++) {
+        size_t d = distance(text, names[i]);
+        if (d < best || (d == best && nearest == NULL)) {
+            best = d;
+            nearest = names[i];
+        }
+    }
+    return nearest;
+}
+
+// --- options ---
+
+enum option_id {
+    OPT_ENDPOINTS = 1000,
+    OPT_TIMEOUT,
+    OPT_STALE,
+    OPT_EXPECT,
+    OPT_FROM,
+    OPT_TO,
+    OPT_HELP,
+    OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+    {"endpoints", required_argument, NULL, OPT_ENDPOINTS},
+    {"output", required_argument, NULL, 'o'},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"stale", no_argument, NULL, OPT_STALE},
+    {"expect", required_argument, NULL, OPT_EXPECT},
+    {"from", required_argument, NULL, OPT_FROM},
+    {"to", required_argument, NULL, OPT_TO},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+enum { OPTION_COUNT = sizeof long_options / sizeof long_options[0] - 1 };
+
+static enum error_code parse_number(const char *option, const char *text, uint64_t *number, struct error *error) {
+    char *end;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
+        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is a number", option, text);
+    return OK;
+}
+
+static enum error_code parse_timeout(const char *text, uint64_t *ms, struct error *error) {
+    enum { LONGEST_S = 24 * 3600 };
+    char *end;
+    errno = 0;
+    uint64_t number = strtoull(text, &end, 10);
+    bool digits = text[0] >= '0' && text[0] <= '9' && errno == 0;
+    if (digits && strcmp(end, "ms") == 0 && number >= 1 && number <= LONGEST_S * UINT64_C(1000)) {
+        *ms = number;
+        return OK;
+    }
+    if (digits && strcmp(end, "s") == 0 && number >= 1 && number <= LONGEST_S) {
+        *ms = number * 1000;
+        return OK;
+    }
+    return error_set(error, ERR_INVALID, "--timeout is \"%s\"; allowed is a time from 1ms to %ds, such as 500ms or 5s", text,
+                     LONGEST_S);
+}
+
+// `given` collects the options that not every command takes.
+static enum error_code take_option(int option, struct ctl_options *options, unsigned *given, struct error *error) {
+    switch (option) {
+    case OPT_ENDPOINTS:
+        options->endpoints = optarg;
+        return OK;
+    case 'o':
+        options->json = strcmp(optarg, "json") == 0;
+        if (!options->json && strcmp(optarg, "table") != 0)
+            return error_set(error, ERR_INVALID, "--output is \"%s\"; allowed are table and json", optarg);
+        return OK;
+    case OPT_TIMEOUT:
+        return parse_timeout(optarg, &options->timeout_ms, error);
+    case OPT_STALE:
+        options->stale = true;
+        *given |= TAKES_STALE;
+        return OK;
+    case OPT_EXPECT:
+        options->has_expect = true;
+        *given |= TAKES_EXPECT;
+        return parse_number("--expect", optarg, &options->expect, error);
+    case OPT_FROM:
+        options->has_from = true;
+        *given |= TAKES_FROM;
+        return parse_number("--from", optarg, &options->from, error);
+    case OPT_TO:
+        *given |= TAKES_TO;
+        return parse_number("--to", optarg, &options->to, error);
+    case OPT_HELP:
+    case 'h':
+        options->help = true;
+        return OK;
+    default:
+        options->version = true;
+        return OK;
+    }
+}
+
+static enum error_code unknown_option(const char *text, struct error *error) {
+    const char *names[OPTION_COUNT];
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        names[i] = long_options[i].name;
+    const char *nearest = strncmp(text, "--", 2) == 0 ? ctl_nearest(text + 2, names, OPTION_COUNT) : NULL;
+    if (nearest != NULL)
+        return error_set(error, ERR_INVALID, "unknown option %s; did you mean --%s?", text, nearest);
+    return error_set(error, ERR_INVALID,
+                     "unknown option %s; see batonctl --help (an argument that begins with - goes behind --)", text);
+}
+
+static enum error_code read_options(int argc, char **argv, struct ctl_options *options, unsigned *given,
+                                    struct error *error) {
+    opterr = 0;
+    optind = 0;  // from the beginning, also a second time
+    for (;;) {
+        int at = optind == 0 ? 1 : optind;
+        int option = getopt_long(argc, argv, ":o:h", long_options, NULL);
+        if (option == -1)
+            return OK;
+        if (option == ':')
+            return error_set(error, ERR_INVALID, "%s needs a value; see batonctl --help", argv[optind - 1]);
+        if (option == '?')
+            return unknown_option(optind > at ? argv[optind - 1] : argv[at], error);
+        enum error_code code = take_option(option, options, given, error);
+        if (code != OK)
+            return code;
+    }
+}
+
+// --- the command ---
+
+static enum error_code unknown_command(const char *first, const char *second, struct error *error) {
+    const char *names[CTL_COMMAND_COUNT];
+    char text[NAME_MAX_LEN + 2];
+    for (size_t i = 0; i < CTL_COMMAND_COUNT; i++)
+        names[i] = commands[i].name;
+    // The first word of two, such as "worker".
+    size_t len = strlen(first);
+    for (size_t i = 0; i < CTL_COMMAND_COUNT; i++)
+        if (strncmp(names[i], first, len) == 0 && names[i][len] == ' ')
+            return error_set(error, ERR_INVALID, "there is no command \"%s%s%s\"; did you mean \"%s\"?", first,
+                             second == NULL ? "" : " ", second == NULL ? "" : second, names[i]);
+    const char *nearest = NULL;
+    if (second != NULL && (size_t)snprintf(text, sizeof text, "%s %s", first, second) < sizeof text)
+        nearest = ctl_nearest(text, names, CTL_COMMAND_COUNT);
+    if (nearest == NULL || strchr(nearest, ' ') == NULL)
+        nearest = ctl_nearest(first, names, CTL_COMMAND_COUNT);
+    if (nearest != NULL)
+        return error_set(error, ERR_INVALID, "there is no command \"%s\"; did you mean \"%s\"?", first, nearest);
+    return error_set(error, ERR_INVALID, "there is no command \"%s\"; see batonctl --help", first);
+}
+
+// How many words of `words` are the name of the command; 0: they are not.
+static int matches(enum ctl_command command, char **words, int count) {
+    const char *name = commands[command].name;
+    const char *space = strchr(name, ' ');
+    if (space == NULL)
+        return count >= 1 && strcmp(words[0], name) == 0 ? 1 : 0;
+    size_t len = (size_t)(space - name);
+    bool both =
+        count >= 2 && strlen(words[0]) == len && memcmp(words[0], name, len) == 0 && strcmp(words[1], space + 1) == 0;
+    return both ? 2 : 0;
+}
+
+static enum error_code read_command(char **words, int count, struct ctl_options *options, struct error *error) {
+    int name_words = 0;
+    enum ctl_command command = 0;
+    while (command < CTL_COMMAND_COUNT && (name_words = matches(command, words, count)) == 0)
+        command++;
+    if (command == CTL_COMMAND_COUNT)
+        return unknown_command(words[0], count > 1 ? words[1] : NULL, error);
+    options->command = command;
+    if (options->help)
+        return OK;
+    int arguments = count - name_words;
+    if (arguments < commands[command].least || arguments > commands[command].most)
+        return error_set(error, ERR_INVALID, "%s arguments; usage: batonctl %s %s",
+                         arguments < commands[command].least ? "too few" : "too many", commands[command].name,
+                         commands[command].arguments);
+    for (int i = 0; i < arguments; i++)
+        options->arguments[i] = words[name_words + i];
+    return OK;
+}
+
+enum error_code ctl_options_parse(int argc, char **argv, struct ctl_options *options, struct error *error) {
+    static const char *const optional[] = {"--stale", "--expect", "--from", "--to"};
+    *options = (struct ctl_options){.command = CTL_NO_COMMAND, .timeout_ms = CTL_TIMEOUT_DEFAULT_MS};
+    unsigned given = 0;
+    enum error_code code = read_options(argc, argv, options, &given, error);
+    if (code != OK || options->version)
+        return code;
+    if (optind == argc)
+        return options->help ? OK : error_set(error, ERR_INVALID, "which command? see batonctl --help");
+    code = read_command(argv + optind, argc - optind, options, error);
+    if (code != OK || options->help)
+        return code;
+    for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++)
+        if ((given & 1u << i) != 0 && (commands[options->command].takes & 1u << i) == 0)
+            return error_set(error, ERR_INVALID, "%s does not go with %s; see batonctl --help", optional[i],
+                             commands[options->command].name);
+    if (options->to != 0 && options->from > options->to)
+        return error_set(error, ERR_INVALID, "--from %llu is behind --to %llu", (unsigned long long)options->from,
+                         (unsigned long long)options->to);
+    return OK;
+}

@@ -1,0 +1,112 @@
+// watch: changes as they happen. Each message tells the revision up to which it is complete, so that after a lost connection
+// the watch goes on from the next one, on whatever node answers, and neither misses nor repeats a change.
+#include <stdio.h>
+
+#include "ctl/commands.h"
+#include "wire/control.h"
+
+struct watching {
+    struct ctl *ctl;
+    bool begun;     // `next` is known
+    uint64_t next;  // everything below has been printed
+    enum ctl_exit status;
+};
+
+static void print_change(struct ctl *ctl, const struct state_change *change) {
+    if (ctl->options->json) {
+        struct json json = {.out = &ctl->out};
+        json_begin(&json, '{');
+        json_u64(&json, "revision", change->revision);
+        json_string(&json, "type", slice_of_str(change->is_delete ? "delete" : "put"));
+        json_bytes(&json, "key", change->key);
+        if (!change->is_delete)
+            json_bytes(&json, "value", change->value);
+        json_end(&json, '}');
+    } else {
+        buf_printf(&ctl->out, "%llu %s ", (unsigned long long)change->revision, change->is_delete ? "delete" : "put");
+        text_for_people(&ctl->out, change->key, KEY_MAX);
+        if (!change->is_delete) {
+            buf_append_str(&ctl->out, " ");
+            text_for_people(&ctl->out, change->value, COMMAND_MAX);
+        }
+    }
+    buf_append_str(&ctl->out, "\n");
+}
+
+static void on_message(void *user, struct slice message) {
+    struct watching *watching = user;
+    struct ctl *ctl = watching->ctl;
+    struct wire_watch_response response;
+    if (watching->status != CTL_OK)
+        return;
+    arena_reset(&ctl->arena);
+    if (wire_watch_response_decode(&ctl->arena, message, &response, &ctl->error) != OK) {
+        watching->status = ctl_undecodable(ctl);
+        ctl_stop(ctl->client);
+        return;
+    }
+    for (size_t i = 0; i < response.count; i++)
+        print_change(ctl, &response.events[i]);
+    watching->begun = true;
+    watching->next = response.revision + 1;
+    watching->status = ctl_print(ctl);
+    if (watching->status != CTL_OK)
+        ctl_stop(ctl->client);
+}
+
+// Whether the watch can go on elsewhere after its stream has ended.
+static bool may_go_on(struct watching *watching, struct ctl_end end) {
+    switch (end.status) {
+    case RPC_OK:
+    case RPC_UNAVAILABLE:
+    case RPC_CANCELLED:
+    case RPC_INTERNAL:
+    case RPC_UNKNOWN:
+    case RPC_DEADLINE_EXCEEDED:
+        return true;
+    case RPC_RESOURCE_EXHAUSTED:  // this node has too many watches
+        return watching->begun;
+    case RPC_OUT_OF_RANGE:  // this node has not applied yet what another has told us
+        return watching->begun && strcmp(end.reason, "revision-ahead") == 0;
+    default:
+        return false;
+    }
+}
+
+enum ctl_exit ctl_watch(struct ctl *ctl) {
+    const struct ctl_options *options = ctl->options;
+    struct watching watching = {.ctl = ctl};
+    struct wire_watch_request request = {
+        .prefix = slice_of_str(options->arguments[0] == NULL ? "" : options->arguments[0]),
+        .has_from = options->has_from,
+        .from_revision = options->from,
+    };
+    bool said = false;
+    for (;;) {
+        buf_clear(&ctl->request);
+        wire_watch_request_encode(&request, &ctl->request);
+        uint64_t before = watching.next;
+        if (!ctl_stream(ctl->client, "/baton.v1.ControlService/Watch", buf_slice(&ctl->request), on_message, &watching)) {
+            if (watching.begun)
+                continue;  // it was there once: wait until it is back
+            return ctl_nobody(ctl->client, &ctl->error);
+        }
+        if (watching.status != CTL_OK)
+            return watching.status;
+        struct ctl_end end = ctl_ended(ctl->client);
+        if (!may_go_on(&watching, end)) {
+            error_set(&ctl->error, ERR_UNAVAILABLE, "%s (%s, from %s)", end.message, rpc_status_name(end.status),
+                      end.address);
+            return CTL_FAILED;
+        }
+        said = said && watching.next == before;
+        if (watching.begun && !said)
+            fprintf(stderr, "batonctl: %s ends the watch (%s); going on from revision %llu\n", end.address, end.message,
+                    (unsigned long long)watching.next);
+        said = true;
+        request.has_from = request.has_from || watching.begun;
+        if (watching.begun)
+            request.from_revision = watching.next;
+        ctl_move_on(ctl->client);
+    }
+}
