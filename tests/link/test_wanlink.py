@@ -127,6 +127,7 @@ class Pair:
         return times
 
 
+# A busy machine makes a round trip longer, never shorter: the shortest of many says how long the link is.
 ARRIVES = 10  # seconds: what passes is there after 25 ms, however busy the machine
 LOST = 0.3  # seconds after which what has not arrived does not: twelve times the delay
 
@@ -134,8 +135,8 @@ LOST = 0.3  # seconds after which what has not arrived does not: twelve times th
 @in_a_world
 def test_wanlink_round_trip():
     times = Pair().round_trips_ms(40)
-    assert min(times) >= 50.0, times
-    assert statistics.median(times) <= 55.0, times
+    assert 50.0 <= min(times) <= 52.0, times
+    print(f"median {statistics.median(times):.2f} ms, longest {max(times):.2f} ms")
 
 
 @in_a_world
@@ -143,10 +144,10 @@ def test_wanlink_set():
     pair = Pair()
     wan("set", "--delay", "5ms", "--direction", "gcp-to-aws")
     times = pair.round_trips_ms(20)
-    assert min(times) >= 30.0 and statistics.median(times) <= 35.0, times
+    assert 30.0 <= min(times) <= 33.0, times
     wan("set", "--delay", "20ms", "--jitter", "20ms")
     times = pair.round_trips_ms(60)
-    assert max(times) - min(times) > 10 and min(times) < 40, times
+    assert min(times) < 30 and max(times) > 45, times
 
 
 @in_a_world
@@ -234,9 +235,7 @@ def test_wanlink_stopped_takes_its_rules():
     assert "NFQUEUE" in rules()
     end_wanlink(signal.SIGTERM)
     assert "WANLINK" not in rules() and "NFQUEUE" not in rules()
-    start = time.monotonic()
-    assert pair.forth(ARRIVES)
-    assert time.monotonic() - start < 0.025
+    assert min(pair.round_trips_ms(20)) < 25
 
 
 @in_a_world
@@ -255,7 +254,7 @@ def test_wanlink_leaves_one_cloud_alone():
         n2.sendto(n2.recv(10), n1.getsockname())
         n1.recv(10)
         times.append((time.monotonic() - start) * 1e3)
-    assert statistics.median(times) < 10, times
+    assert min(times) < 10, times
 
 
 @in_a_world
