@@ -1,3 +1,4 @@
+// Logs and disks to try them on; log_fixture.h says what each is for.
 #include "log_fixture.h"
 
 #include <stdlib.h>
