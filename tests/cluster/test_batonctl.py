@@ -1,0 +1,164 @@
+"""batonctl against a real cluster: what it prints, how it ends, and what it makes of failures."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, List
+
+import pytest
+from harness import BUILD, DEADLINE, SANITIZERS, Cluster, wait_for
+
+OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND, UNKNOWN = range(6)
+
+
+class Batonctl:
+    """The command, told where the cluster is by its environment."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("BATON_")}
+        endpoints = ",".join(node.address for node in cluster.nodes.values())
+        self.environment = {**clean, **SANITIZERS, "BATON_ENDPOINTS": endpoints}
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([str(BUILD / "batonctl"), *arguments], env=self.environment, **options)
+
+    def run(self, *arguments: str, status: int = OK, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        done = subprocess.run(
+            [str(BUILD / "batonctl"), *arguments], env=self.environment, input=stdin, capture_output=True, timeout=DEADLINE
+        )
+        assert done.returncode == status, f"{arguments} ended with {done.returncode}: {done.stdout!r} {done.stderr!r}"
+        return done
+
+    def __call__(self, *arguments: str) -> str:
+        return self.run(*arguments).stdout.decode()
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self(*arguments, "-o", "json"))
+
+    def error(self, status: int, *arguments: str) -> str:
+        done = self.run(*arguments, status=status)
+        assert done.stderr.startswith(b"batonctl: ")
+        return done.stderr.decode()
+
+
+@pytest.fixture
+def batonctl(cluster: Cluster) -> Batonctl:
+    return Batonctl(cluster)
+
+
+def TestBatonctlKeys(batonctl: Batonctl) -> None:
+    binary = bytes(range(256))
+    first = batonctl.json("put", "k", "hello")["revision"]
+    assert batonctl("get", "k") == "hello"
+    assert batonctl.json("get", "k") == {"key": "k", "value": "hello", "revision": first}
+    assert str(first) in batonctl.error(FAILED, "put", "k", "no", "--expect", "0")
+    batonctl("put", "--expect", str(first), "--", "k", "-5")
+    assert batonctl("get", "k", "--stale", "--timeout", "2s") in ("-5", "hello")
+    batonctl.run("put", "dir/binary", "-", stdin=binary)
+    assert batonctl.run("get", "dir/binary").stdout == binary
+    assert "value_base64" in batonctl.json("get", "dir/binary")
+    batonctl("put", "dir/a", "")
+    assert [item["key"] for item in batonctl.json("list")] == ["dir/a", "dir/binary", "k"]
+    assert [item["key"] for item in batonctl.json("list", "dir/")] == ["dir/a", "dir/binary"]
+    assert len(batonctl("list").splitlines()) == 4
+    assert batonctl("delete", "k").startswith("revision ")
+    assert "k" in batonctl.error(NOT_FOUND, "delete", "k")
+    assert "k" in batonctl.error(NOT_FOUND, "get", "k")
+
+
+def TestBatonctlListPages(cluster: Cluster, batonctl: Batonctl) -> None:
+    """Longer than one answer: every key once."""
+    leader = cluster.lead_in("gcp")
+    keys = [f"{number:04}" for number in range(1001)]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=64) as pool:
+        list(pool.map(lambda key: leader.call("Put", timeout=DEADLINE, key=key.encode(), value=b"v"), keys))
+    assert [item["key"] for item in batonctl.json("list")] == keys
+
+
+def TestBatonctlCluster(cluster: Cluster, batonctl: Batonctl) -> None:
+    cluster.worker("w1")
+    cluster.wait_online("w1")
+    leader = cluster.leader()
+    status = batonctl.json("status")
+    assert sorted(node["node"] for node in status) == ["n1", "n2", "n3"]
+    assert [node["node"] for node in status if node["role"] == "leader"] == [leader.name]
+    members = {member["id"]: member for member in batonctl.json("member", "list")}
+    assert members["n3"]["cloud"] == "aws" and members["n3"]["voter"] and members[leader.name]["leader"]
+    worker = batonctl.json("worker", "list")[0]
+    assert (worker["id"], worker["status"], worker["cloud"]) == ("w1", "online", "gcp")
+    assert "w1" in batonctl("worker", "list") and "n3" in batonctl("status") and "n3" in batonctl("member", "list")
+
+    target = cluster.followers()[0].name
+    assert batonctl.json("leader", "transfer", target)["leader"] == target
+    assert "voter" in batonctl.error(FAILED, "leader", "transfer", "n9")
+    assert batonctl.json("leader", "transfer")["leader"] != target
+
+    lines = [json.loads(line) for line in batonctl("log", "-o", "json").splitlines()]
+    assert [line["index"] for line in lines] == list(range(1, len(lines) + 1))
+    assert lines[0]["type"] == "configuration" and "register worker w1" in [line["summary"] for line in lines]
+    part = [json.loads(line) for line in batonctl("log", "--from", "2", "--to", "3", "-o", "json").splitlines()]
+    assert part == lines[1:3]
+
+
+def TestBatonctlFailures(cluster: Cluster, batonctl: Batonctl) -> None:
+    """One node after the other is lost: a write still gets through, then is refused, then its outcome is unknown."""
+    batonctl("put", "k", "1")
+    old = cluster.leader()
+    old.pause()
+    revision = batonctl.json("put", "k", "2", "--timeout", "15s")["revision"]
+    assert batonctl.json("get", "k")["revision"] == revision
+    old.resume()
+    leader = cluster.leader()
+    for node in cluster.others(leader.name):
+        node.pause()
+    alone = ("--endpoints", leader.address)
+    unknown = batonctl.run("put", "k", "3", "--timeout", "400ms", *alone, status=UNKNOWN)
+    assert b"outcome unknown" in unknown.stderr
+    wait_for(lambda: leader.status().role != "leader", "the leader that hears nobody steps down")
+    assert "no leader" in batonctl.error(FAILED, "put", "k", "4", "--timeout", "300ms", *alone)
+    assert batonctl("get", "k", "--stale", *alone) == "2"
+    for node in cluster.others(leader.name):
+        node.resume()
+    cluster.kill_all()
+    message = batonctl.error(UNREACHABLE, "get", "k", "--timeout", "300ms")
+    assert "BATON_ENDPOINTS" in message and leader.address in message
+    assert "--endpoints" in batonctl.error(UNREACHABLE, "status", "--timeout", "300ms", *alone)
+
+
+def lines_of(path: Path) -> List[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def TestBatonctlWatch(cluster: Cluster, batonctl: Batonctl, tmp_path: Path) -> None:
+    """Over the death of the node that it watched on, each change comes once, and in order."""
+    first = cluster.put("a/0", "before")
+    out = tmp_path / "watch"
+    with out.open("wb") as stdout:
+        watch = batonctl.start("watch", "a/", "--from", str(first), "-o", "json", stdout=stdout, stderr=subprocess.PIPE)
+    try:
+        wait_for(lambda: lines_of(out), "the first change is told")
+        written = [first] + [cluster.put(f"a/{number}", "v") for number in range(1, 6)]
+        cluster.put("b", "of no concern")
+        watched = cluster["n1"]  # the first endpoint
+        watched.kill()
+        written += [cluster.put(f"a/{number}", "v") for number in range(6, 12)]
+        wait_for(lambda: len(lines_of(out)) >= len(written), "all changes are told")
+    finally:
+        watch.terminate()
+        watch.wait(DEADLINE)
+    assert [change["revision"] for change in lines_of(out)] == written
+    assert [change["key"] for change in lines_of(out)] == [f"a/{number}" for number in range(12)]
+
+
+def TestBatonctlUsage(hosts: None, empty_cluster: Cluster) -> None:
+    batonctl = Batonctl(empty_cluster)
+    assert "did you mean" in batonctl.error(USAGE, "pt", "k", "v")
+    batonctl.environment["BATON_ENDPOINTS"] = "nowhere"
+    assert "BATON_ENDPOINTS" in batonctl.error(USAGE, "status")
+    assert "put KEY VALUE" in batonctl("--help")
+    assert "--expect 0" in batonctl("put", "--help")
+    assert batonctl("--version").startswith("batonctl ")
