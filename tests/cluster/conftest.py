@@ -58,9 +58,10 @@ def empty_cluster(hosts: None, tmp_path: Path) -> Iterator[harness.Cluster]:
 
 @pytest.fixture
 def cluster(empty_cluster: harness.Cluster) -> harness.Cluster:
-    """Three nodes with a leader."""
+    """Three nodes with a leader that is ready for workers."""
     empty_cluster.start()
-    empty_cluster.leader()
+    leader = empty_cluster.leader()
+    harness.wait_for(lambda: leader.get("/cluster-state")[0] == 200, f"{leader.name} has applied its first entry")
     return empty_cluster
 
 
