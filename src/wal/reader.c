@@ -160,7 +160,8 @@ enum error_code wal_reader_survey(struct wal_reader *reader, struct wal_survey *
     *survey = (struct wal_survey){.end = reader->at, .zeros = reader->size};
     uint8_t *chunk = mem_alloc(READ_CHUNK);
     enum error_code code = OK;
-    for (uint64_t offset = reader->at; code == OK && offset < reader->size;) {
+    for (uint64_t offset = reader->at;
+         code == OK && offset < reader->size && survey->end - reader->at <= WAL_BATCH_MAX * 2;) {
         ssize_t n = read_full(reader->io, reader->fd, chunk, READ_CHUNK, offset);
         if (n < 0) {
             code = read_failed(error);

@@ -41,7 +41,7 @@ enum error_code wal_reader_line(struct wal_reader *reader, uint64_t offset, stru
 // The bytes [at, to), fewer if the file ends; the caller has limited their number. Borrowed. OK or ERR_IO.
 enum error_code wal_reader_bytes(struct wal_reader *reader, uint64_t to, struct slice *bytes, struct error *error);
 
-// Looks at everything from `at` to the file's end. OK or ERR_IO.
+// Looks at everything from `at` to the file's end, or until there is more than any batch could be. OK or ERR_IO.
 enum error_code wal_reader_survey(struct wal_reader *reader, struct wal_survey *survey, struct error *error);
 
 #endif
