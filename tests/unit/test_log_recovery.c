@@ -197,6 +197,30 @@ static void TestLogTornTail(void **state) {
     }
 }
 
+// Filling that a crash kept from the disk, in part, reads as zeros. It goes. Behind a torn batch there is none: filling is
+// synced before a batch is written into it.
+static void TestLogUnfilled(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s, false, 4, 150);
+    struct buf bytes = {0};
+    buf_append(&bytes, s.file.data, s.end + 1);
+    memset(buf_reserve(&bytes, 4096), 0, 4096);
+    bytes.len += 4096;
+    memset(bytes.data + s.end + 1024, '\n', 512);
+    assert_int_equal(scene_open(&s, buf_slice(&bytes)), OK);
+    assert_true(model_holds(&s.after, &s.log.recovered));
+    assert_int_equal(s.log.recovered.torn_bytes, 0);
+    struct slice repaired = disk_bytes(&s.scratch, s.path);
+    assert_null(memchr(repaired.data, '\0', repaired.len));
+    check_repaired(&s, &s.after);
+
+    memset(bytes.data + s.end - 100, '\n', 100);
+    assert_int_equal(scene_open(&s, buf_slice(&bytes)), ERR_WAL_CORRUPT);
+    buf_free(&bytes);
+    scene_free(&s);
+}
+
 // --- corruption ---
 
 static uint64_t line_of(struct slice bytes, uint64_t at) {
@@ -259,6 +283,20 @@ static void garble(struct scene *s) {
     disk_put(&s->scratch, s->path, buf_slice(&bytes));
     assert_int_equal(log_open(&s->log), ERR_WAL_CORRUPT);
 
+    // A hole would make the last batch torn, were nothing behind it; nor does another batch's mark end it.
+    memset(bytes.data + (s->begin / 512 + 1) * 512, '\n', 512);
+    disk_put(&s->scratch, s->path, buf_slice(&bytes));
+    assert_int_equal(log_open(&s->log), ERR_WAL_CORRUPT);
+    const uint8_t *mark = memmem(s->file.data, s->file.len, "{\"batch\":", 9);
+    size_t len = (size_t)((const uint8_t *)memchr(mark, '\n', 200) - mark);
+    buf_clear(&bytes);
+    buf_append(&bytes, s->file.data, s->end);
+    memset(bytes.data + s->begin, '\n', s->end - s->begin);
+    uint64_t place = (s->begin / 512 + 2) * 512;
+    memcpy(bytes.data + place, mark, len);
+    disk_put(&s->scratch, s->path, slice_of(bytes.data, place + len + 1));
+    assert_int_equal(log_open(&s->log), ERR_WAL_CORRUPT);
+
     // Text behind the filling.
     buf_clear(&bytes);
     buf_append_slice(&bytes, buf_slice(&s->file));
@@ -310,24 +348,28 @@ static void TestLogNoSpace(void **state) {
     assert_int_equal(log.writer->durable_write, 1);
     disk.space = disk_bytes(&disk, SEGMENT_1).len + 1000;
 
-    // Too large for the filling that is there. It has a term of its own, and a vote comes behind it.
-    log_push(&log, 2, "", 4, 100, 1000);
-    log_run(&log);
+    // Entries go on until only the reserve is left; the last of them has a term of its own.
+    for (raft_term term = 2; log.writer->condition == WAL_GOOD; term++) {
+        assert_in_range(term, 2, 200);
+        log_push(&log, term, "", log.model.count + 1, 1, 1000);
+        log_run(&log);
+    }
+    uint64_t durable = log.write - 1;
     assert_int_equal(log.writer->condition, WAL_FULL);
     assert_int_equal(log.writer->error.code, ERR_NO_SPACE);
-    assert_int_equal(log.writer->durable_write, 1);
-    assert_int_equal(log.writer->durable_hard_state_write, 2);
-    for (raft_term term = 3; term < 100; term++) {
-        log_push(&log, term, "n3", 0, 0, 0);
+    assert_int_equal(log.writer->durable_write, durable);
+    assert_int_equal(log.writer->durable_hard_state_write, log.write);
+    for (int votes = 0; votes < 300; votes++) {
+        log_push(&log, log.model.term + 1, "n3", 0, 0, 0);
         log_run(&log);
         assert_int_equal(log.writer->condition, WAL_FULL);
-        assert_int_equal(log.writer->durable_write, 1);
-        assert_int_equal(log.writer->durable_hard_state_write, term);
+        assert_int_equal(log.writer->durable_write, durable);
+        assert_int_equal(log.writer->durable_hard_state_write, log.write);
     }
     struct model full = log.model;
-    full.count = 3;
+    full.count--;
 
-    // A crash now: the votes are there, of the entries nothing.
+    // A crash now: the votes are there, of the last entry nothing.
     struct disk image;
     disk_init(&image, 1);
     disk_copy(&image, &disk);
@@ -503,10 +545,10 @@ static void push_something(struct story *s) {
 }
 
 // Some operations; they stop where the machine does.
-static void operate(struct story *s) {
+static void operate(struct story *s, uint64_t operations) {
     struct log *log = &s->log;
     s->after[0] = log->model;
-    for (int i = 0; i < OPERATIONS && log->write + 4 < WRITES_MAX; i++) {
+    for (uint64_t i = 0; i < operations && log->write + 4 < WRITES_MAX; i++) {
         for (uint64_t n = 1 + draw(s, 3); n > 0; n--) {
             push_something(s);
         }
@@ -536,22 +578,24 @@ static void check_story(struct story *s, uint64_t acknowledged, uint64_t made, u
              s->log.recovered.log.count);
 }
 
-// Stops the machine (or the process only) in `call`; starts it again, perhaps with a crash in the repair; and once more
-// after some more operations. False: the story has fewer calls.
-static bool crash_in(uint64_t seed, uint64_t call) {
+static void note_outcome(struct story *s, uint64_t *acknowledged, uint64_t *made) {
+    *acknowledged = s->log.writer->durable_write;
+    *made = s->log.write;
+    log_close(&s->log, !s->disk.dead && draw(s, 2) == 0);
+}
+
+// Stops the machine (or the process only) in `call`, starts it again, perhaps with a crash in the repair, and stops it again
+// somewhere. False: the story has fewer calls.
+static bool crash_in(uint64_t seed, uint64_t call, uint64_t segment_bytes) {
     struct story s = {.random = seed};
     disk_init(&s.disk, seed + call);
-    log_init(&s.log, &s.disk, 24 * KIB);
+    log_init(&s.log, &s.disk, segment_bytes);
     s.disk.crash_at = call;
     uint64_t acknowledged = 0;
     uint64_t made = 0;
-    s.after[0] = s.log.model;
     if (log_open(&s.log) == OK) {
-        operate(&s);
-        acknowledged = s.log.writer->durable_write;
-        made = s.log.write;
-        bool clean = !s.disk.dead && draw(&s, 2) == 0;
-        log_close(&s.log, clean);
+        operate(&s, OPERATIONS);
+        note_outcome(&s, &acknowledged, &made);
     }
     bool crashed = s.disk.dead;
     bool only_process = draw(&s, 3) == 0;
@@ -560,21 +604,16 @@ static bool crash_in(uint64_t seed, uint64_t call) {
             disk_kill(&s.disk);
         } else {
             disk_crash(&s.disk);
-        }
-        if (round == 0) {  // the repair is interrupted
             s.disk.crash_at = s.disk.calls + 1 + draw(&s, 8);
             log_open(&s.log);
             log_close(&s.log, false);
             disk_crash(&s.disk);
         }
         check_story(&s, acknowledged, made, call);
-        s.after[0] = s.log.model;
-        operate(&s);
-        acknowledged = s.log.writer->durable_write;
-        made = s.log.write;
-        assert_int_equal(acknowledged, made);
-        log_close(&s.log, false);
-        only_process = round == 0;
+        s.disk.crash_at = round < 2 ? s.disk.calls + 1 + draw(&s, 60) : 0;
+        operate(&s, 1 + draw(&s, OPERATIONS));
+        note_outcome(&s, &acknowledged, &made);
+        only_process = false;
     }
     log_free(&s.log);
     disk_free(&s.disk);
@@ -584,13 +623,156 @@ static bool crash_in(uint64_t seed, uint64_t call) {
 static void TestLogCrashEverywhere(void **state) {
     (void)state;
     uint64_t seed = seed_from_environment();
-    for (uint64_t story = 0; story < 12; story++) {
-        for (uint64_t call = 1; crash_in(seed + story * 1000, call); call++) {
+    for (uint64_t story = 0; story < 20; story++) {
+        uint64_t segment_bytes = story % 10 == 0 ? 256 * KIB : 24 * KIB;
+        for (uint64_t call = 1; crash_in(seed + story * 1000, call, segment_bytes); call++) {
         }
     }
 }
 
 // --- lines ---
+
+// A segment written by hand, every checksum of it right.
+struct craft {
+    struct buf bytes;
+    size_t begin;  // of the batch
+    uint32_t chain;
+};
+
+static void craft_header(struct craft *c, uint64_t segment, raft_index base, uint32_t prev) {
+    struct wal_header header = {.cluster_id = slice_of_str("demo"),
+                                .node_id = slice_of_str("n1"),
+                                .segment = segment,
+                                .generation = 1,
+                                .base = {.index = base, .term = base > 0 ? 1 : 0},
+                                .prev = prev};
+    c->bytes.len += wal_put_header(buf_reserve(&c->bytes, WAL_HEADER_LINE_MAX), &header);
+    c->chain = prev;
+}
+
+static void craft_hard_state(struct craft *c, raft_term term, const char *vote) {
+    struct raft_hard_state hard_state = {.current_term = term, .voted_for = raft_id_of(slice_of_str(vote))};
+    c->bytes.len += wal_put_hard_state(buf_reserve(&c->bytes, WAL_HARD_STATE_LINE_MAX), &hard_state);
+}
+
+static void craft_entry(struct craft *c, raft_index index) {
+    struct raft_slab *slab = raft_slab_new();
+    struct raft_entry *entry = entry_new(slab, index, 1, 20);
+    c->bytes.len += wal_put_entry(buf_reserve(&c->bytes, wal_entry_line_max(entry)), entry);
+    raft_entry_unref(entry);
+    raft_slab_free(slab);
+}
+
+static void craft_mark(struct craft *c, uint64_t batch, size_t bytes_off) {
+    size_t len = c->bytes.len - c->begin;
+    uint8_t *at = buf_reserve(&c->bytes, WAL_MARK_LINE_MAX);
+    uint32_t crc = crc32c(c->chain, c->bytes.data + c->begin, len);
+    c->bytes.len += wal_put_mark(at, batch, len + bytes_off, crc, &c->chain);
+    c->begin = c->bytes.len;
+}
+
+// A good first batch: term 1, entries 1 and 2.
+static struct craft craft_begin(void) {
+    struct craft c = {.begin = 0};
+    craft_header(&c, 1, 0, 0);
+    craft_hard_state(&c, 1, "n1");
+    craft_entry(&c, 1);
+    craft_entry(&c, 2);
+    craft_mark(&c, 1, 0);
+    return c;
+}
+
+// Opens a log of these one or two segments. `what` is in the message.
+static void expect_crafted(struct craft *first, struct craft *second, enum error_code wanted, const char *what) {
+    struct disk disk;
+    disk_init(&disk, 1);
+    struct log log;
+    log_init(&log, &disk, 0);
+    assert_int_equal(log_open(&log), OK);
+    log_close(&log, false);
+    disk_put(&disk, SEGMENT_1, buf_slice(&first->bytes));
+    if (second != NULL) {
+        disk_put(&disk, SEGMENT_2, buf_slice(&second->bytes));
+        buf_free(&second->bytes);
+    }
+    buf_free(&first->bytes);
+    enum error_code code = log_open(&log);
+    if (code != wanted || (code != OK && strstr(log.error.message, what) == NULL)) {
+        fail_msg("wanted %s, got %d: %s", what, code, code == OK ? "opened" : log.error.message);
+    }
+    log_free(&log);
+    disk_free(&disk);
+}
+
+// Whole batches with right checksums that contradict each other.
+static void TestLogContradictions(void **state) {
+    (void)state;
+    struct craft c = craft_begin();
+    expect_crafted(&c, NULL, OK, "");
+
+    c = craft_begin();
+    craft_entry(&c, 4);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_GAP, ".jsonl:6: entries are missing: 4 follows 2");
+
+    c = craft_begin();
+    craft_entry(&c, 3);
+    craft_mark(&c, 3, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:7: batch 3 follows batch 1");
+
+    c = craft_begin();
+    craft_entry(&c, 3);
+    craft_mark(&c, 2, 1);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:7: the mark says");
+
+    c = craft_begin();
+    craft_hard_state(&c, 0, "");
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: the term falls from 1 to 0");
+
+    c = craft_begin();
+    craft_hard_state(&c, 1, "n2");
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: the vote in term 1 changes from n1");
+
+    c = craft_begin();
+    craft_header(&c, 1, 0, c.chain);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: a header inside a segment");
+
+    c = (struct craft){.begin = 0};
+    craft_header(&c, 1, 0, 0);
+    craft_entry(&c, 1);
+    craft_mark(&c, 1, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:2: no term and vote behind the header");
+
+    c = (struct craft){.begin = 0};
+    craft_header(&c, 2, 0, 0);
+    craft_hard_state(&c, 1, "");
+    craft_mark(&c, 1, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:1: the file says that it is segment 2");
+}
+
+static void TestLogSegmentsContradict(void **state) {
+    (void)state;
+    for (int what = 0; what < 3; what++) {
+        static const enum error_code codes[] = {OK, ERR_WAL_GAP, ERR_WAL_CORRUPT};
+        static const char *const messages[] = {"", "2.jsonl:1: the segment follows entry 3 of term 1, but",
+                                               "2.jsonl:1: the chain is broken"};
+        struct craft first = craft_begin();
+        struct craft second = {.begin = 0};
+        craft_header(&second, 2, what == 1 ? 3 : 2, what == 2 ? 5 : first.chain);
+        craft_hard_state(&second, 1, "n1");
+        craft_entry(&second, 3);
+        craft_mark(&second, 2, 0);
+        expect_crafted(&first, &second, codes[what], messages[what]);
+    }
+    struct craft blank = {.begin = 0};
+    struct craft second = {.begin = 0};
+    buf_append_str(&blank.bytes, "\n\n\n");
+    buf_append_str(&second.bytes, "\n\n\n");
+    expect_crafted(&blank, &second, ERR_WAL_GAP, "2.jsonl:1: segment 1 before it holds nothing");
+}
 
 // Lines that any JSON parser would take, with a good checksum, and that nobody here wrote.
 static void TestLogLines(void **state) {
@@ -639,9 +821,17 @@ static void TestLogLines(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestLogTornTail),        cmocka_unit_test(TestLogCorruption), cmocka_unit_test(TestLogNoSpace),
-    cmocka_unit_test(TestLogNoSpaceInBatch),  cmocka_unit_test(TestLogSyncFails),  cmocka_unit_test(TestLogShortWrites),
-    cmocka_unit_test(TestLogCrashEverywhere), cmocka_unit_test(TestLogLines),
+    cmocka_unit_test(TestLogTornTail),
+    cmocka_unit_test(TestLogUnfilled),
+    cmocka_unit_test(TestLogCorruption),
+    cmocka_unit_test(TestLogNoSpace),
+    cmocka_unit_test(TestLogNoSpaceInBatch),
+    cmocka_unit_test(TestLogSyncFails),
+    cmocka_unit_test(TestLogShortWrites),
+    cmocka_unit_test(TestLogCrashEverywhere),
+    cmocka_unit_test(TestLogLines),
+    cmocka_unit_test(TestLogContradictions),
+    cmocka_unit_test(TestLogSegmentsContradict),
 };
 
 UNIT_MAIN(tests)
