@@ -42,7 +42,6 @@ void raft_handle_propose(struct raft_node *node, const struct raft_event *event)
     proposed->first = event->propose.entries[0]->id;
     struct raft_proposal *proposal = raft_queue_push(&node->proposals);
     proposal->last_index = raft_log_last(&node->log).index;
-    proposal->since_us = node->now_us;
     proposal->cost = cost;
     node->uncommitted_cost += cost;
 }
@@ -71,8 +70,6 @@ static void finish_proposals(struct raft_node *node) {
     for (struct raft_proposal *proposal; (proposal = raft_queue_front(&node->proposals)) != NULL;) {
         if (proposal->last_index > node->commit_index)
             return;
-        uint64_t *latency = raft_queue_push(&node->commit_latencies);
-        *latency = node->now_us - proposal->since_us;
         node->uncommitted_cost -= proposal->cost;
         raft_queue_pop(&node->proposals);
     }

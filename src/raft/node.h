@@ -79,7 +79,6 @@ struct raft_peer {
 // One RAFT_EVENT_PROPOSE that this leader has accepted and not committed yet.
 struct raft_proposal {
     raft_index last_index;
-    uint64_t since_us;
     uint64_t cost;
 };
 
@@ -156,7 +155,6 @@ struct raft_node {
     struct raft_queue proposed;            // struct raft_proposed
     struct raft_queue reads_ready;         // struct raft_read
     struct raft_queue transitions;         // struct raft_transition
-    struct raft_queue commit_latencies;    // uint64_t
     enum raft_transfer_outcome transfer_outcome;
     enum raft_refusal transfer_refusal;
     uint64_t elections_started;

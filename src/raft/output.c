@@ -12,7 +12,6 @@ void raft_outputs_init(struct raft_node *node) {
     node->proposed = raft_queue_of(sizeof(struct raft_proposed));
     node->reads_ready = raft_queue_of(sizeof(struct raft_read));
     node->transitions = raft_queue_of(sizeof(struct raft_transition));
-    node->commit_latencies = raft_queue_of(sizeof(uint64_t));
 }
 
 void raft_outputs_free(struct raft_node *node) {
@@ -21,7 +20,6 @@ void raft_outputs_free(struct raft_node *node) {
     raft_queue_free(&node->proposed);
     raft_queue_free(&node->reads_ready);
     raft_queue_free(&node->transitions);
-    raft_queue_free(&node->commit_latencies);
 }
 
 void raft_outputs_clear(struct raft_node *node) {
@@ -30,7 +28,6 @@ void raft_outputs_clear(struct raft_node *node) {
     raft_queue_clear(&node->proposed);
     raft_queue_clear(&node->reads_ready);
     raft_queue_clear(&node->transitions);
-    raft_queue_clear(&node->commit_latencies);
     node->transfer_outcome = RAFT_TRANSFER_NONE;
     node->transfer_refusal = RAFT_ACCEPTED;
     node->elections_started = 0;
@@ -138,8 +135,6 @@ void raft_fill_update(struct raft_node *node, struct raft_update *update) {
     update->read_count = node->reads_ready.count;
     update->transitions = raft_queue_front(&node->transitions);
     update->transition_count = node->transitions.count;
-    update->commit_latencies_us = raft_queue_front(&node->commit_latencies);
-    update->commit_latency_count = node->commit_latencies.count;
     update->leader_changed = !raft_id_equal(&node->leader, &node->reported_leader);
     node->reported_leader = node->leader;
     update->transfer = node->transfer_outcome;

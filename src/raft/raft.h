@@ -236,11 +236,6 @@ struct raft_update {
     enum raft_refusal transfer_refusal;
 
     uint64_t elections_started;  // in this step, PreVotes not counted
-    // Times from this leader's append to the majority's commit of its own entries that committed in this step, one for each
-    // proposal event's last entry; for raft_replication_latency_ms.
-    const uint64_t *commit_latencies_us;
-    size_t commit_latency_count;
-
     // The next time at which a tick would do anything. At or before `now_us`: a peer lags and can be sent more at once, so
     // step again as soon as this update has been dealt with.
     uint64_t next_tick_us;

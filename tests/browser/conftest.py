@@ -29,7 +29,7 @@ def browser(hosts: None, tmp_path: Path) -> Iterator[object]:
     options = webdriver.ChromeOptions()
     profile = tmp_path / "profile"
     for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-proxy-server", "--hide-scrollbars",
-                 "--disable-dev-shm-usage", "--window-size=1200,640", f"--user-data-dir={profile}"):
+                 "--disable-dev-shm-usage", "--window-size=1200,780", f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options)
