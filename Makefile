@@ -1,6 +1,6 @@
 # The front door. Meson and Ninja build; the scripts in deploy/ and tests/ do the rest; here stand only their names.
 PREFIX ?= /usr/local
-PROGRAMS = batond batonctl wanlink
+PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build

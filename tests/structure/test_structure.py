@@ -21,7 +21,8 @@ ROOMS = {
     "http": {"base", "node/view.h"},
     "wanlink": {"base"},
     "ctl": {"base", "wire", "rpc"},
-    "cmd": {"base", "raft", "wal", "state", "wire", "rpc", "node", "http", "wanlink", "ctl"},
+    "bench": {"base", "wire", "rpc", "ctl/endpoints.h"},
+    "cmd": {"base", "raft", "wal", "state", "wire", "rpc", "node", "http", "wanlink", "ctl", "bench"},
 }
 
 # Generated messages, by the room that alone sees them.

@@ -1,0 +1,210 @@
+// baton-bench: writes to a cluster and measures it. This file: its options, and the report; src/bench/ does the work.
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "bench/writer.h"
+
+static const char usage[] =
+    "baton-bench writes to a cluster, follows its leader, and reports in JSON what its writes met.\n"
+    "\n"
+    "  baton-bench --endpoints HOST:PORT,... [--count N] [--seconds N] [option ...]\n"
+    "\n"
+    "  --endpoints LIST  the nodes; it keeps a connection to each (else BATON_ENDPOINTS, build/cluster/endpoints,\n"
+    "                    127.0.0.1:7400)\n"
+    "  --count N         end after so many writes\n"
+    "  --seconds N       end after so long; without either, at SIGINT or SIGTERM\n"
+    "  --in-flight N     at most so many writes at once, 1 to 512 (default 1)\n"
+    "  --rate N          begin so many a second; 0: one as soon as another is answered (default 0)\n"
+    "  --size N          bytes of a value, up to 1000000 (default 256)\n"
+    "  --patience MS     look for another leader when this one has not answered for so long (default 1000)\n"
+    "  --samples FILE    every acknowledged write: when it was first sent and when acknowledged, in microseconds\n"
+    "                    since the start\n"
+    "\n"
+    "It says on stderr \"ready, HOST:PORT leads\" when its first write is acknowledged. The report's latencies are from "
+    "the\n"
+    "first sending of a write to its acknowledgement, with all that lies between; longest_gap_ms is the longest time "
+    "between\n"
+    "two acknowledgements that follow each other. Every write carries the session's client id and its sequence, and is "
+    "sent\n"
+    "again with them until its outcome is known; failed counts those whose outcome stayed unknown or that were refused.\n"
+    "Exit status: 0 ok, 1 some write failed or none was acknowledged, 2 wrong usage.\n";
+
+struct arguments {
+    struct writer_options writer;
+    const char *endpoints;
+    const char *samples;
+    bool help;
+    bool version;
+};
+
+enum number { COUNT, SECONDS, IN_FLIGHT, RATE, SIZE, PATIENCE, NUMBERS, ENDPOINTS = NUMBERS, SAMPLES, HELP, VERSION };
+
+static const struct option flags[] = {
+    {"count", required_argument, NULL, COUNT},
+    {"seconds", required_argument, NULL, SECONDS},
+    {"in-flight", required_argument, NULL, IN_FLIGHT},
+    {"rate", required_argument, NULL, RATE},
+    {"size", required_argument, NULL, SIZE},
+    {"patience", required_argument, NULL, PATIENCE},
+    {"endpoints", required_argument, NULL, ENDPOINTS},
+    {"samples", required_argument, NULL, SAMPLES},
+    {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static const struct {
+    uint64_t least;
+    uint64_t most;
+    uint64_t otherwise;
+} numbers[NUMBERS] = {
+    [COUNT] = {1, 1000000000, 0}, [SECONDS] = {1, 1000000, 0}, [IN_FLIGHT] = {1, WRITER_IN_FLIGHT_MAX, 1},
+    [RATE] = {0, 1000000, 0},     [SIZE] = {0, 1000000, 256},  [PATIENCE] = {1, 3600000, 1000},
+};
+
+static enum error_code parse_number(int flag, const char *text, uint64_t *value, struct error *error) {
+    char *end;
+    errno = 0;
+    *value = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || *value < numbers[flag].least ||
+        *value > numbers[flag].most)
+        return error_set(error, ERR_INVALID, "--%s is \"%s\"; allowed is %" PRIu64 " to %" PRIu64, flags[flag].name, text,
+                         numbers[flag].least, numbers[flag].most);
+    return OK;
+}
+
+static enum error_code parse(int argc, char **argv, struct arguments *arguments, struct error *error) {
+    uint64_t values[NUMBERS];
+    for (int i = 0; i < NUMBERS; i++)
+        values[i] = numbers[i].otherwise;
+    opterr = 0;
+    for (int got; (got = getopt_long(argc, argv, ":", flags, NULL)) != -1;) {
+        if (got == ':' || got == '?')
+            return error_set(error, ERR_INVALID, got == ':' ? "%s needs a value" : "there is no flag %s", argv[optind - 1]);
+        if (got < NUMBERS && parse_number(got, optarg, &values[got], error) != OK)
+            return error->code;
+        if (got == ENDPOINTS)
+            arguments->endpoints = optarg;
+        if (got == SAMPLES)
+            arguments->samples = optarg;
+        arguments->help = arguments->help || got == HELP;
+        arguments->version = arguments->version || got == VERSION;
+    }
+    if (optind < argc)
+        return error_set(error, ERR_INVALID, "\"%s\" is too much", argv[optind]);
+    arguments->writer = (struct writer_options){
+        .count = values[COUNT],
+        .seconds = values[SECONDS],
+        .in_flight = values[IN_FLIGHT],
+        .rate = values[RATE],
+        .value_bytes = values[SIZE],
+        .patience_ms = values[PATIENCE],
+    };
+    return OK;
+}
+
+// --- the report ---
+
+static void on_ready(const char *address) {
+    fprintf(stderr, "ready, %s leads\n", address);
+}
+
+static int rising(const void *a, const void *b) {
+    double first = *(const double *)a;
+    double second = *(const double *)b;
+    return (first > second) - (first < second);
+}
+
+static double quantile(const double *sorted, size_t count, double q) {
+    size_t rank = (size_t)(q * (double)count);
+    return count == 0 ? 0 : sorted[rank < count ? rank : count - 1];
+}
+
+static void print_latencies(const struct writer_result *result) {
+    size_t count = result->acknowledged;
+    double *ms = mem_alloc((count + 1) * sizeof *ms);
+    for (size_t i = 0; i < count; i++)
+        ms[i] = (double)(result->samples[i].acked_us - result->samples[i].sent_us) / 1000;
+    qsort(ms, count, sizeof *ms, rising);
+    printf(" \"latency_ms\": {\"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"max\": %.3f},\n", quantile(ms, count, 0.5),
+           quantile(ms, count, 0.9), quantile(ms, count, 0.99), quantile(ms, count, 1));
+    free(ms);
+}
+
+static void print_report(const struct writer_result *result) {
+    const struct writer_sample *samples = result->samples;
+    uint64_t gap_us = 0;
+    uint64_t gap_from_us = 0;
+    for (size_t i = 1; i < result->acknowledged; i++) {
+        if (samples[i].acked_us - samples[i - 1].acked_us > gap_us) {
+            gap_us = samples[i].acked_us - samples[i - 1].acked_us;
+            gap_from_us = samples[i - 1].acked_us;
+        }
+    }
+    uint64_t last_us = result->acknowledged == 0 ? 0 : samples[result->acknowledged - 1].acked_us;
+    printf("{\"began_unix\": %.6f, \"seconds\": %.6f, \"acknowledged\": %zu, \"failed\": %" PRIu64 ",\n",
+           (double)result->began_unix_us / (double)US_PER_S, (double)last_us / (double)US_PER_S, result->acknowledged,
+           result->failed);
+    printf(" \"retried\": %" PRIu64 ", \"redirected\": %" PRIu64 ", \"searches\": %" PRIu64 ",\n", result->retried,
+           result->redirected, result->searches);
+    print_latencies(result);
+    printf(" \"longest_gap_ms\": %.3f, \"gap_began_s\": %.6f}\n", (double)gap_us / 1000,
+           (double)gap_from_us / (double)US_PER_S);
+    if (result->failed > 0)
+        fprintf(stderr, "baton-bench: %" PRIu64 " writes failed, the first with %s\n", result->failed,
+                result->failure.message);
+}
+
+static enum error_code write_samples(const char *path, const struct writer_result *result, struct error *error) {
+    FILE *file = fopen(path, "we");
+    bool well = file != NULL && fputs("sent_us,acked_us\n", file) >= 0;
+    for (size_t i = 0; well && i < result->acknowledged; i++)
+        well = fprintf(file, "%" PRIu64 ",%" PRIu64 "\n", result->samples[i].sent_us, result->samples[i].acked_us) > 0;
+    if (file != NULL)
+        well = fclose(file) == 0 && well;
+    return well ? OK : error_set(error, ERR_IO, "%s: %s", path, strerror(errno));
+}
+
+static int run(const struct arguments *arguments, struct error *error) {
+    struct writer *writer = writer_new(&arguments->writer);
+    const struct writer_result *result = writer_run(writer);
+    bool well = result->acknowledged > 0 && result->failed == 0;
+    print_report(result);
+    if (arguments->samples != NULL && write_samples(arguments->samples, result, error) != OK) {
+        fprintf(stderr, "baton-bench: %s\n", error->message);
+        well = false;
+    }
+    writer_free(writer);
+    return well ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv) {
+    struct arguments arguments = {.help = false};
+    struct ctl_endpoints endpoints;
+    struct error error;
+    enum error_code code = parse(argc, argv, &arguments, &error);
+    if (code == OK && arguments.help) {
+        fputs(usage, stdout);
+        return EXIT_SUCCESS;
+    }
+    if (code == OK && arguments.version) {
+        puts("baton-bench " BATON_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (code == OK)
+        code = ctl_endpoints_find(arguments.endpoints, getenv("BATON_ENDPOINTS"), CTL_ENDPOINTS_FILE, &endpoints, &error);
+    if (code != OK) {
+        fprintf(stderr, "baton-bench: %s; see baton-bench --help\n", error.message);
+        return EXIT_USAGE;
+    }
+    arguments.writer.endpoints = &endpoints;
+    arguments.writer.on_ready = on_ready;
+    return run(&arguments, &error);
+}
