@@ -395,6 +395,7 @@ static void transfer_leadership(void *user, struct rpc_call call, struct slice m
         rpc_finish(node->server, call, RPC_FAILED_PRECONDITION, "a transfer is under way already; wait for its end");
     } else {
         node->transfer_pending = true;
+        node->transfer_won = false;
         node->transfer_call = call;
         node->transfer_until_us = node_clock_us() + 3 * US_PER_S;
         slog(SLOG_INFO, "leadership transfer asked for", F_STR("target", target.len > 0 ? target.text : "any"));
@@ -417,6 +418,10 @@ void control_transfer_done(struct node *node, enum raft_transfer_outcome outcome
     if (!node->transfer_pending)
         return;
     const struct raft_id *leader = raft_leader(node->raft);
+    // A higher term is there, but who leads it shows with its first message.
+    node->transfer_won = node->transfer_won || outcome == RAFT_TRANSFER_DONE;
+    if (outcome == RAFT_TRANSFER_DONE && leader->len == 0)
+        return;
     node->transfer_pending = false;
     if (outcome == RAFT_TRANSFER_DONE) {
         buf_clear(&node->out);

@@ -121,6 +121,7 @@ struct node {
     // Transfers that operators wait for.
     struct rpc_call transfer_call;
     bool transfer_pending;
+    bool transfer_won;  // by somebody; the answer waits until it is known by whom
     uint64_t transfer_until_us;
 
     enum stopping stopping;

@@ -123,6 +123,7 @@ static enum error_code restore(struct node *node, struct wal_recovered *recovere
     slog(SLOG_INFO, "recovered the log", F_STR("dir", node->config->data_dir), F_U64("entries", recovered->log.count),
          F_U64("segments", recovered->segments), F_U64("term", recovered->log.hard_state.current_term),
          F_STR("voted_for", recovered->log.hard_state.voted_for.text), F_U64("seed", config.seed));
+    free(recovered->log.entries);  // the array; the core has the references
     recovered->log.entries = NULL;
     return OK;
 }

@@ -293,6 +293,8 @@ static void follow_up(struct node *node, const struct raft_update *update, bool 
         workers_tick(node);
     end_patience(node);
     node_stop_progress(node, update->transfer != RAFT_TRANSFER_NONE);
+    if (node->transfer_pending && node->transfer_won)
+        control_transfer_done(node, RAFT_TRANSFER_DONE, RAFT_ACCEPTED);
     if (node->transfer_pending && node->now_us > node->transfer_until_us)
         control_transfer_done(node, RAFT_TRANSFER_FAILED, RAFT_ACCEPTED);
     metric_set(node->m.term, (double)raft_current_term(node->raft));
