@@ -105,7 +105,7 @@ static struct slice type_name(enum raft_entry_type type) {
     case RAFT_ENTRY_CONFIGURATION:
         return slice_of_str("configuration");
     }
-    assert(!"a type of entry that the format does not know");
+    assert(false);  // the core makes no other
     return slice_of(NULL, 0);
 }
 
