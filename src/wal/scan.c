@@ -11,6 +11,7 @@
 //   segment, blank but torn      the batch under way was the next file's first
 #include "wal/scan.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -375,7 +376,7 @@ enum error_code wal_scan(const struct wal_directory *dir, const struct wal_ident
     char *names;
     ssize_t count = dir->io->list(dir->io->self, dir->wal, &names);
     if (count < 0) {
-        return error_set(error, ERR_IO, "listing %s/wal failed", dir->path);
+        return error_set(error, ERR_IO, "listing %s/wal: %s", dir->path, strerror(errno));
     }
     struct scan s = {.dir = dir, .visitor = visitor, .end = end, .has_want = want != NULL, .reader.fd = -1};
     if (want != NULL) {

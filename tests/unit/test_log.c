@@ -180,8 +180,8 @@ static void TestLogAppend(void **state) {
     struct buf bytes = file_bytes(path);
     buf_append(&bytes, "", 1);
     static const char *const starts[] = {
-        "{\"v\":1,\"cluster\":\"demo\",\"node\":\"n1\",\"segment\":1,\"generation\":1,\"base_index\":0,\"base_term\":0,"
-        "\"prev\":\"00000000\",\"crc\":\"",
+        ("{\"v\":1,\"cluster\":\"demo\",\"node\":\"n1\",\"segment\":1,\"generation\":1,\"base_index\":0,\"base_term\":0,"
+         "\"prev\":\"00000000\",\"crc\":\""),
         "{\"term\":1,\"votedFor\":\"n1\",\"crc\":\"",
         "{\"index\":1,\"term\":1,\"type\":\"configuration\",\"command\":\"JjNATVpndIGOmw==\",\"crc\":\"",
         "{\"index\":2,\"term\":1,\"type\":\"command\",\"command\":\"RVJfbHmGk6Ctug==\",\"crc\":\"",
