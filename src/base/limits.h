@@ -41,7 +41,7 @@ enum {
     RPC_FRAMES_QUEUED_MAX = 10000,        // frames (not DATA) for a peer that does not read: ten a call that it may have
     RPC_RESETS_BURST = 10000,             // cancellations of one connection: as many as a busy client's timeouts at once,
     RPC_RESETS_PER_SECOND = 1000,         // not as many as an attack needs
-    RPC_CONTROL_BURST = 10000,            // and the same for PING, SETTINGS, PRIORITY and empty DATA
+    RPC_CONTROL_BURST = 10000,            // and the same for PING, SETTINGS and empty DATA
     RPC_CONTROL_PER_SECOND = 1000,
     RPC_CALLS_KEPT = 1024,    // objects of ended calls kept for the next, up to 10 KiB each
     RPC_LOG_PER_SECOND = 10,  // lines about peers that misbehave

@@ -395,7 +395,6 @@ void rpc_channel_call_closed(struct rpc_stream *stream, uint32_t error_code) {
         call->channel->sending = NULL;
     }
     if (!call->sent && call->wait_for_ready && !call->channel->closed) {
-        stream->out.sent = 0;
         wait_in_channel(call);  // the server has never heard of it: the next connection takes it
         rpc_channel_pump(call->channel);
     } else if (!call->sent || error_code == NGHTTP2_REFUSED_STREAM) {

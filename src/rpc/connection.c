@@ -286,7 +286,7 @@ static void half_close(struct rpc_connection *connection, struct rpc_stream *str
     connection->role->half_closed(stream);
 }
 
-// PING, SETTINGS, PRIORITY and empty DATA cost the sender nothing and us something. False: too many.
+// PING, SETTINGS and empty DATA cost the sender nothing and us something. False: too many.
 static bool count_control(struct rpc_connection *connection) {
     uint64_t now = rpc_now_ms(connection->runtime);
     uint64_t grown = (now - connection->control_at_ms) * RPC_CONTROL_PER_SECOND / 1000;
@@ -377,9 +377,6 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     case NGHTTP2_GOAWAY:
         connection->said_goaway = true;
         connection->role->goaway(connection);
-        break;
-    case NGHTTP2_PRIORITY:
-        on_control(connection);
         break;
     default:
         break;

@@ -131,9 +131,19 @@ static void describe(void *user, struct rpc_call call, struct slice message) {
     rpc_reply(env->server, call, color);
 }
 
+enum { LARGE = 1000000 };
+
+static void large(void *user, struct rpc_call call, struct slice message) {
+    struct env *env = user;
+    static const uint8_t body[LARGE];
+    (void)message;
+    rpc_reply(env->server, call, slice_of(body, sizeof body));
+}
+
 static const struct rpc_method methods[] = {
     {.name = "Echo", .kind = RPC_UNARY, .on_message = echo},
     {.name = "Hold", .kind = RPC_UNARY, .on_message = hold, .on_cancel = cancelled},
+    {.name = "Large", .kind = RPC_UNARY, .on_message = large},
     {.name = "Describe", .kind = RPC_UNARY, .on_message = describe},
     {.name = "Flow", .kind = RPC_SERVER_STREAM, .on_message = flow, .on_cancel = cancelled, .on_writable = flow_on},
     {.name = "Chat", .kind = RPC_BIDI, .on_message = chat, .on_half_close = chat_end, .on_cancel = cancelled},
@@ -423,6 +433,10 @@ static bool is_down(struct env *env) {
     return env->downs > 0;
 }
 
+static bool is_refused(struct env *env) {
+    return env->downs >= 4 && env->reason == RPC_DOWN_REFUSED;
+}
+
 static void TestRpcReconnect(void **state) {
     (void)state;
     struct env env;
@@ -438,6 +452,7 @@ static void TestRpcReconnect(void **state) {
     assert_int_equal(outcome.status, RPC_UNAVAILABLE);
     assert_true(outcome.maybe_processed);
 
+    run_until(&env, is_refused);
     call_and_wait(&env, &outcome, "/test.Test/Echo", slice_of_str("now"));
     assert_int_equal(outcome.status, RPC_UNAVAILABLE);
     assert_false(outcome.maybe_processed);
@@ -542,11 +557,16 @@ static void TestRpcOrdered(void **state) {
 struct raw {
     int fd;
     bool ended;  // end of file, or reset
-    bool goaway;
+    unsigned goaways;
+    uint32_t goaway_id[2];  // the last stream that the first and the second name
     struct buf in;
     nghttp2_hd_inflater *inflater;
-    unsigned answers;  // streams that ended, with headers or reset
-    char status[32];   // of the last answer: "http/grpc", such as "200/12"
+    bool serves;        // it plays the server
+    bool greeted;       // and its client has
+    unsigned requests;  // that came to it
+    unsigned answers;   // streams that ended, with headers or reset
+    unsigned stops;     // RST_STREAM behind an answer: send no more
+    char status[32];    // of the last answer: "http/grpc", such as "200/12"
     char grpc_status[4];
     char http_status[4];
     uint32_t data_bytes;
@@ -651,6 +671,7 @@ static void put_request(struct buf *out, uint32_t stream, const struct raw_reque
 }
 
 static void raw_headers(struct raw *raw, const uint8_t *payload, size_t len, bool end) {
+    raw->requests += raw->serves;
     nghttp2_nv field;
     int flags = 0;
     while (!(flags & NGHTTP2_HD_INFLATE_FINAL)) {
@@ -675,7 +696,11 @@ static void raw_headers(struct raw *raw, const uint8_t *payload, size_t len, boo
 }
 
 static void raw_frames(struct raw *raw) {
-    size_t at = 0;
+    size_t at = raw->serves && !raw->greeted ? NGHTTP2_CLIENT_MAGIC_LEN : 0;
+    if (raw->in.len < at) {
+        return;
+    }
+    raw->greeted = true;
     while (raw->in.len - at >= 9) {
         const uint8_t *frame = raw->in.data + at;
         size_t len = (size_t)frame[0] << 16 | (size_t)frame[1] << 8 | frame[2];
@@ -691,13 +716,16 @@ static void raw_frames(struct raw *raw) {
             memcpy(raw->last_data, frame + 9, len < sizeof raw->last_data ? len : sizeof raw->last_data);
             break;
         case NGHTTP2_RST_STREAM:
-            if (frame[12] != NGHTTP2_NO_ERROR) {  // which but tells us to stop sending, behind an answer
+            if (frame[12] == NGHTTP2_NO_ERROR) {
+                raw->stops++;
+            } else {
                 raw->answers++;
                 snprintf(raw->status, sizeof raw->status, "reset/%u", frame[12]);
             }
             break;
         case NGHTTP2_GOAWAY:
-            raw->goaway = true;
+            raw->goaway_id[raw->goaways++ % 2] =
+                (uint32_t)frame[9] << 24 | (uint32_t)frame[10] << 16 | (uint32_t)frame[11] << 8 | frame[12];
             break;
         }
         at += 9 + len;
@@ -806,6 +834,7 @@ static void TestRpcBadRequests(void **state) {
             fail_msg("case %u: got %s, expected %s", i, raw.status, cases[i].status);
         }
     }
+    assert_int_equal(raw.stops, 1);  // the one request that was left open
     free(large);
     buf_free(&out);
     raw_close(&raw);
@@ -846,9 +875,12 @@ static void TestRpcLateEnd(void **state) {
     put_preface(&out);
     put_request(&out, 1, &(struct raw_request){.body = "\0\0\0\0\7chopped", .body_len = 12, .open = true});
     raw_send(&env, &raw, &out);
-    for (unsigned i = 0; i < 10; i++) {
-        assert_well(&env);  // others use the buffer meanwhile
-    }
+    struct outcome outcome = {0};
+    call_and_wait(&env, &outcome, "/test.Test/Echo", slice_of_str("by now the request is here"));
+    outcome.done = 0;
+    uint8_t others[4096] = {0};
+    call_and_wait(&env, &outcome, "/test.Test/Echo", slice_of(others, sizeof others));  // uses the same buffer
+    buf_free(&outcome.body);
     buf_clear(&out);
     put_frame(&out, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, NULL, 0);
     raw_send(&env, &raw, &out);
@@ -930,6 +962,13 @@ static void put_settings(struct buf *out, unsigned i) {
     put_frame(out, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
 }
 
+static void put_empty_data(struct buf *out, unsigned i) {
+    if (i == 0) {
+        put_request(out, 1, &(struct raw_request){.path = "/test.Test/Chat", .open = true});
+    }
+    put_frame(out, NGHTTP2_DATA, 0, 1, NULL, 0);
+}
+
 static void put_continuation(struct buf *out, unsigned i) {
     put_frame(out, i == 0 ? NGHTTP2_HEADERS : NGHTTP2_CONTINUATION, 0, 1, NULL, 0);
 }
@@ -944,7 +983,8 @@ static void TestRpcFloods(void **state) {
         unsigned count;
         bool ends;
     } floods[] = {{put_reset_call, 5000, false}, {put_reset_call, 60000, true}, {put_ping, 1000, false},
-                  {put_ping, 60000, true},       {put_settings, 60000, true},   {put_continuation, 100, true}};
+                  {put_ping, 60000, true},       {put_settings, 60000, true},   {put_empty_data, 60000, true},
+                  {put_continuation, 100, true}};
     for (size_t i = 0; i < sizeof floods / sizeof floods[0]; i++) {
         struct raw raw = raw_connect(&env);
         struct buf out = {0};
@@ -955,7 +995,7 @@ static void TestRpcFloods(void **state) {
             raw_wait(&env, &raw, raw_ended);
         } else {
             assert_false(raw.ended);
-            assert_false(raw.goaway);
+            assert_int_equal(raw.goaways, 0);
         }
         buf_free(&out);
         raw_close(&raw);
@@ -1029,19 +1069,10 @@ static void TestRpcSlowReader(void **state) {
 
 // Calls whose answers have a million bytes, none of which the client takes.
 static void put_large_calls(struct env *env, struct raw *raw, unsigned count) {
-    enum { BODY = 1000000 };
-    static const uint8_t prefix[5] = {0, BODY >> 24, (BODY >> 16) & 255, (BODY >> 8) & 255, BODY & 255};
-    static const uint8_t zeros[16384];
     struct buf out = {0};
     put_preface(&out);
-    put_frame(&out, NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, NULL, 0);  // the server's windows count from here on
     for (uint32_t i = 0; i < count; i++) {
-        put_request(&out, i * 2 + 1, &(struct raw_request){.body = (const char *)prefix, .body_len = 5, .open = true});
-        for (size_t left = BODY; left > 0;) {
-            size_t len = left < sizeof zeros ? left : sizeof zeros;
-            left -= len;
-            put_frame(&out, NGHTTP2_DATA, left == 0 ? NGHTTP2_FLAG_END_STREAM : 0, i * 2 + 1, zeros, len);
-        }
+        put_request(&out, i * 2 + 1, &(struct raw_request){.path = "/test.Test/Large", .body = "\0\0\0\0\0", .body_len = 5});
         raw_send(env, raw, &out);
         uv_run(&env->loop, UV_RUN_NOWAIT);
         buf_clear(&out);
@@ -1057,7 +1088,7 @@ static void TestRpcAnswersNotTaken(void **state) {
     start(&env);
     struct raw raw = raw_connect(&env);
     put_large_calls(&env, &raw, 100);
-    watched_answers = 100 - RPC_CONNECTION_HELD_MAX / 1000000 - 2;
+    watched_answers = 100 - RPC_CONNECTION_HELD_MAX / LARGE - 2;
     raw_wait(&env, &raw, raw_answered);
     assert_false(raw.ended);
     assert_string_equal(raw.status, "200/8");
@@ -1101,11 +1132,8 @@ static bool is_silent(struct env *env) {
     return env->downs > 0 && env->reason == RPC_DOWN_KEEPALIVE;
 }
 
-// A server that greets and then says nothing, like one that is stopped or cut off.
-static void TestRpcKeepalive(void **state) {
-    (void)state;
-    struct env env;
-    start(&env);
+// A server made by hand, with one client: a channel made from `options`. It has greeted.
+static struct raw raw_serve(struct env *env, struct rpc_channel_options options, uint32_t window) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -1114,28 +1142,187 @@ static void TestRpcKeepalive(void **state) {
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
     char target[32];
     snprintf(target, sizeof target, "127.0.0.1:%u", ntohs(address.sin_port));
-    rpc_channel_close(env.channel);
-    env.ups = env.downs = 0;
-    env.channel = rpc_channel_new(env.runtime, &(struct rpc_channel_options){.target = target,
-                                                                             .keepalive_interval_ms = 50,
-                                                                             .keepalive_timeout_ms = 100,
-                                                                             .on_up = on_up,
-                                                                             .on_down = on_down,
-                                                                             .user = &env});
-    uv_run(&env.loop, UV_RUN_NOWAIT);
-    uv_run(&env.loop, UV_RUN_NOWAIT);
+    rpc_channel_close(env->channel);
+    env->ups = env->downs = 0;
+    options.target = target;
+    options.on_up = on_up;
+    options.on_down = on_down;
+    options.user = env;
+    env->channel = rpc_channel_new(env->runtime, &options);
+    uv_run(&env->loop, UV_RUN_NOWAIT);
+    uv_run(&env->loop, UV_RUN_NOWAIT);
     struct raw raw = raw_new(accept(listener, NULL, NULL));
+    raw.serves = true;
+    close(listener);
     struct buf out = {0};
-    put_frame(&out, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
-    raw_send(&env, &raw, &out);
-    run_until(&env, is_up);
+    uint8_t setting[6] = {0, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0, 0, (uint8_t)(window >> 8), (uint8_t)window};
+    put_frame(&out, NGHTTP2_SETTINGS, 0, 0, setting, sizeof setting);
+    raw_send(env, &raw, &out);
+    buf_free(&out);
+    run_until(env, is_up);
+    return raw;
+}
+
+// A server that greets and then says nothing, like one that is stopped or cut off.
+static void TestRpcKeepalive(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    struct rpc_channel_options options = {.keepalive_interval_ms = 50, .keepalive_timeout_ms = 100};
+    struct raw raw = raw_serve(&env, options, 65535);
     uint64_t up_at = uv_now(&env.loop);
     run_until(&env, is_silent);
-    uint64_t took = uv_now(&env.loop) - up_at;
-    assert_true(took >= 140);
+    assert_true(uv_now(&env.loop) - up_at >= 140);
+    raw_close(&raw);
+    stop(&env);
+}
+
+static bool two_requests(struct env *env) {
+    (void)env;
+    raw_read(watched);
+    return watched->requests == 2;
+}
+
+// The second call's headers wait until the first one's body has left, which here waits for room at the server.
+static void TestRpcOrderedWaits(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    struct raw raw = raw_serve(&env, (struct rpc_channel_options){.ordered = true}, 100);
+    struct outcome outcome = {0};
+    uint8_t body[1000] = {0};
+    for (unsigned i = 0; i < 2; i++) {
+        rpc_channel_call(env.channel, &(struct rpc_request){.path = "/test.Test/Hold",
+                                                            .body = slice_of(body, i == 0 ? sizeof body : 10),
+                                                            .user = &outcome,
+                                                            .on_done = on_done});
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        uv_run(&env.loop, UV_RUN_NOWAIT);
+        raw_read(&raw);
+    }
+    assert_int_equal(raw.requests, 1);
+    assert_int_equal(raw.data_bytes, 100);
+    struct buf out = {0};
+    put_frame(&out, NGHTTP2_WINDOW_UPDATE, 0, 1, "\0\0\x10\0", 4);
+    raw_send(&env, &raw, &out);
+    raw_wait(&env, &raw, two_requests);
+    raw_close(&raw);
+    stop(&env);
+    assert_int_equal(outcome.done, 2);
+    buf_free(&outcome.body);
+    buf_free(&out);
+}
+
+// An answer that is none: another kind of server, a reset, a refusal.
+static void TestRpcBadAnswers(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    static const struct {
+        const char *name, *value;  // of a header beside :status; NULL: no headers
+        const char *http_status;
+        uint32_t reset;
+        enum rpc_status status;
+        bool maybe_processed;
+    } cases[] = {
+        {"content-type", "text/html", "502", 0, RPC_UNAVAILABLE, true},
+        {"content-type", "text/html", "200", 0, RPC_UNKNOWN, true},
+        {"content-type", "application/grpc", "200", 0, RPC_UNKNOWN, true},  // no grpc-status
+        {"grpc-status", "5", "200", 0, RPC_NOT_FOUND, true},
+        {"grpc-status", "0", "200", 0, RPC_UNIMPLEMENTED, true},  // OK without a message
+        {"grpc-status", "77", "200", 0, RPC_UNKNOWN, true},
+        {NULL, NULL, NULL, NGHTTP2_REFUSED_STREAM, RPC_UNAVAILABLE, false},
+        {NULL, NULL, NULL, NGHTTP2_INTERNAL_ERROR, RPC_INTERNAL, true},
+        {NULL, NULL, NULL, NGHTTP2_ENHANCE_YOUR_CALM, RPC_RESOURCE_EXHAUSTED, true},
+    };
+    struct raw raw = raw_serve(&env, (struct rpc_channel_options){0}, 65535);
+    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct outcome outcome = {0};
+        struct buf out = {0}, fields = {0};
+        call_hold(&env, &outcome, 0);
+        uv_run(&env.loop, UV_RUN_NOWAIT);
+        if (cases[i].name != NULL) {
+            put_field(&fields, ":status", cases[i].http_status);
+            put_field(&fields, cases[i].name, cases[i].value);
+            put_frame(&out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, i * 2 + 1, fields.data,
+                      fields.len);
+        } else {
+            uint8_t code[4] = {0, 0, 0, (uint8_t)cases[i].reset};
+            put_frame(&out, NGHTTP2_RST_STREAM, 0, i * 2 + 1, code, sizeof code);
+        }
+        raw_send(&env, &raw, &out);
+        await_outcome(&env, &outcome);
+        assert_int_equal(outcome.status, cases[i].status);
+        assert_int_equal(outcome.maybe_processed, cases[i].maybe_processed);
+        buf_free(&outcome.body);
+        buf_free(&fields);
+        buf_free(&out);
+    }
+    raw_close(&raw);
+    stop(&env);
+}
+
+// Who does not answer a PING is let go all the same; both steps of the goodbye come.
+static void TestRpcDrainDeafClient(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    struct raw raw = raw_connect(&env);
+    struct buf out = {0};
+    put_preface(&out);
+    put_request(&out, 1, &(struct raw_request){.body = "\0\0\0\0\0", .body_len = 5});
+    raw_send(&env, &raw, &out);
+    watched_answers = 1;
+    raw_wait(&env, &raw, raw_answered);
+    rpc_server_drain(env.server, 50000, on_drained, &env);
+    raw_wait(&env, &raw, raw_ended);
+    assert_int_equal(raw.goaways, 2);
+    assert_int_equal(raw.goaway_id[0], INT32_MAX);
+    assert_int_equal(raw.goaway_id[1], 1);
+    run_until(&env, is_drained);
     buf_free(&out);
     raw_close(&raw);
-    close(listener);
+    stop(&env);
+}
+
+enum { BESIDE = 50 };
+
+static bool all_beside(struct env *env) {
+    (void)env;
+    return finished_count == BESIDE;
+}
+
+static bool thousand_held(struct env *env) {
+    return env->held_count == STREAMS_MAX;
+}
+
+// More calls than a connection may have: those that the server has never seen outlive it.
+static void TestRpcBeyondTheStreams(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    struct outcome outcome = {0};
+    for (unsigned i = 0; i < STREAMS_MAX; i++) {
+        call_hold(&env, &outcome, 0);
+    }
+    finished_count = 0;
+    for (uint64_t i = 0; i < BESIDE; i++) {
+        rpc_channel_call(env.channel, &(struct rpc_request){.path = "/test.Test/Echo",
+                                                            .body = slice_of(&i, sizeof i),
+                                                            .tag = i,
+                                                            .wait_for_ready = true,
+                                                            .on_done = count_done});
+    }
+    run_until(&env, thousand_held);
+    rpc_server_close(env.server);
+    run_until(&env, is_down);
+    assert_int_equal(finished_count, 0);
+    listen_at(&env, env.address);
+    run_until(&env, all_beside);
+    assert_int_equal(outcome.done, STREAMS_MAX);
+    assert_int_equal(outcome.status, RPC_UNAVAILABLE);
+    buf_free(&outcome.body);
     stop(&env);
 }
 
@@ -1268,6 +1455,9 @@ static void TestRpcStreamIdsRunOut(void **state) {
     (void)state;
     struct env env;
     start(&env);
+    struct outcome outcome = {0};
+    call_hold(&env, &outcome, 0);  // goes on on the old one
+    run_until(&env, one_held);
     assert_int_equal(nghttp2_session_set_next_stream_id(env.channel->connection->session, INT32_MAX - 20), 0);
     finished_count = 0;
     for (uint64_t i = 0; i < 20; i++) {
@@ -1278,25 +1468,47 @@ static void TestRpcStreamIdsRunOut(void **state) {
                                                             .on_done = count_done});
     }
     run_until(&env, all_20);
+    assert_int_equal(outcome.done, 0);
+    rpc_reply(env.server, env.held, slice_of_str("done"));
+    await_outcome(&env, &outcome);
+    assert_int_equal(outcome.status, RPC_OK);
+    buf_free(&outcome.body);
     assert_int_equal(env.downs, 1);
     assert_int_equal(env.ups, 2);
     stop(&env);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestRpcUnary),          cmocka_unit_test(TestRpcSizes),
-    cmocka_unit_test(TestRpcManyAtOnce),     cmocka_unit_test(TestRpcMetadata),
-    cmocka_unit_test(TestRpcDeadline),       cmocka_unit_test(TestRpcCancel),
-    cmocka_unit_test(TestRpcServerStream),   cmocka_unit_test(TestRpcReconnect),
-    cmocka_unit_test(TestRpcDrain),          cmocka_unit_test(TestRpcDrainGrace),
-    cmocka_unit_test(TestRpcOrdered),        cmocka_unit_test(TestRpcBadRequests),
-    cmocka_unit_test(TestRpcBytewise),       cmocka_unit_test(TestRpcLateEnd),
-    cmocka_unit_test(TestRpcBidi),           cmocka_unit_test(TestRpcGarbage),
-    cmocka_unit_test(TestRpcFloods),         cmocka_unit_test(TestRpcVanishingClient),
-    cmocka_unit_test(TestRpcSlowReader),     cmocka_unit_test(TestRpcAnswersNotTaken),
-    cmocka_unit_test(TestRpcTooMuchInAll),   cmocka_unit_test(TestRpcKeepalive),
-    cmocka_unit_test(TestRpcCloseInHandler), cmocka_unit_test(TestRpcCloseInCallbacks),
-    cmocka_unit_test(TestRpcNames),          cmocka_unit_test(TestRpcStreamIdsRunOut),
+    cmocka_unit_test(TestRpcUnary),
+    cmocka_unit_test(TestRpcSizes),
+    cmocka_unit_test(TestRpcManyAtOnce),
+    cmocka_unit_test(TestRpcMetadata),
+    cmocka_unit_test(TestRpcDeadline),
+    cmocka_unit_test(TestRpcCancel),
+    cmocka_unit_test(TestRpcServerStream),
+    cmocka_unit_test(TestRpcReconnect),
+    cmocka_unit_test(TestRpcDrain),
+    cmocka_unit_test(TestRpcDrainGrace),
+    cmocka_unit_test(TestRpcOrdered),
+    cmocka_unit_test(TestRpcBadRequests),
+    cmocka_unit_test(TestRpcBytewise),
+    cmocka_unit_test(TestRpcLateEnd),
+    cmocka_unit_test(TestRpcBidi),
+    cmocka_unit_test(TestRpcGarbage),
+    cmocka_unit_test(TestRpcFloods),
+    cmocka_unit_test(TestRpcVanishingClient),
+    cmocka_unit_test(TestRpcSlowReader),
+    cmocka_unit_test(TestRpcAnswersNotTaken),
+    cmocka_unit_test(TestRpcTooMuchInAll),
+    cmocka_unit_test(TestRpcKeepalive),
+    cmocka_unit_test(TestRpcOrderedWaits),
+    cmocka_unit_test(TestRpcBadAnswers),
+    cmocka_unit_test(TestRpcDrainDeafClient),
+    cmocka_unit_test(TestRpcBeyondTheStreams),
+    cmocka_unit_test(TestRpcCloseInHandler),
+    cmocka_unit_test(TestRpcCloseInCallbacks),
+    cmocka_unit_test(TestRpcNames),
+    cmocka_unit_test(TestRpcStreamIdsRunOut),
 };
 
 UNIT_MAIN(tests)
