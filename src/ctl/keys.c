@@ -136,7 +136,7 @@ enum ctl_exit ctl_get(struct ctl *ctl) {
     struct wire_get_response response;
     if (status != CTL_OK)
         return status;
-    if (wire_get_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK)
+    if (wire_get_response_decode(answer, &response, &ctl->error) != OK)
         return ctl_undecodable(ctl);
     if (ctl->options->json) {
         struct state_item item = {.key = request.key, .value = response.value, .revision = response.revision};

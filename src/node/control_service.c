@@ -59,9 +59,8 @@ static void write_call(struct node *node, struct rpc_call call, struct slice mes
     }
     struct error error = {0};
     struct state_command command;
-    arena_reset(&node->scratch);
-    enum error_code code = kind == WRITE_PUT ? wire_put_request_decode(&node->scratch, message, &command, &error)
-                                             : wire_delete_request_decode(&node->scratch, message, &command, &error);
+    enum error_code code = kind == WRITE_PUT ? wire_put_request_decode(message, &command, &error)
+                                             : wire_delete_request_decode(message, &command, &error);
     if (code != OK)
         finish_error(node, call, &error);
     else
@@ -212,11 +211,11 @@ void control_read_ready(struct node *node, const struct waiting_read *read, stru
     switch (read->kind) {
     case READ_GET:
         // Decoded before, when it came in.
-        if (wire_get_request_decode(&node->scratch, request, &get_request, NULL) == OK)
+        if (wire_get_request_decode(request, &get_request, NULL) == OK)
             answer_get(node, read->call, get_request.key, read->index);
         break;
     case READ_LIST:
-        if (wire_list_request_decode(&node->scratch, request, &list_request, NULL) == OK)
+        if (wire_list_request_decode(request, &list_request, NULL) == OK)
             answer_list(node, read->call, &list_request, read->index);
         break;
     case READ_WORKERS:
@@ -240,8 +239,7 @@ static void get(void *user, struct rpc_call call, struct slice message) {
     struct node *node = user;
     struct error error = {0};
     struct wire_get_request request;
-    arena_reset(&node->scratch);
-    if (wire_get_request_decode(&node->scratch, message, &request, &error) != OK)
+    if (wire_get_request_decode(message, &request, &error) != OK)
         finish_error(node, call, &error);
     else if (request.stale)
         answer_get(node, call, request.key, state_last_applied(node->state));
@@ -254,7 +252,7 @@ static void list(void *user, struct rpc_call call, struct slice message) {
     struct error error = {0};
     struct wire_list_request request;
     arena_reset(&node->scratch);
-    if (wire_list_request_decode(&node->scratch, message, &request, &error) != OK)
+    if (wire_list_request_decode(message, &request, &error) != OK)
         finish_error(node, call, &error);
     else if (request.stale)
         answer_list(node, call, &request, state_last_applied(node->state));
@@ -272,8 +270,7 @@ static void watch(void *user, struct rpc_call call, struct slice message) {
     struct node *node = user;
     struct error error = {0};
     struct wire_watch_request request;
-    arena_reset(&node->scratch);
-    if (wire_watch_request_decode(&node->scratch, message, &request, &error) != OK) {
+    if (wire_watch_request_decode(message, &request, &error) != OK) {
         finish_error(node, call, &error);
         return;
     }

@@ -90,8 +90,7 @@ static void heartbeat(void *user, struct rpc_call call, struct slice message) {
     struct node *node = user;
     struct error error = {0};
     struct wire_worker_ref ref;
-    arena_reset(&node->scratch);
-    if (wire_heartbeat_request_decode(&node->scratch, message, &ref, &error) != OK) {
+    if (wire_heartbeat_request_decode(message, &ref, &error) != OK) {
         finish_error(node, call, &error);
         return;
     }
@@ -106,8 +105,7 @@ static void deregister_worker(void *user, struct rpc_call call, struct slice mes
     struct node *node = user;
     struct error error = {0};
     struct wire_worker_ref ref;
-    arena_reset(&node->scratch);
-    if (wire_deregister_worker_request_decode(&node->scratch, message, &ref, &error) != OK) {
+    if (wire_deregister_worker_request_decode(message, &ref, &error) != OK) {
         finish_error(node, call, &error);
         return;
     }

@@ -16,10 +16,8 @@
 
 // Put and Delete requests. Decoded into a command (operation, put or delete, client_id, sequence, acknowledged_below); keys
 // of 1 to KEY_MAX bytes, a session's client id by id_check with sequence >= 1.
-enum error_code wire_put_request_decode(struct arena *arena, struct slice bytes, struct state_command *command,
-                                        struct error *error);
-enum error_code wire_delete_request_decode(struct arena *arena, struct slice bytes, struct state_command *command,
-                                           struct error *error);
+enum error_code wire_put_request_decode(struct slice bytes, struct state_command *command, struct error *error);
+enum error_code wire_delete_request_decode(struct slice bytes, struct state_command *command, struct error *error);
 void wire_put_request_encode(const struct state_command *command, struct buf *out);
 void wire_delete_request_encode(const struct state_command *command, struct buf *out);
 
@@ -35,8 +33,7 @@ struct wire_get_request {
     bool stale;
 };
 
-enum error_code wire_get_request_decode(struct arena *arena, struct slice bytes, struct wire_get_request *request,
-                                        struct error *error);
+enum error_code wire_get_request_decode(struct slice bytes, struct wire_get_request *request, struct error *error);
 void wire_get_request_encode(const struct wire_get_request *request, struct buf *out);
 
 struct wire_get_response {
@@ -46,8 +43,7 @@ struct wire_get_response {
 };
 
 void wire_get_response_encode(const struct wire_get_response *response, struct buf *out);
-enum error_code wire_get_response_decode(struct arena *arena, struct slice bytes, struct wire_get_response *response,
-                                         struct error *error);
+enum error_code wire_get_response_decode(struct slice bytes, struct wire_get_response *response, struct error *error);
 
 struct wire_list_request {
     struct slice prefix;
@@ -56,8 +52,7 @@ struct wire_list_request {
     bool stale;
 };
 
-enum error_code wire_list_request_decode(struct arena *arena, struct slice bytes, struct wire_list_request *request,
-                                         struct error *error);
+enum error_code wire_list_request_decode(struct slice bytes, struct wire_list_request *request, struct error *error);
 void wire_list_request_encode(const struct wire_list_request *request, struct buf *out);
 
 struct wire_list_response {
@@ -77,8 +72,7 @@ struct wire_watch_request {
     uint64_t from_revision;
 };
 
-enum error_code wire_watch_request_decode(struct arena *arena, struct slice bytes, struct wire_watch_request *request,
-                                          struct error *error);
+enum error_code wire_watch_request_decode(struct slice bytes, struct wire_watch_request *request, struct error *error);
 void wire_watch_request_encode(const struct wire_watch_request *request, struct buf *out);
 
 struct wire_watch_response {

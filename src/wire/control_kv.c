@@ -59,9 +59,7 @@ static void add_session(uint32_t number, const struct state_command *command, st
 
 // --- Put and Delete ---
 
-enum error_code wire_put_request_decode(struct arena *arena, struct slice bytes, struct state_command *command,
-                                        struct error *error) {
-    (void)arena;
+enum error_code wire_put_request_decode(struct slice bytes, struct state_command *command, struct error *error) {
     *command = (struct state_command){.operation = STATE_PUT};
     bool has_session = false;
     struct pb_reader r = pb_reader_of(bytes);
@@ -88,9 +86,7 @@ enum error_code wire_put_request_decode(struct arena *arena, struct slice bytes,
     return code == OK ? check_write(command, command->put.key, has_session, error) : code;
 }
 
-enum error_code wire_delete_request_decode(struct arena *arena, struct slice bytes, struct state_command *command,
-                                           struct error *error) {
-    (void)arena;
+enum error_code wire_delete_request_decode(struct slice bytes, struct state_command *command, struct error *error) {
     *command = (struct state_command){.operation = STATE_DELETE};
     bool has_session = false;
     struct pb_reader r = pb_reader_of(bytes);
@@ -164,9 +160,7 @@ enum error_code wire_delete_response_decode(struct slice bytes, uint64_t *revisi
 
 // --- Get ---
 
-enum error_code wire_get_request_decode(struct arena *arena, struct slice bytes, struct wire_get_request *request,
-                                        struct error *error) {
-    (void)arena;
+enum error_code wire_get_request_decode(struct slice bytes, struct wire_get_request *request, struct error *error) {
     *request = (struct wire_get_request){.stale = false};
     struct pb_reader r = pb_reader_of(bytes);
     struct pb_field f;
@@ -191,9 +185,7 @@ void wire_get_response_encode(const struct wire_get_response *response, struct b
     pb_add_u64(out, 3, response->read_index);
 }
 
-enum error_code wire_get_response_decode(struct arena *arena, struct slice bytes, struct wire_get_response *response,
-                                         struct error *error) {
-    (void)arena;
+enum error_code wire_get_response_decode(struct slice bytes, struct wire_get_response *response, struct error *error) {
     *response = (struct wire_get_response){.revision = 0};
     struct pb_reader r = pb_reader_of(bytes);
     struct pb_field f;
@@ -215,9 +207,7 @@ enum error_code wire_get_response_decode(struct arena *arena, struct slice bytes
 
 // --- List ---
 
-enum error_code wire_list_request_decode(struct arena *arena, struct slice bytes, struct wire_list_request *request,
-                                         struct error *error) {
-    (void)arena;
+enum error_code wire_list_request_decode(struct slice bytes, struct wire_list_request *request, struct error *error) {
     *request = (struct wire_list_request){.limit = 0};
     struct pb_reader r = pb_reader_of(bytes);
     struct pb_field f;
@@ -312,9 +302,7 @@ enum error_code wire_list_response_decode(struct arena *arena, struct slice byte
 
 // --- Watch ---
 
-enum error_code wire_watch_request_decode(struct arena *arena, struct slice bytes, struct wire_watch_request *request,
-                                          struct error *error) {
-    (void)arena;
+enum error_code wire_watch_request_decode(struct slice bytes, struct wire_watch_request *request, struct error *error) {
     *request = (struct wire_watch_request){.has_from = false};
     struct pb_reader r = pb_reader_of(bytes);
     struct pb_field f;

@@ -126,15 +126,11 @@ static enum error_code worker_ref_decode(const char *message, struct slice bytes
     return code;
 }
 
-enum error_code wire_heartbeat_request_decode(struct arena *arena, struct slice bytes, struct wire_worker_ref *ref,
-                                              struct error *error) {
-    (void)arena;
+enum error_code wire_heartbeat_request_decode(struct slice bytes, struct wire_worker_ref *ref, struct error *error) {
     return worker_ref_decode("HeartbeatRequest", bytes, ref, error);
 }
 
-enum error_code wire_deregister_worker_request_decode(struct arena *arena, struct slice bytes, struct wire_worker_ref *ref,
-                                                      struct error *error) {
-    (void)arena;
+enum error_code wire_deregister_worker_request_decode(struct slice bytes, struct wire_worker_ref *ref, struct error *error) {
     return worker_ref_decode("DeregisterWorkerRequest", bytes, ref, error);
 }
 

@@ -19,10 +19,8 @@ struct wire_worker_ref {
     uint64_t epoch;
 };
 
-enum error_code wire_heartbeat_request_decode(struct arena *arena, struct slice bytes, struct wire_worker_ref *ref,
-                                              struct error *error);
-enum error_code wire_deregister_worker_request_decode(struct arena *arena, struct slice bytes, struct wire_worker_ref *ref,
-                                                      struct error *error);
+enum error_code wire_heartbeat_request_decode(struct slice bytes, struct wire_worker_ref *ref, struct error *error);
+enum error_code wire_deregister_worker_request_decode(struct slice bytes, struct wire_worker_ref *ref, struct error *error);
 
 struct wire_redirect {
     struct slice leader_id;  // empty: none is known

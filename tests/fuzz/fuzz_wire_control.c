@@ -30,11 +30,11 @@ static void decode_request(unsigned which, struct slice bytes, struct fuzz *fuzz
     struct raft_id target;
     switch (which) {
     case 0:
-        if (wire_put_request_decode(&fuzz->arena, bytes, &command, &error) == OK)
+        if (wire_put_request_decode(bytes, &command, &error) == OK)
             check_write(&command, command.put.key, fuzz->slab);
         break;
     case 1:
-        if (wire_delete_request_decode(&fuzz->arena, bytes, &command, &error) == OK)
+        if (wire_delete_request_decode(bytes, &command, &error) == OK)
             check_write(&command, command.delete.key, fuzz->slab);
         break;
     case 2:
@@ -42,16 +42,16 @@ static void decode_request(unsigned which, struct slice bytes, struct fuzz *fuzz
             check_registration(&command);
         break;
     case 3:
-        (void)wire_heartbeat_request_decode(&fuzz->arena, bytes, &ref, &error);
+        (void)wire_heartbeat_request_decode(bytes, &ref, &error);
         break;
     case 4:
-        (void)wire_get_request_decode(&fuzz->arena, bytes, &get, &error);
+        (void)wire_get_request_decode(bytes, &get, &error);
         break;
     case 5:
-        (void)wire_list_request_decode(&fuzz->arena, bytes, &list, &error);
+        (void)wire_list_request_decode(bytes, &list, &error);
         break;
     case 6:
-        (void)wire_watch_request_decode(&fuzz->arena, bytes, &watch, &error);
+        (void)wire_watch_request_decode(bytes, &watch, &error);
         break;
     case 7:
         (void)wire_read_log_request_decode(bytes, &log, &error);
@@ -81,7 +81,7 @@ static void decode_response(unsigned which, struct slice bytes, struct fuzz *fuz
         (void)wire_delete_response_decode(bytes, &number, &existed, &error);
         break;
     case 11:
-        (void)wire_get_response_decode(&fuzz->arena, bytes, &get, &error);
+        (void)wire_get_response_decode(bytes, &get, &error);
         break;
     case 12:
         (void)wire_list_response_decode(&fuzz->arena, bytes, &list, &error);

@@ -136,7 +136,7 @@ static void check(struct client *client, int number) {
     } while (status == RPC_UNAVAILABLE);
     if (status != RPC_OK)
         fail_msg("%s: %s", key, rpc_status_name(status));
-    assert_int_equal(wire_get_response_decode(&arena, buf_slice(&client->body), &response, NULL), OK);
+    assert_int_equal(wire_get_response_decode(buf_slice(&client->body), &response, NULL), OK);
     assert_true(slice_equal(response.value, slice_of_str(value)));
     arena_free(&arena);
     buf_free(&request);
