@@ -42,6 +42,11 @@ static bool same_address(struct slice configured, struct slice host, unsigned po
     return host_split(configured, &own_host, &own_port) && own_port == port && same_host(own_host, host);
 }
 
+static bool is_loopback(struct slice host) {
+    return same_host(host, slice_of_str("localhost")) || same_host(host, slice_of_str("127.0.0.1")) ||
+           same_host(host, slice_of_str("[::1]"));
+}
+
 // The address as it stands in a URL; an IPv4 address that came in by an IPv6 socket as IPv4.
 static struct slice literal_of(const struct sockaddr *address, char out[LITERAL_MAX]) {
     char text[INET6_ADDRSTRLEN] = "";
@@ -68,7 +73,5 @@ bool host_allowed(const struct host_names *names, struct slice text, const struc
         return true;
     }
     char literal[LITERAL_MAX];
-    return port == names->port &&
-           (same_host(host, slice_of_str("localhost")) || same_host(host, slice_of_str("127.0.0.1")) ||
-            same_host(host, slice_of_str("[::1]")) || same_host(host, literal_of(local, literal)));
+    return is_loopback(host) || (port == names->port && same_host(host, literal_of(local, literal)));
 }

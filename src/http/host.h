@@ -13,8 +13,10 @@ struct host_names {
     uint16_t port;           // that is really listened on
 };
 
-// Allowed are both configured names; localhost, 127.0.0.1 and [::1] with the port; and, as an IP literal with the port, the
-// address the connection came to. `host` without a port means port 80, as in a URL.
+// Allowed are both configured names; as an IP literal with the port, the address the connection came to; and localhost,
+// 127.0.0.1 and [::1] with any port. Those three name the browser's own machine and nobody can make them name another, so
+// they are never the name of a rebinding page; and the port is another than ours where a container's port is published or
+// an SSH tunnel ends. `host` without a port means port 80, as in a URL.
 bool host_allowed(const struct host_names *names, struct slice host, const struct sockaddr *local);
 
 #endif

@@ -580,8 +580,10 @@ static void TestHttpHost(void **state) {
         {"LOCALHOST:%u", 200},
         {"[::1]:%u", 200},
         {"evil.example:%u", 421},
-        {"127.0.0.1", 421},
-        {"localhost:1%u", 421},
+        {"127.0.0.1", 200},  // behind a published port or a tunnel the port is another
+        {"localhost:7481", 200},
+        {"[::1]:1", 200},
+        {"localhost.evil.example:7481", 421},
         {"127.0.0.2:%u", 421},
         {"127.0.0.1.evil:%u", 421},
         {"localhost:%u:80", 421},
@@ -642,6 +644,9 @@ static void TestHttpHostNames(void **state) {
     assert_true(host_allowed(&names, slice_of_str("n1.example:80"), at));
     assert_false(host_allowed(&names, slice_of_str("n1.example:7480"), at));
     assert_false(host_allowed(&names, slice_of_str("198.18.1.2:7480"), at));
+    assert_false(host_allowed(&names, slice_of_str("198.18.1.1:7481"), at));  // only loopback has any port
+    assert_false(host_allowed(&names, slice_of_str("localhost:748x"), at));
+    assert_true(host_allowed(&names, slice_of_str("LocalHost:7481"), at));
     assert_false(host_allowed(&names, slice_of_str("fd00::7:7480"), (const struct sockaddr *)&six));
     assert_false(host_allowed(&names, slice_of_str(":7480"), at));
     assert_false(host_allowed(&names, slice_of("localhost:7480\0", 15), at));
