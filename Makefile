@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test bench coverage verify-log install clean help
+.PHONY: build deps up status logs down test bench coverage verify-log up-docker status-docker down-docker acceptance install clean help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE)
@@ -33,6 +33,19 @@ down: ## stop the local cluster; its data stays
 
 verify-log: ## show that the nodes' committed logs are equal byte for byte
 	@deploy/local/cluster verify-log
+
+up-docker: ## the same cluster in containers, and Prometheus
+	@deploy/docker/cluster up
+
+status-docker: ## what runs in containers
+	@deploy/docker/cluster status
+
+down-docker: ## stop the containers and remove them; their data stays in volumes
+	@deploy/docker/cluster down
+
+acceptance: build ## check the release's criteria on containers of its own, and write docs/acceptance.md
+	@deploy/deps test
+	@tests/docker/acceptance
 
 test: ## run every test; RUN=TestLog runs those whose name begins so
 	@deploy/deps build run test
