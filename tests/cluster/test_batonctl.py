@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any, List
@@ -143,9 +144,11 @@ def TestBatonctlWatch(cluster: Cluster, batonctl: Batonctl, tmp_path: Path) -> N
         wait_for(lambda: lines_of(out), "the first change is told")
         written = [first] + [cluster.put(f"a/{number}", "v") for number in range(1, 6)]
         cluster.put("b", "of no concern")
-        watched = cluster["n1"]  # the first endpoint
-        watched.kill()
+        wait_for(lambda: len(lines_of(out)) == 6, "the changes are told")
+        watch.send_signal(signal.SIGSTOP)  # so that there are changes between the two nodes
+        cluster["n1"].kill()  # the first endpoint
         written += [cluster.put(f"a/{number}", "v") for number in range(6, 12)]
+        watch.send_signal(signal.SIGCONT)
         wait_for(lambda: len(lines_of(out)) >= len(written), "all changes are told")
     finally:
         watch.terminate()
