@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "rpc/channel.h"
+#include "rpc/stats.h"
 
 enum { REQUEST_FIELDS = 8, REQUEST_METADATA_MAX = 8 };
 
@@ -16,6 +17,8 @@ struct channel_call {
     struct rpc_link link;  // in channel->waiting or channel->idle_calls
     uint32_t slot;
     const char *path;
+    struct rpc_stats *stats;
+    uint64_t started_ns;  // 0: a stream
     void *user;
     uint64_t tag;
     rpc_done *on_done;
@@ -123,6 +126,7 @@ static void settle(struct channel_call *call, enum rpc_status status, bool maybe
     call->stream.deaf = true;
     rpc_timer_stop(channel->runtime, &call->deadline);
     rpc_slots_remove(&channel->calls, call->slot);
+    rpc_stats_end(channel->runtime, call->stats, status, call->started_ns);
     if (!rpc_list_empty(&call->link)) {
         rpc_list_remove(&call->link);
         channel->waiting_bytes -= call->stream.out.bytes.len;
@@ -238,6 +242,8 @@ bool rpc_channel_pump(struct rpc_channel *channel) {
 
 static void fill(struct channel_call *call, const struct rpc_request *request) {
     call->path = request->path;
+    call->stats = rpc_stats_of(call->channel->runtime, false, request->path);
+    call->started_ns = request->on_message == NULL && call->stats != NULL ? uv_hrtime() : 0;
     call->user = request->user;
     call->tag = request->tag;
     call->on_done = request->on_done;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/slog.h"
 #include "rpc/connection.h"
+#include "rpc/stats.h"
 
 // It is there only to keep the loop from waiting.
 static void on_idle(uv_idle_t *idle) {
@@ -98,6 +99,7 @@ static void on_handle_closed(uv_handle_t *handle) {
     }
     assert(rpc_list_empty(&runtime->dirty) && rpc_list_empty(&runtime->deferred) && rpc_list_empty(&runtime->starved));
     rpc_timers_free(&runtime->timers);
+    rpc_stats_free(runtime);
     nghttp2_session_callbacks_del(runtime->callbacks);
     nghttp2_option_del(runtime->options);
     rpc_pool_free(&runtime->pool);
@@ -156,6 +158,13 @@ struct rpc_runtime *rpc_runtime_new(uv_loop_t *loop, struct metrics *metrics) {
     struct rpc_runtime *runtime = mem_zalloc(sizeof *runtime);
     runtime->loop = loop;
     runtime->metrics = metrics;
+    runtime->connections_gauge = runtime->calls_gauge = &runtime->unseen;
+    if (metrics != NULL) {
+        runtime->connections_gauge =
+            metrics_add(metrics, METRIC_GAUGE, "rpc_server_connections", "Open connections of clients.", NULL);
+        runtime->calls_gauge =
+            metrics_add(metrics, METRIC_GAUGE, "rpc_server_running_calls", "Calls that have not ended.", NULL);
+    }
     runtime->timer_at_ms = RPC_NEVER;
     runtime->input = mem_alloc(RPC_INPUT);
     runtime->output = mem_alloc(RPC_OUTPUT);

@@ -19,11 +19,15 @@ struct rpc_deferred {
 
 struct rpc_runtime {
     uv_loop_t *loop;
-    struct metrics *metrics;  // NULL: nothing is counted
-    uv_prepare_t prepare;     // the end of a turn: what was put off, then the flush
-    uv_idle_t idle;           // active while something is put off, so that the loop does not wait
-    uv_timer_t timer;         // for the earliest of `timers`
-    uint64_t timer_at_ms;     // what it is set to
+    struct metrics *metrics;           // NULL: nothing is counted
+    struct rpc_stats *stats;           // see stats.h
+    struct metric *connections_gauge;  // of all servers
+    struct metric *calls_gauge;
+    struct metric unseen;  // stands in for both without metrics
+    uv_prepare_t prepare;  // the end of a turn: what was put off, then the flush
+    uv_idle_t idle;        // active while something is put off, so that the loop does not wait
+    uv_timer_t timer;      // for the earliest of `timers`
+    uint64_t timer_at_ms;  // what it is set to
     int open_handles;
     size_t users;  // servers, channels, connections, resolutions and unfinished calls: closed only after the last
     bool closing;

@@ -2,7 +2,6 @@
 #include "rpc/server.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -68,6 +67,7 @@ static void add_route(struct rpc_server *server, const struct rpc_service *servi
     route->path = (char *)path.data;
     route->service = service;
     route->method = method;
+    route->stats = rpc_stats_of(server->runtime, true, route->path);
     struct rpc_route **place = route_place(server, slice_of(route->path, route->path_len));
     assert(*place == NULL);  // no method twice
     *place = route;
@@ -85,44 +85,6 @@ void rpc_server_add_service(struct rpc_server *server, const struct rpc_service 
 const struct rpc_service *const *rpc_server_services(const struct rpc_server *server, size_t *count) {
     *count = server->service_count;
     return server->services;
-}
-
-// --- what is counted ---
-
-static const double duration_bounds[] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
-                                         0.025,   0.05,   0.1,     0.25,   0.5,   1,      2.5,   10};
-
-void rpc_server_count_end(struct rpc_server *server, struct rpc_route *route, enum rpc_status status, uint64_t started_ns) {
-    struct metrics *metrics = server->runtime->metrics;
-    if (metrics == NULL) {
-        return;
-    }
-    const char *service = route->path == NULL ? "unknown" : route->service->name;
-    const char *method = route->path == NULL ? "unknown" : route->method->name;
-    char labels[512];
-    if (route->ended[status] == NULL) {
-        snprintf(labels, sizeof labels, "service=\"%s\",method=\"%s\",status=\"%s\"", service, method,
-                 rpc_status_name(status));
-        route->ended[status] =
-            metrics_add(metrics, METRIC_COUNTER, "rpc_server_calls_total", "Calls that have ended, by status.", labels);
-    }
-    metric_add(route->ended[status], 1);
-    if (route->path == NULL || route->method->kind != RPC_UNARY) {
-        return;  // a stream lasts as long as its client likes
-    }
-    if (route->duration == NULL) {
-        snprintf(labels, sizeof labels, "service=\"%s\",method=\"%s\"", service, method);
-        route->duration = metrics_add_histogram(metrics, "rpc_server_call_duration_seconds",
-                                                "From the first header of a unary call to its answer.", labels,
-                                                duration_bounds, sizeof duration_bounds / sizeof duration_bounds[0]);
-    }
-    histogram_observe(route->duration, (double)(uv_hrtime() - started_ns) / 1e9);
-}
-
-static void set_gauge(struct metric *gauge, size_t value) {
-    if (gauge != NULL) {
-        metric_set(gauge, (double)value);
-    }
 }
 
 // --- connections ---
@@ -152,7 +114,7 @@ static void on_gone(struct rpc_connection *connection, enum rpc_down_reason reas
     struct rpc_server *server = connection->owner;
     rpc_list_remove(&connection->link);
     server->connection_count--;
-    set_gauge(server->connections_gauge, server->connection_count);
+    metric_add(server->runtime->connections_gauge, -1);
     check_drained(server);
 }
 
@@ -229,7 +191,7 @@ static void on_connection(uv_stream_t *listener, int status) {
     struct rpc_connection *connection = rpc_connection_new(server->runtime, transport, &server_role, server, &options);
     rpc_list_push(&server->connections, &connection->link);
     server->connection_count++;
-    set_gauge(server->connections_gauge, server->connection_count);
+    metric_add(server->runtime->connections_gauge, 1);
 }
 
 // --- beginning ---
@@ -240,12 +202,7 @@ static struct rpc_server *server_new(struct rpc_runtime *runtime) {
     runtime->users++;
     rpc_list_init(&server->connections);
     rpc_list_init(&server->idle_calls);
-    if (runtime->metrics != NULL) {
-        server->connections_gauge =
-            metrics_add(runtime->metrics, METRIC_GAUGE, "rpc_server_connections", "Open connections of clients.", NULL);
-        server->calls_gauge =
-            metrics_add(runtime->metrics, METRIC_GAUGE, "rpc_server_running_calls", "Calls that have not ended.", NULL);
-    }
+    server->unknown.stats = rpc_stats_of(runtime, true, "/unknown/unknown");
     server->health = rpc_health_new(server);
     return server;
 }

@@ -6,15 +6,15 @@
 #include "rpc/connection.h"
 #include "rpc/metadata.h"
 #include "rpc/slots.h"
+#include "rpc/stats.h"
 
-// A method under its path, and what is counted of it.
+// A method under its path.
 struct rpc_route {
     char *path;  // "/baton.v1.ControlService/Put"; NULL: the one for calls of no method
     size_t path_len;
     const struct rpc_service *service;
     const struct rpc_method *method;
-    struct metric *ended[RPC_STATUS_COUNT];  // NULL: none of that status yet
-    struct histogram *duration;              // unary only
+    struct rpc_stats *stats;
 };
 
 struct rpc_server {
@@ -47,15 +47,10 @@ struct rpc_server {
     bool draining;
     bool closing;
     struct rpc_deferred release;
-
-    struct metric *connections_gauge;  // NULL without metrics
-    struct metric *calls_gauge;
 };
 
 // NULL: no such method.
 struct rpc_route *rpc_server_route(const struct rpc_server *server, struct slice path);
-
-void rpc_server_count_end(struct rpc_server *server, struct rpc_route *route, enum rpc_status status, uint64_t started_ns);
 
 void rpc_server_free_calls(struct rpc_server *server);
 

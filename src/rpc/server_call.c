@@ -185,12 +185,12 @@ static void retire(struct server_call *call, enum rpc_status status) {
     call->stream.deaf = true;
     rpc_list_remove(&call->stream.starved);
     rpc_timer_stop(server->runtime, &call->deadline);
-    rpc_server_count_end(server, call->route, status, call->started_ns);
+    const struct rpc_method *method = call->route->method;
+    bool unary = method != NULL && method->kind == RPC_UNARY;
+    rpc_stats_end(server->runtime, call->route->stats, status, unary ? call->started_ns : 0);
     if (call->begun) {
         rpc_slots_remove(&server->calls, call->slot);
-        if (server->calls_gauge != NULL) {
-            metric_set(server->calls_gauge, server->calls.count);
-        }
+        metric_add(server->runtime->calls_gauge, -1);
     }
 }
 
@@ -336,9 +336,7 @@ void rpc_server_call_headers(struct rpc_stream *stream, bool end) {
     call->slot = rpc_slots_add(&server->calls, call);
     call->generation = server->calls.slots[call->slot].generation;
     stream->single = call->route->method->kind != RPC_BIDI;
-    if (server->calls_gauge != NULL) {
-        metric_set(server->calls_gauge, server->calls.count);
-    }
+    metric_add(server->runtime->calls_gauge, 1);
     if (call->timeout_ms != RPC_NEVER) {
         rpc_timer_start(server->runtime, &call->deadline, call->timeout_ms, on_deadline);
         call->deadline_ms = call->deadline.at_ms;

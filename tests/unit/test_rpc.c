@@ -22,6 +22,7 @@
 struct env {
     uv_loop_t loop;
     uv_timer_t watchdog;
+    struct metrics *metrics;
     struct rpc_runtime *runtime;
     struct rpc_server *server;
     struct rpc_channel *channel;
@@ -177,7 +178,8 @@ static void start(struct env *env) {
     *env = (struct env){0};
     uv_loop_init(&env->loop);
     uv_timer_init(&env->loop, &env->watchdog);
-    env->runtime = rpc_runtime_new(&env->loop, NULL);
+    env->metrics = metrics_new();
+    env->runtime = rpc_runtime_new(&env->loop, env->metrics);
     listen_at(env, "127.0.0.1:0");
     snprintf(env->address, sizeof env->address, "%s", rpc_server_address(env->server));
     struct rpc_channel_options options = {.target = env->address, .on_up = on_up, .on_down = on_down, .user = env};
@@ -198,6 +200,7 @@ static void stop(struct env *env) {
     uv_close((uv_handle_t *)&env->watchdog, NULL);
     uv_run(&env->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&env->loop), 0);
+    metrics_free(env->metrics);
 }
 
 // --- a call and its result ---
@@ -260,6 +263,22 @@ static void TestRpcUnary(void **state) {
     assert_int_equal(outcome.status, RPC_UNIMPLEMENTED);
     assert_string_equal(outcome.message, "unknown method");
     buf_free(&outcome.body);
+    struct buf text = {0};
+    metrics_render(env.metrics, &text);
+    buf_append(&text, "", 1);
+    static const char *const series[] = {
+        "rpc_server_calls_total{service=\"test.Test\",method=\"Echo\",status=\"OK\"} 1\n",
+        "rpc_server_calls_total{service=\"unknown\",method=\"unknown\",status=\"UNIMPLEMENTED\"} 1\n",
+        "rpc_server_call_duration_seconds_count{service=\"test.Test\",method=\"Echo\"} 1\n",
+        "rpc_client_calls_total{service=\"test.Test\",method=\"Nothing\",status=\"UNIMPLEMENTED\"} 1\n",
+        "rpc_client_call_duration_seconds_count{service=\"test.Test\",method=\"Echo\"} 1\n",
+        "rpc_server_connections 1\n",
+        "rpc_server_running_calls 0\n",
+    };
+    for (size_t i = 0; i < sizeof series / sizeof series[0]; i++) {
+        assert_non_null(strstr((const char *)text.data, series[i]));
+    }
+    buf_free(&text);
     stop(&env);
 }
 
