@@ -16,6 +16,8 @@ struct fetch {
     uv_tcp_t tcp;
     uv_timer_t timer;  // the deadline; or, at once, an error found before anything began
     uv_getaddrinfo_t lookup;
+    struct addrinfo *found;          // by the lookup; owned
+    const struct addrinfo *untried;  // of these
     uv_connect_t connect;
     uv_write_t write;
     unsigned held;  // by libuv: handles not closed yet, and a lookup under way
@@ -33,6 +35,7 @@ struct fetch {
 
 static void fetch_release(struct fetch *fetch) {
     if (--fetch->held == 0) {
+        uv_freeaddrinfo(fetch->found);
         buf_free(&fetch->request);
         buf_free(&fetch->head);
         free(fetch);
@@ -48,7 +51,9 @@ static void fetch_end(struct fetch *fetch, const char *error) {
         return;
     }
     fetch->ended = true;
-    uv_close((uv_handle_t *)&fetch->tcp, on_closed);
+    if (!uv_is_closing((uv_handle_t *)&fetch->tcp)) {
+        uv_close((uv_handle_t *)&fetch->tcp, on_closed);
+    }
     uv_close((uv_handle_t *)&fetch->timer, on_closed);
     if (error != NULL || fetch->done == NULL) {
         free(fetch->answer.body);
@@ -171,16 +176,20 @@ static void on_written(uv_write_t *write, int status) {
     }
 }
 
+static void fetch_not_connected(struct fetch *fetch, int status);
+
 static void on_connected(uv_connect_t *connect, int status) {
     struct fetch *fetch = connect->data;
     if (fetch->ended) {
         return;
     }
+    if (status != 0) {
+        fetch_not_connected(fetch, status);
+        return;
+    }
     uv_buf_t request = uv_buf_init((char *)fetch->request.data, (unsigned)fetch->request.len);
     fetch->write.data = fetch;
-    if (status == 0) {
-        status = uv_write(&fetch->write, (uv_stream_t *)&fetch->tcp, &request, 1, on_written);
-    }
+    status = uv_write(&fetch->write, (uv_stream_t *)&fetch->tcp, &request, 1, on_written);
     if (status == 0) {
         status = uv_read_start((uv_stream_t *)&fetch->tcp, on_alloc, on_read);
     }
@@ -194,17 +203,42 @@ static int fetch_connect(struct fetch *fetch, const struct sockaddr *address) {
     return uv_tcp_connect(&fetch->connect, &fetch->tcp, address, on_connected);
 }
 
+static void fetch_try(struct fetch *fetch, const struct addrinfo *address) {
+    fetch->untried = address->ai_next;
+    int rc = fetch_connect(fetch, address->ai_addr);
+    if (rc != 0) {
+        fetch_not_connected(fetch, rc);
+    }
+}
+
+// The socket of the address before is gone.
+static void on_closed_for_another(uv_handle_t *handle) {
+    struct fetch *fetch = handle->data;
+    if (fetch->ended) {
+        fetch_release(fetch);
+        return;
+    }
+    uv_tcp_init(handle->loop, &fetch->tcp);
+    fetch_try(fetch, fetch->untried);
+}
+
+// A name has several addresses where it is both IPv4's and IPv6's (localhost, mostly); a node listens on one of them.
+static void fetch_not_connected(struct fetch *fetch, int status) {
+    if (fetch->untried == NULL) {
+        fetch_end(fetch, uv_strerror(status));
+    } else {
+        uv_close((uv_handle_t *)&fetch->tcp, on_closed_for_another);
+    }
+}
+
 static void on_looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found) {
     struct fetch *fetch = lookup->data;
-    if (!fetch->ended) {
-        if (status == 0) {
-            status = fetch_connect(fetch, found->ai_addr);  // the first address: nodes have one
-        }
-        if (status != 0) {
-            fetch_end(fetch, uv_strerror(status));
-        }
+    fetch->found = found;
+    if (!fetch->ended && status == 0) {
+        fetch_try(fetch, found);
+    } else if (!fetch->ended) {
+        fetch_end(fetch, uv_strerror(status));
     }
-    uv_freeaddrinfo(found);
     fetch_release(fetch);
 }
 
