@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test bench coverage verify-log up-docker status-docker down-docker acceptance install clean help
+.PHONY: build deps up status logs down test bench baseline baseline-compare failover coverage verify-log up-docker status-docker down-docker acceptance install clean help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE)
@@ -56,6 +56,20 @@ bench: ## measure; see docs/performance.md
 	@$(MAKE) --no-print-directory build
 	@deploy/tools
 	@bench/run
+
+baseline: ## measure replication and elections on real clusters; NAME= of the recording
+	@deploy/deps build run test bench
+	@$(MAKE) --no-print-directory build
+	@bench/baseline $(if $(NAME),--name $(NAME))
+
+baseline-compare: ## set a recording (NAME=, or the latest) beside an older one, OLD=
+	@test -n "$(OLD)" || { echo "say which: make baseline-compare OLD=NAME, one of bench/results/baseline/"; exit 2; }
+	@bench/baseline --compare $(OLD) $(if $(NAME),--name $(NAME))
+
+failover: ## measure how long writes wait when the leader goes
+	@deploy/deps build run test
+	@$(MAKE) --no-print-directory build
+	@bench/failover
 
 coverage: ## run the unit tests and report the lines they reach
 	@deploy/deps build test coverage

@@ -39,9 +39,10 @@ struct writer {
     struct rpc_runtime *runtime;
     struct endpoint *endpoints;
     int leader;
-    uint64_t silent_since_us;  // the last time the leader answered, or was given something to answer after silence
+    uint64_t silent_since_us;  // the last time the leader answered, or had nothing to answer
+    bool doubting;             // it has been silent for long: perhaps another leads; its writes stay with it until one does
     uint64_t redirected_us;    // last time
-    uint64_t term;             // the highest heard of in this search
+    uint64_t term;             // the highest heard of
 
     char client_id[32];
     struct slice value;
@@ -141,6 +142,11 @@ static void pump(struct writer *writer) {
 
 // --- who leads ---
 
+static void heard_from_leader(struct writer *writer) {
+    writer->silent_since_us = now_us();
+    writer->doubting = false;
+}
+
 // Everything under way is given up with the old leader and sent again to the new one.
 static void lead_by(struct writer *writer, int leader) {
     for (size_t i = 0; i < writer->options.in_flight; i++) {
@@ -150,7 +156,7 @@ static void lead_by(struct writer *writer, int leader) {
         write->sent = false;
     }
     writer->leader = leader;
-    writer->silent_since_us = now_us();
+    heard_from_leader(writer);
 }
 
 static void status_done(void *user, uint64_t tag, const struct rpc_result *result) {
@@ -161,7 +167,7 @@ static void status_done(void *user, uint64_t tag, const struct rpc_result *resul
     (void)tag;
     endpoint->asked = false;
     endpoint->ask_again_us = now_us() + WRITER_SEARCH_MS * US_PER_MS;
-    if (writer->leader != NOBODY || result->status != RPC_OK)
+    if (writer->done || result->status != RPC_OK)
         return;
     arena_reset(&writer->arena);
     if (wire_status_response_decode(&writer->arena, result->body, &status, &error) != OK)
@@ -169,10 +175,13 @@ static void status_done(void *user, uint64_t tag, const struct rpc_result *resul
     if (status.term < writer->term)
         return;  // it has yet to hear of a term that others are in
     writer->term = status.term;
-    if (slice_equal(status.role, slice_of_str("leader"))) {
-        lead_by(writer, (int)(endpoint - writer->endpoints));
-        pump(writer);
-    }
+    if (!slice_equal(status.role, slice_of_str("leader")))
+        return;
+    int leader = (int)(endpoint - writer->endpoints);
+    if (leader != writer->leader)
+        lead_by(writer, leader);
+    heard_from_leader(writer);
+    pump(writer);
 }
 
 static void ask(struct endpoint *endpoint) {
@@ -196,7 +205,6 @@ static void ask_all(struct writer *writer, uint64_t now) {
 
 static void search(struct writer *writer) {
     writer->result.searches++;
-    writer->term = 0;
     lead_by(writer, NOBODY);
     ask_all(writer, now_us());
 }
@@ -255,7 +263,7 @@ static void write_done(void *user, uint64_t tag, const struct rpc_result *result
         return;  // given up, or with a leader left behind
     uint64_t now = now_us();
     if (result->answered)
-        writer->silent_since_us = now;
+        heard_from_leader(writer);
     if (result->status == RPC_OK) {
         keep_sample(writer, (struct writer_sample){write->first_sent_us - writer->began_us, now - writer->began_us});
         retire(writer, write);
@@ -298,10 +306,10 @@ static void on_tick(uv_timer_t *timer) {
         return;
     }
     if (writer->outstanding == 0)
-        writer->silent_since_us = now;
-    if (writer->leader != NOBODY && now >= writer->silent_since_us + options->patience_ms * US_PER_MS)
-        search(writer);
-    if (writer->leader == NOBODY)
+        heard_from_leader(writer);
+    if (now >= writer->silent_since_us + options->patience_ms * US_PER_MS)
+        writer->doubting = true;
+    if (writer->leader == NOBODY || writer->doubting)
         ask_all(writer, now);
     pump(writer);
 }

@@ -2,8 +2,8 @@
 //
 // It behaves as a good client of the cluster would. It keeps a connection to every endpoint, follows redirects, and opens a
 // session: a write whose fate is unknown is sent again with its sequence, to whoever leads by then, and applied once. When
-// its leader refuses, is gone, or has been silent for `patience_ms` while writes wait, it asks all endpoints who leads,
-// again and again, until one says that it does itself.
+// its leader refuses or is gone it asks all endpoints who leads, again and again, until one says that it does itself. The
+// same when the leader has been silent for `patience_ms` while writes wait; but these stay with it until there is another.
 #ifndef BATON_BENCH_WRITER_H
 #define BATON_BENCH_WRITER_H
 

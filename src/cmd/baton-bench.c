@@ -23,7 +23,7 @@ static const char usage[] =
     "  --in-flight N     at most so many writes at once, 1 to 512 (default 1)\n"
     "  --rate N          begin so many a second; 0: one as soon as another is answered (default 0)\n"
     "  --size N          bytes of a value, up to 1000000 (default 256)\n"
-    "  --patience MS     look for another leader when this one has not answered for so long (default 1000)\n"
+    "  --patience MS     ask whether another leads when this one has not answered for so long (default 1000)\n"
     "  --samples FILE    every acknowledged write: when it was first sent and when acknowledged, in microseconds\n"
     "                    since the start\n"
     "\n"

@@ -91,7 +91,7 @@ class Process:
         self.name = name
         self.log_path = log
         self._command = [NET, "run", name, *command]
-        self._environment = environment
+        self.environment = environment
         self._popen: Optional[subprocess.Popen[bytes]] = None
         self.expected_exit: Optional[int] = None  # of this life; None: it is meant to run
         self.paused = False
@@ -103,7 +103,7 @@ class Process:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BATON_")}
         with self.log_path.open("ab") as log:
             self._popen = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**inherited, **self._environment}
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**inherited, **self.environment}
             )
 
     @property
@@ -322,6 +322,18 @@ class Cluster:
     def followers(self) -> List[Node]:
         return self.others(self.leader().name)
 
+    def lead_by(self, name: str) -> Node:
+        """That leader, by transfer where it is another."""
+
+        def there() -> Optional[Node]:
+            leader = self.leader()
+            if leader.name == name:
+                return leader
+            leader.call("TransferLeadership", target=name)
+            return None
+
+        return wait_for(there, f"{name} leads")
+
     def lead_in(self, cloud: str) -> Node:
         """A leader in that cloud, by transfer where it is elsewhere."""
 
@@ -388,6 +400,16 @@ class Cluster:
             yield
         finally:
             net("wan", "heal")
+
+    @contextmanager
+    def cut_off(self, name: str) -> Iterator[None]:
+        """One host's cable, without a word to anybody."""
+        port = ["ip", "-n", "baton-wan", "link", "set", name]
+        subprocess.run([*port, "nomaster"], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run([*port, "master", self.nodes[name].place.cloud], check=True)
 
     @contextmanager
     def load(self, writers: int = 8) -> Iterator[Dict[str, str]]:
