@@ -43,6 +43,8 @@ enum {
     RPC_RESETS_PER_SECOND = 1000,         // not as many as an attack needs
     RPC_CONTROL_BURST = 10000,            // and the same for PING, SETTINGS and empty DATA
     RPC_CONTROL_PER_SECOND = 1000,
+    RPC_TLS_UNSENT_MAX =
+        1 * MIB,              // encrypted for a peer that does not read: one write of ours, and its own questions' answers
     RPC_CALLS_KEPT = 1024,    // objects of ended calls kept for the next, up to 10 KiB each
     RPC_LOG_PER_SECOND = 10,  // lines about peers that misbehave
 
@@ -65,6 +67,8 @@ enum {
     READ_LOG_BYTES_MAX = 1 * MIB,  // of commands in one ReadLog answer
     LIST_DEFAULT = 1000,           // items of a List without a limit
     LIST_BYTES_MAX = 2 * MIB,
+
+    TLS_FILE_MAX = 1 * MIB,  // of certificates, or a key: hundreds of authorities
 
     HTTP_CONNECTIONS_MAX = 128,          // to the debug pages: people, browsers, Prometheus, the other nodes' relays
     HTTP_RELAY_BYTES_MAX = 64 * MIB,     // of another node's answer: 100,000 workers with room to spare

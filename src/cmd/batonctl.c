@@ -11,9 +11,23 @@ static int fail(enum ctl_exit status, const struct error *error) {
     return (int)status;
 }
 
-static int run(const struct ctl_options *options, const struct ctl_endpoints *endpoints) {
+// What the command line leaves open stands in the environment. *tls stays NULL where there is neither.
+static enum error_code open_tls(const struct ctl_options *options, struct tls **tls, struct error *error) {
+    const char *demand = getenv("BATON_TLS_REQUIRED");
+    struct tls_files files = options->tls_files;
+    files.cert = files.cert != NULL ? files.cert : getenv("BATON_TLS_CERT");
+    files.key = files.key != NULL ? files.key : getenv("BATON_TLS_KEY");
+    files.ca = files.ca != NULL ? files.ca : getenv("BATON_TLS_CA");
+    bool required = options->tls_required ||
+                    (demand != NULL && strcmp(demand, "") != 0 && strcmp(demand, "0") != 0 && strcmp(demand, "false") != 0);
+    bool given;
+    enum error_code code = tls_files_check(&files, required, &given, error);
+    return code == OK && given ? tls_new(&files, NULL, tls, error) : code;
+}
+
+static int run(const struct ctl_options *options, const struct ctl_endpoints *endpoints, struct tls *tls) {
     struct ctl ctl = {.options = options, .endpoints = endpoints};
-    ctl.client = ctl_client_new(endpoints, options->timeout_ms);
+    ctl.client = ctl_client_new(endpoints, tls, options->timeout_ms);
     enum ctl_exit status = ctl_run(&ctl);
     if (status != CTL_OK)
         fail(status, &ctl.error);
@@ -41,5 +55,11 @@ int main(int argc, char **argv) {
     }
     if (ctl_endpoints_find(options.endpoints, getenv("BATON_ENDPOINTS"), CTL_ENDPOINTS_FILE, &endpoints, &error) != OK)
         return fail(CTL_USAGE, &error);
-    return run(&options, &endpoints);
+    struct tls *tls = NULL;
+    if (open_tls(&options, &tls, &error) != OK)
+        return fail(CTL_USAGE, &error);
+    int status = run(&options, &endpoints, tls);
+    if (tls != NULL)
+        tls_free(tls);
+    return status;
 }

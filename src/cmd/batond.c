@@ -12,6 +12,10 @@
 struct daemon {
     uv_loop_t loop;
     uv_signal_t signals[2];
+    uv_signal_t hangup;
+    uv_timer_t watch;  // of the certificates' files
+    struct tls *tls;   // NULL: plain
+    char identity[TLS_IDENTITY_MAX + 1];
     struct batond_options options;
     struct metrics *metrics;
     struct node *node;
@@ -51,10 +55,67 @@ static int fail(const struct error *error) {
     return exit_status(error->code);
 }
 
+// --- certificates ---
+
+enum { WATCH_MS = 1000 };
+
+static enum error_code open_tls(struct daemon *daemon, struct error *error) {
+    const struct batond_options *options = &daemon->options;
+    if (!options->tls)
+        return OK;
+    snprintf(daemon->identity, sizeof daemon->identity, "node/%s", options->node.node_id.text);
+    return tls_new(&options->tls_files, daemon->identity, &daemon->tls, error);
+}
+
+static void describe_tls(const struct daemon *daemon, const char *event) {
+    bool expired = tls_expired(daemon->tls);
+    slog(expired ? SLOG_WARN : SLOG_INFO, expired ? "the certificate has expired: nobody will accept it" : event,
+         F_STR("identity", tls_identity(daemon->tls)), F_STR("good_until", tls_expiry(daemon->tls)));
+}
+
+static void reload_tls(struct daemon *daemon) {
+    struct error error = {0};
+    if (daemon->tls == NULL)
+        return;
+    if (tls_reload(daemon->tls, &error) == OK)
+        describe_tls(daemon, "read the certificates again");
+    else
+        slog(SLOG_ERROR, "the new certificates cannot be used; going on with the old", F_STR("reason", error.message));
+}
+
+static void on_watch(uv_timer_t *timer) {
+    struct daemon *daemon = timer->data;
+    if (tls_files_changed(daemon->tls))
+        reload_tls(daemon);
+}
+
+// SIGHUP without certificates has nothing to read, but must not end the process either.
+static void on_hangup(uv_signal_t *handle, int number) {
+    (void)number;
+    reload_tls(handle->data);
+}
+
+static void watch_certificates(struct daemon *daemon) {
+    uv_signal_init(&daemon->loop, &daemon->hangup);
+    uv_timer_init(&daemon->loop, &daemon->watch);
+    daemon->hangup.data = daemon->watch.data = daemon;
+    uv_signal_start(&daemon->hangup, on_hangup, SIGHUP);
+    if (daemon->tls != NULL) {
+        describe_tls(daemon, "connections are encrypted");
+        uv_timer_start(&daemon->watch, on_watch, WATCH_MS, WATCH_MS);
+    }
+}
+
 // --- without starting ---
 
-static int check_config(const struct batond_options *options) {
+static int check_config(struct daemon *daemon) {
+    const struct batond_options *options = &daemon->options;
     const struct node_config *node = &options->node;
+    struct error error = {0};
+    if (open_tls(daemon, &error) != OK)
+        return fail(&error);
+    if (daemon->tls != NULL)
+        tls_free(daemon->tls);
     printf("configuration is valid: node %s of cluster %s in %s, gRPC on %s, HTTP on %s, data in %s\n", node->node_id.text,
            node->cluster_id.text, node->cloud, node->listen, options->http, node->data_dir);
     return EXIT_SUCCESS;
@@ -116,19 +177,22 @@ static void watch_signals(struct daemon *daemon) {
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void warn_exposed(const char *what, const char *address) {
-    if (!address_is_loopback(address))
+static void warn_exposed(const struct daemon *daemon, const char *what, const char *address) {
+    if (daemon->tls == NULL && !address_is_loopback(address))
         slog(SLOG_WARN, "listening beyond this machine in plaintext and without authentication: keep it behind a firewall",
              F_STR("service", what), F_STR("address", address));
 }
 
 static enum error_code start(struct daemon *daemon, struct error *error) {
-    const struct batond_options *options = &daemon->options;
-    enum error_code code =
-        node_start(&daemon->loop, &options->node, daemon->metrics, on_stopped, daemon, &daemon->node, error);
+    struct batond_options *options = &daemon->options;
+    enum error_code code = open_tls(daemon, error);
     if (code != OK)
         return code;
-    struct http_options http = {.listen = options->http, .advertise = options->node.advertise_http};
+    options->node.tls = daemon->tls;
+    code = node_start(&daemon->loop, &options->node, daemon->metrics, on_stopped, daemon, &daemon->node, error);
+    if (code != OK)
+        return code;
+    struct http_options http = {.listen = options->http, .advertise = options->node.advertise_http, .tls = daemon->tls};
     struct http_source source = node_http_source(daemon->node);
     code = http_server_new(&daemon->loop, &http, &source, &daemon->http, error);
     if (code == ERR_IO)
@@ -139,8 +203,8 @@ static enum error_code start(struct daemon *daemon, struct error *error) {
     }
     slog(SLOG_INFO, "batond is up", F_STR("version", BATON_VERSION), F_STR("cluster", options->node.cluster_id.text),
          F_STR("cloud", options->node.cloud), F_STR("grpc", node_address(daemon->node)), F_STR("http", options->http));
-    warn_exposed("gRPC", options->node.listen);
-    warn_exposed("HTTP", options->http);
+    warn_exposed(daemon, "gRPC", options->node.listen);
+    warn_exposed(daemon, "HTTP", options->http);
     return OK;
 }
 
@@ -152,10 +216,13 @@ static int run(struct daemon *daemon) {
     enum error_code code = start(daemon, &error);
     if (code == OK) {
         watch_signals(daemon);
+        watch_certificates(daemon);
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
         code = daemon->failure;
         for (size_t i = 0; i < 2; i++)
             uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+        uv_close((uv_handle_t *)&daemon->hangup, NULL);
+        uv_close((uv_handle_t *)&daemon->watch, NULL);
         http_server_close(daemon->http, NULL, NULL);
         node_close(daemon->node);
         slog(SLOG_INFO, "stopped", F_STR("result", error_name(code)));
@@ -166,6 +233,8 @@ static int run(struct daemon *daemon) {
     uv_loop_close(&daemon->loop);
     if (daemon->node != NULL)
         node_free(daemon->node);
+    if (daemon->tls != NULL)
+        tls_free(daemon->tls);
     metrics_free(daemon->metrics);
     return exit_status(code);
 }
@@ -183,7 +252,7 @@ int main(int argc, char **argv) {
         printf("batond %s\n", BATON_VERSION);
         return EXIT_SUCCESS;
     case BATOND_CHECK_CONFIG:
-        return check_config(&daemon.options);
+        return check_config(&daemon);
     case BATOND_CHECK_WAL:
         return check_wal(daemon.options.wal_dir);
     case BATOND_DUMP_WAL:

@@ -30,6 +30,12 @@ const char batond_help[] =
     "  --bootstrap               on an empty data directory: found the cluster with --peers; otherwise of no effect.\n"
     "                            Never on a node whose disk was wiped: it would vote twice (docs/operations.md)\n"
     "  --peers LIST              all members, this one too: n1=HOST:PORT/gcp,n2=HOST:PORT/gcp,n3=HOST:PORT/aws\n"
+    "encryption, for both ports\n"
+    "  --tls-cert FILE           this node's certificate, of baton://node/ID, and those between it and the authority\n"
+    "  --tls-key FILE            its private key\n"
+    "  --tls-ca FILE             the authorities whose certificates are believed. The files are read again when they\n"
+    "                            change, and on SIGHUP\n"
+    "  --tls-required            never start without these\n"
     "timing\n"
     "  --heartbeat-interval T    (default 150ms)\n"
     "  --election-timeout T-T    drawn from this range each time (default 300ms-600ms); at least two heartbeats\n"
@@ -56,6 +62,10 @@ enum option_id {
     OPT_ADVERTISE_HTTP,
     OPT_PEERS,
     OPT_BOOTSTRAP,
+    OPT_TLS_CERT,
+    OPT_TLS_KEY,
+    OPT_TLS_CA,
+    OPT_TLS_REQUIRED,
     OPT_HEARTBEAT,
     OPT_ELECTION,
     OPT_LOG_LEVEL,
@@ -88,6 +98,10 @@ static const struct option long_options[] = {
     LONG_OPTION("advertise-http", required_argument, OPT_ADVERTISE_HTTP),
     LONG_OPTION("peers", required_argument, OPT_PEERS),
     LONG_OPTION("bootstrap", no_argument, OPT_BOOTSTRAP),
+    LONG_OPTION("tls-cert", required_argument, OPT_TLS_CERT),
+    LONG_OPTION("tls-key", required_argument, OPT_TLS_KEY),
+    LONG_OPTION("tls-ca", required_argument, OPT_TLS_CA),
+    LONG_OPTION("tls-required", no_argument, OPT_TLS_REQUIRED),
     LONG_OPTION("heartbeat-interval", required_argument, OPT_HEARTBEAT),
     LONG_OPTION("election-timeout", required_argument, OPT_ELECTION),
     LONG_OPTION("log-level", required_argument, OPT_LOG_LEVEL),
@@ -340,6 +354,14 @@ static enum error_code parse_addresses(const struct setting *settings, struct ba
     return OK;
 }
 
+static enum error_code parse_tls(const struct setting *settings, struct batond_options *options, struct error *error) {
+    bool required;
+    options->tls_files = (struct tls_files){
+        .cert = settings[OPT_TLS_CERT].value, .key = settings[OPT_TLS_KEY].value, .ca = settings[OPT_TLS_CA].value};
+    enum error_code code = parse_flag(&settings[OPT_TLS_REQUIRED], &required, error);
+    return code == OK ? tls_files_check(&options->tls_files, required, &options->tls, error) : code;
+}
+
 static enum error_code parse_run(const struct setting *settings, struct batond_options *options, struct error *error) {
     struct node_config *config = &options->node;
     enum error_code code = parse_id(&settings[OPT_NODE_ID], &config->node_id, error);
@@ -358,6 +380,8 @@ static enum error_code parse_run(const struct setting *settings, struct batond_o
     if (config->data_dir[0] == '\0')
         return error_set(error, ERR_INVALID, "%s is empty; give a directory", settings[OPT_DATA_DIR].source);
     code = parse_addresses(settings, options, error);
+    if (code == OK)
+        code = parse_tls(settings, options, error);
     if (code == OK)
         code = parse_flag(&settings[OPT_BOOTSTRAP], &config->bootstrap, error);
     if (code == OK)

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/slog.h"
 #include "node/node.h"
+#include "tls/tls.h"
 
 enum batond_action { BATOND_RUN, BATOND_CHECK_CONFIG, BATOND_CHECK_WAL, BATOND_DUMP_WAL, BATOND_HELP, BATOND_VERSION };
 
@@ -13,6 +14,8 @@ struct batond_options {
     enum batond_action action;
     struct node_config node;  // its texts point into argv and the environment
     const char *http;         // HOST:PORT
+    bool tls;                 // `tls_files` are given
+    struct tls_files tls_files;
     enum slog_level log_level;
     enum slog_format log_format;
     const char *wal_dir;  // of CHECK_WAL and DUMP_WAL

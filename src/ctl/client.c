@@ -33,6 +33,7 @@ struct ctl_client {
     uv_timer_t timer;  // wakes the loop when something has taken too long
     struct rpc_runtime *runtime;
     const struct ctl_endpoints *endpoints;
+    struct tls *tls;  // NULL: plain
     uint64_t timeout_ms;
     size_t next;                    // the endpoint to try next
     size_t vain;                    // attempts in vain since the last pause
@@ -40,6 +41,7 @@ struct ctl_client {
     struct rpc_channel *channel;    // NULL: there is none
     bool up;
     bool down;
+    char failure[192];  // why the last connection could not be made, where more is known than that
     struct reply reply;
     // Of a stream; NULL: the call is unary.
     void (*on_message)(void *user, struct slice message);
@@ -76,9 +78,10 @@ static void pause_for(struct ctl_client *client, uint64_t ms) {
 
 // --- beginning and end ---
 
-struct ctl_client *ctl_client_new(const struct ctl_endpoints *endpoints, uint64_t timeout_ms) {
+struct ctl_client *ctl_client_new(const struct ctl_endpoints *endpoints, struct tls *tls, uint64_t timeout_ms) {
     struct ctl_client *client = mem_zalloc(sizeof *client);
     client->endpoints = endpoints;
+    client->tls = tls;
     client->timeout_ms = timeout_ms;
     uv_loop_init(&client->loop);
     uv_timer_init(&client->loop, &client->timer);
@@ -145,6 +148,7 @@ static bool connect_within(struct ctl_client *client, uint64_t until_ms) {
         lead_to(client, client->endpoints->addresses[client->next++ % client->endpoints->count]);
     struct rpc_channel_options options = {
         .target = client->address,
+        .tls = client->tls,
         .keepalive_interval_ms = KEEPALIVE_MS,
         .keepalive_timeout_ms = KEEPALIVE_MS,
         .on_up = on_up,
@@ -155,6 +159,7 @@ static bool connect_within(struct ctl_client *client, uint64_t until_ms) {
     client->channel = rpc_channel_new(client->runtime, &options);
     while (!client->up && !client->down && turn(client, until_ms))
         ;
+    snprintf(client->failure, sizeof client->failure, "%s", rpc_channel_failure(client->channel));
     return client->up;
 }
 
@@ -248,8 +253,12 @@ enum ctl_exit ctl_nobody(const struct ctl_client *client, struct error *error) {
     for (size_t i = 0; i < endpoints->count; i++)
         buf_printf(&list, "%s%s", i == 0 ? "" : ", ", endpoints->addresses[i]);
     buf_append(&list, "", 1);
-    error_set(error, ERR_UNAVAILABLE, "nobody answers at %s (from %s); does the cluster run there?", (const char *)list.data,
-              endpoints->source);
+    if (client->failure[0] == '\0')
+        error_set(error, ERR_UNAVAILABLE, "nobody answers at %s (from %s); does the cluster run there?",
+                  (const char *)list.data, endpoints->source);
+    else
+        error_set(error, ERR_UNAVAILABLE, "no connection to %s (from %s): %s", (const char *)list.data, endpoints->source,
+                  client->failure);
     buf_free(&list);
     return CTL_UNREACHABLE;
 }
@@ -364,11 +373,17 @@ static void probe_done(void *user, uint64_t tag, const struct rpc_result *result
 }
 
 static void probe_down(void *user, enum rpc_down_reason reason) {
-    settle(user, false, reason == RPC_DOWN_REFUSED ? "cannot connect" : "the connection was lost");
+    struct asked *asked = user;
+    const char *failure = rpc_channel_failure(asked->channel);
+    settle(asked, false,
+           failure[0] != '\0'           ? failure
+           : reason == RPC_DOWN_REFUSED ? "cannot connect"
+                                        : "the connection was lost");
 }
 
 static void ask(struct ctl_client *client, const char *path, struct asked *asked) {
-    struct rpc_channel_options options = {.target = asked->probe->address, .on_down = probe_down, .user = asked};
+    struct rpc_channel_options options = {
+        .target = asked->probe->address, .tls = client->tls, .on_down = probe_down, .user = asked};
     asked->channel = rpc_channel_new(client->runtime, &options);
     struct rpc_request call = {
         .path = path,

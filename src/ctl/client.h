@@ -25,8 +25,8 @@ enum ctl_need {
 
 struct ctl_client;
 
-// `endpoints` is borrowed. Each call is given `timeout_ms` in all.
-struct ctl_client *ctl_client_new(const struct ctl_endpoints *endpoints, uint64_t timeout_ms);
+// `endpoints` and `tls` (NULL: plain) are borrowed. Each call is given `timeout_ms` in all.
+struct ctl_client *ctl_client_new(const struct ctl_endpoints *endpoints, struct tls *tls, uint64_t timeout_ms);
 void ctl_client_free(struct ctl_client *client);
 
 // `path` is a literal. With CTL_OK, *answer is borrowed until the next call; otherwise *error says what happened and what to

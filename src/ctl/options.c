@@ -65,6 +65,11 @@ static const char overview[] =
     "  --endpoints LIST    HOST:PORT,... of some or all nodes; else BATON_ENDPOINTS; else the file "
     "build/cluster/endpoints;\n"
     "                      else 127.0.0.1:7400\n"
+    "  --tls-cert FILE, --tls-key FILE, --tls-ca FILE\n"
+    "                      speak TLS: the certificate to show, its key, and the authorities to believe; else "
+    "BATON_TLS_CERT,\n"
+    "                      BATON_TLS_KEY, BATON_TLS_CA\n"
+    "  --tls-required      never speak plaintext; else BATON_TLS_REQUIRED\n"
     "  -o, --output FORMAT table or json (default table)\n"
     "  --timeout TIME      how long to try, such as 500ms or 5s (default 5s)\n"
     "  --stale             get, list: answer from any node's own state\n"
@@ -138,6 +143,10 @@ const char *ctl_nearest(const char *text, const char *const *names, size_t count
 
 enum option_id {
     OPT_ENDPOINTS = 1000,
+    OPT_TLS_CERT,
+    OPT_TLS_KEY,
+    OPT_TLS_CA,
+    OPT_TLS_REQUIRED,
     OPT_TIMEOUT,
     OPT_STALE,
     OPT_EXPECT,
@@ -149,6 +158,10 @@ enum option_id {
 
 static const struct option long_options[] = {
     {"endpoints", required_argument, NULL, OPT_ENDPOINTS},
+    {"tls-cert", required_argument, NULL, OPT_TLS_CERT},
+    {"tls-key", required_argument, NULL, OPT_TLS_KEY},
+    {"tls-ca", required_argument, NULL, OPT_TLS_CA},
+    {"tls-required", no_argument, NULL, OPT_TLS_REQUIRED},
     {"output", required_argument, NULL, 'o'},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"stale", no_argument, NULL, OPT_STALE},
@@ -194,6 +207,18 @@ static enum error_code take_option(int option, struct ctl_options *options, unsi
     switch (option) {
     case OPT_ENDPOINTS:
         options->endpoints = optarg;
+        return OK;
+    case OPT_TLS_CERT:
+        options->tls_files.cert = optarg;
+        return OK;
+    case OPT_TLS_KEY:
+        options->tls_files.key = optarg;
+        return OK;
+    case OPT_TLS_CA:
+        options->tls_files.ca = optarg;
+        return OK;
+    case OPT_TLS_REQUIRED:
+        options->tls_required = true;
         return OK;
     case 'o':
         options->json = strcmp(optarg, "json") == 0;

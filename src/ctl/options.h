@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "tls/tls.h"
 
 enum ctl_command {
     CTL_STATUS,
@@ -24,8 +25,10 @@ struct ctl_options {
     enum ctl_command command;
     bool help;  // of the command, or of the whole where there is none
     bool version;
-    const char *arguments[2];  // NULL where there is none
-    const char *endpoints;     // as given; NULL: not given
+    const char *arguments[2];    // NULL where there is none
+    const char *endpoints;       // as given; NULL: not given
+    struct tls_files tls_files;  // as given; NULL where not
+    bool tls_required;
     bool json;
     bool stale;
     uint64_t timeout_ms;

@@ -14,6 +14,7 @@ struct http_server;
 struct exchange {
     struct http_server *server;
     uv_loop_t *loop;
+    struct tls *tls;  // NULL: plain
     const struct http_source *source;
     struct MHD_Connection *connection;
     bool begun;      // the page has been asked

@@ -1,5 +1,6 @@
-// The client's life: (look up the name) -> connect -> write the request -> read the head -> read the body -> done. Whatever
-// ends it, fetch_end is called once; the memory goes when libuv has given back both handles and the lookup.
+// The client's life: (look up the name) -> connect (-> TLS handshake) -> write the request -> read the head -> read the body
+// -> done. Whatever ends it, fetch_end is called once; the memory goes when libuv has given back both handles and the
+// lookup.
 #include "http/fetch.h"
 
 #include <assert.h>
@@ -31,11 +32,19 @@ struct fetch {
     bool in_body;
     struct fetch_answer answer;
     size_t got;  // bytes of the body
+    // With TLS:
+    struct tls_session *session;  // NULL: plain
+    char peer[TLS_IDENTITY_MAX + 1];
+    bool asked;
+    uint8_t cipher[16 * KIB];  // as read
 };
 
 static void fetch_release(struct fetch *fetch) {
     if (--fetch->held == 0) {
         uv_freeaddrinfo(fetch->found);
+        if (fetch->session != NULL) {
+            tls_session_free(fetch->session);
+        }
         buf_free(&fetch->request);
         buf_free(&fetch->head);
         free(fetch);
@@ -148,24 +157,72 @@ static void head_add(struct fetch *fetch, size_t len) {
     body_add(fetch, fetch->head.data + behind, fetch->head.len - behind);
 }
 
+// Where the answer's next bytes go.
+static uv_buf_t answer_room(struct fetch *fetch) {
+    if (fetch->in_body) {
+        return uv_buf_init((char *)fetch->answer.body + fetch->got, (unsigned)(fetch->answer.len - fetch->got));
+    }
+    return uv_buf_init((char *)buf_reserve(&fetch->head, 4 * KIB), 4 * KIB);
+}
+
+static void answer_add(struct fetch *fetch, const char *data, size_t len) {
+    if (fetch->in_body) {
+        body_add(fetch, (const uint8_t *)data, len);
+    } else {
+        head_add(fetch, len);
+    }
+}
+
+// A handshake and a request fit the buffer of a new socket: what the kernel does not take at once is an error.
+static void secure_push(struct fetch *fetch) {
+    struct slice output = tls_session_output(fetch->session);
+    uv_buf_t bytes = uv_buf_init((char *)(uintptr_t)output.data, (unsigned)output.len);
+    int sent = output.len == 0 ? 0 : uv_try_write((uv_stream_t *)&fetch->tcp, &bytes, 1);
+    if (sent != (int)output.len) {
+        fetch_end(fetch, sent < 0 ? uv_strerror(sent) : "the request could not be sent at once");
+    }
+    tls_session_sent(fetch->session);
+}
+
+static void secure_add(struct fetch *fetch, size_t len) {
+    tls_session_feed(fetch->session, slice_of(fetch->cipher, len));
+    enum tls_read result = TLS_READ;
+    while (result == TLS_READ && !fetch->ended) {
+        uv_buf_t room = answer_room(fetch);
+        size_t got;
+        result = tls_session_read(fetch->session, (uint8_t *)room.base, room.len, &got);
+        if (result == TLS_READ) {
+            answer_add(fetch, room.base, got);
+        }
+    }
+    if (!fetch->ended && !fetch->asked && tls_session_ready(fetch->session)) {
+        fetch->asked = true;
+        tls_session_write(fetch->session, buf_slice(&fetch->request));
+    }
+    if (!fetch->ended) {
+        secure_push(fetch);
+    }
+    if (result == TLS_READ_FAILED) {
+        fetch_end(fetch, tls_session_failure(fetch->session));
+    } else if (result == TLS_READ_END) {
+        fetch_end(fetch, "the connection ended within the answer");
+    }
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     (void)suggested;
     struct fetch *fetch = handle->data;
-    if (fetch->in_body) {
-        *buf = uv_buf_init((char *)fetch->answer.body + fetch->got, (unsigned)(fetch->answer.len - fetch->got));
-    } else {
-        *buf = uv_buf_init((char *)buf_reserve(&fetch->head, 4 * KIB), 4 * KIB);
-    }
+    *buf = fetch->session == NULL ? answer_room(fetch) : uv_buf_init((char *)fetch->cipher, sizeof fetch->cipher);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     struct fetch *fetch = stream->data;
     if (n < 0) {
         fetch_end(fetch, n == UV_EOF ? "the connection ended within the answer" : uv_strerror((int)n));
-    } else if (n > 0 && fetch->in_body) {
-        body_add(fetch, (const uint8_t *)buf->base, (size_t)n);
+    } else if (n > 0 && fetch->session != NULL) {
+        secure_add(fetch, (size_t)n);
     } else if (n > 0) {
-        head_add(fetch, (size_t)n);
+        answer_add(fetch, buf->base, (size_t)n);
     }
 }
 
@@ -174,6 +231,18 @@ static void on_written(uv_write_t *write, int status) {
     if (status < 0 && status != UV_ECANCELED) {
         fetch_end(fetch, uv_strerror(status));
     }
+}
+
+// The request; with TLS the handshake first, and the request once that is done. 0, or libuv's error.
+static int fetch_ask(struct fetch *fetch) {
+    if (fetch->session != NULL) {
+        tls_session_start(fetch->session);
+        secure_push(fetch);
+        return 0;
+    }
+    uv_buf_t request = uv_buf_init((char *)fetch->request.data, (unsigned)fetch->request.len);
+    fetch->write.data = fetch;
+    return uv_write(&fetch->write, (uv_stream_t *)&fetch->tcp, &request, 1, on_written);
 }
 
 static void fetch_not_connected(struct fetch *fetch, int status);
@@ -187,9 +256,7 @@ static void on_connected(uv_connect_t *connect, int status) {
         fetch_not_connected(fetch, status);
         return;
     }
-    uv_buf_t request = uv_buf_init((char *)fetch->request.data, (unsigned)fetch->request.len);
-    fetch->write.data = fetch;
-    status = uv_write(&fetch->write, (uv_stream_t *)&fetch->tcp, &request, 1, on_written);
+    status = fetch_ask(fetch);
     if (status == 0) {
         status = uv_read_start((uv_stream_t *)&fetch->tcp, on_alloc, on_read);
     }
@@ -273,22 +340,31 @@ static int fetch_begin(struct fetch *fetch, struct slice address) {
     return rc;
 }
 
-struct fetch *fetch_start(uv_loop_t *loop, struct slice address, const char *path, const char *headers, uint64_t timeout_ms,
-                          size_t body_max, fetch_done *done, void *user) {
+// False: no memory.
+static bool secure_begin(struct fetch *fetch, const struct fetch_request *request) {
+    if (request->tls == NULL) {
+        return true;
+    }
+    snprintf(fetch->peer, sizeof fetch->peer, "node/%.*s", (int)request->node.len, (const char *)request->node.data);
+    fetch->session = tls_session_new(request->tls, TLS_CLIENT, "http/1.1", fetch->peer);
+    return fetch->session != NULL;
+}
+
+struct fetch *fetch_start(uv_loop_t *loop, const struct fetch_request *request, fetch_done *done, void *user) {
     struct fetch *fetch = mem_zalloc(sizeof *fetch);
     fetch->done = done;
     fetch->user = user;
-    fetch->body_max = body_max;
+    fetch->body_max = request->body_max;
     fetch->held = 2;
     uv_tcp_init(loop, &fetch->tcp);
     uv_timer_init(loop, &fetch->timer);
     fetch->tcp.data = fetch;
     fetch->timer.data = fetch;
-    buf_printf(&fetch->request, "GET %s HTTP/1.1\r\nHost: ", path);
-    buf_append_slice(&fetch->request, address);
-    buf_printf(&fetch->request, "\r\nConnection: close\r\n%s\r\n", headers);
-    int rc = fetch_begin(fetch, address);
+    buf_printf(&fetch->request, "GET %s HTTP/1.1\r\nHost: ", request->path);
+    buf_append_slice(&fetch->request, request->address);
+    buf_printf(&fetch->request, "\r\nConnection: close\r\n%s\r\n", request->headers);
+    int rc = secure_begin(fetch, request) ? fetch_begin(fetch, request->address) : UV_ENOMEM;
     fetch->early_error = rc == 0 ? NULL : uv_strerror(rc);
-    uv_timer_start(&fetch->timer, on_timer, rc == 0 ? timeout_ms : 0, 0);
+    uv_timer_start(&fetch->timer, on_timer, rc == 0 ? request->timeout_ms : 0, 0);
     return fetch;
 }

@@ -1,11 +1,12 @@
 // A small HTTP/1.1 client on the loop, for what this server asks the same server of another node: one GET, one answer with a
-// Content-Length, one connection. Everything is bounded: time, headers, body.
+// Content-Length, one connection, encrypted where the nodes' are. Everything is bounded: time, headers, body.
 #ifndef BATON_HTTP_FETCH_H
 #define BATON_HTTP_FETCH_H
 
 #include <uv.h>
 
 #include "base/slice.h"
+#include "tls/tls.h"
 
 struct fetch;
 
@@ -18,10 +19,18 @@ struct fetch_answer {
 
 typedef void fetch_done(void *user, const struct fetch_answer *answer);
 
-// Asks HOST:PORT for `path`. `headers` are further header lines, each ended by CRLF. `done` is called once, never from
-// within this call; `address`, `path` and `headers` are copied.
-struct fetch *fetch_start(uv_loop_t *loop, struct slice address, const char *path, const char *headers, uint64_t timeout_ms,
-                          size_t body_max, fetch_done *done, void *user);
+struct fetch_request {
+    struct tls *tls;       // NULL: plain
+    struct slice node;     // with TLS: the id of the node that must answer
+    struct slice address;  // HOST:PORT
+    const char *path;
+    const char *headers;  // further header lines, each ended by CRLF
+    uint64_t timeout_ms;
+    size_t body_max;
+};
+
+// `done` is called once, never from within this call; everything in `request` but `tls` is copied.
+struct fetch *fetch_start(uv_loop_t *loop, const struct fetch_request *request, fetch_done *done, void *user);
 
 // `done` will not be called. Not after it has been.
 void fetch_cancel(struct fetch *fetch);

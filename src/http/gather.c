@@ -72,8 +72,16 @@ static void relay_begin(struct exchange *exchange, const struct view_status *sta
              (const char *)status->node_id.data);
     exchange->pending = relay;
     exchange->cancel = relay_cancel;
-    relay->fetch = fetch_start(exchange->loop, leader->http_address, "/cluster-state", headers, HTTP_RELAY_TIMEOUT_MS,
-                               HTTP_RELAY_BYTES_MAX, relay_done, exchange);
+    struct fetch_request request = {
+        .tls = exchange->tls,
+        .node = leader->id,
+        .address = leader->http_address,
+        .path = "/cluster-state",
+        .headers = headers,
+        .timeout_ms = HTTP_RELAY_TIMEOUT_MS,
+        .body_max = HTTP_RELAY_BYTES_MAX,
+    };
+    relay->fetch = fetch_start(exchange->loop, &request, relay_done, exchange);
 }
 
 static void reply_own_workers(struct exchange *exchange, const struct view_status *status) {
@@ -188,8 +196,16 @@ static json_t *node_object(const struct view_member *member) {
 static void node_ask(struct survey *survey, size_t at, const struct view_member *member) {
     struct asked *asked = &survey->asked[at];
     *asked = (struct asked){.survey = survey, .at = at};
-    asked->fetch = fetch_start(survey->exchange->loop, member->http_address, "/status", "", HTTP_RELAY_TIMEOUT_MS,
-                               STATUS_BYTES_MAX, node_done, asked);
+    struct fetch_request request = {
+        .tls = survey->exchange->tls,
+        .node = member->id,
+        .address = member->http_address,
+        .path = "/status",
+        .headers = "",
+        .timeout_ms = HTTP_RELAY_TIMEOUT_MS,
+        .body_max = STATUS_BYTES_MAX,
+    };
+    asked->fetch = fetch_start(survey->exchange->loop, &request, node_done, asked);
     survey->waiting++;
 }
 

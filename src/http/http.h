@@ -19,9 +19,12 @@
 #include "base/error.h"
 #include "node/view.h"
 
+struct tls;
+
 struct http_options {
     const char *listen;          // HOST:PORT; port 0: any free one
     const char *advertise;       // HOST:PORT by which others reach these pages; NULL: as `listen`
+    struct tls *tls;             // borrowed; NULL: plain. Clients need no certificate: the pages change nothing
     uint64_t header_timeout_ms;  // a request's headers must be in within it; 0: HTTP_HEADER_TIMEOUT_MS
 };
 

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <gnutls/abstract.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -18,8 +19,12 @@
 #include "base/mem.h"
 #include "http/host.h"
 #include "http/pages.h"
+#include "tls/tls.h"
+
+enum { CHAIN_MAX = 8 };  // certificates in our own file: itself and the intermediate ones
 
 struct connection {
+    struct http_server *server;
     struct connection *next;
     struct connection **at;  // what points to it
     int fd;
@@ -34,6 +39,7 @@ struct http_server {
     char *advertise;
     struct host_names names;
     uint64_t header_timeout_ms;
+    struct tls *tls;  // NULL: plain
     struct MHD_Daemon *daemon;
     uv_poll_t poll;
     uv_timer_t timer;
@@ -171,8 +177,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     struct exchange *exchange = *context;
     if (exchange == NULL) {
         exchange = mem_zalloc(sizeof *exchange);
-        *exchange =
-            (struct exchange){.server = server, .loop = server->loop, .source = &server->source, .connection = connection};
+        *exchange = (struct exchange){
+            .server = server, .loop = server->loop, .tls = server->tls, .source = &server->source, .connection = connection};
         *context = exchange;
         struct connection *own = connection_of(connection);
         own->exchange = exchange;
@@ -220,6 +226,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         connection = mem_zalloc(sizeof *connection);
         *connection = (struct connection){
+            .server = server,
             .next = server->connections,
             .at = &server->connections,
             .fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
@@ -238,6 +245,40 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
         free(connection);
         *context = NULL;
     }
+}
+
+// --- encryption ---
+
+// As src/tls has it for gRPC.
+static const char tls_priorities[] = "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-CIPHER-ALL:+AES-256-GCM:"
+                                     "+AES-128-GCM:+CHACHA20-POLY1305";
+
+// libmicrohttpd's TLS is GnuTLS, which asks here for the certificate of each connection: always the files' last good state.
+static int give_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **certs,
+                            unsigned *cert_count, gnutls_ocsp_data_st **ocsp, unsigned *ocsp_count, gnutls_privkey_t *key,
+                            unsigned *flags) {
+    (void)info;
+    const struct tls *tls = connection_of(gnutls_session_get_ptr(session))->server->tls;
+    struct slice cert_pem = tls_cert_pem(tls);
+    struct slice key_pem = tls_key_pem(tls);
+    gnutls_datum_t cert_text = {(uint8_t *)(uintptr_t)cert_pem.data, (unsigned)cert_pem.len};
+    gnutls_datum_t key_text = {(uint8_t *)(uintptr_t)key_pem.data, (unsigned)key_pem.len};
+    *ocsp = NULL;
+    *ocsp_count = 0;
+    *cert_count = CHAIN_MAX;
+    *flags = GNUTLS_CERT_RETR_DEINIT_ALL;
+    *certs = gnutls_calloc(CHAIN_MAX, sizeof **certs);
+    if (*certs == NULL || gnutls_privkey_init(key) != 0) {
+        gnutls_free(*certs);
+        return -1;
+    }
+    if (gnutls_pcert_list_import_x509_raw(*certs, cert_count, &cert_text, GNUTLS_X509_FMT_PEM, 0) != 0 ||
+        gnutls_privkey_import_x509_raw(*key, &key_text, GNUTLS_X509_FMT_PEM, NULL, 0) != 0) {
+        gnutls_privkey_deinit(*key);
+        gnutls_free(*certs);
+        return -1;
+    }
+    return 0;
 }
 
 // Paths are compared as they come: nothing in them needs decoding, and what is encoded (a slash, `..`) names no page.
@@ -359,6 +400,26 @@ static void server_free(struct http_server *server) {
     free(server);
 }
 
+// On a listening socket, which it takes. NULL: it did not start.
+static struct MHD_Daemon *start_daemon(struct http_server *server, int fd) {
+    struct MHD_OptionItem secure[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)give_certificate},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (server->tls == NULL ? 0 : MHD_USE_TLS);
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, server,                           //
+                            MHD_OPTION_LISTEN_SOCKET, fd,                                       //
+                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,        //
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(2 * HEADER_LIST_MAX),  //
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,                //
+                            MHD_OPTION_NOTIFY_COMPLETED, on_request_end, server,                //
+                            MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,                   //
+                            MHD_OPTION_STRICT_FOR_CLIENT, 1,                                    //
+                            MHD_OPTION_ARRAY, server->tls == NULL ? &secure[2] : secure,        //
+                            MHD_OPTION_END);
+}
+
 enum error_code http_server_new(uv_loop_t *loop, const struct http_options *options, const struct http_source *source,
                                 struct http_server **out, struct error *error) {
     struct http_server *server = mem_zalloc(sizeof *server);
@@ -368,23 +429,16 @@ enum error_code http_server_new(uv_loop_t *loop, const struct http_options *opti
     server->advertise = mem_strdup(options->advertise == NULL ? options->listen : options->advertise);
     server->names.listen = slice_of_str(server->listen);
     server->names.advertise = slice_of_str(server->advertise);
+    server->tls = options->tls;
     server->header_timeout_ms = options->header_timeout_ms == 0 ? HTTP_HEADER_TIMEOUT_MS : options->header_timeout_ms;
     json_set_alloc_funcs(mem_alloc, free);
-    int fd;
+    int fd = -1;
     enum error_code code = server_listen(server, &fd, error);
     if (code != OK) {
         server_free(server);
         return code;
     }
-    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,  //
-                                      MHD_OPTION_LISTEN_SOCKET, fd,                                                 //
-                                      MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,                  //
-                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(2 * HEADER_LIST_MAX),            //
-                                      MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,                          //
-                                      MHD_OPTION_NOTIFY_COMPLETED, on_request_end, server,                          //
-                                      MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,                             //
-                                      MHD_OPTION_STRICT_FOR_CLIENT, 1,                                              //
-                                      MHD_OPTION_END);
+    server->daemon = start_daemon(server, fd);
     if (server->daemon == NULL) {
         code = error_set(error, ERR_IO, "cannot serve HTTP on %s: libmicrohttpd did not start", server->listen);
         server_free(server);

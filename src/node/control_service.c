@@ -448,7 +448,11 @@ static const struct rpc_method methods[] = {
     {.name = "TransferLeadership", .kind = RPC_UNARY, .on_message = transfer_leadership},
 };
 
+// Nodes ask each other for their status. Workers have no business here.
+static const char *const roles[] = {"operator", "node", NULL};
+
 const struct rpc_service control_service = {
+    .roles = roles,
     .name = "baton.v1.ControlService",
     .methods = methods,
     .method_count = sizeof methods / sizeof methods[0],

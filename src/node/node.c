@@ -144,6 +144,8 @@ static enum error_code serve(struct node *node, struct error *error) {
     enum error_code code = rpc_server_listen(node->rpc, node->config->listen, &node->server, error);
     if (code != OK)
         return code;
+    if (node->config->tls != NULL)
+        rpc_server_set_tls(node->server, node->config->tls);
     node->services[0] = raft_service;
     node->services[1] = control_service;
     node->services[2] = worker_service;
@@ -167,6 +169,7 @@ static void meet_peers(struct node *node) {
         (struct wire_identity){.cluster_id = node->config->cluster_id, .generation = 1, .node_id = node->config->node_id};
     struct peers_options options = {
         .rpc = node->rpc,
+        .tls = node->config->tls,
         .metrics = node->metrics,
         .us = &node->identity,
         .configuration = &node->configuration,

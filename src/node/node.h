@@ -13,6 +13,8 @@
 #include "node/view.h"
 #include "wire/command.h"
 
+struct tls;
+
 // Checked by whoever fills it (src/cmd/batond_options.h).
 struct node_config {
     struct raft_id node_id;
@@ -25,6 +27,7 @@ struct node_config {
     bool bootstrap;
     struct wire_member peers[MEMBERS_MAX];  // with bootstrap: all members, this one included, in id order
     size_t peer_count;
+    struct tls *tls;  // whose certificate names this node; NULL: plain
     uint64_t heartbeat_interval_us;
     uint64_t election_timeout_min_us;
     uint64_t election_timeout_max_us;

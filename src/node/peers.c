@@ -128,8 +128,12 @@ static void peer_metrics(struct peer *peer, const struct wire_member *member) {
 }
 
 static void peer_connect(struct peer *peer) {
+    char identity[sizeof "node/" + ID_MAX];
+    snprintf(identity, sizeof identity, "node/%s", peer->id.text);
     struct rpc_channel_options options = {
         .target = peer->address,
+        .tls = peer->peers->options.tls,
+        .identity = identity,
         .keepalive_interval_ms = PEER_KEEPALIVE_INTERVAL_MS,
         .keepalive_timeout_ms = PEER_KEEPALIVE_TIMEOUT_MS,
         .stream_window = PEER_STREAM_WINDOW,

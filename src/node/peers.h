@@ -13,6 +13,7 @@ struct peers;
 
 struct peers_options {
     struct rpc_runtime *rpc;
+    struct tls *tls;  // NULL: plain
     struct metrics *metrics;
     const struct wire_identity *us;
     const struct wire_configuration *configuration;

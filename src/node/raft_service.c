@@ -14,6 +14,11 @@ static enum rpc_status status_of(enum error_code code) {
     }
 }
 
+// On an encrypted connection a message's sender must be who its connection's certificate names.
+static bool is_sender(struct rpc_peer peer, const struct raft_id *from) {
+    return peer.identity == NULL || (strncmp(peer.identity, "node/", 5) == 0 && strcmp(peer.identity + 5, from->text) == 0);
+}
+
 static void take(struct node *node, struct rpc_call call, enum raft_message_type type, struct slice bytes) {
     if (node->raft == NULL) {
         rpc_finish(node->server, call, RPC_FAILED_PRECONDITION,
@@ -22,16 +27,19 @@ static void take(struct node *node, struct rpc_call call, enum raft_message_type
     }
     struct error error = {0};
     struct raft_message message;
+    struct rpc_peer peer = rpc_call_peer(node->server, call);
     enum error_code code = wire_raft_decode(&node->identity, type, bytes, node->slab, &node->turn, &message, &error);
-    if (code == OK && node_member(node, &message.from) == NULL) {
+    bool member = code == OK && node_member(node, &message.from) != NULL;
+    if (code == OK && (!member || !is_sender(peer, &message.from))) {
         for (size_t i = 0; type == RAFT_APPEND_ENTRIES && i < message.append.count; i++)
             raft_entry_unref(message.append.entries[i]);
-        code = error_set(&error, ERR_WAL_FOREIGN, "%s is no member of cluster %s", message.from.text,
-                         node->identity.cluster_id.text);
+        code = member ? error_set(&error, ERR_WAL_FOREIGN, "%s speaks for %s", peer.identity, message.from.text)
+                      : error_set(&error, ERR_WAL_FOREIGN, "%s is no member of cluster %s", message.from.text,
+                                  node->identity.cluster_id.text);
     }
     if (code != OK) {
-        slog(SLOG_WARN, "refused a message", F_STR("caller", rpc_call_peer(node->server, call).address),
-             F_STR("path", wire_raft_path(type)), F_STR("reason", error.message));
+        slog(SLOG_WARN, "refused a message", F_STR("caller", peer.address), F_STR("path", wire_raft_path(type)),
+             F_STR("reason", error.message));
         rpc_finish(node->server, call, status_of(code), error.message);
         return;
     }
@@ -68,7 +76,10 @@ static const struct rpc_method methods[] = {
     {.name = "TimeoutNow", .kind = RPC_UNARY, .on_message = timeout_now},
 };
 
+static const char *const roles[] = {"node", NULL};
+
 const struct rpc_service raft_service = {
+    .roles = roles,
     .name = "baton.v1.RaftService",
     .methods = methods,
     .method_count = sizeof methods / sizeof methods[0],

@@ -4,6 +4,7 @@
 #include "rpc/channel.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -128,6 +129,7 @@ static void on_ready(struct rpc_connection *connection) {
         return;
     }
     channel->up = true;
+    channel->failure[0] = '\0';
     channel->up_at_ms = rpc_now_ms(channel->runtime);
     if (channel->options.on_up != NULL) {
         channel->options.on_up(channel->options.user);
@@ -168,6 +170,14 @@ static bool on_refill(struct rpc_connection *connection) {
     return channel->connection == connection && rpc_channel_pump(channel);
 }
 
+// A reason that lasts is logged once, not with each attempt.
+static void note_failure(struct rpc_channel *channel, const char *failure) {
+    if (failure != NULL && strcmp(failure, channel->failure) != 0) {
+        snprintf(channel->failure, sizeof channel->failure, "%s", failure);
+        slog(SLOG_WARN, "cannot connect", F_STR("target", channel->target), F_STR("reason", failure));
+    }
+}
+
 static void on_gone(struct rpc_connection *connection, enum rpc_down_reason reason) {
     struct rpc_channel *channel = connection->owner;
     rpc_list_remove(&connection->link);
@@ -186,6 +196,7 @@ static void on_gone(struct rpc_connection *connection, enum rpc_down_reason reas
         schedule(channel);
         say_down(channel, reason);
     } else {
+        note_failure(channel, connection->transport->failure);
         connect_next(channel);
     }
 }
@@ -210,6 +221,9 @@ static const struct rpc_role client_role = {
 
 static bool connect_to(struct rpc_channel *channel, const struct sockaddr *address) {
     struct rpc_transport *transport = rpc_tcp_connect(channel->runtime, address);
+    if (transport != NULL && channel->options.tls != NULL) {
+        transport = rpc_tls_wrap(channel->runtime, transport, channel->options.tls, false, channel->options.identity);
+    }
     if (transport == NULL) {
         return false;
     }
@@ -245,6 +259,10 @@ bool rpc_channel_is_up(const struct rpc_channel *channel) {
     return channel->up;
 }
 
+const char *rpc_channel_failure(const struct rpc_channel *channel) {
+    return channel->failure;
+}
+
 void rpc_channel_wake(struct rpc_channel *channel) {
     if (channel->retry.place != 0) {
         rpc_timer_start(channel->runtime, &channel->retry, 0, on_retry);
@@ -268,6 +286,8 @@ struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime, const struct rp
     channel->options = *options;
     channel->target = mem_strdup(options->target);
     channel->options.target = channel->target;
+    channel->identity = options->identity == NULL ? NULL : mem_strdup(options->identity);
+    channel->options.identity = channel->identity;
     if (options->stream_window == 0) {
         channel->options.stream_window = 1 * MIB;
     }
@@ -291,6 +311,7 @@ static void release(struct rpc_deferred *deferred) {
     rpc_channel_free_calls(channel);
     rpc_runtime_release(channel->runtime);
     free(channel->target);
+    free(channel->identity);
     free(channel);
 }
 

@@ -13,6 +13,7 @@ struct rpc_channel {
     struct rpc_runtime *runtime;
     struct rpc_channel_options options;  // the zeros filled in
     char *target;
+    char *identity;
     bool up;
     bool closed;
     struct rpc_connection *connection;  // coming up, or up; NULL: waiting for the next attempt, or resolving
@@ -23,6 +24,7 @@ struct rpc_channel {
     struct addrinfo *addresses;     // of the name, of this attempt
     struct addrinfo *next_address;  // to try
     struct rpc_timer retry;
+    char failure[192];    // of the last attempt
     uint64_t backoff_ms;  // before the next attempt; 0: at once
     uint64_t up_at_ms;
 

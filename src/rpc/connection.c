@@ -522,8 +522,15 @@ static enum rpc_down_reason reason_of(const struct rpc_connection *connection, i
 
 static void on_failed(void *owner, int uv_error) {
     struct rpc_connection *connection = owner;
-    slog(SLOG_DEBUG, "connection lost", F_STR("peer", connection->transport->address),
-         F_STR("reason", uv_strerror(uv_error)));
+    const char *failure = connection->transport->failure;
+    uint64_t suppressed;
+    if (failure == NULL || !connection->role->server) {
+        slog(SLOG_DEBUG, "connection lost", F_STR("peer", connection->transport->address),
+             F_STR("reason", failure == NULL ? uv_strerror(uv_error) : failure));
+    } else if (rpc_log_allowed(connection->runtime, &suppressed)) {
+        slog(SLOG_WARN, "refused a connection", F_STR("peer", connection->transport->address), F_STR("reason", failure),
+             F_U64("suppressed", suppressed));
+    }
     rpc_connection_close(connection, reason_of(connection, uv_error));
 }
 
@@ -636,7 +643,7 @@ struct rpc_connection *rpc_connection_new(struct rpc_runtime *runtime, struct rp
     connection->role = role;
     connection->owner = owner;
     connection->transport = transport;
-    connection->opened = role->server;
+    connection->opened = transport->open;
     connection->last_read_ms = connection->control_at_ms = rpc_now_ms(runtime);
     connection->control_tokens = RPC_CONTROL_BURST;
     connection->keepalive_interval_ms = options->keepalive_interval_ms;

@@ -47,6 +47,7 @@ enum { RPC_STATUS_COUNT = 17 };
 // "OK", "CANCELLED", ...; "UNKNOWN" for a number that is none.
 const char *rpc_status_name(enum rpc_status status);
 
+struct tls;
 struct rpc_runtime;
 struct rpc_server;
 struct rpc_channel;
@@ -80,7 +81,7 @@ static inline struct rpc_call rpc_call_unpack(uint64_t packed) {
 // Who calls. Valid as long as the call.
 struct rpc_peer {
     const char *address;   // IP:PORT of the connection
-    const char *identity;  // the name in its certificate; NULL on a plain connection
+    const char *identity;  // whom its certificate names, such as "node/n1" (tls/tls.h); NULL on a plain connection
 };
 
 enum rpc_kind { RPC_UNARY, RPC_SERVER_STREAM, RPC_BIDI };
@@ -108,11 +109,17 @@ struct rpc_service {
     const struct rpc_method *methods;
     size_t method_count;
     void *user;
+    // On an encrypted connection: the roles whose identities ("node/n1") may call it, ended by NULL; others get
+    // PERMISSION_DENIED. NULL: everybody may.
+    const char *const *roles;
 };
 
 // Listens on HOST:PORT (port 0: any; see rpc_server_address). ERR_INVALID: not an address; ERR_UNAVAILABLE: cannot listen.
 enum error_code rpc_server_listen(struct rpc_runtime *runtime, const char *address, struct rpc_server **server,
                                   struct error *error);
+
+// Before the loop runs. Speaks TLS only, with clients that prove who they are; `tls` is borrowed for the server's life.
+void rpc_server_set_tls(struct rpc_server *server, struct tls *tls);
 
 // Before the loop runs. All methods of the service become callable.
 void rpc_server_add_service(struct rpc_server *server, const struct rpc_service *service);
@@ -180,6 +187,8 @@ struct rpc_channel_options {
     // Reconnect at once, then after 20 ms doubling to this, with jitter; 0: 1,000 ms. The channel connects by itself from
     // rpc_channel_new on, and again for ever.
     uint64_t backoff_max_ms;
+    struct tls *tls;       // borrowed for the channel's life; NULL: plain
+    const char *identity;  // whom to speak to, "node/n1"; copied. NULL: any node
     void (*on_up)(void *user);
     // Also after each attempt that failed. Comes before the results of the calls that the connection had.
     void (*on_down)(void *user, enum rpc_down_reason reason);
@@ -192,6 +201,9 @@ struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime, const struct rp
 void rpc_channel_close(struct rpc_channel *channel);
 
 bool rpc_channel_is_up(const struct rpc_channel *channel);
+
+// Why the last attempt to connect failed, for people; "" while none has.
+const char *rpc_channel_failure(const struct rpc_channel *channel);
 
 // Connects now, if it is waiting for its next attempt.
 void rpc_channel_wake(struct rpc_channel *channel);

@@ -104,6 +104,7 @@ static void on_handle_closed(uv_handle_t *handle) {
     nghttp2_option_del(runtime->options);
     rpc_pool_free(&runtime->pool);
     free(runtime->input);
+    free(runtime->plain);
     free(runtime->output);
     free(runtime);
 }

@@ -39,6 +39,7 @@ struct rpc_runtime {
     struct rpc_timers timers;
 
     uint8_t *input;   // RPC_INPUT bytes, filled and used up within one callback of the loop
+    uint8_t *plain;   // RPC_INPUT bytes decrypted from `input`, likewise; NULL until there is TLS
     uint8_t *output;  // RPC_OUTPUT bytes, filled and written within one flush
 
     struct rpc_pool pool;  // nghttp2's memory

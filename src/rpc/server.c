@@ -74,6 +74,10 @@ static void add_route(struct rpc_server *server, const struct rpc_service *servi
     server->route_count++;
 }
 
+void rpc_server_set_tls(struct rpc_server *server, struct tls *tls) {
+    server->tls = tls;
+}
+
 void rpc_server_add_service(struct rpc_server *server, const struct rpc_service *service) {
     for (size_t i = 0; i < service->method_count; i++) {
         add_route(server, service, &service->methods[i]);
@@ -170,6 +174,9 @@ static void on_connection(uv_stream_t *listener, int status) {
         return;
     }
     struct rpc_transport *transport = rpc_tcp_accept(server->runtime, listener);
+    if (transport != NULL && server->tls != NULL) {
+        transport = rpc_tls_wrap(server->runtime, transport, server->tls, true, NULL);
+    }
     if (transport == NULL) {
         return;
     }

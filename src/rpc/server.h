@@ -19,6 +19,7 @@ struct rpc_route {
 
 struct rpc_server {
     struct rpc_runtime *runtime;
+    struct tls *tls;  // NULL: plain
     uv_tcp_t listener;
     bool listening;
     char address[56];

@@ -3,6 +3,7 @@
 // The application's handle is good from the first message until the call is finished, by either side. The object itself
 // lives on until HTTP/2 closes the stream: what is sent is read from it. It is then kept for the next call.
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -301,6 +302,25 @@ static void refuse_http(struct server_call *call, const char *http_status) {
     rpc_connection_touch(call->stream.connection);
 }
 
+// On a plain connection everybody may call everything.
+static bool may_call(const struct server_call *call) {
+    const char *const *role = call->route->service->roles;
+    const char *identity = call->stream.connection->transport->identity;
+    bool allowed = role == NULL || identity == NULL;
+    for (; !allowed && *role != NULL; role++) {
+        size_t len = strlen(*role);
+        allowed = strncmp(identity, *role, len) == 0 && identity[len] == '/';
+    }
+    return allowed;
+}
+
+static void refuse_role(struct server_call *call) {
+    char text[192];
+    snprintf(text, sizeof text, "a certificate of %s does not allow to call %s",
+             call->stream.connection->transport->identity, call->route->service->name);
+    finish(call, RPC_PERMISSION_DENIED, text);
+}
+
 // False: answered already.
 static bool check_request(struct server_call *call) {
     if (call->stream.header_bytes > HEADER_LIST_MAX) {
@@ -312,6 +332,8 @@ static bool check_request(struct server_call *call) {
         refuse_http(call, "415");
     } else if (call->route->method == NULL) {
         finish(call, RPC_UNIMPLEMENTED, "unknown method");
+    } else if (!may_call(call)) {
+        refuse_role(call);
     } else if (call->bad_timeout) {
         finish(call, RPC_INTERNAL, "malformed grpc-timeout");
     } else if (call->unsupported) {

@@ -1,5 +1,4 @@
-// What an HTTP/2 session reads and writes through: bytes in order, both ways, to one peer. Plain TCP for now; encryption is
-// another implementation of the same.
+// What an HTTP/2 session reads and writes through: bytes in order, both ways, to one peer. Plain TCP, or TLS around it.
 #ifndef BATON_RPC_TRANSPORT_H
 #define BATON_RPC_TRANSPORT_H
 
@@ -9,7 +8,7 @@ struct rpc_transport;
 
 // What happens on a transport. All come from the loop, none from within a function below.
 struct rpc_transport_events {
-    void (*opened)(void *owner);                    // connected; of an accepted one never
+    void (*opened)(void *owner);                    // connected, and ready to be written to; not if `open` from the start
     void (*read)(void *owner, struct slice bytes);  // borrowed for the length of the callback
     void (*drained)(void *owner);                   // the rest of a write has left
     void (*failed)(void *owner, int uv_error);      // could not connect, end of file, reset; once
@@ -33,9 +32,11 @@ struct rpc_transport {
     const struct rpc_transport_ops *ops;
     const struct rpc_transport_events *events;
     void *owner;           // handed to the events
+    bool open;             // from the start: an accepted one
     size_t pending;        // bytes of a write that the kernel has not taken yet
     char address[56];      // IP:PORT of the peer; of IPv6 [IP]:PORT
     const char *identity;  // the peer's name, proved; NULL: unknown
+    const char *failure;   // what `failed` is about where no error number says it, for people; NULL: the number does
 };
 
 // From a listening socket with somebody waiting. NULL: it is gone again.
@@ -43,5 +44,9 @@ struct rpc_transport *rpc_tcp_accept(struct rpc_runtime *runtime, uv_stream_t *l
 
 // `opened` or `failed` follows. NULL: no socket could be had.
 struct rpc_transport *rpc_tcp_connect(struct rpc_runtime *runtime, const struct sockaddr *address);
+
+// Takes the transport below; `tls` and `peer` as tls_session_new. NULL: no memory, and the one below is closed.
+struct rpc_transport *rpc_tls_wrap(struct rpc_runtime *runtime, struct rpc_transport *below, struct tls *tls, bool server,
+                                   const char *peer);
 
 #endif

@@ -149,7 +149,7 @@ static struct tcp *tcp_new(struct rpc_runtime *runtime) {
 
 struct rpc_transport *rpc_tcp_accept(struct rpc_runtime *runtime, uv_stream_t *listener) {
     struct tcp *tcp = tcp_new(runtime);
-    tcp->accepted = true;
+    tcp->accepted = tcp->transport.open = true;
     struct sockaddr_storage peer;
     int size = sizeof peer;
     if (uv_accept(listener, (uv_stream_t *)&tcp->socket) != 0 ||

@@ -16,13 +16,14 @@ ROOMS = {
     "wal": {"base", "raft"},
     "state": {"base", "raft"},
     "wire": {"base", "raft", "state"},
-    "rpc": {"base"},
+    "tls": {"base"},
+    "rpc": {"base", "tls"},
     "node": {"base", "raft", "wal", "state", "wire", "rpc"},
-    "http": {"base", "node/view.h"},
+    "http": {"base", "tls", "node/view.h"},
     "wanlink": {"base"},
-    "ctl": {"base", "wire", "rpc"},
-    "bench": {"base", "wire", "rpc", "ctl/endpoints.h"},
-    "cmd": {"base", "raft", "wal", "state", "wire", "rpc", "node", "http", "wanlink", "ctl", "bench"},
+    "ctl": {"base", "tls", "wire", "rpc"},
+    "bench": {"base", "tls", "wire", "rpc", "ctl/endpoints.h"},
+    "cmd": {"base", "tls", "raft", "wal", "state", "wire", "rpc", "node", "http", "wanlink", "ctl", "bench"},
 }
 
 # Generated messages, by the room that alone sees them.

@@ -889,7 +889,9 @@ static struct outcome fetch_from(struct cluster *cluster, const char *answer) {
     char text[32];
     snprintf(text, sizeof text, "localhost:%u", ntohs(address.sin_port));
     struct outcome outcome = {0};
-    fetch_start(&cluster->loop, slice_of_str(text), "/status", "", 20000, 1000, take_outcome, &outcome);
+    struct fetch_request request = {
+        .address = slice_of_str(text), .path = "/status", .headers = "", .timeout_ms = 20000, .body_max = 1000};
+    fetch_start(&cluster->loop, &request, take_outcome, &outcome);
     assert_false(outcome.done);
     await(cluster, &outcome.done);
     uv_close((uv_handle_t *)&rogue.listener, NULL);
@@ -943,13 +945,17 @@ static void TestHttpFetch(void **state) {
     buf_free(&endless);
     // Addresses that are none, and a call that is given up, at once and later.
     outcome = (struct outcome){0};
-    fetch_start(&cluster->loop, slice_of_str("nowhere"), "/", "", 1000, 10, take_outcome, &outcome);
+    struct fetch_request request = {
+        .address = slice_of_str("nowhere"), .path = "/", .headers = "", .timeout_ms = 1000, .body_max = 10};
+    fetch_start(&cluster->loop, &request, take_outcome, &outcome);
     assert_false(outcome.done);
     await(cluster, &outcome.done);
     assert_non_null(outcome.answer.error);
     outcome = (struct outcome){0};
-    fetch_cancel(fetch_start(&cluster->loop, slice_of_str("localhost:1"), "/", "", 1000, 10, take_outcome, &outcome));
-    fetch_cancel(fetch_start(&cluster->loop, slice_of_str("127.0.0.1:1"), "/", "", 1000, 10, take_outcome, &outcome));
+    request.address = slice_of_str("localhost:1");
+    fetch_cancel(fetch_start(&cluster->loop, &request, take_outcome, &outcome));
+    request.address = slice_of_str("127.0.0.1:1");
+    fetch_cancel(fetch_start(&cluster->loop, &request, take_outcome, &outcome));
     cluster_free(cluster);
     assert_false(outcome.done);
 }

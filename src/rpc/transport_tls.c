@@ -1,0 +1,195 @@
+// TLS around another transport. Both directions pass through a session of src/tls, which knows no sockets: what comes from
+// below is fed to it, and whatever it wants to say, on our behalf or its own, is pushed down as soon as there is room.
+//
+// Who refuses the other says so in an alert, and waits a moment for the other to leave: closing at once, with input unread,
+// would reset the connection and could destroy the alert on its way.
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "rpc/transport.h"
+#include "tls/tls.h"
+
+enum { LINGER_MS = 1000 };
+
+struct tls_transport {
+    struct rpc_transport transport;
+    struct rpc_runtime *runtime;
+    struct rpc_transport *below;
+    struct tls_session *session;
+    bool server;
+    bool ready;     // the handshake is complete, and the owner knows
+    bool refusing;  // lingering
+    bool closing;
+    struct rpc_timer linger;
+    struct rpc_deferred release;
+};
+
+static struct tls_transport *tls_of(struct rpc_transport *transport) {
+    return rpc_container(transport, struct tls_transport, transport);
+}
+
+// A write that fails is not told: reading will find out, and may find an alert first that says why.
+static void push(struct tls_transport *tls) {
+    struct slice output = tls_session_output(tls->session);
+    if (output.len > 0 && tls->below->pending == 0) {
+        tls->below->ops->write(tls->below, output);
+        tls_session_sent(tls->session);
+    }
+}
+
+static size_t unsent(const struct tls_transport *tls) {
+    return tls->below->pending + tls_session_output(tls->session).len;
+}
+
+// --- the end ---
+
+static void give_up(struct tls_transport *tls, int uv_error) {
+    tls->transport.events->failed(tls->transport.owner, uv_error);
+}
+
+static void on_linger(struct rpc_timer *timer) {
+    give_up(rpc_container(timer, struct tls_transport, linger), UV_EPROTO);
+}
+
+static void refuse(struct tls_transport *tls) {
+    bool alert = tls_session_output(tls->session).len > 0;
+    tls->transport.failure = tls_session_failure(tls->session);
+    if (alert) {
+        push(tls);
+        tls->refusing = true;
+        rpc_timer_start(tls->runtime, &tls->linger, LINGER_MS, on_linger);
+    } else {
+        give_up(tls, UV_EPROTO);
+    }
+}
+
+static void release(struct rpc_deferred *deferred) {
+    struct tls_transport *tls = rpc_container(deferred, struct tls_transport, release);
+    tls_session_free(tls->session);
+    free(tls);
+}
+
+static void tls_close(struct rpc_transport *transport) {
+    struct tls_transport *tls = tls_of(transport);
+    assert(!tls->closing);
+    tls->closing = true;
+    rpc_timer_stop(tls->runtime, &tls->linger);
+    tls_session_end(tls->session);
+    push(tls);
+    tls->below->ops->close(tls->below);
+    rpc_defer(tls->runtime, &tls->release, release);  // we may be inside one of the callbacks below
+}
+
+// --- what comes from below ---
+
+static void on_opened(void *owner) {
+    struct tls_transport *tls = owner;
+    tls_session_start(tls->session);
+    push(tls);
+}
+
+static void become_ready(struct tls_transport *tls) {
+    tls->ready = true;
+    tls->transport.identity = tls_session_identity(tls->session);
+    tls->transport.events->opened(tls->transport.owner);
+}
+
+static void on_read(void *owner, struct slice bytes) {
+    struct tls_transport *tls = owner;
+    if (tls->refusing) {
+        return;
+    }
+    uint8_t *plain = tls->runtime->plain;
+    enum tls_read result;
+    size_t len;
+    tls_session_feed(tls->session, bytes);
+    do {
+        result = tls_session_read(tls->session, plain, RPC_INPUT, &len);
+        if (!tls->ready && tls_session_ready(tls->session)) {
+            become_ready(tls);
+        }
+        if (result == TLS_READ && !tls->closing) {
+            tls->transport.events->read(tls->transport.owner, slice_of(plain, len));
+        }
+    } while (result == TLS_READ && !tls->closing);
+    if (tls->closing) {
+        return;
+    }
+    if (result == TLS_READ_FAILED) {
+        refuse(tls);
+        return;
+    }
+    push(tls);
+    if (result == TLS_READ_END || unsent(tls) > RPC_TLS_UNSENT_MAX) {
+        give_up(tls, result == TLS_READ_END ? UV_EOF : UV_ENOBUFS);
+    }
+}
+
+static void on_drained(void *owner) {
+    struct tls_transport *tls = owner;
+    push(tls);
+    bool waited = tls->transport.pending > 0;
+    tls->transport.pending = waited ? unsent(tls) : 0;
+    if (waited && tls->transport.pending == 0) {
+        tls->transport.events->drained(tls->transport.owner);
+    }
+}
+
+static void on_failed(void *owner, int uv_error) {
+    struct tls_transport *tls = owner;
+    if (!tls->ready && !tls->server && tls->transport.failure == NULL && uv_error == UV_EOF) {
+        tls->transport.failure = "the peer closed the connection within the TLS handshake";
+    }
+    give_up(tls, uv_error);
+}
+
+static const struct rpc_transport_events below_events = {
+    .opened = on_opened,
+    .read = on_read,
+    .drained = on_drained,
+    .failed = on_failed,
+};
+
+// --- what comes from above ---
+
+static void tls_start(struct rpc_transport *transport) {
+    struct tls_transport *tls = tls_of(transport);
+    tls->below->events = &below_events;
+    tls->below->owner = tls;
+    tls->below->ops->start(tls->below);
+}
+
+static enum rpc_written tls_write(struct rpc_transport *transport, struct slice bytes) {
+    struct tls_transport *tls = tls_of(transport);
+    assert(tls->ready && transport->pending == 0);
+    if (tls->refusing || !tls_session_write(tls->session, bytes)) {
+        return RPC_WRITE_FAILED;
+    }
+    push(tls);
+    transport->pending = unsent(tls);
+    return transport->pending == 0 ? RPC_WRITTEN : RPC_WRITTEN_PART;
+}
+
+static const struct rpc_transport_ops tls_ops = {.start = tls_start, .write = tls_write, .close = tls_close};
+
+struct rpc_transport *rpc_tls_wrap(struct rpc_runtime *runtime, struct rpc_transport *below, struct tls *tls, bool server,
+                                   const char *peer) {
+    struct tls_session *session = tls_session_new(tls, server ? TLS_SERVER : TLS_CLIENT, "h2", peer);
+    if (session == NULL) {
+        below->ops->close(below);
+        return NULL;
+    }
+    if (runtime->plain == NULL) {
+        runtime->plain = mem_alloc(RPC_INPUT);
+    }
+    struct tls_transport *wrapped = mem_zalloc(sizeof *wrapped);
+    wrapped->transport.ops = &tls_ops;
+    memcpy(wrapped->transport.address, below->address, sizeof below->address);
+    wrapped->runtime = runtime;
+    wrapped->below = below;
+    wrapped->session = session;
+    wrapped->server = server;
+    return &wrapped->transport;
+}

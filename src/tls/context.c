@@ -1,0 +1,366 @@
+// The files, checked and made into an OpenSSL context. Everything is read and checked first; only what is whole replaces
+// what was there.
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/ids.h"
+#include "base/mem.h"
+#include "tls/internal.h"
+
+enum { CERT, KEY, CA, FILE_COUNT };
+
+// What tells one version of a file from another.
+struct stamp {
+    struct timespec changed;
+    ino_t inode;
+    off_t size;
+};
+
+// One reading of the files.
+struct material {
+    struct buf pem[FILE_COUNT];
+    SSL_CTX *context;
+    char identity[TLS_IDENTITY_MAX + 1];
+    char expiry[32];
+};
+
+struct tls {
+    const char *files[FILE_COUNT];
+    const char *expected;  // identity; NULL: any
+    struct material now;
+    struct stamp read[FILE_COUNT];  // when they were last read, or tried
+    struct stamp seen[FILE_COUNT];  // when tls_files_changed last looked
+};
+
+// --- identities ---
+
+static bool identity_valid(const char *text, size_t len) {
+    static const char *const roles[] = {"node/", "worker/", "operator/"};
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
+        size_t role = strlen(roles[i]);
+        if (len > role && memcmp(text, roles[i], role) == 0) {
+            return id_check(slice_of(text + role, len - role), "name", NULL) == OK;
+        }
+    }
+    return false;
+}
+
+bool tls_identity_of(X509 *cert, char identity[TLS_IDENTITY_MAX + 1]) {
+    static const char scheme[] = "baton://";
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    int found = 0;
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type != GEN_URI) {
+            continue;
+        }
+        const char *uri = (const char *)ASN1_STRING_get0_data(name->d.uniformResourceIdentifier);
+        size_t len = (size_t)ASN1_STRING_length(name->d.uniformResourceIdentifier);
+        size_t skip = sizeof scheme - 1;
+        if (len > skip && memcmp(uri, scheme, skip) == 0 && identity_valid(uri + skip, len - skip)) {
+            memcpy(identity, uri + skip, len - skip);
+            identity[len - skip] = '\0';
+            found++;
+        } else if (len >= skip && memcmp(uri, scheme, skip) == 0) {
+            found = 2;  // one of ours that we do not understand
+        }
+    }
+    GENERAL_NAMES_free(names);
+    return found == 1;
+}
+
+void tls_time_text(const ASN1_TIME *time, char text[32]) {
+    BIO *bio = BIO_new(BIO_s_mem());
+    int len = 0;
+    if (bio != NULL && ASN1_TIME_print(bio, time) == 1) {
+        len = BIO_read(bio, text, 31);
+    }
+    text[len > 0 ? len : 0] = '\0';
+    BIO_free(bio);
+}
+
+// --- reading ---
+
+static const char *openssl_reason(void) {
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    return reason == NULL ? "no PEM of that kind in it" : reason;
+}
+
+static enum error_code read_file(const char *name, struct buf *out, struct error *error) {
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return error_set(error, ERR_INVALID, "cannot read %s: %s", name, strerror(errno));
+    }
+    ssize_t got = 1;
+    while (got > 0 && out->len <= TLS_FILE_MAX) {
+        got = read(fd, buf_reserve(out, 16 * KIB), 16 * KIB);
+        out->len += got > 0 ? (size_t)got : 0;
+    }
+    int failure = errno;
+    close(fd);
+    if (got < 0) {
+        return error_set(error, ERR_INVALID, "cannot read %s: %s", name, strerror(failure));
+    }
+    if (out->len > TLS_FILE_MAX) {
+        return error_set(error, ERR_INVALID, "%s has more than %d bytes; that is no file of certificates", name,
+                         TLS_FILE_MAX);
+    }
+    return OK;
+}
+
+static BIO *bio_of(const struct buf *pem) {
+    return BIO_new_mem_buf(pem->data, (int)pem->len);
+}
+
+// Instead of asking at the terminal.
+static int no_passphrase(char *text, int size, int writing, void *user) {
+    (void)text;
+    (void)size;
+    (void)writing;
+    (void)user;
+    return -1;
+}
+
+static enum error_code take_certificates(SSL_CTX *context, const char *name, const struct buf *pem, struct error *error) {
+    BIO *bio = bio_of(pem);
+    X509 *cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+    bool good = cert != NULL && SSL_CTX_use_certificate(context, cert) == 1;
+    X509_free(cert);
+    while (good && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) != NULL) {
+        good = SSL_CTX_add0_chain_cert(context, cert) == 1;
+    }
+    BIO_free(bio);
+    return good ? OK : error_set(error, ERR_INVALID, "%s holds no usable certificate: %s", name, openssl_reason());
+}
+
+static enum error_code take_key(SSL_CTX *context, const char *name, const struct buf *pem, struct error *error) {
+    BIO *bio = bio_of(pem);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    BIO_free(bio);
+    if (key == NULL) {
+        return error_set(error, ERR_INVALID, "%s holds no usable private key without a passphrase: %s", name,
+                         openssl_reason());
+    }
+    bool fits = SSL_CTX_use_PrivateKey(context, key) == 1 && SSL_CTX_check_private_key(context) == 1;
+    EVP_PKEY_free(key);
+    return fits ? OK : error_set(error, ERR_INVALID, "the private key in %s does not belong to the certificate", name);
+}
+
+static enum error_code take_authorities(SSL_CTX *context, const char *name, const struct buf *pem, struct error *error) {
+    BIO *bio = bio_of(pem);
+    X509_STORE *store = SSL_CTX_get_cert_store(context);
+    X509 *cert;
+    int count = 0;
+    bool good = true;
+    while (good && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) != NULL) {
+        good = X509_STORE_add_cert(store, cert) == 1 && SSL_CTX_add_client_CA(context, cert) == 1;
+        X509_free(cert);
+        count++;
+    }
+    BIO_free(bio);
+    return good && count > 0 ? OK
+                             : error_set(error, ERR_INVALID, "%s holds no usable certificate: %s", name, openssl_reason());
+}
+
+// --- what fits together ---
+
+// Our own certificate as the others will look at it, but for its time.
+static enum error_code check_chain(SSL_CTX *context, const char *cert, const char *ca, struct error *error) {
+    STACK_OF(X509) *chain = NULL;
+    SSL_CTX_get0_chain_certs(context, &chain);
+    X509_STORE_CTX *check = X509_STORE_CTX_new();
+    bool good = check != NULL &&
+                X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(context), SSL_CTX_get0_certificate(context), chain) == 1;
+    if (good) {
+        X509_STORE_CTX_set_flags(check, X509_V_FLAG_NO_CHECK_TIME);
+        good = X509_verify_cert(check) == 1;
+    }
+    if (!good) {
+        const char *reason = check == NULL ? "no memory" : X509_verify_cert_error_string(X509_STORE_CTX_get_error(check));
+        error_set(error, ERR_INVALID, "the certificate in %s does not come from an authority in %s: %s", cert, ca, reason);
+    }
+    X509_STORE_CTX_free(check);
+    return good ? OK : ERR_INVALID;
+}
+
+static enum error_code check_identity(const struct tls *tls, struct material *new, struct error *error) {
+    X509 *cert = SSL_CTX_get0_certificate(new->context);
+    if (!tls_identity_of(cert, new->identity)) {
+        return error_set(error, ERR_INVALID,
+                         "the certificate in %s names nobody; it needs one subject alternative name like URI:baton://%s",
+                         tls->files[CERT], tls->expected == NULL ? "operator/NAME" : tls->expected);
+    }
+    if (tls->expected != NULL && strcmp(new->identity, tls->expected) != 0) {
+        return error_set(error, ERR_INVALID, "the certificate in %s names %s, but this is %s", tls->files[CERT],
+                         new->identity, tls->expected);
+    }
+    tls_time_text(X509_get0_notAfter(cert), new->expiry);
+    return OK;
+}
+
+static SSL_CTX *new_context(void) {
+    SSL_CTX *context = SSL_CTX_new(TLS_method());
+    if (context == NULL) {
+        return NULL;
+    }
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    // Of TLS 1.2 only what HTTP/2 allows (RFC 9113, appendix A): ephemeral keys, authenticated encryption.
+    SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
+    // A resumed connection would not show its certificate again.
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(context, 0);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_alpn_select_cb(context, tls_choose_protocol, NULL);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    return context;
+}
+
+static void material_free(struct material *material) {
+    for (size_t i = 0; i < FILE_COUNT; i++) {
+        if (material->pem[i].data != NULL) {
+            OPENSSL_cleanse(material->pem[i].data, material->pem[i].cap);
+        }
+        buf_free(&material->pem[i]);
+    }
+    SSL_CTX_free(material->context);
+}
+
+static enum error_code load(const struct tls *tls, struct material *new, struct error *error) {
+    ERR_clear_error();
+    new->context = new_context();
+    enum error_code code = new->context == NULL ? error_set(error, ERR_NO_MEMORY, "no memory for TLS") : OK;
+    for (size_t i = 0; code == OK && i < FILE_COUNT; i++) {
+        code = read_file(tls->files[i], &new->pem[i], error);
+    }
+    if (code == OK) {
+        code = take_certificates(new->context, tls->files[CERT], &new->pem[CERT], error);
+    }
+    if (code == OK) {
+        code = take_key(new->context, tls->files[KEY], &new->pem[KEY], error);
+    }
+    if (code == OK) {
+        code = take_authorities(new->context, tls->files[CA], &new->pem[CA], error);
+    }
+    if (code == OK) {
+        code = check_chain(new->context, tls->files[CERT], tls->files[CA], error);
+    }
+    if (code == OK) {
+        code = check_identity(tls, new, error);
+    }
+    ERR_clear_error();
+    return code;
+}
+
+// --- changes ---
+
+// A file that is not there has a stamp of its own, all zeros.
+static void look(const struct tls *tls, struct stamp stamps[FILE_COUNT]) {
+    for (size_t i = 0; i < FILE_COUNT; i++) {
+        struct stat found = {0};
+        bool there = stat(tls->files[i], &found) == 0;
+        stamps[i] = (struct stamp){0};
+        if (there) {
+            stamps[i] = (struct stamp){.changed = found.st_ctim, .inode = found.st_ino, .size = found.st_size};
+        }
+    }
+}
+
+static bool stamps_equal(const struct stamp *a, const struct stamp *b) {
+    for (size_t i = 0; i < FILE_COUNT; i++) {
+        if (a[i].changed.tv_sec != b[i].changed.tv_sec || a[i].changed.tv_nsec != b[i].changed.tv_nsec ||
+            a[i].inode != b[i].inode || a[i].size != b[i].size) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool tls_files_changed(struct tls *tls) {
+    struct stamp now[FILE_COUNT];
+    look(tls, now);
+    bool settled = stamps_equal(now, tls->seen);
+    memcpy(tls->seen, now, sizeof now);
+    return settled && !stamps_equal(now, tls->read);
+}
+
+enum error_code tls_reload(struct tls *tls, struct error *error) {
+    look(tls, tls->read);
+    memcpy(tls->seen, tls->read, sizeof tls->seen);
+    struct material new = {0};
+    enum error_code code = load(tls, &new, error);
+    if (code != OK) {
+        material_free(&new);
+        return code;
+    }
+    material_free(&tls->now);
+    tls->now = new;
+    return OK;
+}
+
+enum error_code tls_files_check(const struct tls_files *files, bool required, bool *given, struct error *error) {
+    const char *missing = files->cert == NULL  ? "--tls-cert"
+                          : files->key == NULL ? "--tls-key"
+                          : files->ca == NULL  ? "--tls-ca"
+                                               : NULL;
+    *given = missing == NULL;
+    bool none = files->cert == NULL && files->key == NULL && files->ca == NULL;
+    if (none && required) {
+        return error_set(error, ERR_INVALID, "--tls-required forbids plaintext; give --tls-cert, --tls-key and --tls-ca");
+    }
+    if (missing != NULL && !none) {
+        return error_set(error, ERR_INVALID, "--tls-cert, --tls-key and --tls-ca go together; %s is missing", missing);
+    }
+    return OK;
+}
+
+enum error_code tls_new(const struct tls_files *files, const char *identity, struct tls **out, struct error *error) {
+    struct tls *tls = mem_zalloc(sizeof *tls);
+    tls->files[CERT] = files->cert;
+    tls->files[KEY] = files->key;
+    tls->files[CA] = files->ca;
+    tls->expected = identity;
+    enum error_code code = tls_reload(tls, error);
+    if (code != OK) {
+        free(tls);
+        return code;
+    }
+    *out = tls;
+    return OK;
+}
+
+void tls_free(struct tls *tls) {
+    material_free(&tls->now);
+    free(tls);
+}
+
+SSL_CTX *tls_context(const struct tls *tls) {
+    return tls->now.context;
+}
+
+const char *tls_identity(const struct tls *tls) {
+    return tls->now.identity;
+}
+
+const char *tls_expiry(const struct tls *tls) {
+    return tls->now.expiry;
+}
+
+bool tls_expired(const struct tls *tls) {
+    return X509_cmp_current_time(X509_get0_notAfter(SSL_CTX_get0_certificate(tls->now.context))) < 0;
+}
+
+struct slice tls_cert_pem(const struct tls *tls) {
+    return buf_slice(&tls->now.pem[CERT]);
+}
+
+struct slice tls_key_pem(const struct tls *tls) {
+    return buf_slice(&tls->now.pem[KEY]);
+}
