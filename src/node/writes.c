@@ -98,7 +98,8 @@ void writes_placed(struct writes *writes, const struct raft_proposed *proposed, 
 
 bool writes_applied(struct writes *writes, struct raft_entry_id id, struct waiting_write *write,
                     void (*lost)(void *user, const struct waiting_write *write), void *user) {
-    while (writes->count > 0 && at(writes, 0)->id.index <= id.index) {
+    // Terms never fall along a log: behind this entry there is none of an earlier term.
+    while (writes->count > 0 && (at(writes, 0)->id.index <= id.index || at(writes, 0)->id.term < id.term)) {
         struct waiting_write front = *at(writes, 0);
         writes->first++;
         writes->count--;

@@ -34,7 +34,8 @@ void writes_placed(struct writes *writes, const struct raft_proposed *proposed, 
                    void (*refused)(void *user, const struct waiting_write *write, enum raft_refusal refusal), void *user);
 
 // The entry has been applied: whoever waits for exactly it is taken off the queue and true is returned. Who waited for an
-// entry of another term at this index, or before it, is lost.
+// entry of another term at this index, or before it, is lost; so is whoever waited for one of an earlier term behind it,
+// which can never be committed any more.
 bool writes_applied(struct writes *writes, struct raft_entry_id id, struct waiting_write *write,
                     void (*lost)(void *user, const struct waiting_write *write), void *user);
 

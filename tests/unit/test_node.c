@@ -148,19 +148,23 @@ static void TestWritesAnsweredByTheirEntry(void **state) {
     assert_false(writes_applied(writes, (struct raft_entry_id){.term = 2, .index = 4}, &write, on_lost, &outcome));
     assert_true(writes_applied(writes, (struct raft_entry_id){.term = 2, .index = 5}, &write, on_lost, &outcome));
     assert_int_equal(write.call.slot, 10);
-    // Another leader's entry stands at 6: whoever waits there is lost, 7 still waits.
-    assert_false(writes_applied(writes, (struct raft_entry_id){.term = 3, .index = 6}, &write, on_lost, &outcome));
-    assert_int_equal(outcome.lost_count, 1);
-    assert_int_equal(outcome.lost[0], 11);
-    assert_int_equal(writes_count(writes), 1);
     // Leading again, this node appends at 7: the old 7 has been cut off.
-    collect_writes(writes, slab, 20, 20);
+    collect_writes(writes, slab, 20, 22);
     accepted.first = (struct raft_entry_id){.term = 4, .index = 7};
     writes_placed(writes, &accepted, 2, on_lost, on_refused, &outcome);
+    assert_int_equal(outcome.lost_count, 1);
+    assert_int_equal(outcome.lost[0], 12);
+    // Another leader's entry stands at 6: whoever waits there is lost, and who waits for an earlier term behind it.
+    assert_false(writes_applied(writes, (struct raft_entry_id){.term = 3, .index = 6}, &write, on_lost, &outcome));
     assert_int_equal(outcome.lost_count, 2);
-    assert_int_equal(outcome.lost[1], 12);
+    assert_int_equal(outcome.lost[1], 11);
     assert_true(writes_applied(writes, (struct raft_entry_id){.term = 4, .index = 7}, &write, on_lost, &outcome));
     assert_int_equal(write.call.slot, 20);
+    assert_int_equal(writes_count(writes), 2);
+    assert_false(writes_applied(writes, (struct raft_entry_id){.term = 5, .index = 8}, &write, on_lost, &outcome));
+    assert_int_equal(outcome.lost_count, 4);
+    assert_int_equal(outcome.lost[3], 22);
+    assert_int_equal(writes_count(writes), 0);
     writes_free(writes);
     raft_slab_free(slab);
 }
