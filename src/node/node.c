@@ -232,7 +232,20 @@ static struct node *node_new(uv_loop_t *loop, const struct node_config *config, 
     return node;
 }
 
+// What came in after the last step, when the log had failed: the core would have taken these entries.
+static void drop_events(struct node *node) {
+    for (size_t i = 0; i < node->event_count; i++) {
+        const struct raft_message *message = &node->events[i].message;
+        if (node->events[i].type != RAFT_EVENT_MESSAGE || message->type != RAFT_APPEND_ENTRIES)
+            continue;
+        for (size_t k = 0; k < message->append.count; k++)
+            raft_entry_unref(message->append.entries[k]);
+    }
+    free(node->events);
+}
+
 static void free_parts(struct node *node) {
+    drop_events(node);
     if (node->raft != NULL)
         raft_free(node->raft);
     writes_free(node->writes);
@@ -248,7 +261,6 @@ static void free_parts(struct node *node) {
     arena_free(&node->turn);
     arena_free(&node->scratch);
     buf_free(&node->out);
-    free(node->events);
     free(node->held);
     free(node->changing);
     free(node);

@@ -1,9 +1,8 @@
-// The node's loop-free parts: workers' liveness by cranked time, and the queues of waiting writes and reads.
+// The node's loop-free parts: workers' liveness by cranked time, and the queues of waiting writes and reads. And a whole
+// node's end.
 #include "unit.h"
 
-#include "node/liveness.h"
-#include "node/reads.h"
-#include "node/writes.h"
+#include "node/internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -103,6 +102,63 @@ static void TestWorkerLivenessNewLeader(void **state) {
     assert_false(expired(liveness, 39 * SECOND - 1, 1));
     assert_true(expired(liveness, 44 * SECOND, 1));
     liveness_free(liveness);
+}
+
+// --- the end ---
+
+static void note_failure(void *user, enum error_code failure) {
+    *(enum error_code *)user = failure;
+}
+
+static struct wire_member member_of(const char *id, const char *address) {
+    struct wire_member member = {.id = raft_id_of(slice_of_str(id)), .cloud = "gcp", .voter = true};
+    snprintf(member.address, sizeof member.address, "%s", address);
+    return member;
+}
+
+// The log fails while a leader's entries are waiting for the next step: the node ends with everything given back.
+static void TestNodeFailsWithEntriesWaiting(void **state) {
+    (void)state;
+    char dir[] = "/tmp/baton-test-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    struct node_config config = {
+        .node_id = raft_id_of(slice_of_str("n1")),
+        .cluster_id = raft_id_of(slice_of_str("test")),
+        .cloud = "gcp",
+        .data_dir = dir,
+        .listen = "127.0.0.1:0",
+        .advertise = "127.0.0.1:1",
+        .advertise_http = "127.0.0.1:1",
+        .bootstrap = true,
+        .peers = {member_of("n1", "127.0.0.1:1"), member_of("n2", "127.0.0.1:2")},
+        .peer_count = 2,
+        .heartbeat_interval_us = HEARTBEAT_INTERVAL_US,
+        .election_timeout_min_us = ELECTION_TIMEOUT_MIN_US,
+        .election_timeout_max_us = ELECTION_TIMEOUT_MAX_US,
+    };
+    struct metrics *metrics = metrics_new();
+    enum error_code failure = OK;
+    struct node *node;
+    struct error error = {0};
+    assert_int_equal(node_start(&loop, &config, metrics, note_failure, &failure, &node, &error), OK);
+    struct raft_entry **entries = arena_alloc(&node->turn, sizeof(struct raft_entry *));
+    entries[0] = raft_entry_new(node->slab, RAFT_ENTRY_COMMAND, (struct raft_entry_id){.term = 1, .index = 2}, 1);
+    *node_event(node) = (struct raft_event){
+        .type = RAFT_EVENT_MESSAGE,
+        .message = {.type = RAFT_APPEND_ENTRIES, .append = {.entries = entries, .count = 1}},
+    };
+    node_fail(node, ERR_IO, "as if the disk had failed");
+    assert_int_equal(failure, ERR_IO);
+    node_close(node);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    node_free(node);  // asserts that no entry is left
+    metrics_free(metrics);
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
 }
 
 // --- writes ---
@@ -238,9 +294,13 @@ static void TestReadsWaitForTheirIndex(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestWorkerLiveness),          cmocka_unit_test(TestWorkerLivenessStall),
-    cmocka_unit_test(TestWorkerLivenessNewLeader), cmocka_unit_test(TestWritesAnsweredByTheirEntry),
-    cmocka_unit_test(TestWritesRefused),           cmocka_unit_test(TestReadsWaitForTheirIndex),
+    cmocka_unit_test(TestWorkerLiveness),
+    cmocka_unit_test(TestWorkerLivenessStall),
+    cmocka_unit_test(TestWorkerLivenessNewLeader),
+    cmocka_unit_test(TestWritesAnsweredByTheirEntry),
+    cmocka_unit_test(TestWritesRefused),
+    cmocka_unit_test(TestReadsWaitForTheirIndex),
+    cmocka_unit_test(TestNodeFailsWithEntriesWaiting),
 };
 
 UNIT_MAIN(tests)
