@@ -93,6 +93,7 @@ static_assert(APPEND_BATCH_MAX < MESSAGE_MAX, "one batch must fit a message");
 #define QUORUM_TIMEOUT_US        (600 * US_PER_MS)  // CheckQuorum; a longer gap of the loop counts as one
 #define DISK_STUCK_US            (600 * US_PER_MS)  // a leader whose write takes longer steps down
 #define APPEND_RETRY_US          (1 * US_PER_S)     // AppendEntries with neither answer nor failure are given up
+#define KEPT_PRE_VOTE_US         (600 * US_PER_MS)  // a PreVote refused for the leader's sake waits so long for its loss
 #define REQUEST_VOTE_DEADLINE_US (2500 * US_PER_MS)
 #define WORKER_HEARTBEAT_US      (5 * US_PER_S)
 #define WORKER_MISSED_MAX        3

@@ -85,6 +85,14 @@ void raft_run_election_timer(struct raft_node *node) {
         raft_reset_election_timer(node);
 }
 
+void raft_handle_lost(struct raft_node *node, const struct raft_peer *peer) {
+    if (node->state != RAFT_FOLLOWER || !raft_id_equal(&node->leader, &peer->id))
+        return;
+    node->leader = (struct raft_id){0};
+    if (raft_may_campaign(node))
+        ask_voters(node, true);
+}
+
 void raft_send_vote_requests(struct raft_node *node) {
     bool asks = node->ask_votes && (node->pre_voting || node->state == RAFT_CANDIDATE);
     node->ask_votes = false;
@@ -114,21 +122,42 @@ static bool is_up_to_date(const struct raft_node *node, struct raft_entry_id the
 
 // A leader that was heard this recently has a quorum for all we know: nobody is elected over its head. A leader hears
 // itself; CheckQuorum sees to it that it does not do so for long on its own.
-static bool hears_leader(const struct raft_node *node) {
+bool raft_hears_leader(const struct raft_node *node) {
     if (node->state == RAFT_LEADER)
         return true;
     return node->leader.len > 0 && node->now_us < node->leader_heard_us + node->config.election_timeout_min_us;
 }
 
-static bool grants_pre_vote(const struct raft_node *node, const struct raft_message *message) {
-    return message->term >= node->current_term && is_up_to_date(node, message->request_vote.last_log) && !hears_leader(node);
+bool raft_would_elect(const struct raft_node *node, const struct raft_message *message) {
+    return node->state != RAFT_LEADER && message->term >= node->current_term &&
+           is_up_to_date(node, message->request_vote.last_log);
+}
+
+// Of two nodes that ask each other at the same time one must give way, or both get a majority and then split the votes: the
+// one with the worse log, and of equal logs the one with the later id.
+static bool gives_way(const struct raft_node *node, const struct raft_message *message) {
+    struct raft_entry_id ours = raft_log_last(&node->log);
+    struct raft_entry_id theirs = message->request_vote.last_log;
+    if (theirs.term != ours.term || theirs.index != ours.index)
+        return true;  // raft_would_elect: theirs is the better one
+    return raft_id_compare(&message->from, &node->id) < 0;
+}
+
+bool raft_grant_pre_vote(struct raft_node *node, const struct raft_message *message) {
+    if (!node->pre_voting)
+        return true;
+    if (!gives_way(node, message))
+        return false;
+    node->pre_voting = false;
+    raft_reset_election_timer(node);
+    return true;
 }
 
 // The vote proper. Having voted for the same candidate before is a repeated question.
 static bool grants_vote(struct raft_node *node, const struct raft_message *message) {
     if (message->term < node->current_term)
         return false;
-    if (!message->request_vote.leadership_transfer && hears_leader(node))
+    if (!message->request_vote.leadership_transfer && raft_hears_leader(node))
         return false;  // without adopting its term
     if (message->term > node->current_term)
         raft_become_follower(node, message->term, "a candidate has a higher term");
@@ -147,7 +176,16 @@ static bool grants_vote(struct raft_node *node, const struct raft_message *messa
 void raft_handle_request_vote(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
     bool both_vote = node->voter && peer != NULL && peer->voter;
     bool pre_vote = message->request_vote.pre_vote;
-    bool granted = both_vote && (pre_vote ? grants_pre_vote(node, message) : grants_vote(node, message));
+    bool granted = false;
+    if (both_vote && !pre_vote) {
+        granted = grants_vote(node, message);
+    } else if (both_vote && raft_would_elect(node, message)) {
+        if (raft_hears_leader(node)) {
+            raft_keep_pre_vote(node, peer, message);
+            return;
+        }
+        granted = raft_grant_pre_vote(node, message);
+    }
     uint64_t after_write = pre_vote ? 0 : raft_hard_state_write(node);
     struct raft_message *reply = raft_reply(node, message, RAFT_REQUEST_VOTE_REPLY, after_write);
     reply->vote_reply.granted = granted;

@@ -31,9 +31,7 @@ struct raft_peer *raft_peer_find(struct raft_node *node, const struct raft_id *i
 // --- life ---
 
 static int compare_peers(const void *a, const void *b) {
-    const struct raft_id *x = &((const struct raft_peer *)a)->id;
-    const struct raft_id *y = &((const struct raft_peer *)b)->id;
-    return slice_compare(slice_of(x->text, x->len), slice_of(y->text, y->len));
+    return raft_id_compare(&((const struct raft_peer *)a)->id, &((const struct raft_peer *)b)->id);
 }
 
 static void add_member(struct raft_node *node, const struct raft_member *member) {
@@ -171,6 +169,12 @@ static void handle_event(struct raft_node *node, const struct raft_event *event)
             raft_handle_send_failed(node, peer, event->send_failed.call);
         return;
     }
+    case RAFT_EVENT_LOST: {
+        struct raft_peer *peer = raft_peer_find(node, &event->lost_peer);
+        if (peer != NULL)
+            raft_handle_lost(node, peer);
+        return;
+    }
     case RAFT_EVENT_PROPOSE:
         raft_handle_propose(node, event);
         return;
@@ -214,6 +218,7 @@ void raft_step(struct raft_node *node, uint64_t now_us, struct raft_event *event
         raft_run_transfer(node);
         raft_send_append_entries(node);
     }
+    raft_settle_pre_votes(node);
     raft_send_vote_requests(node);
     raft_fill_update(node, update);
 }

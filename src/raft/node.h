@@ -2,6 +2,7 @@
 //
 //   node.c         raft_step: events in, one update out; what the node knows of itself
 //   election.c     PreVote, RequestVote, timeouts, changes of state
+//   kept.c         PreVotes that wait for the loss of a leader
 //   append.c       a follower's side of AppendEntries
 //   replication.c  the leader's side: what to send to whom, what an answer means
 //   commit.c       the leader's commit rule, CheckQuorum's arithmetic, proposals
@@ -72,6 +73,11 @@ struct raft_peer {
     // --- as a candidate, or asking PreVotes ---
     uint64_t votes_next;  // sequence number of the next question; the one before is the only one whose answer counts
     bool granted;         // the question that is open now
+
+    // --- as a voter: its PreVote that waits (kept.c) ---
+    bool keeps;
+    uint64_t kept_until_us;
+    struct raft_message kept;
 
     uint64_t timeout_nows_next;
 };
@@ -196,6 +202,23 @@ void raft_handle_vote_reply(struct raft_node *node, struct raft_peer *peer, cons
 // Becomes leader if enough votes are in and the own one is durable.
 void raft_count_votes(struct raft_node *node);
 void raft_send_vote_requests(struct raft_node *node);
+
+// Whether a leader that lives is over this node, for all it knows.
+bool raft_hears_leader(const struct raft_node *node);
+// A PreVote that only a leader's being heard can stand against.
+bool raft_would_elect(const struct raft_node *node, const struct raft_message *message);
+// Of a PreVote for which that does not: false if this node asks, too, and it is the other one that must give way.
+bool raft_grant_pre_vote(struct raft_node *node, const struct raft_message *message);
+// The connection to a peer has ended as that of a dead process does: if it leads, this node asks PreVotes at once.
+void raft_handle_lost(struct raft_node *node, const struct raft_peer *peer);
+
+// --- kept.c ---
+
+// Answers it later, in the step in which the leader is lost, or when KEPT_PRE_VOTE_US have passed.
+void raft_keep_pre_vote(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message);
+void raft_settle_pre_votes(struct raft_node *node);
+// When one that is kept must be looked at again; UINT64_MAX: none is.
+uint64_t raft_next_kept(const struct raft_node *node);
 
 // --- append.c ---
 

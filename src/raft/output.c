@@ -111,7 +111,7 @@ static uint64_t next_tick(const struct raft_node *node) {
     if (node->more_to_send)
         return node->now_us;
     if (node->state != RAFT_LEADER)
-        return node->election_deadline_us;
+        return earlier(node->election_deadline_us, raft_next_kept(node));
     uint64_t next = earlier(node->heartbeat_due_us, node->quorum_heard_us + node->config.quorum_timeout_us + 1);
     uint64_t writing_since;
     if (raft_log_writing_since(&node->log, &writing_since))

@@ -16,7 +16,8 @@
 //     its own vote counts only once durable). This includes replies. The list is not in the order of the writes.
 //     A RequestVote reply speaks of term and vote alone: it may leave as soon as the hard state of that write is durable,
 //     though entries of earlier writes are not (a full disk, where hard state is written ahead of them).
-//     Each request that came in as an event gets exactly one reply, in one of the two lists.
+//     Each request that came in as an event gets exactly one reply, in one of the two lists of that step; a PreVote
+//     perhaps of a later step, at most KEPT_PRE_VOTE_US later.
 //  3. Apply entries up to update.commit_index in order, and report RAFT_EVENT_APPLIED.
 //  4. Call raft_step at least every heartbeat interval with RAFT_EVENT_TICK: a longer gap than QUORUM_TIMEOUT_US between two
 //     calls makes a leader step down before it does anything else. update.next_tick_us may ask for an earlier one.
@@ -32,6 +33,11 @@ struct raft_id {
     uint8_t len;
     char text[ID_MAX + 1];
 };
+
+// Byte order, as of all ids here.
+static inline int raft_id_compare(const struct raft_id *a, const struct raft_id *b) {
+    return slice_compare(slice_of(a->text, a->len), slice_of(b->text, b->len));
+}
 
 static inline bool raft_id_equal(const struct raft_id *a, const struct raft_id *b) {
     return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
@@ -128,12 +134,16 @@ enum raft_event_type {
     RAFT_EVENT_TICK,         // only the time
     RAFT_EVENT_MESSAGE,      // a message has come in
     RAFT_EVENT_SEND_FAILED,  // a request that the core sent got no answer: its connection was lost or its deadline passed
-    RAFT_EVENT_PROPOSE,      // append these entries, if leader
-    RAFT_EVENT_READ,         // a linearizable read wants an index
-    RAFT_EVENT_PERSISTED,    // everything up to a write is durable
-    RAFT_EVENT_APPLIED,      // the state machine has applied up to an index
-    RAFT_EVENT_TRANSFER,     // hand leadership to a node
-    RAFT_EVENT_STORAGE,      // the disk's condition has changed
+    // The connection to a peer ended by end of file or reset, without a goodbye: the process there is gone. Not when a
+    // keepalive expired, which may be the network. If the peer leads, this node asks PreVotes at once instead of waiting for
+    // its timeout.
+    RAFT_EVENT_LOST,
+    RAFT_EVENT_PROPOSE,    // append these entries, if leader
+    RAFT_EVENT_READ,       // a linearizable read wants an index
+    RAFT_EVENT_PERSISTED,  // everything up to a write is durable
+    RAFT_EVENT_APPLIED,    // the state machine has applied up to an index
+    RAFT_EVENT_TRANSFER,   // hand leadership to a node
+    RAFT_EVENT_STORAGE,    // the disk's condition has changed
 };
 
 enum raft_storage {
@@ -149,6 +159,7 @@ struct raft_event {
             struct raft_id peer;
             uint64_t call;  // of the request
         } send_failed;
+        struct raft_id lost_peer;
         struct {
             struct raft_entry **entries;  // one reference each, which the core takes, also when it refuses
             size_t count;

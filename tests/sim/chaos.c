@@ -62,9 +62,16 @@ static void change_disks(struct sim *sim) {
         sim_fill_disk(sim, node, !sim->nodes[node].disk.full && sim_chance(sim, 2));
 }
 
+static void reset_connections(struct sim *sim) {
+    size_t leader = sim_leader(sim);
+    sim_reset_connections(sim, leader == SIZE_MAX ? any_node(sim) : leader);
+}
+
 static void misbehave(struct sim *sim, const struct sim_chaos *chaos) {
     if (chaos->partitions && sim_chance(sim, 3))
         change_links(sim);
+    if (chaos->partitions && sim_chance(sim, 8))
+        reset_connections(sim);
     if (chaos->crashes && sim_chance(sim, 5))
         change_lives(sim);
     if (chaos->pauses && sim_chance(sim, 10)) {

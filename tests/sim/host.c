@@ -196,7 +196,7 @@ static void send_all(struct sim *sim, size_t node, const struct raft_update *upd
     release_held(sim, node);  // what it waits for may be durable, which the core has not heard yet
 }
 
-// Each request among the events has one reply in the update.
+// Each request among the events has one reply in the update; a PreVote may wait.
 static size_t replies_to(const struct raft_message *messages, size_t count, uint64_t call) {
     size_t found = 0;
     for (size_t i = 0; i < count; i++)
@@ -212,7 +212,8 @@ static void check_replies(struct sim *sim, size_t node, const struct raft_event 
         uint64_t call = events[i].message.call;
         size_t found = replies_to(update->send_now, update->send_now_count, call) +
                        replies_to(update->send_after_persist, update->send_after_persist_count, call);
-        if (found != 1)
+        bool may_wait = events[i].message.type == RAFT_REQUEST_VOTE && events[i].message.request_vote.pre_vote;
+        if (found > 1 || (found == 0 && !may_wait))
             sim_break(sim, node, "a request has %zu replies", found);
     }
 }
@@ -362,12 +363,27 @@ static void drop_inbox(struct sim_node *host) {
     }
 }
 
+// What the others' systems tell them of a process that has gone, a one-way delay later; or of one that lives, now and then.
+void sim_reset_connections(struct sim *sim, size_t node) {
+    for (size_t i = 0; i < sim->node_count; i++) {
+        if (i != node && sim->nodes[i].core != NULL)
+            sim_schedule(sim, (struct sim_event){
+                                  .at_us = sim->now_us + sim_between(sim, 100, 60000),
+                                  .type = SIM_LOST,
+                                  .node = i,
+                                  .life = sim->nodes[i].life,
+                                  .peer = node,
+                              });
+    }
+}
+
 void sim_crash(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
     if (host->core == NULL)
         return;
     if (sim->trace)
         fprintf(stderr, "%10.3f %s crashes\n", (double)sim->now_us / 1000, host->id.text);
+    sim_reset_connections(sim, node);
     raft_free(host->core);
     host->core = NULL;
     drop_inbox(host);

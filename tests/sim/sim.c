@@ -235,6 +235,11 @@ static void handle(struct sim *sim, const struct sim_event *event) {
             sim_host_event(sim, event->node, failed);
         }
         return;
+    case SIM_LOST:
+        if (alive && !sim->cut[event->peer][event->node])
+            sim_host_event(sim, event->node,
+                           (struct raft_event){.type = RAFT_EVENT_LOST, .lost_peer = sim->nodes[event->peer].id});
+        return;
     case SIM_DISK:
         if (alive)
             sim_host_disk_done(sim, event->node);

@@ -73,8 +73,9 @@ void sim_cut(struct sim *sim, size_t from, size_t to, bool cut);  // one directi
 void sim_isolate(struct sim *sim, size_t node);                   // both directions, to everybody
 void sim_heal(struct sim *sim);                                   // all links
 void sim_set_loss(struct sim *sim, unsigned loss_permille);
-void sim_crash(struct sim *sim, size_t node);    // what is not synced is lost, or a first part of it is not
-void sim_restart(struct sim *sim, size_t node);  // from its disk
+void sim_reset_connections(struct sim *sim, size_t node);  // all of them, as seen by the others
+void sim_crash(struct sim *sim, size_t node);              // what is not synced is lost, or a first part of it is not
+void sim_restart(struct sim *sim, size_t node);            // from its disk
 void sim_pause(struct sim *sim, size_t node, uint64_t duration_us);       // like SIGSTOP
 void sim_stick_disk(struct sim *sim, size_t node, uint64_t duration_us);  // no write completes until then
 void sim_fill_disk(struct sim *sim, size_t node, bool full);
@@ -141,7 +142,7 @@ struct sim_node {
     uint64_t paused_until_us;
 };
 
-enum sim_event_type { SIM_TURN, SIM_DELIVER, SIM_SEND_FAILED, SIM_DISK };
+enum sim_event_type { SIM_TURN, SIM_DELIVER, SIM_SEND_FAILED, SIM_LOST, SIM_DISK };
 
 struct sim_event {
     uint64_t at_us;
@@ -150,7 +151,7 @@ struct sim_event {
     size_t node;
     uint64_t life;
     struct sim_message *message;  // SIM_DELIVER
-    size_t peer;                  // SIM_SEND_FAILED
+    size_t peer;                  // SIM_SEND_FAILED, SIM_LOST
     uint64_t call;
 };
 

@@ -28,6 +28,7 @@ struct solo {
     uint64_t last_write;  // the number of the last write handed out
     uint64_t last_write_us;
     uint64_t durable_write;
+    size_t kept;  // PreVotes that have not been answered yet
     size_t voters, learners, self;
 };
 
@@ -37,7 +38,7 @@ void solo_free(struct solo *solo);
 struct raft_id solo_id(size_t node);
 struct raft_entry *solo_entry(struct solo *solo, raft_term term, raft_index index, size_t len);
 
-// Steps the core, checks its invariants, and that each request among the events got one reply.
+// Steps the core, checks its invariants, and that each request among the events got one reply; a PreVote may be kept.
 void solo_step(struct solo *solo, struct raft_event *events, size_t count);
 // With one event.
 void solo_event(struct solo *solo, struct raft_event event);

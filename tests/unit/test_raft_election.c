@@ -395,12 +395,16 @@ static void TestVoteProtectsLeader(void **state) {
     solo_heartbeat(solo, 2, 5, at(0, 0), 0);
     solo->now_us += ELECTION_TIMEOUT_MIN_US - 1;
     solo_message(solo, solo_pre_vote(solo, 3, 9, at(9, 9)));
-    assert_vote(solo, false, 5);
+    assert_int_equal(solo->kept, 1);
+    assert_int_equal(solo_sent_count(solo), 0);
     solo_message(solo, solo_vote(solo, 3, 9, at(9, 9)));
     assert_vote(solo, false, 5);
     assert_state(solo, RAFT_FOLLOWER, 5);
     struct raft_message transfer = solo_vote(solo, 3, 6, at(9, 9));
     transfer.request_vote.leadership_transfer = true;  // the leader itself wants it
+    solo_free(solo);
+    solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_heartbeat(solo, 2, 5, at(0, 0), 0);
     solo_message(solo, transfer);
     assert_vote(solo, true, 6);
     solo_free(solo);
@@ -434,6 +438,129 @@ static void TestVoteProtectsLeader(void **state) {
     assert_int_equal(solo_reply(solo, NULL)->term, 9);
     assert_state(solo, RAFT_FOLLOWER, 9);
     solo_free(solo);
+}
+
+static void lose(struct solo *solo, size_t peer) {
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_LOST, .lost_peer = solo_id(peer)});
+}
+
+// A follower of n2 that n3 asks while n2 is heard.
+static struct solo *keeping(void) {
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_heartbeat(solo, 2, 5, at(0, 0), 0);
+    solo->now_us += 10 * US_PER_MS;
+    solo_message(solo, solo_pre_vote(solo, 3, 5, at(9, 9)));
+    assert_int_equal(solo->kept, 1);
+    return solo;
+}
+
+// A PreVote refused only because the leader is heard waits for the leader's loss.
+static void TestPreVoteKept(void **state) {
+    (void)state;
+    struct solo *solo = keeping();
+    lose(solo, 2);  // of the same log as n1, n3 would have to give way; its log is better
+    assert_vote(solo, true, 5);
+    assert_int_equal(solo->kept, 0);
+    solo_free(solo);
+
+    solo = keeping();  // the leader falls silent
+    assert_int_equal(solo->update.next_tick_us, solo->now_us + ELECTION_TIMEOUT_MIN_US - 10 * US_PER_MS);
+    solo_tick(solo, ELECTION_TIMEOUT_MIN_US - 10 * US_PER_MS - 1);
+    assert_int_equal(solo->kept, 1);
+    solo_tick(solo, 1);
+    assert_vote(solo, true, 5);
+    solo_free(solo);
+
+    solo = keeping();  // the leader lives
+    for (uint64_t waited_us = 0; waited_us + 100 * US_PER_MS < KEPT_PRE_VOTE_US; waited_us += 100 * US_PER_MS) {
+        solo->now_us += 100 * US_PER_MS;
+        solo_heartbeat(solo, 2, 5, at(0, 0), 0);
+        assert_int_equal(solo->kept, 1);
+    }
+    solo_tick(solo, 100 * US_PER_MS);
+    assert_vote(solo, false, 5);
+    solo_free(solo);
+
+    solo = keeping();  // asked again: the older question is closed, the newer one waits
+    solo_message(solo, solo_pre_vote(solo, 3, 5, at(9, 9)));
+    assert_vote(solo, false, 5);
+    assert_int_equal(solo->kept, 1);
+    lose(solo, 2);
+    assert_vote(solo, true, 5);
+    solo_free(solo);
+
+    solo = keeping();  // overtaken by a term, or by a better log here
+    solo_heartbeat(solo, 2, 6, at(0, 0), 0);
+    assert_int_equal(solo->kept, 0);
+    solo_free(solo);
+
+    solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_heartbeat(solo, 2, 5, at(0, 0), 0);
+    solo_message(solo, solo_pre_vote(solo, 3, 4, at(9, 9)));  // not only for the leader's sake: refused at once
+    assert_vote(solo, false, 5);
+    solo_message(solo, solo_pre_vote(solo, 3, 5, at(0, 0)));
+    assert_vote(solo, false, 5);
+    solo_free(solo);
+}
+
+// The loss of the leader's connection starts a round of PreVotes at once; of nobody else's.
+static void TestPreVoteEarly(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_heartbeat(solo, 2, 5, at(0, 0), 0);
+    lose(solo, 3);
+    assert_int_equal(solo_sent_count(solo), 0);
+    assert_int_equal(raft_leader(solo->node)->len, 2);
+    lose(solo, 2);
+    struct raft_message asked = solo_sent(solo, 3, RAFT_REQUEST_VOTE);
+    assert_true(asked.call != 0 && asked.request_vote.pre_vote);
+    assert_state(solo, RAFT_FOLLOWER, 5);  // no term changes before it is granted
+    assert_false(solo->update.has_persist);
+    solo_answer_vote(solo, &asked, 5, true);
+    assert_state(solo, RAFT_CANDIDATE, 6);
+    solo_free(solo);
+
+    solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_heartbeat(solo, 2, 5, at(0, 0), 0);
+    lose(solo, 2);
+    asked = solo_sent(solo, 3, RAFT_REQUEST_VOTE);
+    solo_heartbeat(solo, 2, 5, at(0, 0), 0);  // only a connection was lost
+    solo_answer_vote(solo, &asked, 5, true);
+    assert_state(solo, RAFT_FOLLOWER, 5);
+    solo_free(solo);
+
+    solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_heartbeat(solo, 2, 5, at(0, 0), 0);
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_STORAGE, .storage = RAFT_STORAGE_FULL});
+    lose(solo, 2);
+    assert_int_equal(solo_sent_count(solo), 0);
+    solo_free(solo);
+}
+
+// Of two nodes that ask each other, exactly one gives way.
+static void TestPreVoteGivesWay(void **state) {
+    (void)state;
+    static const raft_term log[] = {1, 1};
+    const struct {
+        size_t self;
+        size_t other;
+        struct raft_entry_id theirs;
+        bool gives_way;
+    } cases[] = {
+        {1, 3, {1, 2}, false}, {3, 1, {1, 2}, true}, {1, 3, {1, 3}, true}, {3, 1, {1, 1}, false}, {1, 3, {2, 1}, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct solo *solo =
+            solo_new(&(struct solo_config){.voters = 3, .term = 5, .log = log, .log_count = 2, .self = cases[i].self});
+        solo_heartbeat(solo, 2, 5, at(1, 2), 0);
+        lose(solo, 2);
+        struct raft_message asked = solo_sent(solo, cases[i].other, RAFT_REQUEST_VOTE);
+        solo_message(solo, solo_pre_vote(solo, cases[i].other, 5, cases[i].theirs));
+        assert_vote(solo, cases[i].gives_way, 5);
+        solo_answer_vote(solo, &asked, 5, true);  // who has given way does not go on
+        assert_state(solo, cases[i].gives_way ? RAFT_FOLLOWER : RAFT_CANDIDATE, cases[i].gives_way ? 5 : 6);
+        solo_free(solo);
+    }
 }
 
 static void TestPreVoteEndsWithLeader(void **state) {
@@ -638,6 +765,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestPreVoteChangesNothing),
     cmocka_unit_test(TestPreVoteHigherTerm),
     cmocka_unit_test(TestVoteProtectsLeader),
+    cmocka_unit_test(TestPreVoteKept),
+    cmocka_unit_test(TestPreVoteEarly),
+    cmocka_unit_test(TestPreVoteGivesWay),
     cmocka_unit_test(TestPreVoteEndsWithLeader),
     cmocka_unit_test(TestElectionLearner),
     cmocka_unit_test(TestElectionSingleVoter),

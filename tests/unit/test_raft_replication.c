@@ -211,6 +211,8 @@ static void TestStorageFullFollower(void **state) {
     assert_int_equal(raft_commit_index(solo->node), 2);
     assert_false(solo->update.has_persist);
     solo_message(solo, solo_pre_vote(solo, 3, 3, at(9, 9)));
+    solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
+    assert_true(solo_granted(solo));
     for (size_t i = 0; i < 10; i++) {
         solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
         assert_int_equal(solo_sent_count(solo), 0);
