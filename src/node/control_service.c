@@ -52,7 +52,11 @@ static void propose(struct node *node, struct rpc_call call, struct state_comman
     node->collected = true;
 }
 
-static void write_call(struct node *node, struct rpc_call call, struct slice message, enum write_kind kind) {
+void control_write(struct node *node, struct rpc_call call, enum write_kind kind, struct slice message) {
+    if (handover_is_running(node->handover)) {
+        handover_pause(node, call, kind, message);
+        return;
+    }
     if (!leading(node)) {
         control_redirect(node, call);
         return;
@@ -68,11 +72,11 @@ static void write_call(struct node *node, struct rpc_call call, struct slice mes
 }
 
 static void put(void *user, struct rpc_call call, struct slice message) {
-    write_call(user, call, message, WRITE_PUT);
+    control_write(user, call, WRITE_PUT, message);
 }
 
 static void delete (void *user, struct rpc_call call, struct slice message) {
-    write_call(user, call, message, WRITE_DELETE);
+    control_write(user, call, WRITE_DELETE, message);
 }
 
 static void finish_reason(struct node *node, struct rpc_call call, enum rpc_status status, const char *reason,
@@ -306,6 +310,11 @@ static void watch_writable(void *user, struct rpc_call call) {
 static void status(void *user, struct rpc_call call, struct slice message) {
     struct node *node = user;
     (void)message;  // has no fields
+    struct slice asker = rpc_call_metadata(node->server, call, PEER_METADATA);
+    if (asker.len > 0 && asker.len <= ID_MAX) {
+        struct raft_id id = raft_id_of(asker);
+        peers_heard(node->peers, &id);
+    }
     struct wire_member_status members[MEMBERS_MAX];
     struct wire_status_response response;
     node_status(node, &response, members);
@@ -388,15 +397,8 @@ static void transfer_leadership(void *user, struct rpc_call call, struct slice m
         finish_error(node, call, &error);
     } else if (!leading(node)) {
         control_redirect(node, call);
-    } else if (node->transfer_pending) {
-        rpc_finish(node->server, call, RPC_FAILED_PRECONDITION, "a transfer is under way already; wait for its end");
     } else {
-        node->transfer_pending = true;
-        node->transfer_won = false;
-        node->transfer_call = call;
-        node->transfer_until_us = node_clock_us() + 3 * US_PER_S;
-        slog(SLOG_INFO, "leadership transfer asked for", F_STR("target", target.len > 0 ? target.text : "any"));
-        *node_event(node) = (struct raft_event){.type = RAFT_EVENT_TRANSFER, .transfer = {.target = target}};
+        handover_begin(node, &target, call);
     }
 }
 
@@ -411,24 +413,17 @@ static const char *transfer_refusal_text(enum raft_refusal refusal) {
     }
 }
 
-void control_transfer_done(struct node *node, enum raft_transfer_outcome outcome, enum raft_refusal refusal) {
-    if (!node->transfer_pending)
-        return;
-    const struct raft_id *leader = raft_leader(node->raft);
-    // A higher term is there, but who leads it shows with its first message.
-    node->transfer_won = node->transfer_won || outcome == RAFT_TRANSFER_DONE;
-    if (outcome == RAFT_TRANSFER_DONE && leader->len == 0)
-        return;
-    node->transfer_pending = false;
+void control_transfer_done(struct node *node, struct rpc_call call, enum raft_transfer_outcome outcome,
+                           enum raft_refusal refusal) {
     if (outcome == RAFT_TRANSFER_DONE) {
         buf_clear(&node->out);
-        wire_transfer_response_encode(leader, raft_current_term(node->raft), &node->out);
-        rpc_reply(node->server, node->transfer_call, buf_slice(&node->out));
+        wire_transfer_response_encode(raft_leader(node->raft), raft_current_term(node->raft), &node->out);
+        rpc_reply(node->server, call, buf_slice(&node->out));
     } else if (outcome == RAFT_TRANSFER_REFUSED) {
-        rpc_finish(node->server, node->transfer_call, RPC_FAILED_PRECONDITION, transfer_refusal_text(refusal));
+        rpc_finish(node->server, call, RPC_FAILED_PRECONDITION, transfer_refusal_text(refusal));
     } else {
-        rpc_finish(node->server, node->transfer_call, RPC_ABORTED,
-                   "the target did not take over in time; this node goes on, see batonctl status");
+        rpc_finish(node->server, call, RPC_ABORTED,
+                   "the target did not take over in time; see batonctl status for who leads");
     }
 }
 

@@ -3,6 +3,7 @@
 #define BATON_NODE_INTERNAL_H
 
 #include "base/arena.h"
+#include "node/handover.h"
 #include "node/liveness.h"
 #include "node/node.h"
 #include "node/peers.h"
@@ -15,8 +16,8 @@
 #include "wire/raft_messages.h"
 
 // What a stalled client or peer may keep us waiting for when we leave.
-#define TRANSFER_PATIENCE_US (900 * US_PER_MS)
-#define DRAIN_PATIENCE_MS    500
+#define TRANSFER_PATIENCE_US (1500 * US_PER_MS)
+#define DRAIN_PATIENCE_MS    400
 
 // Writes of a leader that has lost its term are answered "outcome unknown" after so long without learning more.
 #define ORPHAN_PATIENCE_US (2 * US_PER_S)
@@ -80,6 +81,7 @@ struct node {
     struct reads *reads;
     struct watches *watches;
     struct liveness *liveness;
+    struct handover *handover;
 
     // The turn.
     uv_prepare_t prepare;
@@ -118,12 +120,6 @@ struct node {
     bool *changing;            // by worker slot: its change is proposed and not yet applied
     uint32_t changing_count;
 
-    // Transfers that operators wait for.
-    struct rpc_call transfer_call;
-    bool transfer_pending;
-    bool transfer_won;  // by somebody; the answer waits until it is known by whom
-    uint64_t transfer_until_us;
-
     enum stopping stopping;
     uint64_t stopping_until_us;
     uint64_t started_us;
@@ -152,8 +148,8 @@ int64_t node_command_time_ms(struct node *node);
 
 // --- node.c ---
 
-// While leaving: goes on to drain the calls once the transfer has ended, or taken too long.
-void node_stop_progress(struct node *node, bool transfer_ended);
+// While leaving: goes on to drain the calls once a successor has committed, or it takes too long.
+void node_stop_progress(struct node *node);
 
 // --- apply.c ---
 
@@ -177,10 +173,14 @@ void raft_service_reply(struct node *node, const struct raft_message *reply);
 // Ends a call that needs the leader, saying who that is: FAILED_PRECONDITION, or UNAVAILABLE without one.
 void control_redirect(struct node *node, struct rpc_call call);
 
+// A Put or Delete, checked and proposed, paused, or redirected.
+void control_write(struct node *node, struct rpc_call call, enum write_kind kind, struct slice request);
+
 // Answers a write, a read, a transfer.
 void control_write_done(struct node *node, const struct waiting_write *write, const struct state_result *result);
 void control_read_ready(struct node *node, const struct waiting_read *read, struct slice request);
-void control_transfer_done(struct node *node, enum raft_transfer_outcome outcome, enum raft_refusal refusal);
+void control_transfer_done(struct node *node, struct rpc_call call, enum raft_transfer_outcome outcome,
+                           enum raft_refusal refusal);
 
 void worker_write_done(struct node *node, const struct waiting_write *write, const struct state_result *result);
 

@@ -173,6 +173,7 @@ static void meet_peers(struct node *node) {
         .metrics = node->metrics,
         .us = &node->identity,
         .configuration = &node->configuration,
+        .cloud = node->config->cloud,
         .slab = node->slab,
         .now_us = node_clock_us,
         .on_event = on_peer_event,
@@ -229,6 +230,7 @@ static struct node *node_new(uv_loop_t *loop, const struct node_config *config, 
     node->writes = writes_new();
     node->reads = reads_new();
     node->liveness = liveness_new();
+    node->handover = handover_new();
     return node;
 }
 
@@ -251,6 +253,7 @@ static void free_parts(struct node *node) {
     writes_free(node->writes);
     reads_free(node->reads);
     liveness_free(node->liveness);
+    handover_free(node->handover);
     if (node->watches != NULL)
         watches_free(node->watches);
     if (node->peers != NULL)
@@ -314,8 +317,16 @@ static void drain(struct node *node) {
     rpc_server_drain(node->server, DRAIN_PATIENCE_MS, drained, node);
 }
 
-void node_stop_progress(struct node *node, bool transfer_ended) {
-    if (node->stopping == TRANSFERRING && (transfer_ended || node->now_us > node->stopping_until_us))
+// The successor has committed an entry of its own term: what was in flight here is answered or about to be.
+static bool is_succeeded(const struct node *node) {
+    raft_index commit = raft_commit_index(node->raft);
+    const struct raft_entry *last = raft_entry_at(node->raft, commit);
+    return raft_state(node->raft) != RAFT_LEADER && raft_leader(node->raft)->len > 0 && last != NULL &&
+           last->id.term == raft_current_term(node->raft) && writes_count(node->writes) == 0;
+}
+
+void node_stop_progress(struct node *node) {
+    if (node->stopping == TRANSFERRING && (is_succeeded(node) || node->now_us > node->stopping_until_us))
         drain(node);
 }
 
@@ -330,7 +341,10 @@ void node_stop(struct node *node) {
     }
     node->stopping = TRANSFERRING;
     node->stopping_until_us = node_clock_us() + TRANSFER_PATIENCE_US;
-    *node_event(node) = (struct raft_event){.type = RAFT_EVENT_TRANSFER};
+    if (!handover_is_running(node->handover)) {
+        struct raft_id successor = peers_successor(node->peers, node->raft);
+        handover_begin(node, &successor, (struct rpc_call){0});
+    }
 }
 
 static void close_log(struct node *node) {

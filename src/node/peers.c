@@ -19,6 +19,9 @@ enum { PEER_KEEPALIVE_INTERVAL_MS = 300, PEER_KEEPALIVE_TIMEOUT_MS = 600 };
 // cross a slow link, and its connection's keepalive finds a dead peer sooner.
 enum { HEARTBEAT_DEADLINE_MS = 1000, BULK_DEADLINE_MS = 10000, QUESTION_DEADLINE_MS = 1000 };
 
+// Entries that a successor may be behind the furthest: it gets them in about a round trip.
+enum { SUCCESSOR_LAG_MAX = 10000 };
+
 // Requests under way to all peers: what the core allows each, and the small ones beside.
 enum { REQUESTS_MAX = (INFLIGHT_MESSAGES_MAX + 64) * MEMBERS_MAX };
 
@@ -26,6 +29,8 @@ struct peer {
     struct peers *peers;
     struct raft_id id;
     char address[ADDRESS_MAX + 1];
+    bool voter;
+    bool same_cloud;               // as ours
     struct rpc_channel *lanes[2];  // by enum raft_lane
     bool up[2];
     bool asked;  // a question is under way
@@ -63,10 +68,14 @@ struct peers {
 static const double latency_bounds_ms[] = {0.1, 0.2, 0.3, 0.5, 0.75, 1,   1.5, 2,   3,   5,   7.5,  10,   15,   20,   25,
                                            30,  40,  50,  60,  75,   100, 150, 200, 300, 500, 1000, 2000, 5000, 10000};
 
+static void ask(struct peer *peer);
+
 static void lane_up(struct peer *peer, enum raft_lane lane) {
     peer->up[lane] = true;
-    if (lane == RAFT_CONTROL)
-        slog(SLOG_INFO, "connected to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address));
+    if (lane != RAFT_CONTROL)
+        return;
+    ask(peer);  // at once: it shows the peer that we are there
+    slog(SLOG_INFO, "connected to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address));
 }
 
 static const char *down_text(enum rpc_down_reason reason) {
@@ -88,6 +97,9 @@ static const char *down_text(enum rpc_down_reason reason) {
 static void lane_down(struct peer *peer, enum raft_lane lane, enum rpc_down_reason reason) {
     bool was_up = peer->up[lane];
     peer->up[lane] = false;
+    if (was_up && reason == RPC_DOWN_RESET && !peer->peers->closed)
+        peer->peers->options.on_event(peer->peers->options.user,
+                                      &(struct raft_event){.type = RAFT_EVENT_LOST, .lost_peer = peer->id});
     if (lane != RAFT_CONTROL || !was_up)
         return;
     peer->view.reachable = false;
@@ -161,6 +173,8 @@ struct peers *peers_new(const struct peers_options *options) {
         struct peer *peer = &peers->list[peers->count++];
         peer->peers = peers;
         peer->id = member->id;
+        peer->voter = member->voter;
+        peer->same_cloud = strcmp(member->cloud, options->cloud) == 0;
         memcpy(peer->address, member->address, sizeof peer->address);
         peer_metrics(peer, member);
         peer_connect(peer);
@@ -322,21 +336,60 @@ static void question_done(void *user, uint64_t tag, const struct rpc_result *res
     arena_reset(&peers->scratch);
 }
 
+static void ask(struct peer *peer) {
+    struct peers *peers = peer->peers;
+    if (peer->asked)
+        return;
+    peer->asked = true;
+    peer->asked_us = peers->options.now_us();
+    const char *metadata[] = {PEER_METADATA, peers->options.us->node_id.text, NULL};
+    rpc_channel_call(peer->lanes[RAFT_CONTROL], &(struct rpc_request){
+                                                    .path = "/baton.v1.ControlService/Status",
+                                                    .timeout_ms = QUESTION_DEADLINE_MS,
+                                                    .user = peers,
+                                                    .tag = (uint64_t)(peer - peers->list),
+                                                    .on_done = question_done,
+                                                    .metadata = metadata,
+                                                });
+}
+
 void peers_ask(struct peers *peers) {
-    for (size_t i = 0; i < peers->count; i++) {
-        struct peer *peer = &peers->list[i];
-        if (peer->asked)
-            continue;
-        peer->asked = true;
-        peer->asked_us = peers->options.now_us();
-        rpc_channel_call(peer->lanes[RAFT_CONTROL], &(struct rpc_request){
-                                                        .path = "/baton.v1.ControlService/Status",
-                                                        .timeout_ms = QUESTION_DEADLINE_MS,
-                                                        .user = peers,
-                                                        .tag = i,
-                                                        .on_done = question_done,
-                                                    });
+    for (size_t i = 0; i < peers->count; i++)
+        ask(&peers->list[i]);
+}
+
+void peers_heard(struct peers *peers, const struct raft_id *id) {
+    struct peer *peer = find(peers, id);
+    if (peer == NULL)
+        return;
+    for (size_t lane = 0; lane < 2; lane++) {
+        if (!peer->up[lane])
+            rpc_channel_wake(peer->lanes[lane]);
     }
+}
+
+static bool is_better(const struct peer *peer, const struct peer *than) {
+    if (than == NULL || peer->same_cloud != than->same_cloud)
+        return than == NULL || peer->same_cloud;
+    return peer->view.rtt_ms < than->view.rtt_ms;
+}
+
+struct raft_id peers_successor(const struct peers *peers, const struct raft_node *raft) {
+    struct raft_progress progress[MEMBERS_MAX];
+    size_t count = raft_progress(raft, progress);
+    raft_index furthest = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (progress[i].match_index > furthest)
+            furthest = progress[i].match_index;
+    }
+    const struct peer *best = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct peer *peer = find(peers, &progress[i].id);
+        bool near = progress[i].match_index + SUCCESSOR_LAG_MAX >= furthest;
+        if (peer->voter && peer->up[RAFT_CONTROL] && peer->view.reachable && near && is_better(peer, best))
+            best = peer;
+    }
+    return best == NULL ? (struct raft_id){0} : best->id;
 }
 
 const struct peer_view *peers_view(const struct peers *peers, const struct raft_id *id) {

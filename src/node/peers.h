@@ -11,12 +11,16 @@
 
 struct peers;
 
+// In the metadata of the question a second: the id of the node that asks.
+#define PEER_METADATA "baton-node"
+
 struct peers_options {
     struct rpc_runtime *rpc;
     struct tls *tls;  // NULL: plain
     struct metrics *metrics;
     const struct wire_identity *us;
     const struct wire_configuration *configuration;
+    const char *cloud;  // ours
     struct raft_slab *slab;
     uint64_t (*now_us)(void);
     // What comes of requests: the core's next event. `event.message.append` of an answer holds nothing.
@@ -33,6 +37,13 @@ void peers_free(struct peers *peers);
 
 // Sends one of the core's requests (not a reply).
 void peers_send(struct peers *peers, const struct raft_message *request);
+
+// The peer has called us: if our connection to it is down, it is worth another attempt now.
+void peers_heard(struct peers *peers, const struct raft_id *id);
+
+// Whom to hand leadership to when this node leaves: of the voters that answer and are nearly as far as the furthest,
+// one in our cloud, else the nearest; nobody if none answers. The core brings it up to date first.
+struct raft_id peers_successor(const struct peers *peers, const struct raft_node *raft);
 
 // Asks every peer how it is; call it once a second.
 void peers_ask(struct peers *peers);

@@ -43,6 +43,7 @@ static void take(struct node *node, struct rpc_call call, enum raft_message_type
         rpc_finish(node->server, call, status_of(code), error.message);
         return;
     }
+    peers_heard(node->peers, &message.from);
     message.call = rpc_call_pack(call);
     struct raft_event *event = node_event(node);
     event->type = RAFT_EVENT_MESSAGE;

@@ -242,8 +242,6 @@ static void carry_out(struct node *node, const struct raft_update *update) {
     for (size_t i = 0; i < update->read_count; i++)
         reads_answered(node->reads, &update->reads[i]);
     metric_add(node->m.elections, (double)update->elections_started);
-    if (update->transfer != RAFT_TRANSFER_NONE)
-        control_transfer_done(node, update->transfer, update->transfer_refusal);
     node->next_tick_us = update->next_tick_us;
 }
 
@@ -292,11 +290,8 @@ static void follow_up(struct node *node, const struct raft_update *update, bool 
     if (after_wait)
         workers_tick(node);
     end_patience(node);
-    node_stop_progress(node, update->transfer != RAFT_TRANSFER_NONE);
-    if (node->transfer_pending && node->transfer_won)
-        control_transfer_done(node, RAFT_TRANSFER_DONE, RAFT_ACCEPTED);
-    if (node->transfer_pending && node->now_us > node->transfer_until_us)
-        control_transfer_done(node, RAFT_TRANSFER_FAILED, RAFT_ACCEPTED);
+    handover_follow(node, update);
+    node_stop_progress(node);
     metric_set(node->m.term, (double)raft_current_term(node->raft));
     metric_set(node->m.is_leader, raft_state(node->raft) == RAFT_LEADER);
     metric_set(node->m.has_leader, raft_leader(node->raft)->len > 0);
