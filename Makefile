@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test bench baseline baseline-compare failover coverage verify-log up-docker status-docker down-docker acceptance install clean help
+.PHONY: build deps up status logs down test bench baseline baseline-compare failover soak coverage verify-log up-docker status-docker down-docker acceptance install clean help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE)
@@ -70,6 +70,11 @@ failover: ## measure how long writes wait when the leader goes
 	@deploy/deps build run test
 	@$(MAKE) --no-print-directory build
 	@bench/failover
+
+soak: ## ten minutes of a bad link and slow disks, in which no election may begin
+	@deploy/deps build run test
+	@$(MAKE) --no-print-directory build
+	@cd tests/cluster && BATON_SOAK_SECONDS=600 /usr/bin/python3 -m pytest -q -rA -p no:cacheprovider -n 3 test_steady.py
 
 coverage: ## run the unit tests and report the lines they reach
 	@deploy/deps build test coverage

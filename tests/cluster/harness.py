@@ -91,7 +91,7 @@ class Process:
         self.name = name
         self.log_path = log
         self._command = [NET, "run", name, *command]
-        self.environment = environment
+        self.environment = dict(environment)
         self._popen: Optional[subprocess.Popen[bytes]] = None
         self.expected_exit: Optional[int] = None  # of this life; None: it is meant to run
         self.paused = False
