@@ -2,7 +2,8 @@
 
 from .config import Config, ConfigError
 from .session import State
+from .tls import Tls
 from .worker import Worker
 
-__all__ = ["Config", "ConfigError", "State", "Worker"]
+__all__ = ["Config", "ConfigError", "State", "Tls", "Worker"]
 __version__ = "0.1.0"

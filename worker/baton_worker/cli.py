@@ -18,9 +18,11 @@ from . import __version__
 from .config import ConfigError, check_address, check_cloud, check_endpoints, check_id, check_labels, check_slots
 from .logs import FORMATS, LEVELS, LineFormatter
 from .session import State
+from .tls import check_tls
 from .worker import Worker
 
 EXIT_FAILED = 1
+EXIT_USAGE = 2
 EXIT_REPLACED = 4
 ENVIRONMENT_PREFIX = "BATON_WORKER_"
 
@@ -44,6 +46,16 @@ def _slots(text: str) -> int:
         return check_slots(int(text))
     except ValueError as error:
         raise error if isinstance(error, ConfigError) else ConfigError(f"slots are a number, not {text!a}") from None
+
+
+def _file(text: str) -> str:
+    return text
+
+
+def _switch(text: str) -> bool:
+    if text not in ("true", "1", "false", "0", ""):
+        raise ConfigError(f"it is true or false, not {text!a}")
+    return text in ("true", "1")
 
 
 def _labels(text: str) -> Mapping[str, str]:
@@ -72,6 +84,10 @@ OPTIONS: Dict[str, Option] = {
     "endpoints": Option(_endpoints, "HOST:PORT,...", "nodes to try; the others are learned", "127.0.0.1:7400"),
     "slots": Option(_slots, "N", "pieces of work it takes at once", "1"),
     "label": Option(_labels, "KEY=VALUE", "may be repeated; several are separated by commas", ""),
+    "tls-cert": Option(_file, "FILE", "speak TLS: the certificate to show", ""),
+    "tls-key": Option(_file, "FILE", "its private key", ""),
+    "tls-ca": Option(_file, "FILE", "the authorities whose certificates are believed", ""),
+    "tls-required": Option(_switch, "", "never speak plaintext", "false"),
     "log-level": Option(_one_of(tuple(LEVELS)), "|".join(LEVELS), "what is logged on standard error", "info"),
     "log-format": Option(_one_of(FORMATS), "|".join(FORMATS), "and how", "logfmt"),
 }
@@ -87,6 +103,9 @@ def parse_options(arguments: Optional[Sequence[str]], environment: Mapping[str, 
         allow_abbrev=False,
     )
     for name, option in OPTIONS.items():
+        if option.parse is _switch:
+            parser.add_argument(f"--{name}", action="append_const", const="true", help=option.help)
+            continue
         parser.add_argument(
             f"--{name}", metavar=option.metavar, action="append", help=option.help + option.default_text()
         )
@@ -111,6 +130,11 @@ def parse_options(arguments: Optional[Sequence[str]], environment: Mapping[str, 
             values[key] = option.parse(text)
         except ConfigError as error:
             parser.error(f"{source}: {error}")
+    try:
+        files = (values.pop(f"tls_{part}") for part in ("cert", "key", "ca", "required"))
+        values["tls"] = check_tls(*files)
+    except ConfigError as error:
+        parser.error(str(error))
     return values
 
 
@@ -150,14 +174,19 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     # gRPC's own lines on standard error have another form and say nothing that ours do not. It reads this at the first call.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     wakeup = _Wakeup()
-    worker = Worker(
-        options["id"],
-        options["address"],
-        options["cloud"],
-        options["endpoints"],
-        slots=options["slots"],
-        labels=options["label"],
-    )
+    try:
+        worker = Worker(
+            options["id"],
+            options["address"],
+            options["cloud"],
+            options["endpoints"],
+            slots=options["slots"],
+            labels=options["label"],
+            tls=options["tls"],
+        )
+    except ConfigError as error:
+        print(f"baton-worker: {error}", file=sys.stderr)
+        return EXIT_USAGE
     with worker:
         threading.Thread(target=lambda: wakeup.wake() if worker.wait() else None, daemon=True).start()
         wakeup.wait()

@@ -24,6 +24,7 @@ import grpc
 from ._proto import raft_pb2_grpc
 from .config import Config
 from .session import LEAVE_BUDGET, Call, Event, Lost, Registered, Session, State
+from .tls import Credentials, Tls
 
 log = logging.getLogger("baton_worker")
 
@@ -55,26 +56,44 @@ class Channels:
     that was not reached is closed, and the next call connects anew.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: Optional[Credentials] = None) -> None:
+        """Without credentials in plaintext."""
+        self._credentials = credentials
         self._open: Dict[str, Any] = {}
+        self._versions: Dict[str, Any] = {}  # of the credentials that a channel was made with
 
     def start(self, call: Call, done: Callable[[Any], None]) -> Any:
         """Begins the call; `done` gets the finished future, in a thread of gRPC's."""
         if call.address not in self._open:
-            self._open[call.address] = grpc.insecure_channel(call.address, options=_CHANNEL_OPTIONS)
+            self._open[call.address] = self._connect(call.address)
         stub = raft_pb2_grpc.WorkerServiceStub(self._open[call.address])  # type: ignore[no-untyped-call]
         future = getattr(stub, call.method).future(call.request, timeout=call.timeout)
         future.add_done_callback(done)
         return future
 
     def failed(self, address: str, code: str, message: str) -> None:
-        """A connection that broke needs no help, gRPC makes another for the next call; one that could not be made does."""
+        """A connection that broke needs no help, gRPC makes another for the next call, with the credentials that it has; one
+        that could not be made, or whose credentials are not today's, does."""
         unreachable = code == "DEADLINE_EXCEEDED" or message.startswith("failed to connect")
-        if unreachable and address in self._open:
-            self._open.pop(address).close()
+        if self._credentials is not None and code == "UNAVAILABLE":
+            self._credentials.refresh()
+            unreachable = unreachable or self._versions.get(address) != self._credentials.version
+        if unreachable:
+            self._close(address)
 
     def keep(self, addresses: Sequence[str]) -> None:
         for address in [address for address in self._open if address not in addresses]:
+            self._close(address)
+
+    def _connect(self, address: str) -> Any:
+        if self._credentials is None:
+            return grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._credentials.refresh()
+        self._versions[address] = self._credentials.version
+        return grpc.secure_channel(address, self._credentials.current, options=_CHANNEL_OPTIONS)
+
+    def _close(self, address: str) -> None:
+        if address in self._open:
             self._open.pop(address).close()
 
 
@@ -114,6 +133,7 @@ class Worker:
         *,
         slots: int = 1,
         labels: Optional[Mapping[str, str]] = None,
+        tls: Optional[Tls] = None,
         on_registered: Optional[Callable[[int], object]] = None,
         on_lost: Optional[Callable[[str], object]] = None,
         on_replaced: Optional[Callable[[], object]] = None,
@@ -121,6 +141,7 @@ class Worker:
         """Raises ConfigError (a ValueError) for what no cluster would accept."""
         self.config = Config(id, address, cloud, tuple(endpoints), slots, dict(labels or {}))
         self.instance_id = uuid.uuid4().hex
+        self._credentials = None if tls is None else Credentials(tls)
         self._on_registered = on_registered
         self._on_lost = on_lost
         self._on_replaced = on_replaced
@@ -206,7 +227,7 @@ class Worker:
 
     def _run(self) -> None:
         session = Session(self.config, self.instance_id)
-        channels = Channels()
+        channels = Channels(self._credentials)
         answer: Optional[_Answer] = None
         try:
             session.start(clock())

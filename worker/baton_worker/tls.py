@@ -1,0 +1,71 @@
+"""The certificates a worker shows and believes, read from files that may be replaced at any time."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any, NamedTuple, Optional, Tuple
+
+import grpc
+
+from .config import ConfigError
+
+log = logging.getLogger("baton_worker")
+
+
+class Tls(NamedTuple):
+    """Names of files, PEM: our certificate (and the intermediate ones), its key, and the authorities we believe."""
+
+    cert: str
+    key: str
+    ca: str
+
+
+def check_tls(cert: str, key: str, ca: str, required: bool) -> Optional[Tls]:
+    """None where no file is named; raises ConfigError where some are, or where TLS is required."""
+    names = {"tls-cert": cert, "tls-key": key, "tls-ca": ca}
+    missing = [name for name, file in names.items() if not file]
+    if not missing:
+        return Tls(cert, key, ca)
+    if len(missing) == len(names) and not required:
+        return None
+    what = "plaintext is forbidden" if len(missing) == len(names) else "they go together"
+    raise ConfigError(f"tls-cert, tls-key, tls-ca: {what}; missing: {', '.join(missing)}")
+
+
+class Credentials:
+    """What new connections are made with. Connections that stand keep what they were made with."""
+
+    def __init__(self, files: Tls) -> None:
+        """Raises ConfigError for a file that cannot be read."""
+        self._files = files
+        self.version: Tuple[Any, ...] = ()
+        self.current: Any = None
+        try:
+            self._read()
+        except OSError as error:
+            raise ConfigError(f"tls: cannot read {error.filename}: {error.strerror}") from None
+
+    def refresh(self) -> None:
+        """Reads the files again if they have changed; what cannot be read leaves everything as it was."""
+        try:
+            if self._look() != self.version:
+                self._read()
+        except OSError as error:
+            fields = {"file": error.filename, "error": error.strerror}
+            log.warning("the new certificates cannot be read; going on with the old", extra={"fields": fields})
+
+    def _read(self) -> None:
+        version = self._look()
+        cert, key, ca = (_content(name) for name in self._files)
+        self.current = grpc.ssl_channel_credentials(root_certificates=ca, private_key=key, certificate_chain=cert)
+        self.version = version
+
+    def _look(self) -> Tuple[Any, ...]:
+        found = [os.stat(name) for name in self._files]
+        return tuple((file.st_ino, file.st_size, file.st_ctime_ns) for file in found)
+
+
+def _content(name: str) -> bytes:
+    with open(name, "rb") as file:
+        return file.read()
