@@ -193,6 +193,7 @@ def TestWorkerDefaults() -> None:
         "label": {},
         "log_level": "info",
         "log_format": "logfmt",
+        "tls": None,
     }
 
 
