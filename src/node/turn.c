@@ -121,17 +121,10 @@ static void hold_message(struct node *node, const struct raft_message *message) 
     node->held[node->held_count++] = *message;
 }
 
-// A vote claims nothing about the log: it may leave before entries that wait for space on a full disk.
-static bool is_durable(const struct node *node, const struct raft_message *message) {
-    if (message->type == RAFT_REQUEST_VOTE_REPLY)
-        return message->after_write <= node->wal_status.durable_hard_state_write;
-    return message->after_write <= node->durable_write;
-}
-
 static void release_messages(struct node *node) {
     size_t kept = 0;
     for (size_t i = 0; i < node->held_count; i++) {
-        if (is_durable(node, &node->held[i]))
+        if (raft_may_leave(&node->held[i], node->durable_write, node->wal_status.durable_hard_state_write))
             send_message(node, &node->held[i]);
         else
             node->held[kept++] = node->held[i];

@@ -107,11 +107,13 @@ static void accept(struct raft_node *node, const struct raft_message *message) {
 
     raft_index durable = node->log.durable_index;
     uint64_t after_write = raft_hard_state_write(node);
-    if (verified > durable && message->append.count > 0 && node->storage == RAFT_STORAGE_GOOD)
+    bool claims_entries = verified > durable && message->append.count > 0 && node->storage == RAFT_STORAGE_GOOD;
+    if (claims_entries)
         after_write = later(after_write, raft_log_tail_write(node));
     else if (verified > durable)
         verified = durable;
     struct raft_message *reply = reply_to(node, message, after_write);
+    reply->claims_entries = claims_entries;
     reply->append_reply.success = true;
     reply->append_reply.match_index = verified;
 }

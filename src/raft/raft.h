@@ -14,8 +14,9 @@
 //  2. Send update.send_now at once, in order. Hold each message of update.send_after_persist until the write it names
 //     is durable (paper section 5: "updated on stable storage before responding"; a candidate's RequestVote too, since
 //     its own vote counts only once durable). This includes replies. The list is not in the order of the writes.
-//     A RequestVote reply speaks of term and vote alone: it may leave as soon as the hard state of that write is durable,
-//     though entries of earlier writes are not (a full disk, where hard state is written ahead of them).
+//     Most of them speak of term and vote alone: these may leave as soon as the hard state of that write is durable,
+//     though entries of earlier writes are not (a full disk, where hard state is written ahead of them); see
+//     raft_may_leave.
 //     Each request that came in as an event gets exactly one reply, in one of the two lists of that step; a PreVote
 //     perhaps of a later step, at most KEPT_PRE_VOTE_US later.
 //  3. Apply entries up to update.commit_index in order, and report RAFT_EVENT_APPLIED.
@@ -97,8 +98,9 @@ struct raft_message {
     // request that the core sends: a number that the caller hands back in the reply, with RAFT_EVENT_MESSAGE, or in
     // RAFT_EVENT_SEND_FAILED. It names what was sent and when, so that a late answer is never taken for a newer one's.
     uint64_t call;
-    // Of a message in send_after_persist: the write that must be durable first.
+    // Of a message in send_after_persist: the write that must be durable first, with its entries or only its hard state.
     uint64_t after_write;
+    bool claims_entries;
     union {
         struct {
             struct raft_entry_id last_log;
@@ -127,6 +129,12 @@ struct raft_message {
         } append_reply;
     };
 };
+
+// Whether a message of send_after_persist may leave, when all writes are durable up to one and hard states up to another.
+static inline bool raft_may_leave(const struct raft_message *message, uint64_t durable_write,
+                                  uint64_t durable_hard_state_write) {
+    return message->after_write <= (message->claims_entries ? durable_write : durable_hard_state_write);
+}
 
 // --- events ---
 

@@ -67,19 +67,13 @@ static void submit(struct sim *sim, size_t node, const struct raft_persist *pers
     schedule_disk(sim, node);
 }
 
-// A vote given needs the hard state alone.
-static bool may_leave(const struct sim_node *host, const struct raft_message *message) {
-    bool vote = message->type == RAFT_REQUEST_VOTE_REPLY && message->after_write <= host->disk.hard_state_write;
-    return vote || message->after_write <= host->durable_write;
-}
-
 static void release_held(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
     size_t count = host->held.count;
     for (size_t i = 0; i < count; i++) {
         struct sim_message message = *(struct sim_message *)raft_queue_front(&host->held);
         raft_queue_pop(&host->held);
-        if (!may_leave(host, &message.message)) {
+        if (!raft_may_leave(&message.message, host->durable_write, host->disk.hard_state_write)) {
             *(struct sim_message *)raft_queue_push(&host->held) = message;
             continue;
         }

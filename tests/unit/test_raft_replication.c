@@ -224,9 +224,16 @@ static void TestStorageFullFollower(void **state) {
     solo_message(solo, solo_vote(solo, 3, 4, at(9, 9)));
     assert_true(solo_granted(solo));
     assert_true(solo->update.persist.has_hard_state);
+    // The elected one hears from it as soon as the term is durable: a leader without answers would give up and begin anew.
+    uint64_t term_write = solo->update.persist.write;
+    solo_append(solo, 3, 4, at(2, 2), fresh, 2, 0);
+    assert_success(solo, 2, true);
+    assert_true(raft_may_leave(solo_reply(solo, NULL), 0, term_write));
+    assert_false(raft_may_leave(solo_reply(solo, NULL), 0, term_write - 1));
     solo_event(solo, (struct raft_event){.type = RAFT_EVENT_STORAGE, .storage = RAFT_STORAGE_GOOD});
     solo_append(solo, 3, 4, at(2, 2), fresh, 2, 0);
     assert_success(solo, 4, true);
+    assert_false(raft_may_leave(solo_reply(solo, NULL), term_write, term_write + 1));
     solo_free(solo);
 }
 
