@@ -82,17 +82,55 @@ static json_t *text_or_null(struct slice text) {
     return string == NULL ? json_null() : string;
 }
 
+static json_t *real_or_null(double ms) {
+    return ms < 0 ? json_null() : json_real(ms);
+}
+
+// A row of the matrix: by the id of the other end.
+static json_t *round_trips_object(const struct view_status *status, const struct view_member *member) {
+    json_t *row = json_object();
+    for (size_t i = 0; i < status->member_count; i++) {
+        struct slice id = status->members[i].id;
+        char key[ID_MAX + 1];
+        snprintf(key, sizeof key, "%.*s", (int)id.len, (const char *)id.data);
+        if (!slice_equal(id, member->id)) {
+            json_object_set_new(row, key, real_or_null(member->round_trips_ms[i]));
+        }
+    }
+    return row;
+}
+
 static json_t *member_object(const struct view_status *status, const struct view_member *member) {
     bool match_known = status->role == VIEW_LEADER;
-    return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o}",                              //
-                     "id", text_or_null(member->id),                                          //
-                     "address", text_or_null(member->address),                                //
-                     "http_address", text_or_null(member->http_address),                      //
-                     "cloud", text_or_null(member->cloud),                                    //
-                     "voter", member->voter,                                                  //
-                     "reachable", member->reachable,                                          //
-                     "rtt_ms", member->rtt_ms < 0 ? json_null() : json_real(member->rtt_ms),  //
+    return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o}",  //
+                     "id", text_or_null(member->id),                             //
+                     "address", text_or_null(member->address),                   //
+                     "http_address", text_or_null(member->http_address),         //
+                     "cloud", text_or_null(member->cloud),                       //
+                     "voter", member->voter,                                     //
+                     "reachable", member->reachable,                             //
+                     "rtt_ms", real_or_null(member->rtt_ms),                     //
+                     "round_trips_ms", round_trips_object(status, member),       //
+                     "commit_ms", real_or_null(member->commit_ms),               //
+                     "disk_sync_ms", real_or_null(member->disk_sync_ms),         //
                      "match_index", match_known ? json_integer((json_int_t)member->match_index) : json_null());
+}
+
+static json_t *placement_object(const struct view_placement *placement) {
+    json_t *move = json_null();
+    if (placement->moved_to.len > 0) {
+        move = json_pack("{s:o, s:o, s:f}",                          //
+                         "to", text_or_null(placement->moved_to),    //
+                         "why", text_or_null(placement->moved_why),  //
+                         "ago", (double)placement->moved_ago_ms / 1000);
+    }
+    return json_pack("{s:b, s:o, s:o, s:o, s:f, s:f}",                       //
+                     "on", placement->on,                                    //
+                     "leader_cloud", text_or_null(placement->leader_cloud),  //
+                     "decision", text_or_null(placement->decision),          //
+                     "last_move", move,                                      //
+                     "pause", (double)placement->pause_ms / 1000,            //
+                     "cooldown", (double)placement->cooldown_ms / 1000);
 }
 
 json_t *page_status_object(const struct view_status *status) {
@@ -106,17 +144,18 @@ json_t *page_status_object(const struct view_status *status) {
             leader_address = member->address;
         }
     }
-    return json_pack("{s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:I, s:I, s:f, s:o}",  //
-                     "node", text_or_null(status->node_id),                      //
-                     "cluster", text_or_null(status->cluster_id),                //
-                     "version", BATON_VERSION,                                   //
-                     "role", roles[status->role],                                //
-                     "term", (json_int_t)status->term,                           //
-                     "leader", text_or_null(status->leader_id),                  //
-                     "leader_address", text_or_null(leader_address),             //
-                     "commit_index", (json_int_t)status->commit_index,           //
-                     "last_applied", (json_int_t)status->last_applied,           //
-                     "uptime", (double)status->uptime_ms / 1000,                 //
+    return json_pack("{s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:I, s:I, s:f, s:o, s:o}",  //
+                     "node", text_or_null(status->node_id),                           //
+                     "cluster", text_or_null(status->cluster_id),                     //
+                     "version", BATON_VERSION,                                        //
+                     "role", roles[status->role],                                     //
+                     "term", (json_int_t)status->term,                                //
+                     "leader", text_or_null(status->leader_id),                       //
+                     "leader_address", text_or_null(leader_address),                  //
+                     "commit_index", (json_int_t)status->commit_index,                //
+                     "last_applied", (json_int_t)status->last_applied,                //
+                     "uptime", (double)status->uptime_ms / 1000,                      //
+                     "placement", placement_object(&status->placement),               //
                      "members", members);
 }
 

@@ -307,7 +307,7 @@ static void watch_writable(void *user, struct rpc_call call) {
 
 // --- status, log, leadership ---
 
-static void status(void *user, struct rpc_call call, struct slice message) {
+static void tell_status(void *user, struct rpc_call call, struct slice message) {
     struct node *node = user;
     (void)message;  // has no fields
     struct slice asker = rpc_call_metadata(node->server, call, PEER_METADATA);
@@ -315,11 +315,10 @@ static void status(void *user, struct rpc_call call, struct slice message) {
         struct raft_id id = raft_id_of(asker);
         peers_heard(node->peers, &id);
     }
-    struct wire_member_status members[MEMBERS_MAX];
-    struct wire_status_response response;
-    node_status(node, &response, members);
+    struct node_status status;
+    node_status(node, &status);
     buf_clear(&node->out);
-    wire_status_response_encode(&response, &node->out);
+    wire_status_response_encode(&status.response, &node->out);
     rpc_reply(node->server, call, buf_slice(&node->out));
 }
 
@@ -415,6 +414,9 @@ static const char *transfer_refusal_text(enum raft_refusal refusal) {
 
 void control_transfer_done(struct node *node, struct rpc_call call, enum raft_transfer_outcome outcome,
                            enum raft_refusal refusal) {
+    bool asked_for = call.generation != 0;  // by an operator
+    if (asked_for && outcome != RAFT_TRANSFER_REFUSED)
+        placement_pause(&node->placement, node->now_us, raft_current_term(node->raft));
     if (outcome == RAFT_TRANSFER_DONE) {
         buf_clear(&node->out);
         wire_transfer_response_encode(raft_leader(node->raft), raft_current_term(node->raft), &node->out);
@@ -437,7 +439,7 @@ static const struct rpc_method methods[] = {
      .on_message = watch,
      .on_cancel = watch_cancelled,
      .on_writable = watch_writable},
-    {.name = "Status", .kind = RPC_UNARY, .on_message = status},
+    {.name = "Status", .kind = RPC_UNARY, .on_message = tell_status},
     {.name = "ReadLog", .kind = RPC_UNARY, .on_message = read_log},
     {.name = "ListWorkers", .kind = RPC_UNARY, .on_message = list_workers},
     {.name = "TransferLeadership", .kind = RPC_UNARY, .on_message = transfer_leadership},

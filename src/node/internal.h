@@ -7,6 +7,7 @@
 #include "node/liveness.h"
 #include "node/node.h"
 #include "node/peers.h"
+#include "node/placement.h"
 #include "node/reads.h"
 #include "node/watches.h"
 #include "node/writes.h"
@@ -46,6 +47,7 @@ struct node_metrics {
     struct metric *wal_batches;
     struct metric *wal_bytes;
     struct metric *log_bytes;
+    struct metric *placement_moves;
     struct metric *workers[2][2];  // [gcp, aws][offline, online]
     struct histogram *replication_latency;
     struct histogram *fsync;
@@ -119,6 +121,12 @@ struct node {
     bool expiry_read;          // a quorum is being asked before anybody is called offline
     bool *changing;            // by worker slot: its change is proposed and not yet applied
     uint32_t changing_count;
+
+    // Where the leader serves best.
+    struct placement placement;
+    double syncs_seconds;  // of the log, since the last sample
+    size_t syncs;
+    double disk_sync_ms;  // smoothed; 0: nothing was synced yet
 
     enum stopping stopping;
     uint64_t stopping_until_us;
@@ -202,11 +210,36 @@ void workers_lost(struct node *node);  // a proposed change did not come to be
 // When this leader last heard the worker; false: it does not lead, or has not yet.
 bool node_worker_last_seen(const struct node *node, uint32_t slot, int64_t *unix_ms);
 
+// --- place.c ---
+
+// Once the configuration is known.
+void node_place_start(struct node *node);
+
+// Once a second: how this node itself is, and the decision.
+void node_place_sample(struct node *node);
+
+// The decision: hands over if it says so.
+void node_place(struct node *node);
+
+// For peers_options: what a peer says of itself; and the decision.
+void node_place_heard(void *user, const struct raft_id *peer, const struct wire_status_response *status);
+
+// How long a sync of the log takes lately: smoothed, or what the one under way has taken already.
+double node_disk_sync_ms(const struct node *node);
+
 // --- status.c ---
 
 // How this node sees the cluster, for ControlService.Status and for HTTP.
 const struct wire_member *node_member(const struct node *node, const struct raft_id *id);
-void node_status(struct node *node, struct wire_status_response *response, struct wire_member_status *members);
+struct node_status {
+    struct wire_status_response response;  // into what follows, and into the node
+    struct wire_member_status members[MEMBERS_MAX];
+    struct wire_round_trip round_trips[MEMBERS_MAX][MEMBERS_MAX];
+};
+void node_status(struct node *node, struct node_status *status);
+
+// How far a member's log is, as far as this leader knows; 0 on other nodes.
+raft_index node_match_index(const struct node *node, const struct raft_id *id);
 void node_metrics_register(struct node *node);
 
 // Once a second: what the process uses, and the workers by cloud and status.

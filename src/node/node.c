@@ -173,10 +173,10 @@ static void meet_peers(struct node *node) {
         .metrics = node->metrics,
         .us = &node->identity,
         .configuration = &node->configuration,
-        .cloud = node->config->cloud,
         .slab = node->slab,
         .now_us = node_clock_us,
         .on_event = on_peer_event,
+        .on_status = node_place_heard,
         .user = node,
     };
     node->peers = peers_new(&options);
@@ -203,6 +203,7 @@ static void wake_loop(void *user) {
 
 static void on_sample(uv_timer_t *timer) {
     struct node *node = timer->data;
+    node_place_sample(node);
     if (node->raft != NULL)
         peers_ask(node->peers);
 }
@@ -288,6 +289,7 @@ enum error_code node_start(uv_loop_t *loop, const struct node_config *config, st
     }
     node_metrics_register(node);
     node->watches = watches_new(node->server, node->state);
+    node_place_start(node);
     meet_peers(node);
     start_handles(node);
     code = wal_start(node->wal, wake_loop, &node->wal_done, error);
@@ -342,8 +344,9 @@ void node_stop(struct node *node) {
     node->stopping = TRANSFERRING;
     node->stopping_until_us = node_clock_us() + TRANSFER_PATIENCE_US;
     if (!handover_is_running(node->handover)) {
-        struct raft_id successor = peers_successor(node->peers, node->raft);
-        handover_begin(node, &successor, (struct rpc_call){0});
+        static const struct raft_id whoever;
+        const struct raft_id *successor = placement_successor(&node->placement, node_clock_us());
+        handover_begin(node, successor != NULL ? successor : &whoever, (struct rpc_call){0});
     }
 }
 

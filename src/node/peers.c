@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/slog.h"
-#include "wire/control.h"
+#include "node/link_quality.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -19,9 +19,6 @@ enum { PEER_KEEPALIVE_INTERVAL_MS = 300, PEER_KEEPALIVE_TIMEOUT_MS = 600 };
 // cross a slow link, and its connection's keepalive finds a dead peer sooner.
 enum { HEARTBEAT_DEADLINE_MS = 1000, BULK_DEADLINE_MS = 10000, QUESTION_DEADLINE_MS = 1000 };
 
-// Entries that a successor may be behind the furthest: it gets them in about a round trip.
-enum { SUCCESSOR_LAG_MAX = 10000 };
-
 // Requests under way to all peers: what the core allows each, and the small ones beside.
 enum { REQUESTS_MAX = (INFLIGHT_MESSAGES_MAX + 64) * MEMBERS_MAX };
 
@@ -29,12 +26,11 @@ struct peer {
     struct peers *peers;
     struct raft_id id;
     char address[ADDRESS_MAX + 1];
-    bool voter;
-    bool same_cloud;               // as ours
     struct rpc_channel *lanes[2];  // by enum raft_lane
     bool up[2];
     bool asked;  // a question is under way
     uint64_t asked_us;
+    struct link_quality link;
     struct peer_view view;
     struct histogram *replication_latency;
     struct histogram *round_trip;
@@ -103,6 +99,8 @@ static void lane_down(struct peer *peer, enum raft_lane lane, enum rpc_down_reas
     if (lane != RAFT_CONTROL || !was_up)
         return;
     peer->view.reachable = false;
+    if (reason != RPC_DOWN_GOAWAY && reason != RPC_DOWN_CLOSED)
+        link_quality_lost(&peer->link, peer->peers->options.now_us());
     slog(SLOG_WARN, "lost the connection to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address),
          F_STR("reason", down_text(reason)));
 }
@@ -173,8 +171,6 @@ struct peers *peers_new(const struct peers_options *options) {
         struct peer *peer = &peers->list[peers->count++];
         peer->peers = peers;
         peer->id = member->id;
-        peer->voter = member->voter;
-        peer->same_cloud = strcmp(member->cloud, options->cloud) == 0;
         memcpy(peer->address, member->address, sizeof peer->address);
         peer_metrics(peer, member);
         peer_connect(peer);
@@ -312,6 +308,15 @@ void peers_send(struct peers *peers, const struct raft_message *request) {
 
 // --- the question a second ---
 
+static void learn_address(struct peer *peer, const struct wire_status_response *status) {
+    for (size_t i = 0; i < status->member_count; i++) {
+        const struct wire_member_status *member = &status->members[i];
+        if (slice_equal(member->id, slice_of(peer->id.text, peer->id.len)) && member->http_address.len <= ADDRESS_MAX)
+            snprintf(peer->view.http_address, sizeof peer->view.http_address, "%.*s", (int)member->http_address.len,
+                     (const char *)member->http_address.data);
+    }
+}
+
 static void question_done(void *user, uint64_t tag, const struct rpc_result *result) {
     struct peers *peers = user;
     struct peer *peer = &peers->list[tag];
@@ -323,15 +328,11 @@ static void question_done(void *user, uint64_t tag, const struct rpc_result *res
         return;
     double ms = (double)(peers->options.now_us() - peer->asked_us) / (double)US_PER_MS;
     histogram_observe(peer->round_trip, ms);
-    peer->view.rtt_ms = peer->view.rtt_ms == 0 ? ms : peer->view.rtt_ms * 0.75 + ms * 0.25;
+    link_quality_measured(&peer->link, ms);
     struct wire_status_response status;
     if (wire_status_response_decode(&peers->scratch, result->body, &status, NULL) == OK) {
-        for (size_t i = 0; i < status.member_count; i++) {
-            const struct wire_member_status *member = &status.members[i];
-            if (slice_equal(member->id, slice_of(peer->id.text, peer->id.len)) && member->http_address.len <= ADDRESS_MAX)
-                snprintf(peer->view.http_address, sizeof peer->view.http_address, "%.*s", (int)member->http_address.len,
-                         (const char *)member->http_address.data);
-        }
+        learn_address(peer, &status);
+        peers->options.on_status(peers->options.user, &peer->id, &status);
     }
     arena_reset(&peers->scratch);
 }
@@ -368,31 +369,12 @@ void peers_heard(struct peers *peers, const struct raft_id *id) {
     }
 }
 
-static bool is_better(const struct peer *peer, const struct peer *than) {
-    if (than == NULL || peer->same_cloud != than->same_cloud)
-        return than == NULL || peer->same_cloud;
-    return peer->view.rtt_ms < than->view.rtt_ms;
-}
-
-struct raft_id peers_successor(const struct peers *peers, const struct raft_node *raft) {
-    struct raft_progress progress[MEMBERS_MAX];
-    size_t count = raft_progress(raft, progress);
-    raft_index furthest = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (progress[i].match_index > furthest)
-            furthest = progress[i].match_index;
-    }
-    const struct peer *best = NULL;
-    for (size_t i = 0; i < count; i++) {
-        const struct peer *peer = find(peers, &progress[i].id);
-        bool near = progress[i].match_index + SUCCESSOR_LAG_MAX >= furthest;
-        if (peer->voter && peer->up[RAFT_CONTROL] && peer->view.reachable && near && is_better(peer, best))
-            best = peer;
-    }
-    return best == NULL ? (struct raft_id){0} : best->id;
-}
-
-const struct peer_view *peers_view(const struct peers *peers, const struct raft_id *id) {
-    const struct peer *peer = find(peers, id);
-    return peer == NULL ? NULL : &peer->view;
+const struct peer_view *peers_view(struct peers *peers, const struct raft_id *id) {
+    struct peer *peer = find(peers, id);
+    if (peer == NULL)
+        return NULL;
+    peer->view.rtt_ms = link_quality_rtt_ms(&peer->link);
+    peer->view.rtt_spread_ms = link_quality_spread_ms(&peer->link);
+    peer->view.losses = link_quality_losses(&peer->link, peers->options.now_us());
+    return &peer->view;
 }

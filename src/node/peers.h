@@ -7,6 +7,7 @@
 #include "raft/raft.h"
 #include "rpc/rpc.h"
 #include "wire/command.h"
+#include "wire/control.h"
 #include "wire/raft_messages.h"
 
 struct peers;
@@ -20,11 +21,12 @@ struct peers_options {
     struct metrics *metrics;
     const struct wire_identity *us;
     const struct wire_configuration *configuration;
-    const char *cloud;  // ours
     struct raft_slab *slab;
     uint64_t (*now_us)(void);
     // What comes of requests: the core's next event. `event.message.append` of an answer holds nothing.
     void (*on_event)(void *user, const struct raft_event *event);
+    // A peer's answer to the question a second, borrowed.
+    void (*on_status)(void *user, const struct raft_id *peer, const struct wire_status_response *status);
     void *user;
 };
 
@@ -41,21 +43,19 @@ void peers_send(struct peers *peers, const struct raft_message *request);
 // The peer has called us: if our connection to it is down, it is worth another attempt now.
 void peers_heard(struct peers *peers, const struct raft_id *id);
 
-// Whom to hand leadership to when this node leaves: of the voters that answer and are nearly as far as the furthest,
-// one in our cloud, else the nearest; nobody if none answers. The core brings it up to date first.
-struct raft_id peers_successor(const struct peers *peers, const struct raft_node *raft);
-
-// Asks every peer how it is; call it once a second.
+// Asks every peer how it is; call it once a second. A peer that has just been connected to is asked at once.
 void peers_ask(struct peers *peers);
 
 // What is known of a peer.
 struct peer_view {
-    bool reachable;                      // it has answered the last question, and its connection stands since
-    double rtt_ms;                       // smoothed; 0: never measured
+    bool reachable;  // it has answered the last question, and its connection stands since
+    double rtt_ms;   // see node/link_quality.h; 0: never measured
+    double rtt_spread_ms;
+    uint32_t losses;                     // of its control connection within the last minute
     char http_address[ADDRESS_MAX + 1];  // "" until it has told
 };
 
 // NULL: no such peer.
-const struct peer_view *peers_view(const struct peers *peers, const struct raft_id *id);
+const struct peer_view *peers_view(struct peers *peers, const struct raft_id *id);
 
 #endif

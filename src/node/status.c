@@ -35,7 +35,7 @@ static const char *role_of(const struct node *node) {
     return "follower";
 }
 
-static raft_index match_of(const struct node *node, const struct raft_id *id) {
+raft_index node_match_index(const struct node *node, const struct raft_id *id) {
     struct raft_progress progress[MEMBERS_MAX];
     if (node->raft == NULL || raft_state(node->raft) != RAFT_LEADER)
         return 0;
@@ -49,29 +49,71 @@ static raft_index match_of(const struct node *node, const struct raft_id *id) {
     return 0;
 }
 
-static void describe_member(const struct node *node, const struct wire_member *member, struct wire_member_status *out) {
+// A row of the matrix; the answering node's own is made of what it measures itself.
+static size_t describe_round_trips(const struct node *node, size_t member, struct wire_round_trip *round_trips) {
+    size_t count = 0;
+    for (size_t i = 0; i < node->configuration.count; i++) {
+        double rtt_ms = node->placement.seats[member].report.links[i].rtt_ms;
+        if (rtt_ms > 0)
+            round_trips[count++] =
+                (struct wire_round_trip){.id = id_slice(&node->configuration.members[i].id), .rtt_ms = rtt_ms};
+    }
+    return count;
+}
+
+static void describe_member(const struct node *node, size_t index, struct wire_member_status *out,
+                            struct wire_round_trip *round_trips) {
+    const struct wire_member *member = &node->configuration.members[index];
+    const struct placement_report *report = &node->placement.seats[index].report;
+    double commit_ms = placement_commit_ms(&node->placement, node_clock_us(), index);
     *out = (struct wire_member_status){
         .id = id_slice(&member->id),
         .address = slice_of_str(member->address),
         .cloud = slice_of_str(member->cloud),
         .voter = member->voter,
-        .match_index = match_of(node, &member->id),
+        .match_index = node_match_index(node, &member->id),
+        .commit_ms = commit_ms > 0 ? commit_ms : 0,
+        .round_trips = round_trips,
+        .round_trip_count = describe_round_trips(node, index, round_trips),
+        .disk_sync_ms = report->disk_sync_ms,
+        .disk_full = report->disk_full,
     };
-    const struct peer_view *view = node->peers == NULL ? NULL : peers_view(node->peers, &member->id);
+    const struct peer_view *view = peers_view(node->peers, &member->id);
     if (view != NULL) {
         out->http_address = slice_of_str(view->http_address);
         out->reachable = view->reachable;
         out->rtt_ms = view->rtt_ms;
+        out->rtt_spread_ms = view->rtt_spread_ms;
+        out->losses = view->losses;
     } else if (raft_id_equal(&member->id, &node->config->node_id)) {
         out->http_address = slice_of_str(node->config->advertise_http);
         out->reachable = true;
     }
 }
 
-void node_status(struct node *node, struct wire_status_response *response, struct wire_member_status *members) {
+static struct wire_placement describe_placement(const struct node *node, uint64_t now_us) {
+    const struct placement *placement = &node->placement;
+    struct placement_hold pause = placement_pause_left(placement, now_us);
+    struct placement_hold cooldown = placement_cooldown_left(placement, now_us);
+    return (struct wire_placement){
+        .on = placement->on,
+        .leader_cloud = slice_of_str(placement->leader_cloud),
+        .pause_ms = pause.left_us / US_PER_MS,
+        .pause_term = pause.term,
+        .cooldown_ms = cooldown.left_us / US_PER_MS,
+        .cooldown_term = cooldown.term,
+        .decision = slice_of_str(placement->verdict),
+        .moved_to = id_slice(&placement->moved_to),
+        .moved_why = slice_of_str(placement->moved_why),
+        .moved_ago_ms = placement->moved_us == 0 ? 0 : (now_us - placement->moved_us) / US_PER_MS,
+    };
+}
+
+void node_status(struct node *node, struct node_status *out) {
+    uint64_t now_us = node_clock_us();
     const struct raft_id *leader = leader_of(node);
     const struct wire_member *leading = node_member(node, leader);
-    *response = (struct wire_status_response){
+    out->response = (struct wire_status_response){
         .node = id_slice(&node->config->node_id),
         .cluster_id = id_slice(&node->config->cluster_id),
         .role = slice_of_str(role_of(node)),
@@ -82,49 +124,77 @@ void node_status(struct node *node, struct wire_status_response *response, struc
         .last_applied = state_last_applied(node->state),
         .last_log_index = node->raft == NULL ? 0 : raft_last_log(node->raft).index,
         .version = slice_of_str(BATON_VERSION),
-        .uptime_ms = (node_clock_us() - node->started_us) / US_PER_MS,
-        .members = members,
+        .uptime_ms = (now_us - node->started_us) / US_PER_MS,
+        .members = out->members,
         .member_count = node->configuration.count,
+        .placement = describe_placement(node, now_us),
     };
     for (size_t i = 0; i < node->configuration.count; i++)
-        describe_member(node, &node->configuration.members[i], &members[i]);
+        describe_member(node, i, &out->members[i], out->round_trips[i]);
 }
 
 // --- the debug pages ---
 
+static struct view_member view_of_member(const struct node_status *status, size_t index) {
+    const struct wire_member_status *member = &status->members[index];
+    bool self = slice_equal(member->id, status->response.node);
+    struct view_member view = {
+        .id = member->id,
+        .address = member->address,
+        .http_address = member->http_address,
+        .cloud = member->cloud,
+        .voter = member->voter,
+        .reachable = member->reachable,
+        .rtt_ms = member->rtt_ms > 0 || self ? member->rtt_ms : -1,
+        .match_index = member->match_index,
+        .disk_sync_ms = member->disk_sync_ms > 0 ? member->disk_sync_ms : -1,
+        .commit_ms = member->commit_ms > 0 ? member->commit_ms : -1,
+    };
+    for (size_t to = 0; to < status->response.member_count; to++) {
+        view.round_trips_ms[to] = -1;
+        for (size_t i = 0; i < member->round_trip_count; i++) {
+            if (slice_equal(member->round_trips[i].id, status->members[to].id))
+                view.round_trips_ms[to] = member->round_trips[i].rtt_ms;
+        }
+    }
+    return view;
+}
+
+static struct view_placement view_of_placement(const struct wire_placement *placement) {
+    return (struct view_placement){
+        .on = placement->on,
+        .leader_cloud = placement->leader_cloud,
+        .pause_ms = placement->pause_ms,
+        .cooldown_ms = placement->cooldown_ms,
+        .decision = placement->decision,
+        .moved_to = placement->moved_to,
+        .moved_why = placement->moved_why,
+        .moved_ago_ms = placement->moved_ago_ms,
+    };
+}
+
 static void http_status(void *user, struct view_status *out) {
     struct node *node = user;
-    struct wire_member_status members[MEMBERS_MAX];
-    struct wire_status_response status;
-    node_status(node, &status, members);
+    struct node_status status;
+    node_status(node, &status);
     *out = (struct view_status){
-        .node_id = status.node,
-        .cluster_id = status.cluster_id,
-        .term = status.term,
-        .leader_id = status.leader,
-        .commit_index = status.commit_index,
-        .last_applied = status.last_applied,
-        .uptime_ms = status.uptime_ms,
+        .node_id = status.response.node,
+        .cluster_id = status.response.cluster_id,
+        .term = status.response.term,
+        .leader_id = status.response.leader,
+        .commit_index = status.response.commit_index,
+        .last_applied = status.response.last_applied,
+        .uptime_ms = status.response.uptime_ms,
         .leader_ready = node->serving_workers,
-        .member_count = status.member_count,
+        .member_count = status.response.member_count,
+        .placement = view_of_placement(&status.response.placement),
     };
     if (node->raft != NULL && raft_state(node->raft) == RAFT_LEADER)
         out->role = VIEW_LEADER;
     else if (node->raft != NULL && raft_state(node->raft) == RAFT_CANDIDATE)
         out->role = VIEW_CANDIDATE;
-    for (size_t i = 0; i < status.member_count; i++) {
-        bool self = slice_equal(members[i].id, status.node);
-        out->members[i] = (struct view_member){
-            .id = members[i].id,
-            .address = members[i].address,
-            .http_address = members[i].http_address,
-            .cloud = members[i].cloud,
-            .voter = members[i].voter,
-            .reachable = members[i].reachable,
-            .rtt_ms = members[i].rtt_ms > 0 || self ? members[i].rtt_ms : -1,
-            .match_index = members[i].match_index,
-        };
-    }
+    for (size_t i = 0; i < status.response.member_count; i++)
+        out->members[i] = view_of_member(&status, i);
 }
 
 struct http_visit {
@@ -238,6 +308,8 @@ void node_metrics_register(struct node *node) {
             m->workers[cloud][online] =
                 metrics_add(metrics, METRIC_GAUGE, "baton_workers", "Registered workers.", labels[cloud][online]);
     }
+    m->placement_moves = metrics_add(metrics, METRIC_COUNTER, "baton_placement_moves_total",
+                                     "Times this leader has begun to hand over to a node that serves better.", NULL);
     m->cpu_seconds = metrics_add(metrics, METRIC_COUNTER, "process_cpu_seconds_total", "CPU time used, in seconds.", NULL);
     m->resident_bytes = metrics_add(metrics, METRIC_GAUGE, "process_resident_memory_bytes", "Resident memory.", NULL);
     m->open_fds = metrics_add(metrics, METRIC_GAUGE, "process_open_fds", "Open file descriptors.", NULL);

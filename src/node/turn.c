@@ -49,11 +49,17 @@ void node_fail(struct node *node, enum error_code code, const char *message) {
 
 // --- what has come in ---
 
+static void note_sync(struct node *node, double seconds) {
+    histogram_observe(node->m.fsync, seconds);
+    node->syncs_seconds += seconds;
+    node->syncs++;
+}
+
 static void collect_log(struct node *node) {
     struct wal_status *status = &node->wal_status;
     wal_poll(node->wal, status);
     for (size_t i = 0; i < status->sync_count; i++)
-        histogram_observe(node->m.fsync, status->sync_seconds[i]);
+        note_sync(node, status->sync_seconds[i]);
     metric_set(node->m.wal_batches, (double)status->batches);
     metric_set(node->m.wal_bytes, (double)status->bytes);
     if (status->condition == WAL_FAILED) {

@@ -17,6 +17,22 @@ struct view_member {
     bool reachable;        // has answered lately; true for the node itself
     double rtt_ms;         // round trip as this node measures it; 0 to itself, negative: not known
     uint64_t match_index;  // durable there as far as this leader knows; 0 on other nodes
+    // As the member says itself; negative: not known.
+    double round_trips_ms[MEMBERS_MAX];  // to all members, in their order
+    double disk_sync_ms;                 // of its log, smoothed
+    double commit_ms;                    // estimated: a commit if this member led
+};
+
+// Where the leader serves best (docs/design.md), as this node sees it.
+struct view_placement {
+    bool on;
+    struct slice leader_cloud;  // preferred; empty: none
+    uint64_t pause_ms;          // left, after an operator's transfer
+    uint64_t cooldown_ms;       // left, after the last move
+    struct slice decision;      // what this node thinks now, and why
+    struct slice moved_to;      // this node's last move; empty: none
+    struct slice moved_why;
+    uint64_t moved_ago_ms;
 };
 
 struct view_status {
@@ -32,6 +48,7 @@ struct view_status {
     bool leader_ready;
     struct view_member members[MEMBERS_MAX];
     size_t member_count;
+    struct view_placement placement;
 };
 
 struct view_label {

@@ -87,6 +87,11 @@ enum error_code wire_watch_response_decode(struct arena *arena, struct slice byt
 
 // --- status, log, workers, leadership ---
 
+struct wire_round_trip {
+    struct slice id;
+    double rtt_ms;
+};
+
 struct wire_member_status {
     struct slice id;
     struct slice address;
@@ -96,6 +101,26 @@ struct wire_member_status {
     bool reachable;
     double rtt_ms;
     uint64_t match_index;
+    double rtt_spread_ms;
+    uint32_t losses;
+    double commit_ms;
+    const struct wire_round_trip *round_trips;
+    size_t round_trip_count;
+    double disk_sync_ms;
+    bool disk_full;
+};
+
+struct wire_placement {
+    bool on;
+    struct slice leader_cloud;
+    uint64_t pause_ms;
+    raft_term pause_term;
+    uint64_t cooldown_ms;
+    raft_term cooldown_term;
+    struct slice decision;
+    struct slice moved_to;
+    struct slice moved_why;
+    uint64_t moved_ago_ms;
 };
 
 struct wire_status_response {
@@ -112,6 +137,7 @@ struct wire_status_response {
     uint64_t uptime_ms;
     const struct wire_member_status *members;
     size_t member_count;
+    struct wire_placement placement;
 };
 
 void wire_status_response_encode(const struct wire_status_response *response, struct buf *out);

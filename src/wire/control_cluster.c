@@ -6,6 +6,13 @@
 
 // --- Status ---
 
+static void add_round_trip(const struct wire_round_trip *round_trip, struct buf *out) {
+    size_t mark = pb_open(out, 12);
+    pb_add_bytes(out, 1, round_trip->id);
+    pb_add_double(out, 2, round_trip->rtt_ms);
+    pb_close(out, mark);
+}
+
 static void add_member(const struct wire_member_status *member, struct buf *out) {
     size_t mark = pb_open(out, 12);
     pb_add_bytes(out, 1, member->id);
@@ -16,6 +23,28 @@ static void add_member(const struct wire_member_status *member, struct buf *out)
     pb_add_u64(out, 6, member->reachable);
     pb_add_double(out, 7, member->rtt_ms);
     pb_add_u64(out, 8, member->match_index);
+    pb_add_double(out, 9, member->rtt_spread_ms);
+    pb_add_u64(out, 10, member->losses);
+    pb_add_double(out, 11, member->commit_ms);
+    for (size_t i = 0; i < member->round_trip_count; i++)
+        add_round_trip(&member->round_trips[i], out);
+    pb_add_double(out, 13, member->disk_sync_ms);
+    pb_add_u64(out, 14, member->disk_full);
+    pb_close(out, mark);
+}
+
+static void add_placement(const struct wire_placement *placement, struct buf *out) {
+    size_t mark = pb_open(out, 13);
+    pb_add_u64(out, 1, placement->on);
+    pb_add_bytes(out, 2, placement->leader_cloud);
+    pb_add_u64(out, 3, placement->pause_ms);
+    pb_add_u64(out, 4, placement->pause_term);
+    pb_add_u64(out, 5, placement->cooldown_ms);
+    pb_add_u64(out, 6, placement->cooldown_term);
+    pb_add_bytes(out, 7, placement->decision);
+    pb_add_bytes(out, 8, placement->moved_to);
+    pb_add_bytes(out, 9, placement->moved_why);
+    pb_add_u64(out, 10, placement->moved_ago_ms);
     pb_close(out, mark);
 }
 
@@ -33,12 +62,59 @@ void wire_status_response_encode(const struct wire_status_response *response, st
     pb_add_u64(out, 11, response->uptime_ms);
     for (size_t i = 0; i < response->member_count; i++)
         add_member(&response->members[i], out);
+    add_placement(&response->placement, out);
 }
 
-static void read_member(struct pb_reader *outer, const struct pb_field *message, struct wire_member_status *member) {
+static void read_round_trip(struct pb_reader *outer, const struct pb_field *message, struct wire_round_trip *round_trip) {
     struct pb_reader r = pb_enter(outer, message);
     struct pb_field f;
-    *member = (struct wire_member_status){.voter = false};
+    *round_trip = (struct wire_round_trip){.rtt_ms = 0};
+    while (pb_next(&r, &f)) {
+        switch (f.number) {
+        case 1:
+            round_trip->id = pb_bytes(&r, &f);
+            break;
+        case 2:
+            round_trip->rtt_ms = pb_double(&r, &f);
+            break;
+        }
+    }
+    pb_leave(outer, &r);
+}
+
+// What a member's fields from 9 on say.
+static void read_member_quality(struct pb_reader *r, const struct pb_field *f, struct wire_member_status *member,
+                                struct wire_round_trip *round_trips) {
+    switch (f->number) {
+    case 9:
+        member->rtt_spread_ms = pb_double(r, f);
+        break;
+    case 10:
+        member->losses = pb_u32(r, f);
+        break;
+    case 11:
+        member->commit_ms = pb_double(r, f);
+        break;
+    case 12:
+        read_round_trip(r, f, &round_trips[member->round_trip_count++]);
+        break;
+    case 13:
+        member->disk_sync_ms = pb_double(r, f);
+        break;
+    case 14:
+        member->disk_full = pb_bool(r, f);
+        break;
+    }
+}
+
+static void read_member(struct pb_reader *outer, const struct pb_field *message, struct wire_member_status *member,
+                        struct arena *arena) {
+    struct pb_reader r = pb_enter(outer, message);
+    struct pb_field f;
+    struct wire_round_trip *round_trips = pb_list(arena, r, 12, sizeof *round_trips);
+    *member = (struct wire_member_status){.round_trips = round_trips};
+    if (round_trips == NULL)
+        pb_fail(&r, "more round trips than there is memory for");
     while (pb_next(&r, &f)) {
         switch (f.number) {
         case 1:
@@ -65,12 +141,55 @@ static void read_member(struct pb_reader *outer, const struct pb_field *message,
         case 8:
             member->match_index = pb_u64(&r, &f);
             break;
+        default:
+            read_member_quality(&r, &f, member, round_trips);
         }
     }
     pb_leave(outer, &r);
 }
 
-static void read_status(struct pb_reader *r, struct wire_status_response *response, struct wire_member_status *members) {
+static void read_placement(struct pb_reader *outer, const struct pb_field *message, struct wire_placement *placement) {
+    struct pb_reader r = pb_enter(outer, message);
+    struct pb_field f;
+    while (pb_next(&r, &f)) {
+        switch (f.number) {
+        case 1:
+            placement->on = pb_bool(&r, &f);
+            break;
+        case 2:
+            placement->leader_cloud = pb_bytes(&r, &f);
+            break;
+        case 3:
+            placement->pause_ms = pb_u64(&r, &f);
+            break;
+        case 4:
+            placement->pause_term = pb_u64(&r, &f);
+            break;
+        case 5:
+            placement->cooldown_ms = pb_u64(&r, &f);
+            break;
+        case 6:
+            placement->cooldown_term = pb_u64(&r, &f);
+            break;
+        case 7:
+            placement->decision = pb_bytes(&r, &f);
+            break;
+        case 8:
+            placement->moved_to = pb_bytes(&r, &f);
+            break;
+        case 9:
+            placement->moved_why = pb_bytes(&r, &f);
+            break;
+        case 10:
+            placement->moved_ago_ms = pb_u64(&r, &f);
+            break;
+        }
+    }
+    pb_leave(outer, &r);
+}
+
+static void read_status(struct pb_reader *r, struct wire_status_response *response, struct wire_member_status *members,
+                        struct arena *arena) {
     struct pb_field f;
     while (pb_next(r, &f)) {
         switch (f.number) {
@@ -108,7 +227,10 @@ static void read_status(struct pb_reader *r, struct wire_status_response *respon
             response->uptime_ms = pb_u64(r, &f);
             break;
         case 12:
-            read_member(r, &f, &members[response->member_count++]);
+            read_member(r, &f, &members[response->member_count++], arena);
+            break;
+        case 13:
+            read_placement(r, &f, &response->placement);
             break;
         }
     }
@@ -122,7 +244,7 @@ enum error_code wire_status_response_decode(struct arena *arena, struct slice by
     if (members == NULL)
         return error_set(error, ERR_NO_MEMORY, "no memory for the members of a StatusResponse");
     response->members = members;
-    read_status(&r, response, members);
+    read_status(&r, response, members, arena);
     return pb_finish(&r, "StatusResponse", error);
 }
 

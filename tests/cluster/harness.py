@@ -264,10 +264,14 @@ class WorkerProcess(Process):
         super().__init__(name, directory / f"{name}.log", command, {"PYTHONPATH": str(ROOT / "worker")})
 
 
+# A leader stays where a test has it, though another would commit faster.
+STAY = ("--placement", "off")
+
+
 class Cluster:
     """Three nodes, the link, and workers."""
 
-    def __init__(self, directory: Path, extra: Iterable[str] = ()) -> None:
+    def __init__(self, directory: Path, extra: Iterable[str] = STAY) -> None:
         self.directory = directory
         self.nodes = {name: Node(name, directory, extra) for name in NODES}
         self._workers: Dict[str, WorkerProcess] = {}

@@ -37,6 +37,11 @@ static void TestBatondOptionsComplete(void **state) {
     assert_string_equal(options.node.advertise, "10.0.0.1:7400");
     assert_int_equal(options.node.heartbeat_interval_us, 150000);
     assert_int_equal(options.node.election_timeout_max_us, 600000);
+    assert_true(options.node.placement);
+    assert_string_equal(options.node.leader_cloud, "");
+    assert_int_equal(PARSE(&options, &error, GOOD, "--placement", "off", "--leader-cloud", "aws"), OK);
+    assert_false(options.node.placement);
+    assert_string_equal(options.node.leader_cloud, "aws");
 }
 
 static void TestBatondOptionsPrecedence(void **state) {
@@ -95,6 +100,8 @@ static void TestBatondOptionsRefused(void **state) {
     REFUSED("--heartbeat-interval", GOOD, "--heartbeat-interval", "0ms");
     REFUSED("--election-timeout", GOOD, "--election-timeout", "600ms");
     REFUSED("--election-timeout", GOOD, "--election-timeout", "900ms-600ms");
+    REFUSED("--placement", GOOD, "--placement", "no");
+    REFUSED("--leader-cloud", GOOD, "--leader-cloud", "azure");
     REFUSED("--log-level", GOOD, "--log-level", "loud");
     REFUSED("--log-format", GOOD, "--log-format", "xml");
     REFUSED("--no-such-option", GOOD, "--no-such-option");

@@ -1,0 +1,593 @@
+// Where the leader serves best: each rule by cranked time, a link that flaps by chance, and the quality of links.
+#include "unit.h"
+
+#include "node/link_quality.h"
+#include "node/placement.h"
+#include "random.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { N1, N2, N3, N4, N5, NOBODY = -1 };
+
+#define SECOND US_PER_S
+
+// The true state of a cluster as one leader comes to know it. Tests change what they are about.
+struct world {
+    struct placement placement;
+    struct placement_report reports[MEMBERS_MAX];
+    bool answers[MEMBERS_MAX];
+    raft_index match[MEMBERS_MAX];
+    raft_index commit;
+    size_t count;
+    size_t leader;
+    uint64_t now_us;
+};
+
+static double rtt_between(size_t a, size_t b, const char *const *clouds) {
+    return strcmp(clouds[a], clouds[b]) == 0 ? 0.3 : 50.0;
+}
+
+// Voters n1, n2, ... in these clouds, 0.3 ms apart within one and 50 ms between two.
+static struct world world_of(size_t count, const char *const *clouds, size_t leader, const char *leader_cloud) {
+    struct world world = {.count = count, .leader = leader, .now_us = 1000 * SECOND, .commit = 100};
+    struct placement_member members[MEMBERS_MAX] = {0};
+    for (size_t i = 0; i < count; i++) {
+        snprintf(members[i].id.text, sizeof members[i].id.text, "n%zu", i + 1);
+        members[i].id.len = 2;
+        members[i].voter = true;
+        snprintf(members[i].cloud, sizeof members[i].cloud, "%s", clouds[i]);
+        world.answers[i] = true;
+        world.match[i] = 100;
+        world.reports[i].disk_sync_ms = 0.2;
+        for (size_t k = 0; k < count; k++)
+            world.reports[i].links[k].rtt_ms = i == k ? 0 : rtt_between(i, k, clouds);
+    }
+    placement_init(&world.placement, true, leader_cloud, members, count, leader);
+    return world;
+}
+
+static const char *const two_clouds[] = {"gcp", "gcp", "aws"};
+
+// n1 and n2 in gcp, n3 in aws leads.
+static struct world far_leader(void) {
+    return world_of(3, two_clouds, N3, "");
+}
+
+// A second passes; whom the leader hands over to at its end.
+static int step(struct world *world) {
+    struct placement *placement = &world->placement;
+    world->now_us += SECOND;
+    for (size_t i = 0; i < world->count; i++) {
+        if (world->answers[i])
+            placement_heard(placement, world->now_us, i, &world->reports[i]);
+    }
+    placement_lead(placement, world->now_us, 7, true);
+    placement_progress(placement, world->now_us, world->commit, world->match);
+    const struct raft_id *target = placement_decide(placement, world->now_us);
+    return target == NULL ? NOBODY : target->text[1] - '1';
+}
+
+// The first move within so many seconds.
+static int run(struct world *world, int seconds) {
+    for (int i = 0; i < seconds; i++) {
+        int target = step(world);
+        if (target != NOBODY)
+            return target;
+    }
+    return NOBODY;
+}
+
+static void assert_says(const struct world *world, const char *text) {
+    if (strstr(world->placement.verdict, text) == NULL)
+        fail_msg("expected \"%s\" in: %s", text, world->placement.verdict);
+}
+
+// --- the rules ---
+
+static void TestPlacementMovesToTheFaster(void **state) {
+    (void)state;
+    struct world world = far_leader();
+    // What is committed takes a second to be known; then five seconds of watching.
+    assert_int_equal(run(&world, 6), NOBODY);
+    assert_says(&world, "stay: watching; n1 would commit in 0.3 ms instead of 50.0 ms");
+    assert_int_equal(step(&world), N1);
+    assert_says(&world, "move: n1 would commit in 0.3 ms instead of 50.0 ms");
+    assert_string_equal(world.placement.moved_to.text, "n1");
+    // The faster of two.
+    world = far_leader();
+    world.reports[N1].links[N2].rtt_ms = 0.4;
+    assert_int_equal(run(&world, 60), N2);
+}
+
+static void TestPlacementStaysWhereItIsBest(void **state) {
+    (void)state;
+    struct world world = world_of(3, two_clouds, N1, "");
+    assert_int_equal(run(&world, 600), NOBODY);
+    assert_says(&world, "stay: no fit voter would commit markedly faster than in 0.3 ms");
+}
+
+static void TestPlacementNeedsHalfTheTime(void **state) {
+    (void)state;
+    struct world world = far_leader();
+    world.reports[N1].links[N2].rtt_ms = world.reports[N2].links[N1].rtt_ms = 25.1;
+    assert_int_equal(run(&world, 60), NOBODY);
+    world.reports[N2].links[N1].rtt_ms = 25.0;
+    assert_int_equal(run(&world, 60), N2);
+    // The slower times of a link count.
+    world = far_leader();
+    world.reports[N1].links[N2].spread_ms = world.reports[N2].links[N1].spread_ms = 25;
+    assert_int_equal(run(&world, 60), NOBODY);
+}
+
+static void TestPlacementNeedsAGain(void **state) {
+    (void)state;
+    struct world world = far_leader();
+    world.reports[N1].links[N2].rtt_ms = world.reports[N2].links[N1].rtt_ms = 0.5;
+    world.reports[N3].links[N1].rtt_ms = world.reports[N3].links[N2].rtt_ms = 2.375;
+    assert_int_equal(run(&world, 60), NOBODY);
+    world.reports[N3].links[N1].rtt_ms = world.reports[N3].links[N2].rtt_ms = 2.5;
+    assert_int_equal(run(&world, 60), N1);
+}
+
+static void TestPlacementWatchesWithoutABreak(void **state) {
+    (void)state;
+    struct world world = far_leader();
+    for (int round = 0; round < 20; round++) {
+        assert_int_equal(run(&world, 4), NOBODY);
+        world.reports[N1].disk_full = world.reports[N2].disk_full = true;
+        assert_int_equal(step(&world), NOBODY);
+        world.reports[N1].disk_full = world.reports[N2].disk_full = false;
+    }
+    assert_int_equal(run(&world, 5), NOBODY);
+    assert_int_equal(step(&world), N1);
+    // Another leadership watches anew.
+    world = far_leader();
+    assert_int_equal(run(&world, 6), NOBODY);
+    placement_lead(&world.placement, world.now_us, 7, false);
+    assert_int_equal(run(&world, 6), NOBODY);
+    assert_int_equal(step(&world), N1);
+}
+
+// Ways to be unfit, each applied to one member by a leader that is n3.
+static void be_behind(struct world *world, size_t member) {
+    world->match[member] = 99;
+}
+
+static void have_a_full_disk(struct world *world, size_t member) {
+    world->reports[member].disk_full = true;
+}
+
+static void have_a_slow_disk(struct world *world, size_t member) {
+    world->reports[member].disk_sync_ms = 20.1;
+}
+
+static void be_silent(struct world *world, size_t member) {
+    world->answers[member] = false;
+}
+
+static void be_out_of_reach(struct world *world, size_t member) {
+    world->reports[world->leader].links[member].rtt_ms = 0;
+}
+
+static void flap_before_the_leader(struct world *world, size_t member) {
+    world->reports[world->leader].links[member].losses = PLACEMENT_LOSSES_MAX;
+}
+
+static void flap_before_the_others(struct world *world, size_t member) {
+    for (size_t i = 0; i < world->count; i++)
+        world->reports[member].links[i].losses = PLACEMENT_LOSSES_MAX;
+}
+
+static void be_a_learner(struct world *world, size_t member) {
+    world->placement.seats[member].member.voter = false;
+}
+
+static void (*const unfit[])(struct world *, size_t) = {
+    be_behind,       have_a_full_disk,       have_a_slow_disk,       be_silent,
+    be_out_of_reach, flap_before_the_leader, flap_before_the_others,
+};
+
+static void TestPlacementNeverToTheUnfit(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++) {
+        struct world world = far_leader();
+        unfit[i](&world, N1);
+        if (run(&world, 60) != N2)
+            fail_msg("way %zu: not to n2, but: %s", i, world.placement.verdict);
+        world = far_leader();
+        unfit[i](&world, N1);
+        unfit[i](&world, N2);
+        if (run(&world, 60) != NOBODY)
+            fail_msg("way %zu: %s", i, world.placement.verdict);
+    }
+    // Four voters and a learner: the learner is neither a target nor part of a majority.
+    static const char *const clouds[] = {"gcp", "gcp", "gcp", "aws", "aws"};
+    struct world world = world_of(5, clouds, N5, "");
+    assert_int_equal(run(&world, 60), N1);
+    world = world_of(5, clouds, N5, "");
+    be_a_learner(&world, N1);
+    assert_int_equal(run(&world, 60), NOBODY);  // two of the three others needed: one is 50 ms away from everybody
+}
+
+static void TestPlacementForgivesTwoLosses(void **state) {
+    (void)state;
+    struct world world = far_leader();
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t k = 0; k < 3; k++)
+            world.reports[i].links[k].losses = PLACEMENT_LOSSES_MAX - 1;
+    }
+    assert_int_equal(run(&world, 60), N1);
+}
+
+static void TestPlacementComparesDisks(void **state) {
+    (void)state;
+    struct world world = far_leader();
+    world.reports[N3].disk_sync_ms = 40;
+    world.reports[N1].disk_sync_ms = 81;
+    world.reports[N2].disk_sync_ms = 80;
+    assert_int_equal(run(&world, 60), N2);
+}
+
+// Behind means: without what was committed a second ago. What is on its way now is nobody's fault.
+static void TestPlacementWaitsForTheLog(void **state) {
+    (void)state;
+    struct world world = far_leader();
+    int target = NOBODY;
+    for (int i = 0; i < 20 && target == NOBODY; i++) {
+        world.commit += 1000;
+        target = step(&world);
+        world.match[N2] = world.commit;
+    }
+    assert_int_equal(target, N2);
+}
+
+static void TestPlacementCoolsDown(void **state) {
+    (void)state;
+    struct world world = far_leader();
+    // Every attempt fails: this node goes on leading.
+    uint64_t last_us = 0;
+    for (int i = 0; i < 200; i++) {
+        if (step(&world) == NOBODY)
+            continue;
+        if (last_us != 0)
+            assert_int_equal(world.now_us - last_us, PLACEMENT_COOLDOWN_US);
+        last_us = world.now_us;
+        assert_int_equal(step(&world), NOBODY);
+    }
+    assert_true(last_us > 0);
+    assert_int_equal(run(&world, 6), NOBODY);
+    assert_says(&world, "stay: the last move is too recent");
+}
+
+// Whoever leads next has been told, by the last leader or by somebody who was.
+static void TestPlacementCoolsDownElsewhere(void **state) {
+    (void)state;
+    struct world old = far_leader();
+    while (step(&old) == NOBODY) {
+    }
+    struct world middle = world_of(3, two_clouds, N1, "");
+    struct world next = far_leader();
+    middle.now_us = next.now_us = old.now_us;
+    middle.reports[N3].cooldown = placement_cooldown_left(&old.placement, old.now_us);
+    assert_int_equal(middle.reports[N3].cooldown.left_us, PLACEMENT_COOLDOWN_US);
+    step(&middle);
+    next.reports[N1].cooldown = placement_cooldown_left(&middle.placement, middle.now_us);
+    step(&next);
+    next.reports[N1].cooldown.left_us = 0;
+    assert_int_equal(run(&next, 29), NOBODY);
+    assert_int_equal(run(&next, 3), N1);
+}
+
+static void TestPlacementPausesForAnOperator(void **state) {
+    (void)state;
+    struct world world = far_leader();
+    placement_pause(&world.placement, world.now_us, 7);
+    assert_int_equal(run(&world, 599), NOBODY);
+    assert_says(&world, "stay: paused by an operator's transfer for another 1 s; n1 would commit in 0.3 ms");
+    assert_int_equal(step(&world), N1);
+    // As told by another; not for longer than there are pauses.
+    world = far_leader();
+    world.reports[N1].pause = (struct placement_hold){.term = 9, .left_us = UINT64_MAX};
+    step(&world);
+    world.reports[N1].pause.left_us = 0;
+    assert_int_equal(run(&world, 599), NOBODY);
+    assert_int_equal(step(&world), N1);
+}
+
+// Three nodes tell each other of one pause, each a little late: it ends for all of them, and a later one begins for all.
+static void TestPlacementHoldsEnd(void **state) {
+    (void)state;
+    struct world worlds[3] = {far_leader(), far_leader(), far_leader()};
+    uint64_t began_us = worlds[0].now_us;
+    placement_pause(&worlds[0].placement, began_us, 7);
+    uint64_t latest_us = 0;
+    for (int round = 0; round < 600; round++) {
+        for (size_t to = 0; to < 3; to++) {
+            for (size_t from = 0; from < 3; from++) {
+                struct placement_report report = {
+                    .pause = placement_pause_left(&worlds[from].placement, began_us + (uint64_t)round * SECOND)};
+                placement_heard(&worlds[to].placement, began_us + (uint64_t)round * SECOND + 100 * US_PER_MS, from, &report);
+            }
+            latest_us = worlds[to].placement.pause.us > latest_us ? worlds[to].placement.pause.us : latest_us;
+        }
+    }
+    assert_in_range(latest_us, began_us + PLACEMENT_PAUSE_US + 1, began_us + PLACEMENT_PAUSE_US + 300 * US_PER_MS);
+    struct placement_report later = {.pause = {.term = 8, .left_us = 5 * SECOND}};
+    placement_heard(&worlds[0].placement, began_us, N2, &later);
+    assert_int_equal(placement_pause_left(&worlds[0].placement, began_us).left_us, 5 * SECOND);
+    assert_int_equal(placement_pause_left(&worlds[0].placement, began_us).term, 8);
+    struct placement_report earlier = {.pause = {.term = 7, .left_us = 500 * SECOND}};
+    placement_heard(&worlds[0].placement, began_us, N2, &earlier);
+    assert_int_equal(placement_pause_left(&worlds[0].placement, began_us).left_us, 5 * SECOND);
+    // Renewed in the same term.
+    later.pause.left_us = 7 * SECOND;
+    placement_heard(&worlds[0].placement, began_us, N2, &later);
+    assert_int_equal(placement_pause_left(&worlds[0].placement, began_us).left_us, 7 * SECOND);
+}
+
+static void TestPlacementPrefersACloud(void **state) {
+    (void)state;
+    // Into it, though it is slower there; and never out.
+    struct world world = world_of(3, two_clouds, N1, "aws");
+    assert_int_equal(run(&world, 6), NOBODY);
+    assert_int_equal(step(&world), N3);
+    assert_says(&world, "in the preferred cloud");
+    world = world_of(3, two_clouds, N3, "aws");
+    assert_int_equal(run(&world, 60), NOBODY);
+    // To the fastest inside.
+    world = world_of(3, two_clouds, N3, "gcp");
+    world.reports[N1].links[N2].rtt_ms = 0.5;
+    assert_int_equal(run(&world, 60), N2);
+    // Nobody inside is fit: the faster counts outside too.
+    static const char *const clouds[] = {"gcp", "gcp", "aws", "aws", "gcp"};
+    world = world_of(5, clouds, N3, "aws");
+    world.reports[N3].links[N4].rtt_ms = 90;
+    assert_int_equal(run(&world, 60), NOBODY);
+    world = world_of(3, two_clouds, N3, "azure");
+    assert_int_equal(run(&world, 60), N1);
+    // Inside, to a faster one inside.
+    static const char *const all_gcp[] = {"gcp", "gcp", "gcp"};
+    world = world_of(3, all_gcp, N3, "gcp");
+    world.reports[N3].links[N1].rtt_ms = world.reports[N3].links[N2].rtt_ms = 10;
+    assert_int_equal(run(&world, 60), N1);
+}
+
+static void TestPlacementOff(void **state) {
+    (void)state;
+    struct world world = far_leader();
+    world.placement.on = false;
+    assert_int_equal(run(&world, 100), NOBODY);
+    world = far_leader();
+    for (int i = 0; i < 100; i++) {
+        world.now_us += SECOND;
+        for (size_t k = 0; k < 3; k++)
+            placement_heard(&world.placement, world.now_us, k, &world.reports[k]);
+        placement_lead(&world.placement, world.now_us, 7, false);
+        assert_null(placement_decide(&world.placement, world.now_us));
+    }
+    assert_says(&world, "the leader decides");
+}
+
+static void TestPlacementEstimates(void **state) {
+    (void)state;
+    static const char *const clouds[] = {"gcp", "gcp", "gcp", "aws", "aws"};
+    struct world world = world_of(5, clouds, N4, "");
+    assert_true(placement_commit_ms(&world.placement, world.now_us, N1) < 0);  // nothing was heard yet
+    step(&world);
+    assert_float_equal(placement_commit_ms(&world.placement, world.now_us, N1), 0.3, 0);  // three of five
+    assert_float_equal(placement_commit_ms(&world.placement, world.now_us, N4), 50, 0);
+    world.reports[N1].links[N2].rtt_ms = 0;
+    step(&world);
+    assert_float_equal(placement_commit_ms(&world.placement, world.now_us, N1), 50, 0);
+    world.reports[N1].links[N3].losses = world.reports[N1].links[N4].losses = PLACEMENT_LOSSES_MAX;
+    step(&world);
+    assert_true(placement_commit_ms(&world.placement, world.now_us, N1) < 0);
+    assert_true(placement_commit_ms(&world.placement, world.now_us + PLACEMENT_FRESH_US + 1, N2) < 0);
+    world.answers[N3] = false;
+    step(&world);
+    assert_float_equal(placement_commit_ms(&world.placement, world.now_us, N3), 0.3, 0);  // a second old
+    static const char *const one[] = {"gcp"};
+    world = world_of(1, one, N1, "aws");
+    assert_int_equal(run(&world, 60), NOBODY);
+    assert_float_equal(placement_commit_ms(&world.placement, world.now_us, N1), 0, 0);
+}
+
+static void TestPlacementTakesAnyNumber(void **state) {
+    (void)state;
+    static const double odd[] = {NAN, INFINITY, -INFINITY, -1, 1e300, 0};
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        struct world world = far_leader();
+        world.reports[N1].links[N2].rtt_ms = odd[i];
+        world.reports[N1].links[N3].rtt_ms = odd[i];
+        assert_int_equal(run(&world, 60), N2);
+        world = far_leader();
+        world.reports[N2].links[N1].rtt_ms = world.reports[N2].links[N3].rtt_ms = 0;
+        world.reports[N1].links[N2].spread_ms = world.reports[N1].disk_sync_ms = odd[i];
+        assert_int_equal(run(&world, 60), N1);
+    }
+}
+
+static void TestPlacementSuccessor(void **state) {
+    (void)state;
+    struct world world = world_of(3, two_clouds, N1, "");
+    assert_null(placement_successor(&world.placement, world.now_us));
+    run(&world, 3);
+    assert_string_equal(placement_successor(&world.placement, world.now_us)->text, "n2");  // the own cloud first
+    for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++) {
+        if (unfit[i] == flap_before_the_others)
+            continue;  // still the best there is
+        world = world_of(3, two_clouds, N1, "");
+        unfit[i](&world, N2);
+        run(&world, 5);
+        assert_string_equal(placement_successor(&world.placement, world.now_us)->text, "n3");
+    }
+    world = world_of(3, two_clouds, N1, "aws");
+    run(&world, 3);
+    assert_string_equal(placement_successor(&world.placement, world.now_us)->text, "n3");  // the preferred one first
+    world = far_leader();
+    world.reports[N1].links[N2].rtt_ms = 1;
+    run(&world, 3);
+    assert_string_equal(placement_successor(&world.placement, world.now_us)->text, "n2");  // then the faster
+}
+
+// --- a link that flaps ---
+
+// Several nodes, each with its own knowledge; n1 and n2 are joined by a link that comes and goes.
+struct shaky {
+    struct world worlds[5];
+    size_t count;
+    double distances[5][5];
+    bool up;
+    double ms;
+    uint32_t losses;  // within a minute, roughly: they are forgotten by chance
+    size_t leader;
+    raft_term term;
+};
+
+static struct shaky shaky_of(uint64_t *seed) {
+    static const char *const clouds[] = {"gcp", "gcp", "aws", "aws", "gcp"};
+    struct shaky shaky = {.count = 3 + random_below(seed, 2) * 2, .up = true, .ms = 0.3, .term = 5};
+    for (size_t i = 0; i < shaky.count; i++) {
+        shaky.worlds[i] = world_of(shaky.count, clouds, i, random_below(seed, 4) == 0 ? "gcp" : "");
+        for (size_t k = 0; k < i; k++)
+            shaky.distances[i][k] = shaky.distances[k][i] = (double)(1 + random_below(seed, 80));
+    }
+    shaky.leader = random_below(seed, shaky.count);
+    return shaky;
+}
+
+static bool is_shaken(size_t i, size_t k) {
+    return i + k == N1 + N2 && i != k;
+}
+
+static void shake(struct shaky *shaky, uint64_t *seed) {
+    bool was_up = shaky->up;
+    shaky->up = random_below(seed, 8) == 0 ? !shaky->up : shaky->up;
+    shaky->losses += was_up && !shaky->up;
+    shaky->losses -= shaky->losses > 0 && random_below(seed, 30) == 0;
+    if (random_below(seed, 10) == 0)
+        shaky->ms = random_below(seed, 2) == 0 ? 0.3 : 80;
+}
+
+static struct placement_report report_of(struct shaky *shaky, size_t i) {
+    struct placement_report report = shaky->worlds[i].reports[i];
+    for (size_t k = 0; k < shaky->count; k++) {
+        double ms = is_shaken(i, k) ? shaky->up * shaky->ms : shaky->distances[i][k];
+        report.links[k] = (struct placement_link){.rtt_ms = ms, .losses = is_shaken(i, k) ? shaky->losses : 0};
+    }
+    report.cooldown = placement_cooldown_left(&shaky->worlds[i].placement, shaky->worlds[i].now_us);
+    return report;
+}
+
+// A second passes at node i: whom it hands over to, if it leads.
+static const struct raft_id *live(struct shaky *shaky, size_t i) {
+    struct world *world = &shaky->worlds[i];
+    world->now_us += SECOND;
+    for (size_t k = 0; k < shaky->count; k++) {
+        struct placement_report report = report_of(shaky, k);
+        if (shaky->up || !is_shaken(i, k))
+            placement_heard(&world->placement, world->now_us, k, &report);
+    }
+    placement_lead(&world->placement, world->now_us, shaky->term, i == shaky->leader);
+    placement_progress(&world->placement, world->now_us, world->commit, world->match);
+    return placement_decide(&world->placement, world->now_us);
+}
+
+// All tell each other what they hold, and move the leader as they decide; some moves fail, and sometimes there is an
+// election. Never two moves within a cooldown, and over a long time there are many.
+static void TestPlacementFlappingLink(void **state) {
+    (void)state;
+    uint64_t seed = random_seed("TestPlacementFlappingLink");
+    unsigned moves = 0;
+    for (int round = 0; round < 60; round++) {
+        struct shaky shaky = shaky_of(&seed);
+        uint64_t last_us = 0;
+        for (int second = 0; second < 1000; second++) {
+            const struct raft_id *target = NULL;
+            shake(&shaky, &seed);
+            for (size_t i = 0; i < shaky.count; i++) {
+                const struct raft_id *decided = live(&shaky, i);
+                target = decided != NULL ? decided : target;
+            }
+            uint64_t now_us = shaky.worlds[0].now_us;
+            if (target != NULL) {
+                assert_true(last_us == 0 || now_us - last_us >= PLACEMENT_COOLDOWN_US);
+                last_us = now_us;
+                moves++;
+            }
+            bool election = random_below(&seed, 40) == 0;
+            if (election || (target != NULL && random_below(&seed, 5) != 0)) {
+                shaky.leader = election ? random_below(&seed, shaky.count) : (size_t)(target->text[1] - '1');
+                shaky.term++;
+            }
+        }
+    }
+    printf("%u moves\n", moves);
+    assert_true(moves > 60);
+}
+
+// --- links ---
+
+static void TestLinkQuality(void **state) {
+    (void)state;
+    struct link_quality link = {0};
+    assert_float_equal(link_quality_rtt_ms(&link), 0, 0);
+    assert_float_equal(link_quality_spread_ms(&link), 0, 0);
+    link_quality_measured(&link, 900);
+    assert_float_equal(link_quality_rtt_ms(&link), 900, 0);
+    link_quality_measured(&link, 2);
+    assert_float_equal(link_quality_rtt_ms(&link), 2, 0);
+    link_quality_measured(&link, 1);
+    link_quality_measured(&link, 3);
+    link_quality_measured(&link, 4);
+    assert_float_equal(link_quality_rtt_ms(&link), 3, 0);
+    assert_float_equal(link_quality_spread_ms(&link), 1, 0);  // the 900 is rare
+    link_quality_measured(&link, 5);                          // and forgotten: 1 2 3 4 5
+    link_quality_measured(&link, 70);                         // 1 3 4 5 70
+    link_quality_measured(&link, 80);                         // 3 4 5 70 80
+    assert_float_equal(link_quality_rtt_ms(&link), 5, 0);
+    assert_float_equal(link_quality_spread_ms(&link), 65, 0);
+}
+
+static void TestLinkLosses(void **state) {
+    (void)state;
+    struct link_quality link = {0};
+    uint64_t now_us = 5 * SECOND;
+    assert_int_equal(link_quality_losses(&link, now_us), 0);
+    link_quality_lost(&link, now_us);
+    assert_int_equal(link_quality_losses(&link, now_us), 1);
+    link_quality_lost(&link, now_us + 30 * SECOND);
+    assert_int_equal(link_quality_losses(&link, now_us + 59 * SECOND), 2);
+    assert_int_equal(link_quality_losses(&link, now_us + 60 * SECOND), 1);
+    for (uint64_t i = 0; i < 100; i++)
+        link_quality_lost(&link, now_us + 60 * SECOND + i);
+    assert_int_equal(link_quality_losses(&link, now_us + 61 * SECOND), LINK_LOSSES_KEPT);
+    assert_int_equal(link_quality_losses(&link, now_us + 180 * SECOND), 0);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestPlacementMovesToTheFaster),
+    cmocka_unit_test(TestPlacementStaysWhereItIsBest),
+    cmocka_unit_test(TestPlacementNeedsHalfTheTime),
+    cmocka_unit_test(TestPlacementNeedsAGain),
+    cmocka_unit_test(TestPlacementWatchesWithoutABreak),
+    cmocka_unit_test(TestPlacementNeverToTheUnfit),
+    cmocka_unit_test(TestPlacementForgivesTwoLosses),
+    cmocka_unit_test(TestPlacementComparesDisks),
+    cmocka_unit_test(TestPlacementWaitsForTheLog),
+    cmocka_unit_test(TestPlacementCoolsDown),
+    cmocka_unit_test(TestPlacementCoolsDownElsewhere),
+    cmocka_unit_test(TestPlacementPausesForAnOperator),
+    cmocka_unit_test(TestPlacementHoldsEnd),
+    cmocka_unit_test(TestPlacementPrefersACloud),
+    cmocka_unit_test(TestPlacementOff),
+    cmocka_unit_test(TestPlacementEstimates),
+    cmocka_unit_test(TestPlacementTakesAnyNumber),
+    cmocka_unit_test(TestPlacementSuccessor),
+    cmocka_unit_test(TestPlacementFlappingLink),
+    cmocka_unit_test(TestLinkQuality),
+    cmocka_unit_test(TestLinkLosses),
+};
+
+UNIT_MAIN(tests)
