@@ -86,7 +86,8 @@ def TestPlacementBringsTheLeaderBackToGcp(clusters: Callable[..., Cluster], reco
 
 def TestPlacementLeavesAnOperatorsChoice(clusters: Callable[..., Cluster]) -> None:
     cluster = clusters()
-    n3 = cluster.lead_in("aws")
+    cluster.lead_in("gcp")
+    n3 = cluster.lead_in("aws")  # by transfer, thus
     wait_for(lambda: placement(n3)["pause"] > 500, "n3 has been told of the transfer")
     wait_for(lambda: "paused by an operator" in placement(n3)["decision"], "n3 would hand over", 20.0)
     old = cluster["n1"]
