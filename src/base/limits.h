@@ -95,6 +95,7 @@ static_assert(APPEND_BATCH_MAX < MESSAGE_MAX, "one batch must fit a message");
 #define DISK_STUCK_US            (600 * US_PER_MS)  // a leader whose write takes longer steps down
 #define APPEND_RETRY_US          (1 * US_PER_S)     // AppendEntries with neither answer nor failure are given up
 #define KEPT_PRE_VOTE_US         (600 * US_PER_MS)  // a PreVote refused for the leader's sake waits so long for its loss
+#define LOST_LEADER_ECHO_US      (100 * US_PER_MS)  // what a leader sent before its connection died may come in so much later
 #define REQUEST_VOTE_DEADLINE_US (2500 * US_PER_MS)
 #define WORKER_HEARTBEAT_US      (5 * US_PER_S)
 #define WORKER_MISSED_MAX        3

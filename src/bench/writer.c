@@ -159,6 +159,16 @@ static void lead_by(struct writer *writer, int leader) {
     heard_from_leader(writer);
 }
 
+// The endpoint of that address, if its connection is up.
+static int endpoint_at(const struct writer *writer, struct slice address) {
+    for (size_t i = 0; i < writer->options.endpoints->count; i++) {
+        const struct endpoint *endpoint = &writer->endpoints[i];
+        if (slice_equal(address, slice_of_str(endpoint->address)) && rpc_channel_is_up(endpoint->channel))
+            return (int)i;
+    }
+    return NOBODY;
+}
+
 static void status_done(void *user, uint64_t tag, const struct rpc_result *result) {
     struct endpoint *endpoint = user;
     struct writer *writer = endpoint->writer;
@@ -175,9 +185,11 @@ static void status_done(void *user, uint64_t tag, const struct rpc_result *resul
     if (status.term < writer->term)
         return;  // it has yet to hear of a term that others are in
     writer->term = status.term;
-    if (!slice_equal(status.role, slice_of_str("leader")))
+    // A follower beside us knows a new leader before one across the ocean can tell that it is.
+    int leader = slice_equal(status.role, slice_of_str("leader")) ? (int)(endpoint - writer->endpoints)
+                                                                  : endpoint_at(writer, status.leader_address);
+    if (leader == NOBODY)
         return;
-    int leader = (int)(endpoint - writer->endpoints);
     if (leader != writer->leader)
         lead_by(writer, leader);
     heard_from_leader(writer);
@@ -215,15 +227,13 @@ static void follow(struct writer *writer, struct slice address) {
     bool circle = now < writer->redirected_us + WRITER_SEARCH_MS * US_PER_MS;
     writer->result.redirected++;
     writer->redirected_us = now;
-    for (size_t i = 0; i < writer->options.endpoints->count && !circle; i++) {
-        struct endpoint *endpoint = &writer->endpoints[i];
-        if (slice_equal(address, slice_of_str(endpoint->address)) && rpc_channel_is_up(endpoint->channel)) {
-            lead_by(writer, (int)i);
-            pump(writer);
-            return;
-        }
+    int leader = endpoint_at(writer, address);
+    if (circle || leader == NOBODY) {
+        search(writer);
+        return;
     }
-    search(writer);
+    lead_by(writer, leader);
+    pump(writer);
 }
 
 // --- answers ---

@@ -34,6 +34,8 @@ static bool follow(struct raft_node *node, const struct raft_message *message) {
             return false;
     }
     raft_become_follower(node, message->term, "another node leads the term");
+    if (raft_is_echo(node, message))
+        return true;
     node->leader = message->from;
     node->leader_heard_us = node->now_us;
     node->pre_voting = false;

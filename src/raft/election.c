@@ -88,9 +88,17 @@ void raft_run_election_timer(struct raft_node *node) {
 void raft_handle_lost(struct raft_node *node, const struct raft_peer *peer) {
     if (node->state != RAFT_FOLLOWER || !raft_id_equal(&node->leader, &peer->id))
         return;
+    node->lost_leader = node->leader;
+    node->lost_term = node->current_term;
+    node->lost_us = node->now_us;
     node->leader = (struct raft_id){0};
     if (raft_may_campaign(node))
         ask_voters(node, true);
+}
+
+bool raft_is_echo(const struct raft_node *node, const struct raft_message *message) {
+    return message->term == node->lost_term && raft_id_equal(&message->from, &node->lost_leader) &&
+           node->now_us < node->lost_us + LOST_LEADER_ECHO_US;
 }
 
 void raft_send_vote_requests(struct raft_node *node) {

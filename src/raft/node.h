@@ -137,9 +137,12 @@ struct raft_node {
     struct raft_rng rng;
     uint64_t election_deadline_us;  // unless leader
     uint64_t leader_heard_us;       // when `leader` last called
-    bool pre_voting;                // a Follower that asks PreVotes
-    bool ask_votes;                 // at the end of this step: RequestVote, or PreVote if pre_voting
-    bool transfer_election;         // the candidacy was asked for by TimeoutNow
+    struct raft_id lost_leader;     // whose connection died last, in lost_term, at lost_us
+    raft_term lost_term;
+    uint64_t lost_us;
+    bool pre_voting;         // a Follower that asks PreVotes
+    bool ask_votes;          // at the end of this step: RequestVote, or PreVote if pre_voting
+    bool transfer_election;  // the candidacy was asked for by TimeoutNow
 
     // --- as leader ---
     uint64_t leader_since_us;
@@ -209,6 +212,9 @@ bool raft_hears_leader(const struct raft_node *node);
 bool raft_would_elect(const struct raft_node *node, const struct raft_message *message);
 // Of a PreVote for which that does not: false if this node asks, too, and it is the other one that must give way.
 bool raft_grant_pre_vote(struct raft_node *node, const struct raft_message *message);
+// A message that the leader sent before its connection died, and that was read behind the end of it: true and worth
+// taking, but no sign of life. A leader that lives goes on to send.
+bool raft_is_echo(const struct raft_node *node, const struct raft_message *message);
 // The connection to a peer has ended as that of a dead process does: if it leads, this node asks PreVotes at once.
 void raft_handle_lost(struct raft_node *node, const struct raft_peer *peer);
 

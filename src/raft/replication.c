@@ -1,9 +1,10 @@
 // The leader's side of replication (paper section 5.3, thesis section 10.2).
 //
-// A new leader guesses where each peer's log ends and probes, one AppendEntries at a time, until one is accepted. From then
-// on it pipelines: it sends on without waiting, up to the limits of what is in flight, and an answer to one message answers
-// all before it. A rejection, a failure or long silence goes back to probing from match_index + 1 or from where the
-// follower says the logs part.
+// The leader pipelines: it sends on without waiting, up to the limits of what is in flight, and an answer to one message
+// answers all before it. A rejection, a failure or long silence goes back to probing, one AppendEntries at a time, from
+// match_index + 1 or from where the follower says the logs part, until one is accepted. A new leader begins as if every
+// log ended where its own does, and does not probe first: after a failover that is nearly always so, and to wait for the
+// answer to the no-op would make the first writes wait for two round trips instead of one.
 //
 // Heartbeats are empty AppendEntries at match_index, which the follower is known to have: they are never refused for the
 // log, never wait for a disk, and take the connection that no bulk data is queued on.
@@ -53,6 +54,7 @@ void raft_start_leading(struct raft_node *node) {
         struct raft_peer *peer = &node->peers[i];
         peer->match_index = 0;
         probe_from(peer, last + 1);
+        peer->probing = false;  // see above
         peer->paused = false;
         peer->heartbeats_first = peer->heartbeats_next;
         peer->heartbeats_answered = peer->heartbeats_next - 1;

@@ -524,9 +524,25 @@ static void TestPreVoteEarly(void **state) {
     solo_heartbeat(solo, 2, 5, at(0, 0), 0);
     lose(solo, 2);
     asked = solo_sent(solo, 3, RAFT_REQUEST_VOTE);
+    solo->now_us += LOST_LEADER_ECHO_US;
     solo_heartbeat(solo, 2, 5, at(0, 0), 0);  // only a connection was lost
+    assert_int_equal(raft_leader(solo->node)->len, 2);
     solo_answer_vote(solo, &asked, 5, true);
     assert_state(solo, RAFT_FOLLOWER, 5);
+    solo_free(solo);
+
+    // What the leader sent before it died is taken, but brings it back to nobody's mind.
+    solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_heartbeat(solo, 2, 5, at(0, 0), 0);
+    lose(solo, 2);
+    asked = solo_sent(solo, 3, RAFT_REQUEST_VOTE);
+    solo->now_us += LOST_LEADER_ECHO_US - 1;
+    static const raft_term fresh[] = {5};
+    solo_append(solo, 2, 5, at(1, 1), fresh, 1, 0);
+    assert_int_equal(raft_last_log(solo->node).index, 2);
+    assert_int_equal(raft_leader(solo->node)->len, 0);
+    solo_answer_vote(solo, &asked, 5, true);
+    assert_state(solo, RAFT_CANDIDATE, 6);
     solo_free(solo);
 
     solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
