@@ -1,0 +1,483 @@
+"""batond with certificates: who gets in, who does not and is told why, and files replaced while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from frames import ACK, PING, PREFACE, frame, settings
+from harness import BUILD, OWN_CONNECTION, ROOT, environment, tool, wait_until
+
+from baton_worker._proto import raft_pb2
+
+PUT = "/baton.v1.ControlService/Put"
+GET = "/baton.v1.ControlService/Get"
+STATUS = "/baton.v1.ControlService/Status"
+VOTE = "/baton.v1.RaftService/RequestVote"
+REGISTER = "/baton.v1.WorkerService/RegisterWorker"
+
+
+def built(name: str) -> str:
+    path = BUILD / "src" / "cmd" / name
+    if not path.exists():
+        pytest.skip(f"{path} is not built: run make, or set BATON_BUILD")
+    return str(path)
+
+
+def make_certs(directory: pathlib.Path, *arguments: str, days: int = 10) -> None:
+    script = ROOT / "deploy" / "tls" / "make-certs"
+    subprocess.run([script, "--days", str(days), directory, *arguments], check=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def certs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """One authority's certificates, and in `foreign` those of another."""
+    directory = tmp_path_factory.mktemp("certs")
+    make_certs(directory, "node/n1", "node/n2", "node/n3", "worker/w1", "operator/me")
+    make_certs(directory, "operator/old", days=-1)
+    make_certs(directory / "foreign", "operator/me", "node/n2")
+    return directory
+
+
+def free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def split(address: str) -> tuple[str, int]:
+    host, port = address.rsplit(":", 1)
+    return host, int(port)
+
+
+class Batond:
+    """One node with certificates. `peers` are the members it believes in; by default it is alone."""
+
+    def __init__(self, directory: pathlib.Path, certs: pathlib.Path, node: str = "n1", listen: str = "", peers: str = "",
+                 name: str = "") -> None:
+        self.certs, self.node = certs, node
+        self.listen, self.http = listen or free_address(), free_address()
+        self.log_path = directory / f"{name or node}.log"
+        self.command = [
+            built("batond"), "--node-id", node, "--cluster-id", "c", "--cloud", "gcp", "--data-dir",
+            str(directory / (name or node)), "--listen", self.listen, "--http", self.http, "--bootstrap", "--peers",
+            peers or f"{node}={self.listen}/gcp", "--log-level", "debug", "--tls-required", *files(certs, node, "--tls-")
+        ]
+        with self.log_path.open("w") as log:
+            self.process = subprocess.Popen(self.command, stderr=log, stdin=subprocess.DEVNULL, env=environment())
+        wait_until(f"{node} is up", lambda: "batond is up" in self.log() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log()
+
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    def wait_log(self, text: str, timeout: float = 20) -> str:
+        found: list[str] = []
+        wait_until(f"{text} in the log of {self.node}:\n{self.log()}",
+                   lambda: found.extend(line for line in self.log().splitlines() if re.search(text, line)) or found, timeout)
+        return found[0]
+
+    def web(self, path: str) -> Any:
+        return json.loads(self.web_text(path))
+
+    def web_text(self, path: str) -> str:
+        said = subprocess.run(["curl", "-sS", "--max-time", "10", "--cacert", self.certs / "ca.pem", f"https://{self.http}{path}"],
+                              capture_output=True, text=True, check=True)
+        return said.stdout
+
+    def leads(self) -> bool:
+        return bool(self.web("/status")["role"] == "leader")
+
+    def __enter__(self) -> Batond:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(30) == 0, self.log()
+
+
+def files(certs: pathlib.Path, name: str, prefix: str) -> list[str]:
+    return [f"{prefix}cert", str(certs / f"{name}.pem"), f"{prefix}key", str(certs / f"{name}-key.pem"), f"{prefix}ca",
+            str(certs / "ca.pem")]
+
+
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory: pytest.TempPathFactory, certs: pathlib.Path) -> Iterator[Batond]:
+    """A node that leads itself."""
+    with Batond(tmp_path_factory.mktemp("lone"), certs) as node:
+        wait_until("n1 leads", node.leads)
+        yield node
+
+
+@contextlib.contextmanager
+def channel(address: str, certs: pathlib.Path, name: str) -> Iterator[grpc.Channel]:
+    credentials = grpc.ssl_channel_credentials((certs / "ca.pem").read_bytes(), (certs / f"{name}-key.pem").read_bytes(),
+                                               (certs / f"{name}.pem").read_bytes())
+    with grpc.secure_channel(address, credentials, options=OWN_CONNECTION) as opened:
+        yield opened
+
+
+def call(opened: grpc.Channel, path: str, request: bytes = b"") -> bytes:
+    return opened.unary_unary(path)(request, timeout=10)  # type: ignore[no-any-return]
+
+
+def field(number: int, value: bytes) -> bytes:
+    size, length = b"", len(value)
+    while length > 127:
+        size += bytes([length & 127 | 128])
+        length >>= 7
+    return bytes([number << 3 | 2]) + size + bytes([length]) + value
+
+
+def s_client(node: Batond, *arguments: str) -> str:
+    done = subprocess.run(["openssl", "s_client", "-connect", node.listen, "-CAfile", node.certs / "ca.pem", "-brief",
+                           *arguments], input="", capture_output=True, text=True, errors="replace", timeout=30)  # fmt: skip
+    return done.stdout + done.stderr
+
+
+# --- who gets in ---
+
+
+def test_interop_tls_grpcio(lone: Batond, certs: pathlib.Path) -> None:
+    """Small and large messages, so of one TLS record and of many."""
+    with channel(lone.listen, certs, "me") as opened:
+        for size in [0, 1, 16_383, 16_384, 16_385, 1_000_000]:
+            value = os.urandom(size)
+            call(opened, PUT, field(1, b"key") + field(2, value))
+            assert value in call(opened, GET, field(1, b"key"))
+        streams = [opened.unary_unary(PUT).future(field(1, b"many") + field(2, b"x" * 50_000), timeout=20) for _ in range(200)]
+        assert all(stream.result() is not None for stream in streams)
+
+
+def test_interop_tls_grpcurl(lone: Batond, certs: pathlib.Path) -> None:
+    trusting = [tool("grpcurl"), "-max-time", "20", "-cacert", str(certs / "ca.pem")]
+    who = ["-cert", str(certs / "me.pem"), "-key", str(certs / "me-key.pem")]
+    listed = subprocess.run([*trusting, *who, lone.listen, "list"], capture_output=True, text=True, timeout=30)
+    assert "baton.v1.ControlService" in listed.stdout.split(), listed
+    put = subprocess.run([*trusting, *who, "-d", '{"key": "aw==", "value": "dg=="}', lone.listen, PUT[1:]],
+                         capture_output=True, text=True, timeout=30)  # fmt: skip
+    assert "revision" in put.stdout, put
+    nobody = subprocess.run([*trusting, lone.listen, "list"], capture_output=True, text=True, timeout=30)
+    assert nobody.returncode != 0
+    lone.wait_log("refused a connection.*peer did not return a certificate")
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_interop_tls_versions(lone: Batond, certs: pathlib.Path, version: str) -> None:
+    said = s_client(lone, f"-tls{version.replace('.', '_')}", "-alpn", "h2", "-cert", str(certs / "me.pem"), "-key",
+                    str(certs / "me-key.pem"))
+    assert f"Protocol version: TLSv{version}" in said and "Verification: OK" in said and "alert" not in said
+    context = client_context(certs)
+    context.minimum_version = context.maximum_version = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[version]
+    with connection(lone, context) as opened:
+        assert opened.selected_alpn_protocol() == "h2" and still_answers(opened)
+
+
+def test_interop_tls_old_version_refused(lone: Batond) -> None:
+    said = s_client(lone, "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0", "-alpn", "h2")
+    assert "alert protocol version" in said
+    lone.wait_log("refused a connection.*unsupported protocol")
+
+
+@pytest.mark.parametrize("offer", [["-alpn", "http/1.1"], []], ids=["another", "none"])
+def test_interop_tls_without_h2_refused(lone: Batond, certs: pathlib.Path, offer: list[str]) -> None:
+    before = lone.log().count("refused a connection")
+    s_client(lone, *offer, "-cert", str(certs / "me.pem"), "-key", str(certs / "me-key.pem"))
+    wait_until("it is refused", lambda: lone.log().count("refused a connection") > before)
+    assert "ALPN" in lone.log() or "application protocol" in lone.log()
+
+
+def test_interop_tls_https(lone: Batond) -> None:
+    assert lone.web_text("/livez") == "ok\n"
+    assert "raft_term" in lone.web_text("/metrics")
+    said = subprocess.run(["curl", "-sS", "--max-time", "10", f"http://{lone.http}/livez"], capture_output=True, text=True)
+    assert said.returncode != 0 and said.stdout == ""
+    for version, accepted in [("1.1", False), ("1.2", True), ("1.3", True)]:
+        done = subprocess.run(["curl", "-sS", "--max-time", "10", f"--tlsv{version}", "--tls-max", version, "--ciphers",
+                               "DEFAULT@SECLEVEL=0", "--cacert", lone.certs / "ca.pem", f"https://{lone.http}/livez"],
+                              capture_output=True, text=True)  # fmt: skip
+        assert (done.returncode == 0) == accepted, (version, done)
+
+
+# --- who does not ---
+
+
+def batonctl(node: Batond, *arguments: str) -> str:
+    done = subprocess.run([built("batonctl"), "--endpoints", node.listen, "--timeout", "3s", *arguments, "put", "a", "b"],
+                          capture_output=True, text=True, timeout=30, env=environment())  # fmt: skip
+    assert done.returncode != 0
+    return done.stderr
+
+
+@pytest.mark.parametrize("directory, name, ours, theirs", [
+    ("", "old", "the certificate of operator/old is refused: certificate has expired on", "refuses our certificate, of operator/old: certificate expired"),
+    ("foreign", "me", "the certificate of operator/me is refused: unable to get local issuer certificate",
+     "the certificate of node/n1 is refused: unable to get local issuer certificate"),
+], ids=["expired", "foreign"])  # fmt: skip
+def test_interop_tls_refused_client(lone: Batond, certs: pathlib.Path, directory: str, name: str, ours: str,
+                                    theirs: str) -> None:  # fmt: skip
+    """Each side says why: the node in its log, batonctl in its message."""
+    said = batonctl(lone, *files(certs / directory, name, "--tls-"))
+    assert theirs in said, said
+    if directory:  # it refuses us first; a client that believes our authority is refused by us
+        lone.wait_log("the peer refuses our certificate, of node/n1: unknown CA")
+        mixed = [*files(certs / directory, name, "--tls-")[:4], "--tls-ca", str(certs / "ca.pem")]
+        assert "does not come from an authority" in batonctl(lone, *mixed)
+        s_client(lone, "-alpn", "h2", "-cert", str(certs / directory / "me.pem"), "-key", str(certs / directory / "me-key.pem"))
+    lone.wait_log(f"refused a connection.*({ours})")
+
+
+def test_interop_tls_certificate_without_identity_refused(lone: Batond, certs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Of our authority, but naming nobody; and naming two."""
+    for number, names in enumerate(["DNS:x", "URI:baton://operator/a,URI:baton://operator/b", "URI:baton://king/a"]):
+        key, request, cert, extensions = (tmp_path / part for part in ("key", "request", "cert", "extensions"))
+        extensions.write_text(f"subjectAltName={names}\n")
+        for command in [
+            f"openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {key} -subj /CN=x -out {request}",
+            f"openssl x509 -req -in {request} -CA {certs}/ca.pem -CAkey {certs}/ca-key.pem -set_serial {number + 7} -days 3 "
+            f"-extfile {extensions} -out {cert}",
+        ]:  # fmt: skip
+            subprocess.run(command.split(), check=True, capture_output=True, timeout=30)
+        before = lone.log().count("names no node, worker or operator")
+        s_client(lone, "-alpn", "h2", "-cert", str(cert), "-key", str(key))
+        wait_until("it is refused", lambda: lone.log().count("names no node, worker or operator") > before)
+        said = batonctl(lone, "--tls-cert", str(cert), "--tls-key", str(key), "--tls-ca", str(certs / "ca.pem"))
+        assert "names nobody" in said
+
+
+def test_interop_tls_plaintext_client_refused(lone: Batond) -> None:
+    begin = time.monotonic()
+    assert "nobody answers" in batonctl(lone) and time.monotonic() - begin < 10
+    lone.wait_log("refused a connection.*does not speak TLS")
+
+
+@pytest.mark.parametrize("first", [b"", b"\x16\x03\x01\x02\x00", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\xff" * 507,
+                                   b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100_000],
+                         ids=["silence", "half a hello", "bad hello", "http", "zeros"])  # fmt: skip
+def test_interop_tls_garbage(lone: Batond, certs: pathlib.Path, first: bytes) -> None:
+    """Whoever does not say a whole hello in time is closed, and nobody else notices."""
+    with socket.create_connection(split(lone.listen), timeout=20) as opened:
+        with contextlib.suppress(ConnectionError):
+            opened.sendall(first)
+            while opened.recv(4096):
+                pass
+    with channel(lone.listen, certs, "me") as good:
+        call(good, STATUS)
+
+
+# --- who may do what ---
+
+
+def vote(sender: str) -> bytes:
+    request = raft_pb2.RequestVoteRequest(term=1, candidate_id=sender)
+    envelope = {"cluster_id": "c", "generation": 1, "to": "n1", "protocol": 1, "from": sender}
+    request.envelope.MergeFrom(raft_pb2.Envelope(**envelope))
+    return request.SerializeToString()  # type: ignore[no-any-return]
+
+
+def status_of(node: Batond, certs: pathlib.Path, name: str, path: str, request: bytes) -> str:
+    with channel(node.listen, certs, name) as opened:
+        try:
+            call(opened, path, request)
+        except grpc.RpcError as error:
+            print(name, path, error.code().name, error.details())
+            return str(error.code().name)
+        return "OK"
+
+
+def test_interop_tls_roles(lone: Batond, certs: pathlib.Path) -> None:
+    answers = {(name, path): status_of(lone, certs, name, path, request)
+               for name in ("w1", "me", "n2") for path, request in ((VOTE, vote("n2")), (STATUS, b""), (REGISTER, b""))}
+    refused = "PERMISSION_DENIED"
+    assert answers == {
+        ("w1", VOTE): refused, ("w1", STATUS): refused, ("w1", REGISTER): "INVALID_ARGUMENT",
+        ("me", VOTE): refused, ("me", STATUS): "OK", ("me", REGISTER): "INVALID_ARGUMENT",
+        # A node, but none of this cluster; as a member it would be asked for more.
+        ("n2", VOTE): refused, ("n2", STATUS): "OK", ("n2", REGISTER): "INVALID_ARGUMENT",
+    }  # fmt: skip
+    lone.wait_log("refused a message.*n2 is no member of cluster c")
+    with channel(lone.listen, certs, "w1") as opened, pytest.raises(grpc.RpcError) as caught:
+        call(opened, VOTE, vote("n2"))
+    assert caught.value.details() == "a certificate of worker/w1 does not allow to call baton.v1.RaftService"
+
+
+# --- nodes among themselves ---
+
+
+@pytest.mark.parametrize("case", ["expired", "foreign", "wrong name"])
+def test_interop_tls_refused_node(certs: pathlib.Path, tmp_path: pathlib.Path, case: str) -> None:
+    """n1 looks for n2, and finds somebody it must not believe: both logs say why."""
+    theirs, who = tmp_path / "certs", "n3" if case == "wrong name" else "n2"
+    shutil.copytree(certs / "foreign" if case == "foreign" else certs, theirs)
+    if case == "expired":
+        make_certs(theirs, "node/n2", days=-1)
+    one, other = free_address(), free_address()
+    peers = f"n1={one}/gcp,{who}={other}/gcp"
+    with Batond(tmp_path, theirs, who, other, peers) as stranger, \
+         Batond(tmp_path, certs, "n1", one, peers.replace(who, "n2")) as node:
+        reason, alert = {
+            "expired": ("the certificate of node/n2 is refused: certificate has expired on", "certificate expired"),
+            "foreign": ("the certificate of node/n2 is refused: unable to get local issuer certificate", "unknown CA"),
+            "wrong name": ("the certificate is refused: it is node/n3's, and this should be node/n2", "bad certificate"),
+        }[case]  # fmt: skip
+        node.wait_log(f"level=WARN.*cannot connect.*{reason}")
+        stranger.wait_log(f"level=WARN.*refused a connection.*the peer refuses our certificate, of node/{who}: {alert}")
+        if case != "wrong name":  # and when it is the stranger who calls
+            node.wait_log(f"level=WARN.*refused a connection.*({reason}|unknown CA)")
+            stranger.wait_log("level=WARN.*cannot connect")
+        assert "connected to peer" not in node.log() + (stranger.log() if case != "wrong name" else "")
+        if case == "expired":
+            assert "the certificate has expired: nobody will accept it" in stranger.log()
+        time.sleep(2)  # one line a reason, not one an attempt
+        assert node.log().count("cannot connect") <= 4
+
+
+@contextlib.contextmanager
+def three(certs: pathlib.Path, directory: pathlib.Path) -> Iterator[dict[str, Batond]]:
+    listen = {name: free_address() for name in ("n1", "n2", "n3")}
+    peers = ",".join(f"{name}={address}/gcp" for name, address in listen.items())
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(Batond(directory, certs, name, listen[name], peers)) for name in listen}
+
+
+def test_interop_tls_cluster(certs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Three nodes, a worker, a relay, a survey, and batonctl: all of it encrypted."""
+    with three(certs, tmp_path) as nodes:
+        wait_until("a leader", lambda: any(node.leads() for node in nodes.values()))
+        follower = next(node for node in nodes.values() if not node.leads())
+        operator = ["--endpoints", ",".join(node.listen for node in nodes.values()), *files(certs, "me", "--tls-")]
+        said = subprocess.run([built("batonctl"), *operator, "put", "a", "b"], capture_output=True, text=True, timeout=30)
+        assert said.stdout.startswith("revision"), said
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "baton_worker", "--id", "w1", "--address", "h:1", "--cloud", "gcp", "--endpoints",
+             follower.listen, "--tls-required", *files(certs, "w1", "--tls-")],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "worker")}, stderr=subprocess.PIPE, text=True)  # fmt: skip
+        try:
+            wait_until("w1 is online, as a follower tells it",
+                       lambda: [one["status"] for one in follower.web("/cluster-state")] == ["online"])
+        finally:
+            worker.terminate()
+            _, log = worker.communicate(timeout=30)
+        assert worker.returncode == 0, log
+        wait_until("all nodes reach each other", lambda: all(node["reachable"] for node in follower.web("/nodes")))
+        assert {node["node"] for node in follower.web("/nodes")} == set(nodes)
+        # A member may not speak for another.
+        assert status_of(nodes["n1"], certs, "n2", VOTE, vote("n2")) == "OK"
+        assert status_of(nodes["n1"], certs, "n2", VOTE, vote("n3")) == "PERMISSION_DENIED"
+        nodes["n1"].wait_log("refused a message.*node/n2 speaks for n3")
+
+
+def test_interop_tls_worker_refused(lone: Batond, certs: pathlib.Path) -> None:
+    """A worker with a foreign certificate stays out, and says why; so does the node."""
+    files_ = [*files(certs / "foreign", "me", "--tls-")[:4], "--tls-ca", str(certs / "ca.pem")]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "baton_worker", "--id", "w1", "--address", "h:1", "--cloud", "gcp", "--endpoints", lone.listen,
+         *files_], env={**os.environ, "PYTHONPATH": str(ROOT / "worker")}, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    before = lone.log().count("certificate of operator/me is refused")
+    wait_until("it is refused", lambda: lone.log().count("certificate of operator/me is refused") > before)
+    time.sleep(0.5)
+    worker.terminate()
+    _, log = worker.communicate(timeout=30)
+    print(log)
+    assert "a node did not take the call" in log and "UNAVAILABLE" in log
+
+
+# --- replaced files ---
+
+
+def client_context(certs: pathlib.Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
+    context.load_cert_chain(str(certs / "me.pem"), str(certs / "me-key.pem"))
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+@contextlib.contextmanager
+def connection(node: Batond, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
+    """An HTTP/2 connection by hand, to be held on to."""
+    host, port = split(node.listen)
+    with socket.create_connection((host, port), timeout=20) as plain:
+        with context.wrap_socket(plain, server_hostname=host) as opened:
+            opened.sendall(PREFACE + settings())
+            yield opened
+
+
+def still_answers(opened: ssl.SSLSocket) -> bool:
+    mark = os.urandom(8)
+    opened.sendall(frame(PING, payload=mark))
+    seen = b""
+    while frame(PING, ACK, payload=mark) not in seen:
+        more = opened.recv(65536)
+        if not more:
+            return False
+        seen += more
+    return True
+
+
+def serial(opened: ssl.SSLSocket) -> Any:
+    return opened.getpeercert()["serialNumber"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("how", ["SIGHUP", "files"])
+def test_interop_tls_reload(certs: pathlib.Path, tmp_path: pathlib.Path, how: str) -> None:
+    own = tmp_path / "certs"
+    shutil.copytree(certs, own)
+    context = client_context(own)
+    with Batond(tmp_path, own) as node, connection(node, context) as old:
+        first = serial(old)
+        assert still_answers(old)
+        make_certs(own, "node/n1")
+        if how == "SIGHUP":
+            node.process.send_signal(signal.SIGHUP)
+        node.wait_log("read the certificates again", timeout=10)
+        with connection(node, context) as new:
+            assert serial(new) != first and still_answers(new)
+        assert still_answers(old)
+        # HTTPS serves the new one too.
+        host, port = split(node.http)
+        pem = ssl.get_server_certificate((host, port))
+        assert pem.split() == (own / "n1.pem").read_text().split()
+
+        # What cannot be used changes nothing, and is said: a key of another certificate, then nothing at all.
+        shutil.copy(own / "n2-key.pem", own / "n1-key.pem")
+        if how == "SIGHUP":
+            node.process.send_signal(signal.SIGHUP)
+        line = node.wait_log("the new certificates cannot be used; going on with the old", timeout=10)
+        assert "does not belong to the certificate" in line
+        (own / "ca.pem").unlink()
+        if how == "SIGHUP":
+            node.process.send_signal(signal.SIGHUP)
+        node.wait_log("going on with the old.*cannot read .*ca.pem", timeout=10)
+        with connection(node, context) as new:
+            assert still_answers(new)
+        assert still_answers(old)
+
+
+@pytest.mark.parametrize("flags, reason", [
+    (["--tls-cert", "n1.pem"], "--tls-cert, --tls-key and --tls-ca go together; --tls-key is missing"),
+    (["--tls-required"], "--tls-required forbids plaintext"),
+    (["--tls-cert", "n2.pem", "--tls-key", "n2-key.pem", "--tls-ca", "ca.pem"], "names node/n2, but this is node/n1"),
+    (["--tls-cert", "n1.pem", "--tls-key", "n2-key.pem", "--tls-ca", "ca.pem"], "does not belong to the certificate"),
+    (["--tls-cert", "n1.pem", "--tls-key", "n1-key.pem", "--tls-ca", "foreign/ca.pem"], "does not come from an authority in"),
+    (["--tls-cert", "none.pem", "--tls-key", "n1-key.pem", "--tls-ca", "ca.pem"], "cannot read none.pem: No such file"),
+    (["--tls-cert", "n1-key.pem", "--tls-key", "n1-key.pem", "--tls-ca", "ca.pem"], "holds no usable certificate"),
+    (["--tls-cert", "n1.pem", "--tls-key", "n1.pem", "--tls-ca", "ca.pem"], "holds no usable private key"),
+], ids=["half", "required", "name", "key", "authority", "missing", "no certificate", "no key"])  # fmt: skip
+def test_interop_tls_bad_flags(certs: pathlib.Path, tmp_path: pathlib.Path, flags: list[str], reason: str) -> None:
+    command = [built("batond"), "--node-id", "n1", "--cluster-id", "c", "--cloud", "gcp", "--data-dir", str(tmp_path / "d")]
+    for check in ([], ["--check-config"]):
+        done = subprocess.run([*command, *flags, *check], cwd=certs, capture_output=True, text=True, timeout=30, env=environment())
+        assert done.returncode == 2 and reason in done.stderr, done
