@@ -45,6 +45,7 @@ struct http_server {
     uv_timer_t timer;
     unsigned open_handles;
     struct connection *connections;
+    uint64_t ended;  // connections so far
     void (*closed)(void *user);
     void *closed_user;
 };
@@ -244,6 +245,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
         }
         free(connection);
         *context = NULL;
+        server->ended++;
     }
 }
 
@@ -291,7 +293,12 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *t
 // --- the loop ---
 
 static void drive(struct http_server *server) {
-    MHD_run(server->daemon);
+    // At its limit libmicrohttpd stops to listen, and begins again only in the run after the one that has ended a connection.
+    uint64_t ended;
+    do {
+        ended = server->ended;
+        MHD_run(server->daemon);
+    } while (server->ended != ended);
     uint64_t now = uv_now(server->loop);
     uint64_t next = UINT64_MAX;
     MHD_UNSIGNED_LONG_LONG wait_ms;
