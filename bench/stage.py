@@ -26,7 +26,7 @@ import harness as harness  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results"
 WORKER_HOST = {"gcp": "w1", "aws": "w3"}  # a host without a node, in each cloud
-EXTRA = ("--log-level", "info")
+EXTRA = (*harness.STAY, "--log-level", "info")
 
 
 def say(text: str) -> None:
@@ -147,14 +147,13 @@ class Succession:
         return [(datetime.fromisoformat(f"{when}+00:00").timestamp(), node.name) for when in times]
 
     def wait(self, since: float) -> Tuple[str, float]:
-        """The next leader, and when it became so (unix time)."""
+        """The next leader, and how many ms behind `since` (unix time) it became so. The log's times are whole milliseconds."""
 
         def found() -> Optional[Tuple[float, str]]:
-            leaders = [leader for node in self._others for leader in self._leaders(node) if leader[0] >= since]
-            return min(leaders, default=None)
+            return min((leader for node in self._others for leader in self._leaders(node)), default=None)
 
         when, name = harness.wait_for(found, "the next leader")
-        return name, when
+        return name, max(0.0, (when - since) * 1000)
 
 
 # --- figures ---
