@@ -11,7 +11,7 @@
 void raft_reset_election_timer(struct raft_node *node) {
     const struct raft_config *config = &node->config;
     node->election_deadline_us =
-        node->now_us + raft_rng_between(&node->rng, config->election_timeout_min_us, config->election_timeout_max_us);
+        node->now_us + rng_between(&node->rng, config->election_timeout_min_us, config->election_timeout_max_us);
 }
 
 // To a higher term, in which nothing has happened yet.

@@ -17,10 +17,10 @@
 #ifndef BATON_RAFT_NODE_H
 #define BATON_RAFT_NODE_H
 
+#include "base/rng.h"
 #include "raft/log.h"
 #include "raft/queue.h"
 #include "raft/raft.h"
-#include "raft/rng.h"
 
 enum {
     // Heartbeats to one peer that a late answer can still be told from: 9.6 s of them at 150 ms.
@@ -134,7 +134,7 @@ struct raft_node {
     raft_index commit_index;
     raft_index last_applied;
     uint64_t now_us;  // of this step
-    struct raft_rng rng;
+    struct rng rng;
     uint64_t election_deadline_us;  // unless leader
     uint64_t leader_heard_us;       // when `leader` last called
     struct raft_id lost_leader;     // whose connection died last, in lost_term, at lost_us

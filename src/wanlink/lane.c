@@ -10,7 +10,7 @@ void lane_init(struct lane *lane, const struct lane_settings *settings, uint64_t
     *lane = (struct lane){
         .settings = *settings,
         .waiting = mem_alloc(LANE_PACKETS_MAX * sizeof(struct lane_packet)),
-        .random = seed,
+        .rng = {.state = seed},
     };
 }
 
@@ -19,26 +19,17 @@ void lane_free(struct lane *lane) {
     *lane = (struct lane){0};
 }
 
-// SplitMix64: one addition and a mix; every seed is a good one. Evenly in [0, 1).
-static double next_random(struct lane *lane) {
-    uint64_t z = lane->random += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    z ^= z >> 31;
-    return (double)(z >> 11) * 0x1p-53;
-}
-
 static uint64_t travel_us(struct lane *lane) {
     const struct lane_settings *s = &lane->settings;
     if (s->jitter_us == 0) {
         return s->delay_us;
     }
-    return s->delay_us - s->jitter_us + (uint64_t)(next_random(lane) * (2.0 * s->jitter_us + 1));
+    return s->delay_us - s->jitter_us + (uint64_t)(rng_unit(&lane->rng) * (2.0 * s->jitter_us + 1));
 }
 
 bool lane_arrive(struct lane *lane, uint32_t id, uint64_t now_us) {
     const struct lane_settings *s = &lane->settings;
-    if (s->cut || (s->loss > 0 && next_random(lane) < s->loss) || lane->count == LANE_PACKETS_MAX) {
+    if (s->cut || (s->loss > 0 && rng_unit(&lane->rng) < s->loss) || lane->count == LANE_PACKETS_MAX) {
         lane->lost++;
         return false;
     }

@@ -7,6 +7,7 @@
 #define BATON_WANLINK_LANE_H
 
 #include "base/error.h"
+#include "base/rng.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,7 +35,7 @@ struct lane {
     size_t first;
     size_t count;
     uint64_t last_due_us;
-    uint64_t random;  // state of the generator of loss and jitter
+    struct rng rng;   // of loss and jitter
     uint64_t passed;  // packets, since the start
     uint64_t lost;
 };

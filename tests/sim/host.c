@@ -328,7 +328,7 @@ void sim_restart(struct sim *sim, size_t node) {
         .id = host->id,
         .members = sim->members,
         .member_count = sim->node_count,
-        .seed = raft_rng_next(&sim->rng),
+        .seed = rng_next(&sim->rng),
         .election_timeout_min_us = ELECTION_TIMEOUT_MIN_US,
         .election_timeout_max_us = ELECTION_TIMEOUT_MAX_US,
         .heartbeat_interval_us = HEARTBEAT_INTERVAL_US,

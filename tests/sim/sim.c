@@ -37,12 +37,12 @@ uint64_t sim_now(const struct sim *sim) {
     return sim->now_us;
 }
 
-struct raft_rng *sim_rng(struct sim *sim) {
+struct rng *sim_rng(struct sim *sim) {
     return &sim->rng;
 }
 
 uint64_t sim_between(struct sim *sim, uint64_t min, uint64_t max) {
-    return raft_rng_between(&sim->rng, min, max);
+    return rng_between(&sim->rng, min, max);
 }
 
 bool sim_chance(struct sim *sim, uint64_t n) {
@@ -282,7 +282,7 @@ struct sim *sim_new(const struct sim_config *config) {
     sim->now_us = US_PER_S;
     sim_history_init(sim);
     for (size_t i = 0; i < sim->node_count; i++) {
-        char name[8];
+        char name[24];
         snprintf(name, sizeof name, "n%zu", i + 1);
         sim->nodes[i].id = raft_id_of(slice_of_str(name));
         sim->members[i] = (struct raft_member){.id = sim->nodes[i].id, .voter = i < config->voters};

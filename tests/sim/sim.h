@@ -22,9 +22,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/rng.h"
 #include "raft/queue.h"
 #include "raft/raft.h"
-#include "raft/rng.h"
 
 // --- what a test says and asks ---
 
@@ -52,7 +52,7 @@ void sim_free(struct sim *sim);
 
 bool sim_broken(const struct sim *sim);
 uint64_t sim_now(const struct sim *sim);
-struct raft_rng *sim_rng(struct sim *sim);
+struct rng *sim_rng(struct sim *sim);
 // One chance in `n`.
 bool sim_chance(struct sim *sim, uint64_t n);
 
@@ -177,7 +177,7 @@ struct sim_history {
 
 struct sim {
     struct sim_config config;
-    struct raft_rng rng;
+    struct rng rng;
     struct raft_slab *slab;
     uint64_t now_us;
     uint64_t order;

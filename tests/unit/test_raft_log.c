@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "raft/log.h"
 #include "raft/queue.h"
-#include "raft/rng.h"
+#include "base/rng.h"
 
 static struct raft_entry *entry(struct raft_slab *slab, raft_term term, raft_index index, size_t len) {
     struct raft_entry_id id = {.term = term, .index = index};
@@ -135,9 +135,9 @@ static void TestRaftQueue(void **state) {
     (void)state;
     struct raft_queue queue = raft_queue_of(sizeof(uint64_t));
     uint64_t pushed = 0, popped = 0;
-    struct raft_rng rng = {.state = 7};
+    struct rng rng = {.state = 7};
     for (size_t i = 0; i < 100000; i++) {
-        if (queue.count < 1000 && raft_rng_next(&rng) % 2 == 0) {
+        if (queue.count < 1000 && rng_next(&rng) % 2 == 0) {
             uint64_t *item = raft_queue_push(&queue);
             assert_int_equal(*item, 0);
             *item = pushed++;
@@ -158,15 +158,15 @@ static void TestRaftQueue(void **state) {
 static void TestRaftRng(void **state) {
     (void)state;
     // The published first outputs of splitmix64 for the seed 1234567.
-    struct raft_rng rng = {.state = 1234567};
-    assert_true(raft_rng_next(&rng) == UINT64_C(6457827717110365317));
-    assert_true(raft_rng_next(&rng) == UINT64_C(3203168211198807973));
-    assert_int_equal(raft_rng_between(&rng, 5, 5), 5);
+    struct rng rng = {.state = 1234567};
+    assert_true(rng_next(&rng) == UINT64_C(6457827717110365317));
+    assert_true(rng_next(&rng) == UINT64_C(3203168211198807973));
+    assert_int_equal(rng_between(&rng, 5, 5), 5);
     bool seen[3] = {false};
     for (size_t i = 0; i < 100; i++)
-        seen[raft_rng_between(&rng, 10, 12) - 10] = true;
+        seen[rng_between(&rng, 10, 12) - 10] = true;
     assert_true(seen[0] && seen[1] && seen[2]);
-    raft_rng_between(&rng, 0, UINT64_MAX);
+    rng_between(&rng, 0, UINT64_MAX);
 }
 
 static const struct CMUnitTest tests[] = {
