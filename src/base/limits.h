@@ -65,7 +65,7 @@ enum {
     SESSION_RESULTS_MAX = 1024,    // unacknowledged results of one client
     HISTORY_MAX = 100000,          // changes of the key-value store a Watch can go back
     PAUSED_WRITES_MAX = 65536,     // that wait for the end of a handover
-    READ_LOG_BYTES_MAX = 1 * MIB,  // of commands in one ReadLog answer
+    READ_LOG_BYTES_MAX = 1 * MIB,  // of commands and their summaries in one ReadLog answer
     LIST_DEFAULT = 1000,           // items of a List without a limit
     LIST_BYTES_MAX = 2 * MIB,
 

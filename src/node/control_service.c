@@ -328,16 +328,17 @@ static size_t gather_log(struct node *node, raft_index from, raft_index to, stru
     size_t bytes = 0;
     for (raft_index index = from; index <= to && count < max; index++) {
         const struct raft_entry *entry = raft_entry_at(node->raft, index);
-        bytes += entry->len;
-        if (count > 0 && bytes > READ_LOG_BYTES_MAX)
-            break;
         size_t before = summaries->len;
         wire_command_summary(entry, summaries);
+        size_t summary = summaries->len - before;
+        bytes += entry->len + summary;  // a key of control characters grows fourfold
+        if (count > 0 && bytes > READ_LOG_BYTES_MAX)
+            break;
         entries[count++] = (struct wire_log_entry){
             .id = entry->id,
             .type = entry->type,
             .command = raft_entry_command(entry),
-            .summary = slice_of(NULL, summaries->len - before),
+            .summary = slice_of(NULL, summary),
         };
     }
     const uint8_t *text = summaries->data;

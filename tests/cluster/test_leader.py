@@ -7,7 +7,7 @@ import time
 
 import grpc
 import pytest
-from harness import NODES, Cluster, wait_for
+from harness import DEADLINE, NODES, Cluster, wait_for
 
 ELECTION_LIMIT = 15.0
 
@@ -49,6 +49,25 @@ def TestClusterWithoutAMajorityRefuses(cluster: Cluster) -> None:
     for node in others:
         node.resume()
     cluster.put("k", "v")
+
+
+def TestClusterWritesCutOffAreAnswered(cluster: Cluster) -> None:
+    """Several wait on a leader that is deposed: the next leader's first entry ends them all, not only the one it replaces."""
+    import control_pb2 as pb
+    import control_pb2_grpc
+
+    leader = cluster.lead_in("aws")
+    stub = control_pb2_grpc.ControlServiceStub(leader.channel)
+    with cluster.cut():
+        last = leader.status().last_log_index
+        writes = [stub.Put.future(pb.PutRequest(key=b"%d" % number), timeout=DEADLINE) for number in range(5)]
+        wait_for(lambda: leader.status().last_log_index == last + len(writes), "the writes wait for a majority")
+        leader.pause()
+        cluster.leader(other_than=leader.name)
+    leader.resume()
+    for write in writes:
+        error = write.exception()
+        assert error.code() == grpc.StatusCode.UNAVAILABLE and "nothing was written" in error.details(), error
 
 
 def TestClusterTermOutlivesACut(cluster: Cluster) -> None:

@@ -177,6 +177,19 @@ def TestClusterReadLog(cluster: Cluster) -> None:
     assert last.type == raft.ENTRY_TYPE_COMMAND and "k" in last.summary
 
 
+def TestClusterReadLogPagesFitAMessage(cluster: Cluster) -> None:
+    """Though the summary of a key of control characters is four times as long as the key."""
+    import control_pb2 as pb
+    import control_pb2_grpc
+
+    keys = 2100
+    leader = cluster.leader()
+    stub = control_pb2_grpc.ControlServiceStub(leader.channel)
+    writes = [stub.Put.future(pb.PutRequest(key=b"\x01" * 508 + b"%04d" % number), timeout=DEADLINE) for number in range(keys)]
+    revisions = {write.result().revision for write in writes}
+    assert revisions <= {entry.index for entry in leader.log_entries()}, "gRPC's limit of 4 MiB holds by default"
+
+
 def TestClusterReadsAreLinearizableOverAChange(cluster: Cluster) -> None:
     """A leader that is stopped, replaced, and wakes up does not answer from the past."""
     cluster.put("k", "old")
