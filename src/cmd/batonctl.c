@@ -44,7 +44,7 @@ int main(int argc, char **argv) {
     struct ctl_options options;
     struct ctl_endpoints endpoints;
     slog_setup(SLOG_ERROR, SLOG_LOGFMT, NULL);  // what goes wrong is said once, at the end
-    signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an error of write like any other
+    signal(SIGPIPE, SIG_IGN);                   // a reader that has gone is an error of write like any other
     if (ctl_options_parse(argc, argv, &options, &error) != OK)
         return fail(CTL_USAGE, &error);
     if (options.version) {

@@ -36,6 +36,7 @@ const char batond_help[] =
     "  --tls-ca FILE             the authorities whose certificates are believed. The files are read again when they\n"
     "                            change, and on SIGHUP\n"
     "  --tls-required            never start without these\n"
+    "  --insecure                speak plaintext beyond this machine, where everybody who gets through may do everything\n"
     "timing\n"
     "  --heartbeat-interval T    (default 150ms)\n"
     "  --election-timeout T-T    drawn from this range each time (default 300ms-600ms); at least two heartbeats\n"
@@ -69,6 +70,7 @@ enum option_id {
     OPT_TLS_KEY,
     OPT_TLS_CA,
     OPT_TLS_REQUIRED,
+    OPT_INSECURE,
     OPT_HEARTBEAT,
     OPT_ELECTION,
     OPT_PLACEMENT,
@@ -107,6 +109,7 @@ static const struct option long_options[] = {
     LONG_OPTION("tls-key", required_argument, OPT_TLS_KEY),
     LONG_OPTION("tls-ca", required_argument, OPT_TLS_CA),
     LONG_OPTION("tls-required", no_argument, OPT_TLS_REQUIRED),
+    LONG_OPTION("insecure", no_argument, OPT_INSECURE),
     LONG_OPTION("heartbeat-interval", required_argument, OPT_HEARTBEAT),
     LONG_OPTION("election-timeout", required_argument, OPT_ELECTION),
     LONG_OPTION("placement", required_argument, OPT_PLACEMENT),
@@ -377,10 +380,26 @@ static enum error_code parse_addresses(const struct setting *settings, struct ba
 
 static enum error_code parse_tls(const struct setting *settings, struct batond_options *options, struct error *error) {
     bool required;
+    bool insecure;
     options->tls_files = (struct tls_files){
         .cert = settings[OPT_TLS_CERT].value, .key = settings[OPT_TLS_KEY].value, .ca = settings[OPT_TLS_CA].value};
     enum error_code code = parse_flag(&settings[OPT_TLS_REQUIRED], &required, error);
-    return code == OK ? tls_files_check(&options->tls_files, required, &options->tls, error) : code;
+    if (code == OK)
+        code = parse_flag(&settings[OPT_INSECURE], &insecure, error);
+    if (code == OK)
+        code = tls_files_check(&options->tls_files, required, &options->tls, error);
+    if (code != OK || options->tls || insecure)
+        return code;
+    const char *exposed = !address_is_loopback(options->node.listen) ? options->node.listen
+                          : !address_is_loopback(options->http)      ? options->http
+                                                                     : NULL;
+    if (exposed != NULL)
+        return error_set(
+            error, ERR_INVALID,
+            "others could reach %s in plaintext, and do everything; give --tls-cert, --tls-key and --tls-ca, or "
+            "--insecure",
+            exposed);
+    return OK;
 }
 
 static enum error_code parse_run(const struct setting *settings, struct batond_options *options, struct error *error) {

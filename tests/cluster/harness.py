@@ -173,7 +173,7 @@ class Node(Process):
             *("--node-id", name, "--cluster-id", "test", "--cloud", self.place.cloud, "--data-dir", str(self.data)),
             *("--listen", self.address, "--advertise", self.address),
             *("--http", f"{self.place.host}:{HTTP_PORT}", "--advertise-http", f"{self.place.host}:{HTTP_PORT}"),
-            *("--peers", peers, "--bootstrap", "--log-level", "debug"),
+            *("--peers", peers, "--bootstrap", "--log-level", "debug", "--insecure"),
             *extra,
         ]
         super().__init__(name, directory / f"{name}.log", command, SANITIZERS)

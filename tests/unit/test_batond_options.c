@@ -8,10 +8,9 @@
 
 enum { ARGS_MAX = 40 };
 
-#define GOOD                                                                                                                \
-    "--node-id", "n1", "--cluster-id", "demo", "--cloud", "gcp", "--data-dir", "d", "--listen", "10.0.0.1:7400", "--http",  \
-        "10.0.0.1:7480"
-#define PEERS "n2=10.0.0.2:7400/gcp,n3=10.0.0.3:7400/aws,n1=10.0.0.1:7400/gcp"
+#define IDENTITY "--node-id", "n1", "--cluster-id", "demo", "--cloud", "gcp", "--data-dir", "d"
+#define GOOD     IDENTITY, "--listen", "10.0.0.1:7400", "--http", "10.0.0.1:7480", "--insecure"
+#define PEERS    "n2=10.0.0.2:7400/gcp,n3=10.0.0.3:7400/aws,n1=10.0.0.1:7400/gcp"
 
 static enum error_code parse(const char *const *words, struct batond_options *options, struct error *error) {
     char *argv[ARGS_MAX] = {(char *)"batond"};
@@ -42,6 +41,23 @@ static void TestBatondOptionsComplete(void **state) {
     assert_int_equal(PARSE(&options, &error, GOOD, "--placement", "off", "--leader-cloud", "aws"), OK);
     assert_false(options.node.placement);
     assert_string_equal(options.node.leader_cloud, "aws");
+}
+
+static void TestBatondOptionsTls(void **state) {
+    (void)state;
+    struct batond_options options;
+    struct error error = {0};
+    assert_int_equal(PARSE(&options, &error, IDENTITY), OK);
+    assert_false(options.tls);
+    setenv("BATON_TLS_KEY", "k", 1);
+    assert_int_equal(
+        PARSE(&options, &error, IDENTITY, "--listen", "10.0.0.1:7400", "--tls-cert", "c", "--tls-ca", "a", "--tls-required"),
+        OK);
+    assert_true(options.tls);
+    assert_string_equal(options.tls_files.cert, "c");
+    assert_string_equal(options.tls_files.key, "k");
+    assert_string_equal(options.tls_files.ca, "a");
+    unsetenv("BATON_TLS_KEY");
 }
 
 static void TestBatondOptionsPrecedence(void **state) {
@@ -96,6 +112,10 @@ static void TestBatondOptionsRefused(void **state) {
     REFUSED("--peers", GOOD, "--peers", "n1");
     REFUSED("--peers", GOOD, "--peers",
             "a=h:1/gcp,b=h:2/gcp,c=h:3/gcp,d=h:4/gcp,e=h:5/gcp,f=h:6/gcp,g=h:7/gcp,h=h:8/gcp,i=h:9/gcp,j=h:10/gcp");
+    REFUSED("10.0.0.1:7400 in plaintext", IDENTITY, "--listen", "10.0.0.1:7400");
+    REFUSED("10.0.0.1:7480 in plaintext", IDENTITY, "--http", "10.0.0.1:7480");
+    REFUSED("--tls-key is missing", IDENTITY, "--tls-cert", "c", "--tls-ca", "a");
+    REFUSED("--tls-required", GOOD, "--tls-required");
     REFUSED("--heartbeat-interval", GOOD, "--heartbeat-interval", "200ms");
     REFUSED("--heartbeat-interval", GOOD, "--heartbeat-interval", "0ms");
     REFUSED("--election-timeout", GOOD, "--election-timeout", "600ms");
@@ -128,9 +148,8 @@ static void TestBatondOptionsActions(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestBatondOptionsComplete),
-    cmocka_unit_test(TestBatondOptionsPrecedence),
-    cmocka_unit_test(TestBatondOptionsRefused),
+    cmocka_unit_test(TestBatondOptionsComplete),   cmocka_unit_test(TestBatondOptionsTls),
+    cmocka_unit_test(TestBatondOptionsPrecedence), cmocka_unit_test(TestBatondOptionsRefused),
     cmocka_unit_test(TestBatondOptionsActions),
 };
 
