@@ -1,6 +1,6 @@
 """One cluster in containers for all tests, and the list of criteria with PASS or FAIL and the evidence.
 
-With BATON_ACCEPTANCE=FILE (`make acceptance`) the list is also printed as it grows, and written to that file.
+With BATON_ACCEPTANCE=FILE (`make acceptance`) a run of all tests also writes that file.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
@@ -83,9 +84,10 @@ def evidence_of(number: int) -> str:
     for report in found.get(number, []):
         texts += [str(value) for name, value in report.user_properties if name == "evidence"]
         if report.outcome == "failed":
-            texts.append(getattr(report.longrepr, "reprcrash", None) and report.longrepr.reprcrash.message.splitlines()[0] or "failed")
-        elif report.outcome == "skipped":
-            texts.append(report.longrepr[2] if isinstance(report.longrepr, tuple) else "skipped")
+            crash: Any = getattr(report.longrepr, "reprcrash", None)
+            texts.append(crash.message.splitlines()[0] if crash else "failed")
+        elif isinstance(report.longrepr, tuple):
+            texts.append(report.longrepr[2])
     return "; ".join(texts) or "not run"
 
 
@@ -115,7 +117,7 @@ def page() -> str:
         "`tests/docker/test_acceptance.py`, by the criterion's number; they are part of `make test` where Docker answers. The",
         "criteria from 24 on go beyond the list.",
         "",
-        f"{passed} of {len(CRITERIA)} pass.",
+        f"{passed} of {len(CRITERIA)} pass ({date.today()}).",
         "",
         "## Criteria",
     ]

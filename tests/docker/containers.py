@@ -65,7 +65,7 @@ _lock: Any = None  # held open until the process ends
 
 
 def why_not() -> str:
-    """Why these tests cannot run here, or an empty string. The containers' names are there only once: nor can two run at once."""
+    """Why these tests cannot run here, or an empty string. The containers' names exist once, so nor can two run at once."""
     global _lock
     try:
         if subprocess.run(["docker", "info"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20).returncode != 0:
@@ -78,8 +78,8 @@ def why_not() -> str:
     except BlockingIOError:
         return "somebody else runs these tests"
     there = set(docker("ps", "--all", "--format", "{{.Names}}").split()) & set(EVERY_CONTAINER)
-    projects = {docker("inspect", "--format", '{{index .Config.Labels "com.docker.compose.project"}}', n).strip() for n in there}
-    if projects - {PROJECT}:
+    label = '{{index .Config.Labels "com.docker.compose.project"}}'
+    if {docker("inspect", "--format", label, name).strip() for name in there} - {PROJECT}:
         return f"there are containers named {', '.join(sorted(there))} already; make down-docker removes them"
     return ""
 
@@ -258,6 +258,9 @@ class Cluster:
     def wan(self, command: str) -> None:
         docker(*WANLINK, command, *SOCKET)
 
+    def disconnect(self, name: str) -> None:
+        docker("network", "disconnect", NODES[name].cloud, name)
+
     def reconnect(self, name: str) -> None:
         host = {**NODES, **WORKERS}[name]
         docker("network", "connect", "--ip", host.address, host.cloud, name)
@@ -273,7 +276,9 @@ class Cluster:
                 docker("start", name)
             if name in NODES and not container["NetworkSettings"]["Networks"]:
                 self.reconnect(name)
-        wait_for(lambda: "state=cut" not in docker(*WANLINK, "show", *SOCKET) or self.wan("heal"), "the link is open", PATIENCE)
+        # Its socket is there a moment after the container is.
+        wait_for(lambda: "state=" in docker(*WANLINK, "show", *SOCKET, check=False), "wanlink answers", PATIENCE)
+        self.wan("heal")
 
         def whole() -> bool:
             self.wait_applied(self.leader().status().commit_index)

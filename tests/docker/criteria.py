@@ -184,7 +184,4 @@ TERMS = [
     ("`log` ([]LogEntry)", "`struct raft_log log`; an entry is a `struct raft_entry` (index, term, type, command)"),
     ("`state` (Follower\\|Candidate\\|Leader)", "`enum raft_state`: `RAFT_FOLLOWER`, `RAFT_CANDIDATE`, `RAFT_LEADER`"),
     ("`TestLog` (`go test -run TestLog`)", "`make test RUN=TestLog`: every cmocka test whose name begins so"),
-    ("a goroutine a peer, a mutex", "one thread steps the core; messages, time and disk are events to it"),
-    ("`context` with a deadline", "a gRPC deadline carried in the call, src/rpc/"),
-    ("`go vet`, the race detector", "`-Werror` with GCC and Clang; ASan, UBSan and TSan builds in `make test`"),
 ]
