@@ -201,6 +201,8 @@ void workers_heard(struct node *node, const struct state_worker *worker);
 void workers_propose(struct node *node, const struct state_worker_change *changes, size_t count, struct rpc_call call,
                      enum write_kind kind);
 
+// When workers_tick has something to do; UINT64_MAX while a quorum is asked. And that.
+uint64_t workers_due_us(const struct node *node);
 void workers_tick(struct node *node);
 void workers_leadership(struct node *node);  // established or lost
 void workers_confirmed(struct node *node, bool leader);

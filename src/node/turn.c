@@ -247,7 +247,7 @@ static void carry_out(struct node *node, const struct raft_update *update) {
 // A timer that is set too early only wakes the loop for nothing, so it is moved only when it would be late.
 static void arm_tick(struct node *node) {
     uint64_t at_us = node->next_tick_us;
-    uint64_t expiry_us = node->serving_workers ? liveness_next_us(node->liveness) : UINT64_MAX;
+    uint64_t expiry_us = workers_due_us(node);
     if (expiry_us < at_us)
         at_us = expiry_us;
     if (at_us > node->now_us + TURN_GAP_MAX_US)
@@ -313,7 +313,7 @@ void node_turn(struct node *node, bool after_wait) {
         return;
     collect(node);
     bool applying = uv_is_active((uv_handle_t *)&node->busy);
-    bool expiring = after_wait && node->serving_workers && node->now_us >= liveness_next_us(node->liveness);
+    bool expiring = after_wait && node->now_us >= workers_due_us(node);
     bool due = node->now_us >= node->next_tick_us || node->now_us - node->last_turn_us >= TURN_GAP_MAX_US;
     if (node->event_count == 0 && !due && !applying && !expiring) {
         arm_tick(node);

@@ -74,8 +74,12 @@ void workers_leadership(struct node *node) {
         state_workers(node->state, watch_online, node);
 }
 
+uint64_t workers_due_us(const struct node *node) {
+    return node->serving_workers && !node->expiry_read ? liveness_next_us(node->liveness) : UINT64_MAX;
+}
+
 void workers_tick(struct node *node) {
-    if (!node->serving_workers || node->expiry_read || node->now_us < liveness_next_us(node->liveness))
+    if (node->now_us < workers_due_us(node))
         return;
     node->expiry_read = true;
     reads_collect(node->reads, READ_CONFIRM, (struct rpc_call){0}, slice_of(NULL, 0));

@@ -173,6 +173,10 @@ void registry_register(struct registry *registry, raft_index index, const struct
     result->epoch = worker->view.epoch;
 }
 
+static bool has_left(const struct state_worker *worker) {
+    return !worker->online && slice_equal(worker->reason, slice_of_str("left"));
+}
+
 void registry_change(struct registry *registry, raft_index index, const struct state_command *command,
                      struct state_result *result) {
     result->revision = index;
@@ -181,6 +185,8 @@ void registry_change(struct registry *registry, raft_index index, const struct s
         struct registered *worker = (struct registered *)trie_find(&registry->by_id, change->worker_id);
         if (worker == NULL || worker->view.epoch != change->epoch)
             continue;  // decided before it was replaced or dropped
+        if (has_left(&worker->view))
+            continue;  // decided before its goodbye: it is gone until it registers again
         if (change->online && !worker->view.online)
             set_online(registry, worker, index);
         else if (!change->online && (worker->view.online || !slice_equal(worker->view.reason, change->reason)))

@@ -139,7 +139,7 @@ struct state_worker {
     size_t label_count;
     uint64_t epoch;  // the index of the entry that registered this instance: rises with each new one
     bool online;
-    struct slice reason;   // why offline: "missed-heartbeats", "left"; empty while online
+    struct slice reason;   // why offline: "missed-heartbeats"; "left", and then until it registers again; empty while online
     uint64_t since_index;  // the entry of the last change
     // A small number that names the worker as long as it is registered, below state_worker_slots(): for tables beside this
     // one.

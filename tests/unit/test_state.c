@@ -462,23 +462,27 @@ static void TestStateWorkerChanges(void **state) {
     assert_status("w1", false, "missed-heartbeats", 1, 2);
     change_worker("w1", 1, false, "missed-heartbeats");  // nothing new
     assert_status("w1", false, "missed-heartbeats", 1, 2);
-    change_worker("w1", 1, false, "left");
-    assert_status("w1", false, "left", 1, 4);
     change_worker("w1", 1, true, "");
-    assert_status("w1", true, "", 1, 5);
+    assert_status("w1", true, "", 1, 4);
     change_worker("w1", 1, true, "");
-    assert_status("w1", true, "", 1, 5);
+    assert_status("w1", true, "", 1, 4);
     change_worker("w2", 1, false, "left");  // a stranger
 
-    // Offline, it registers again; the change that was decided about its first life does nothing to the second.
+    // What was decided of its heartbeats, or of their absence, before it said goodbye is too late.
     change_worker("w1", 1, false, "left");
+    assert_status("w1", false, "left", 1, 7);
+    change_worker("w1", 1, false, "missed-heartbeats");
+    change_worker("w1", 1, true, "");
+    assert_status("w1", false, "left", 1, 7);
+
+    // It registers again; the change that was decided about its first life does nothing to the second.
     apply_to(&m, register_command("w1", "i1", "a:1"));
-    assert_status("w1", true, "", 1, 9);
+    assert_status("w1", true, "", 1, 10);
     apply_to(&m, register_command("w1", "i2", "a:1"));
     change_worker("w1", 1, false, "left");
-    assert_status("w1", true, "", 10, 10);
-    change_worker("w1", 10, false, "left");
-    assert_status("w1", false, "left", 10, 12);
+    assert_status("w1", true, "", 11, 11);
+    change_worker("w1", 11, false, "left");
+    assert_status("w1", false, "left", 11, 13);
 }
 
 static bool add_id(void *user, const struct state_worker *worker) {
@@ -518,7 +522,7 @@ static void TestStateWorkersLimit(void **state) {
     assert_int_equal(m.result.outcome, STATE_DONE);
 
     // Of those offline, the one that has been so longest makes room; its slot is used again.
-    change_worker("w000005", 6, false, "left");
+    change_worker("w000005", 6, false, "missed-heartbeats");
     change_worker("w000003", 4, false, "left");
     change_worker("w000004", 5, false, "left");
     change_worker("w000005", 6, true, "");
