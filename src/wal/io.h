@@ -18,8 +18,6 @@ struct wal_io {
     ssize_t (*write_at)(void *self, int fd, const struct iovec *parts, int count, off_t offset, int flags);  // pwritev2
     int (*sync)(void *self, int fd);  // fdatasync of a file, fsync of a directory
     int (*truncate)(void *self, int fd, off_t size);
-    int (*allocate)(void *self, int fd, off_t size);  // posix_fallocate: 0, or -1 with errno
-    int (*rename_at)(void *self, int dir, const char *from, const char *to);
     int (*unlink_at)(void *self, int dir, const char *name);
     int (*stat)(void *self, int fd, struct stat *out);
     int (*lock)(void *self, int fd);  // flock exclusive, non-blocking

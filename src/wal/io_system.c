@@ -53,18 +53,6 @@ static int system_truncate(void *self, int fd, off_t size) {
     return ftruncate(fd, size);
 }
 
-static int system_allocate(void *self, int fd, off_t size) {
-    (void)self;
-    int failed = posix_fallocate(fd, 0, size);
-    errno = failed;
-    return failed == 0 ? 0 : -1;
-}
-
-static int system_rename_at(void *self, int dir, const char *from, const char *to) {
-    (void)self;
-    return renameat(dir, from, dir, to);
-}
-
 static int system_unlink_at(void *self, int dir, const char *name) {
     (void)self;
     return unlinkat(dir, name, 0);
@@ -121,8 +109,6 @@ const struct wal_io wal_io_system = {
     .write_at = system_write_at,
     .sync = system_sync,
     .truncate = system_truncate,
-    .allocate = system_allocate,
-    .rename_at = system_rename_at,
     .unlink_at = system_unlink_at,
     .stat = system_stat,
     .lock = system_lock,
