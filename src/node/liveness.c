@@ -14,8 +14,8 @@ struct slot {
     uint32_t after;
     bool watched;
     bool heard;
-    uint64_t since_us;  // the deadline counts from here; on the clock without stalls
-    uint64_t heard_us;  // on the caller's clock
+    uint64_t since_us;  // the deadline counts from here
+    uint64_t heard_us;
 };
 
 struct liveness {
@@ -23,7 +23,6 @@ struct liveness {
     uint32_t count;
     uint32_t oldest;  // ends of the list
     uint32_t newest;
-    uint64_t stalled_us;  // taken out of the clock so far
 };
 
 struct liveness *liveness_new(void) {
@@ -41,10 +40,6 @@ void liveness_reset(struct liveness *liveness) {
     if (liveness->count > 0)
         memset(liveness->slots, 0, liveness->count * sizeof *liveness->slots);
     liveness->oldest = liveness->newest = NONE;
-}
-
-void liveness_stalled(struct liveness *liveness, uint64_t us) {
-    liveness->stalled_us += us;
 }
 
 static struct slot *slot_at(struct liveness *liveness, uint32_t slot) {
@@ -76,9 +71,8 @@ void liveness_watch(struct liveness *liveness, uint32_t slot, uint64_t now_us) {
     struct slot *s = slot_at(liveness, slot);
     if (s->watched)
         unlink_slot(liveness, s);
-    assert(now_us >= liveness->stalled_us);
     s->watched = true;
-    s->since_us = now_us - liveness->stalled_us;
+    s->since_us = now_us;
     s->before = liveness->newest;
     s->after = NONE;
     if (liveness->newest != NONE) {
@@ -115,10 +109,9 @@ bool liveness_last_heard(const struct liveness *liveness, uint32_t slot, uint64_
 }
 
 size_t liveness_expired(const struct liveness *liveness, uint64_t now_us, uint32_t *slots, size_t max) {
-    uint64_t now = now_us - liveness->stalled_us;
     size_t count = 0;
     for (uint32_t at = liveness->oldest; at != NONE && count < max; at = liveness->slots[at].after) {
-        if (now < liveness->slots[at].since_us + LIVENESS_TIMEOUT_US)
+        if (now_us < liveness->slots[at].since_us + LIVENESS_TIMEOUT_US)
             break;
         slots[count++] = at;
     }
@@ -128,5 +121,5 @@ size_t liveness_expired(const struct liveness *liveness, uint64_t now_us, uint32
 uint64_t liveness_next_us(const struct liveness *liveness) {
     if (liveness->oldest == NONE)
         return UINT64_MAX;
-    return liveness->slots[liveness->oldest].since_us + LIVENESS_TIMEOUT_US + liveness->stalled_us;
+    return liveness->slots[liveness->oldest].since_us + LIVENESS_TIMEOUT_US;
 }

@@ -4,8 +4,8 @@
 // As every worker has the same interval, the order of deadlines is the order of the last heartbeats: one list, touched at
 // its ends, so a heartbeat costs the same with ten workers and with a hundred thousand.
 //
-// The clock is the leader's own time without its stalls: time in which this process did not run (liveness_stalled) is taken
-// out, since heartbeats may have arrived in it that nobody read.
+// A process that stood still may have heartbeats waiting that nobody has read. But it does not lead any more then (see
+// raft/raft.h, contract 4), and when it does again every deadline counts anew.
 #ifndef BATON_NODE_LIVENESS_H
 #define BATON_NODE_LIVENESS_H
 
@@ -25,9 +25,6 @@ void liveness_free(struct liveness *liveness);
 
 // This node has become leader and its no-op is applied: nobody is known, every deadline counts from now on.
 void liveness_reset(struct liveness *liveness);
-
-// The process did not run for `us`: nobody's deadline passes in that time.
-void liveness_stalled(struct liveness *liveness, uint64_t us);
 
 // The worker of that slot (state_worker.slot) is to be watched from `now_us` on, unheard so far: it gets a full timeout.
 void liveness_watch(struct liveness *liveness, uint32_t slot, uint64_t now_us);

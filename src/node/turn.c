@@ -271,13 +271,10 @@ void node_tick(uv_timer_t *timer) {
     node->armed_us = 0;
 }
 
-// A process that did not run may have heartbeats waiting that nobody has read.
 static void notice_stall(struct node *node) {
     uint64_t gap = node->now_us - node->last_turn_us;
-    if (node->last_turn_us != 0 && gap > US_PER_S) {
+    if (node->last_turn_us != 0 && gap > US_PER_S)
         slog(SLOG_WARN, "the loop stood still", F_DOUBLE("seconds", (double)gap / (double)US_PER_S));
-        liveness_stalled(node->liveness, gap);
-    }
     node->last_turn_us = node->now_us;
 }
 

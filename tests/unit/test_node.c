@@ -69,25 +69,6 @@ static void TestWorkerLiveness(void **state) {
     }
 }
 
-// A process that stood still calls nobody offline for it.
-static void TestWorkerLivenessStall(void **state) {
-    (void)state;
-    struct liveness *liveness = liveness_new();
-    uint64_t now = 100 * SECOND;
-    liveness_heard(liveness, 7, now);
-    now += 30 * SECOND;
-    liveness_stalled(liveness, 30 * SECOND);
-    assert_false(expired(liveness, now, 7));
-    assert_int_equal(liveness_next_us(liveness), now + LIVENESS_TIMEOUT_US);
-    assert_false(expired(liveness, now + 15 * SECOND - 1, 7));
-    assert_true(expired(liveness, now + 20 * SECOND, 7));
-    // One that is heard after the stall keeps the order of deadlines.
-    liveness_heard(liveness, 3, now + SECOND);
-    assert_true(expired(liveness, now + 16 * SECOND, 7));
-    assert_false(expired(liveness, now + 16 * SECOND, 3));
-    liveness_free(liveness);
-}
-
 // A new leader gives everybody a full timeout, and does not know yet when they were last heard.
 static void TestWorkerLivenessNewLeader(void **state) {
     (void)state;
@@ -295,7 +276,6 @@ static void TestReadsWaitForTheirIndex(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestWorkerLiveness),
-    cmocka_unit_test(TestWorkerLivenessStall),
     cmocka_unit_test(TestWorkerLivenessNewLeader),
     cmocka_unit_test(TestWritesAnsweredByTheirEntry),
     cmocka_unit_test(TestWritesRefused),
