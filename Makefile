@@ -7,7 +7,7 @@ RELEASE = build/release
 .PHONY: build deps up status logs down test bench baseline baseline-compare failover soak coverage verify-log up-docker status-docker down-docker acceptance install clean help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
-	@ninja -C $(RELEASE)
+	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
 	@for program in $(PROGRAMS); do ln -sfn release/src/cmd/$$program build/$$program; done
 
 $(RELEASE)/build.ninja:
@@ -85,7 +85,7 @@ coverage: ## run the unit tests and report the lines they reach
 
 install: build ## install the programs under PREFIX (and DESTDIR)
 	@meson configure $(RELEASE) -Dprefix=$(abspath $(PREFIX))
-	@DESTDIR=$(DESTDIR) meson install -C $(RELEASE)
+	@DESTDIR=$(DESTDIR) meson install -C $(RELEASE) --no-rebuild
 
 clean: down ## stop the local cluster and remove everything that was built, its data too
 	@rm -rf build
