@@ -365,6 +365,7 @@ static void open_channels(struct writer *writer) {
         *endpoint = (struct endpoint){.writer = writer, .address = writer->options.endpoints->addresses[i]};
         struct rpc_channel_options options = {
             .target = endpoint->address,
+            .tls = writer->options.tls,
             .keepalive_interval_ms = KEEPALIVE_MS,
             .keepalive_timeout_ms = KEEPALIVE_MS,
             .stream_window = 1 * MIB,

@@ -16,8 +16,11 @@ enum {
     WRITER_FINISH_MS = 10000,    // for what is unanswered at the end
 };
 
+struct tls;
+
 struct writer_options {
     const struct ctl_endpoints *endpoints;  // borrowed
+    struct tls *tls;                        // borrowed; NULL: plain
     size_t in_flight;                       // at most this many writes at once
     size_t value_bytes;
     uint64_t rate;         // new writes a second; 0: one as soon as another is answered

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "bench/writer.h"
+#include "tls/tls.h"
 
 static const char usage[] =
     "baton-bench writes to a cluster, follows its leader, and reports in JSON what its writes met.\n"
@@ -24,6 +25,8 @@ static const char usage[] =
     "  --rate N          begin so many a second; 0: one as soon as another is answered (default 0)\n"
     "  --size N          bytes of a value, up to 1000000 (default 256)\n"
     "  --patience MS     ask whether another leads when this one has not answered for so long (default 1000)\n"
+    "  --tls-cert FILE, --tls-key FILE, --tls-ca FILE\n"
+    "                    speak TLS (else BATON_TLS_CERT, BATON_TLS_KEY, BATON_TLS_CA)\n"
     "  --samples FILE    every acknowledged write: when it was first sent and when acknowledged, in microseconds\n"
     "                    since the start\n"
     "\n"
@@ -40,24 +43,36 @@ struct arguments {
     struct writer_options writer;
     const char *endpoints;
     const char *samples;
+    struct tls_files tls_files;
     bool help;
     bool version;
 };
 
-enum number { COUNT, SECONDS, IN_FLIGHT, RATE, SIZE, PATIENCE, NUMBERS, ENDPOINTS = NUMBERS, SAMPLES, HELP, VERSION };
+enum number {
+    COUNT,
+    SECONDS,
+    IN_FLIGHT,
+    RATE,
+    SIZE,
+    PATIENCE,
+    NUMBERS,
+    ENDPOINTS = NUMBERS,
+    SAMPLES,
+    TLS_CERT,
+    TLS_KEY,
+    TLS_CA,
+    HELP,
+    VERSION,
+};
 
 static const struct option flags[] = {
-    {"count", required_argument, NULL, COUNT},
-    {"seconds", required_argument, NULL, SECONDS},
-    {"in-flight", required_argument, NULL, IN_FLIGHT},
-    {"rate", required_argument, NULL, RATE},
-    {"size", required_argument, NULL, SIZE},
-    {"patience", required_argument, NULL, PATIENCE},
-    {"endpoints", required_argument, NULL, ENDPOINTS},
-    {"samples", required_argument, NULL, SAMPLES},
-    {"help", no_argument, NULL, HELP},
-    {"version", no_argument, NULL, VERSION},
-    {NULL, 0, NULL, 0},
+    {"count", required_argument, NULL, COUNT},         {"seconds", required_argument, NULL, SECONDS},
+    {"in-flight", required_argument, NULL, IN_FLIGHT}, {"rate", required_argument, NULL, RATE},
+    {"size", required_argument, NULL, SIZE},           {"patience", required_argument, NULL, PATIENCE},
+    {"endpoints", required_argument, NULL, ENDPOINTS}, {"samples", required_argument, NULL, SAMPLES},
+    {"tls-cert", required_argument, NULL, TLS_CERT},   {"tls-key", required_argument, NULL, TLS_KEY},
+    {"tls-ca", required_argument, NULL, TLS_CA},       {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},           {NULL, 0, NULL, 0},
 };
 
 static const struct {
@@ -82,6 +97,8 @@ static enum error_code parse_number(int flag, const char *text, uint64_t *value,
 
 static enum error_code parse(int argc, char **argv, struct arguments *arguments, struct error *error) {
     uint64_t values[NUMBERS];
+    arguments->tls_files =
+        (struct tls_files){.cert = getenv("BATON_TLS_CERT"), .key = getenv("BATON_TLS_KEY"), .ca = getenv("BATON_TLS_CA")};
     for (int i = 0; i < NUMBERS; i++)
         values[i] = numbers[i].otherwise;
     opterr = 0;
@@ -94,6 +111,12 @@ static enum error_code parse(int argc, char **argv, struct arguments *arguments,
             arguments->endpoints = optarg;
         if (got == SAMPLES)
             arguments->samples = optarg;
+        if (got == TLS_CERT)
+            arguments->tls_files.cert = optarg;
+        if (got == TLS_KEY)
+            arguments->tls_files.key = optarg;
+        if (got == TLS_CA)
+            arguments->tls_files.ca = optarg;
         arguments->help = arguments->help || got == HELP;
         arguments->version = arguments->version || got == VERSION;
     }
@@ -200,11 +223,19 @@ int main(int argc, char **argv) {
     }
     if (code == OK)
         code = ctl_endpoints_find(arguments.endpoints, getenv("BATON_ENDPOINTS"), CTL_ENDPOINTS_FILE, &endpoints, &error);
+    bool encrypted = false;
+    if (code == OK)
+        code = tls_files_check(&arguments.tls_files, false, &encrypted, &error);
+    if (code == OK && encrypted)
+        code = tls_new(&arguments.tls_files, NULL, &arguments.writer.tls, &error);
     if (code != OK) {
         fprintf(stderr, "baton-bench: %s; see baton-bench --help\n", error.message);
         return EXIT_USAGE;
     }
     arguments.writer.endpoints = &endpoints;
     arguments.writer.on_ready = on_ready;
-    return run(&arguments, &error);
+    int status = run(&arguments, &error);
+    if (encrypted)
+        tls_free(arguments.writer.tls);
+    return status;
 }
