@@ -83,8 +83,9 @@ coverage: ## run the unit tests and report the lines they reach
 	@meson test -C build/coverage --no-rebuild --print-errorlogs
 	@gcovr --root . --filter src/ --object-directory build/coverage --html-details build/coverage/index.html --print-summary
 
-install: build ## install the programs under PREFIX (and DESTDIR)
+install: $(RELEASE)/build.ninja ## install the programs under PREFIX (and DESTDIR)
 	@meson configure $(RELEASE) -Dprefix=$(abspath $(PREFIX))
+	@$(MAKE) --no-print-directory build
 	@DESTDIR=$(DESTDIR) meson install -C $(RELEASE) --no-rebuild
 
 clean: down ## stop the local cluster and remove everything that was built, its data too
