@@ -72,6 +72,8 @@ enum {
     TLS_FILE_MAX = 1 * MIB,  // of certificates, or a key: hundreds of authorities
 
     HTTP_CONNECTIONS_MAX = 128,          // to the debug pages: people, browsers, Prometheus, the other nodes' relays
+    HTTP_LIST_SHARE = 10,                // making the list of workers takes at most one part in so many of the loop's time
+    HTTP_LIST_CHEAP_MS = 10,             // a list made faster is made anew for everybody who asks: some 10,000 workers
     HTTP_RELAY_BYTES_MAX = 64 * MIB,     // of another node's answer: 100,000 workers with room to spare
     HTTP_RELAY_TIMEOUT_MS = 2000,        // for it to come in: a dashboard asks again after a second
     HTTP_HEADER_TIMEOUT_MS = 10 * 1000,  // for a request's headers to come in, from the connection or the last response

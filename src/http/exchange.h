@@ -21,6 +21,7 @@ struct exchange {
     bool suspended;  // and has not replied at once
     unsigned status;
     struct MHD_Response *response;  // NULL until the reply
+    bool kept;                      // by the server, for others as well
     // Ends and frees what the page has under way; NULL when there is nothing. Called when the exchange ends first.
     void (*cancel)(struct exchange *exchange);
     void *pending;  // the page's own
@@ -38,6 +39,14 @@ void exchange_reply_error(struct exchange *exchange, unsigned status, const char
 
 // A header of the response; after the reply, in the same call of the page.
 void exchange_add_header(struct exchange *exchange, const char *name, const char *value);
+
+// A reply that is costly to make is kept for those who ask soon after, so that many who ask at once do not hold up the loop,
+// and the memory of one reply serves them all. `of` says what it is true of: one of another value is not given.
+//
+// True: replied with the one that is kept.
+bool exchange_reply_kept(struct exchange *exchange, uint64_t of);
+// Keeps this exchange's reply and its headers, which took `took_ns` to make.
+void exchange_keep(struct exchange *exchange, uint64_t of, uint64_t took_ns);
 
 // A request header's value, NULL if there is none.
 const char *exchange_request_header(const struct exchange *exchange, const char *name);

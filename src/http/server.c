@@ -46,6 +46,11 @@ struct http_server {
     unsigned open_handles;
     struct connection *connections;
     uint64_t ended;  // connections so far
+    // A reply for more than one (exchange_keep).
+    struct MHD_Response *kept;
+    unsigned kept_status;
+    uint64_t kept_of;
+    uint64_t kept_until_ns;
     void (*closed)(void *user);
     void *closed_user;
 };
@@ -99,6 +104,38 @@ void exchange_reply_error(struct exchange *exchange, unsigned status, const char
 
 void exchange_add_header(struct exchange *exchange, const char *name, const char *value) {
     MHD_add_response_header(exchange->response, name, value);
+}
+
+bool exchange_reply_kept(struct exchange *exchange, uint64_t of) {
+    const struct http_server *server = exchange->server;
+    if (server->kept == NULL || server->kept_of != of || uv_hrtime() >= server->kept_until_ns) {
+        return false;
+    }
+    assert(exchange->response == NULL && !exchange->suspended);
+    exchange->status = server->kept_status;
+    exchange->response = server->kept;
+    exchange->kept = true;
+    return true;
+}
+
+static void forget_kept(struct http_server *server) {
+    if (server->kept != NULL) {
+        MHD_destroy_response(server->kept);  // connections that still send it hold it
+        server->kept = NULL;
+    }
+}
+
+void exchange_keep(struct exchange *exchange, uint64_t of, uint64_t took_ns) {
+    struct http_server *server = exchange->server;
+    forget_kept(server);
+    if (took_ns < HTTP_LIST_CHEAP_MS * UINT64_C(1000000)) {
+        return;
+    }
+    server->kept = exchange->response;
+    server->kept_status = exchange->status;
+    server->kept_of = of;
+    server->kept_until_ns = uv_hrtime() + took_ns * (HTTP_LIST_SHARE - 1);
+    exchange->kept = true;
 }
 
 const char *exchange_request_header(const struct exchange *exchange, const char *name) {
@@ -211,7 +248,7 @@ static void on_request_end(void *cls, struct MHD_Connection *connection, void **
         if (exchange->cancel != NULL) {
             exchange->cancel(exchange);
         }
-        if (exchange->response != NULL) {
+        if (exchange->response != NULL && !exchange->kept) {
             MHD_destroy_response(exchange->response);
         }
         free(exchange);
@@ -293,7 +330,8 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *t
 // --- the loop ---
 
 static void drive(struct http_server *server) {
-    // At its limit libmicrohttpd stops to listen, and begins again only in the run after the one that has ended a connection.
+    // At its limit libmicrohttpd stops to listen, and begins again only in the run after the one that has ended a
+    // connection.
     uint64_t ended;
     do {
         ended = server->ended;
@@ -490,4 +528,5 @@ void http_server_close(struct http_server *server, void (*closed)(void *user), v
         }
     }
     MHD_stop_daemon(server->daemon);
+    forget_kept(server);
 }
