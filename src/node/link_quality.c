@@ -30,7 +30,7 @@ double link_quality_rtt_ms(const struct link_quality *link) {
 double link_quality_spread_ms(const struct link_quality *link) {
     double sorted[LINK_SAMPLES];
     size_t count = sorted_samples(link, sorted);
-    return count < 3 ? 0 : sorted[count - 2] - sorted[(count - 1) / 2];
+    return count < 2 ? 0 : sorted[count - 2] - sorted[(count - 1) / 2];
 }
 
 uint32_t link_quality_losses(const struct link_quality *link, uint64_t now_us) {

@@ -98,7 +98,7 @@ void node_place(struct node *node) {
     raft_index match_index[MEMBERS_MAX];
     for (size_t i = 0; i < node->configuration.count; i++)
         match_index[i] = node_match_index(node, &node->configuration.members[i].id);
-    placement_lead(&node->placement, now_us, raft_current_term(node->raft), leading);
+    placement_lead(&node->placement, raft_current_term(node->raft), leading);
     if (leading)
         placement_progress(&node->placement, now_us, raft_commit_index(node->raft), match_index);
     const struct raft_id *target = placement_decide(&node->placement, now_us);

@@ -50,20 +50,12 @@ void placement_heard(struct placement *placement, uint64_t now_us, size_t member
     take_hold(&placement->cooldown, now_us, &report->cooldown, PLACEMENT_COOLDOWN_US);
 }
 
-static void forget_watches(struct placement *placement) {
-    for (size_t i = 0; i < placement->count; i++)
-        placement->seats[i].better_since_us = 0;
-}
-
-void placement_lead(struct placement *placement, uint64_t now_us, raft_term term, bool leading) {
+void placement_lead(struct placement *placement, raft_term term, bool leading) {
     if (leading == placement->leading && term == placement->term)
         return;
     placement->leading = leading;
     placement->term = term;
-    placement->commit_before = UINT64_MAX;
-    placement->commit_noted = UINT64_MAX;
-    placement->commit_noted_us = now_us;
-    forget_watches(placement);
+    placement->commit_noted = UINT64_MAX;  // so nobody has the log for a second, and no watch goes on
 }
 
 void placement_progress(struct placement *placement, uint64_t now_us, raft_index commit_index,
@@ -92,7 +84,7 @@ struct placement_hold placement_cooldown_left(const struct placement *placement,
 // --- the estimate ---
 
 static bool is_fresh(const struct placement_seat *seat, uint64_t now_us) {
-    return seat->heard_us != 0 && now_us - seat->heard_us <= PLACEMENT_FRESH_US;
+    return now_us - seat->heard_us <= PLACEMENT_FRESH_US;
 }
 
 static bool is_steady(const struct placement_link *link) {
@@ -108,7 +100,7 @@ static double commit_ms(const struct placement *placement, uint64_t now_us, size
     for (size_t i = 0; i < placement->count; i++) {
         const struct placement_link *link = &seat->report.links[i];
         voters += placement->seats[i].member.voter;
-        if (i == member || !placement->seats[i].member.voter || !is_steady(link))
+        if (!placement->seats[i].member.voter || !is_steady(link))
             continue;
         double ms = link->rtt_ms + spread_weight * link->spread_ms;
         size_t at = reached++;
@@ -136,7 +128,7 @@ static bool disk_is_slow(const struct placement *placement, const struct placeme
 static bool is_fit(const struct placement *placement, uint64_t now_us, size_t member) {
     const struct placement_seat *seat = &placement->seats[member];
     const struct placement_link *link = &placement->seats[placement->self].report.links[member];
-    return member != placement->self && seat->member.voter && is_fresh(seat, now_us) && is_steady(link) &&
+    return seat->member.voter && is_fresh(seat, now_us) && is_steady(link) &&
            seat->match_index >= placement->commit_before && !seat->report.disk_full && !disk_is_slow(placement, seat);
 }
 
@@ -146,7 +138,7 @@ static bool in_cloud(const struct placement *placement, size_t member, const cha
 
 // A leader outside the preferred cloud has somebody to hand over to inside.
 static bool must_go_inside(const struct placement *placement, uint64_t now_us) {
-    if (placement->leader_cloud[0] == '\0' || in_cloud(placement, placement->self, placement->leader_cloud))
+    if (in_cloud(placement, placement->self, placement->leader_cloud))
         return false;
     for (size_t i = 0; i < placement->count; i++) {
         if (in_cloud(placement, i, placement->leader_cloud) && is_fit(placement, now_us, i) &&
@@ -164,9 +156,8 @@ static bool is_better(const struct placement *placement, uint64_t now_us, size_t
         return false;
     if (going_inside)
         return in_cloud(placement, member, preferred);
-    bool leaves =
-        preferred[0] != '\0' && in_cloud(placement, placement->self, preferred) && !in_cloud(placement, member, preferred);
-    return !leaves && own_ms >= 0 && ms * 2 <= own_ms && own_ms - ms >= PLACEMENT_GAIN_MIN_MS;
+    bool leaves = in_cloud(placement, placement->self, preferred) && !in_cloud(placement, member, preferred);
+    return !leaves && ms * 2 <= own_ms && own_ms - ms >= PLACEMENT_GAIN_MIN_MS;
 }
 
 // The candidate that would commit fastest among those that are the better leaders for `watched_us` or longer; NULL: none.
@@ -254,7 +245,6 @@ const struct raft_id *placement_decide(struct placement *placement, uint64_t now
     placement->moved_us = now_us;
     placement->moved_to = chosen->member.id;
     placement->cooldown = (struct placement_until){.term = placement->term, .us = now_us + PLACEMENT_COOLDOWN_US};
-    forget_watches(placement);
     return &placement->moved_to;
 }
 

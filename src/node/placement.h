@@ -55,7 +55,7 @@ struct placement_hold {
 
 // What a member says of itself.
 struct placement_report {
-    struct placement_link links[MEMBERS_MAX];  // to all members, in their order
+    struct placement_link links[MEMBERS_MAX];  // to all members, in their order; to itself all zero
     bool disk_full;
     double disk_sync_ms;  // 0: nothing was synced yet
     struct placement_hold pause;
@@ -107,7 +107,7 @@ void placement_init(struct placement *placement, bool on, const char *leader_clo
 void placement_heard(struct placement *placement, uint64_t now_us, size_t member, const struct placement_report *report);
 
 // Whether this node leads and may hand over, and in which term. Each leadership watches anew.
-void placement_lead(struct placement *placement, uint64_t now_us, raft_term term, bool leading);
+void placement_lead(struct placement *placement, raft_term term, bool leading);
 
 // How far the log is: `match_index` by member. Before placement_decide, while leading.
 void placement_progress(struct placement *placement, uint64_t now_us, raft_index commit_index,

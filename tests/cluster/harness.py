@@ -264,16 +264,12 @@ class WorkerProcess(Process):
         super().__init__(name, directory / f"{name}.log", command, {"PYTHONPATH": str(ROOT / "worker")})
 
 
-# A leader stays where a test has it, though another would commit faster.
-STAY = ("--placement", "off")
-
-
 class Cluster:
-    """Three nodes, the link, and workers."""
+    """Three nodes, the link, and workers. Without placement a leader stays where a test has it, though another were faster."""
 
-    def __init__(self, directory: Path, extra: Iterable[str] = STAY) -> None:
+    def __init__(self, directory: Path, extra: Iterable[str] = (), placement: str = "off") -> None:
         self.directory = directory
-        self.nodes = {name: Node(name, directory, extra) for name in NODES}
+        self.nodes = {name: Node(name, directory, ("--placement", placement, *extra)) for name in NODES}
         self._workers: Dict[str, WorkerProcess] = {}
 
     def __getitem__(self, name: str) -> Node:

@@ -20,7 +20,7 @@ def clusters(hosts: None, tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
     made: List[Cluster] = []
 
     def make(*extra: str) -> Cluster:
-        made.append(Cluster(tmp_path, extra))
+        made.append(Cluster(tmp_path, extra, placement="on"))
         made[-1].start()
         made[-1].leader()
         return made[-1]

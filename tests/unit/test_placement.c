@@ -19,6 +19,7 @@ struct world {
     bool answers[MEMBERS_MAX];
     raft_index match[MEMBERS_MAX];
     raft_index commit;
+    raft_term term;
     size_t count;
     size_t leader;
     uint64_t now_us;
@@ -30,7 +31,7 @@ static double rtt_between(size_t a, size_t b, const char *const *clouds) {
 
 // Voters n1, n2, ... in these clouds, 0.3 ms apart within one and 50 ms between two.
 static struct world world_of(size_t count, const char *const *clouds, size_t leader, const char *leader_cloud) {
-    struct world world = {.count = count, .leader = leader, .now_us = 1000 * SECOND, .commit = 100};
+    struct world world = {.count = count, .leader = leader, .now_us = 1000 * SECOND, .commit = 100, .term = 7};
     struct placement_member members[MEMBERS_MAX] = {0};
     for (size_t i = 0; i < count; i++) {
         snprintf(members[i].id.text, sizeof members[i].id.text, "n%zu", i + 1);
@@ -62,7 +63,7 @@ static int step(struct world *world) {
         if (world->answers[i])
             placement_heard(placement, world->now_us, i, &world->reports[i]);
     }
-    placement_lead(placement, world->now_us, 7, true);
+    placement_lead(placement, world->term, true);
     placement_progress(placement, world->now_us, world->commit, world->match);
     const struct raft_id *target = placement_decide(placement, world->now_us);
     return target == NULL ? NOBODY : target->text[1] - '1';
@@ -118,13 +119,17 @@ static void TestPlacementNeedsHalfTheTime(void **state) {
     world = far_leader();
     world.reports[N1].links[N2].spread_ms = world.reports[N2].links[N1].spread_ms = 25;
     assert_int_equal(run(&world, 60), NOBODY);
+    // But not those of the leader's own.
+    world = far_leader();
+    world.reports[N3].links[N1] = world.reports[N3].links[N2] = (struct placement_link){.rtt_ms = 2.2, .spread_ms = 50};
+    assert_int_equal(run(&world, 60), NOBODY);
 }
 
 static void TestPlacementNeedsAGain(void **state) {
     (void)state;
     struct world world = far_leader();
     world.reports[N1].links[N2].rtt_ms = world.reports[N2].links[N1].rtt_ms = 0.5;
-    world.reports[N3].links[N1].rtt_ms = world.reports[N3].links[N2].rtt_ms = 2.375;
+    world.reports[N3].links[N1].rtt_ms = world.reports[N3].links[N2].rtt_ms = 2.4375;
     assert_int_equal(run(&world, 60), NOBODY);
     world.reports[N3].links[N1].rtt_ms = world.reports[N3].links[N2].rtt_ms = 2.5;
     assert_int_equal(run(&world, 60), N1);
@@ -141,10 +146,15 @@ static void TestPlacementWatchesWithoutABreak(void **state) {
     }
     assert_int_equal(run(&world, 5), NOBODY);
     assert_int_equal(step(&world), N1);
-    // Another leadership watches anew.
+    // Another leadership watches anew, also one whose beginning was not seen.
     world = far_leader();
     assert_int_equal(run(&world, 6), NOBODY);
-    placement_lead(&world.placement, world.now_us, 7, false);
+    world.term++;
+    assert_int_equal(run(&world, 6), NOBODY);
+    assert_int_equal(step(&world), N1);
+    world = far_leader();
+    assert_int_equal(run(&world, 6), NOBODY);
+    placement_lead(&world.placement, 7, false);
     assert_int_equal(run(&world, 6), NOBODY);
     assert_int_equal(step(&world), N1);
 }
@@ -208,6 +218,9 @@ static void TestPlacementNeverToTheUnfit(void **state) {
     world = world_of(5, clouds, N5, "");
     be_a_learner(&world, N1);
     assert_int_equal(run(&world, 60), NOBODY);  // two of the three others needed: one is 50 ms away from everybody
+    assert_true(placement_commit_ms(&world.placement, world.now_us, N1) < 0);
+    be_a_learner(&world, N4);
+    assert_int_equal(run(&world, 60), N2);  // n2, n3 and n5 vote: one other is needed
 }
 
 static void TestPlacementForgivesTwoLosses(void **state) {
@@ -215,7 +228,7 @@ static void TestPlacementForgivesTwoLosses(void **state) {
     struct world world = far_leader();
     for (size_t i = 0; i < 3; i++) {
         for (size_t k = 0; k < 3; k++)
-            world.reports[i].links[k].losses = PLACEMENT_LOSSES_MAX - 1;
+            world.reports[i].links[k].losses = 2;
     }
     assert_int_equal(run(&world, 60), N1);
 }
@@ -227,6 +240,10 @@ static void TestPlacementComparesDisks(void **state) {
     world.reports[N1].disk_sync_ms = 81;
     world.reports[N2].disk_sync_ms = 80;
     assert_int_equal(run(&world, 60), N2);
+    // A hundred times as slow is not slow, if it is fast enough.
+    world = far_leader();
+    world.reports[N1].disk_sync_ms = 20;
+    assert_int_equal(run(&world, 60), N1);
 }
 
 // Behind means: without what was committed a second ago. What is on its way now is nobody's fault.
@@ -240,6 +257,19 @@ static void TestPlacementWaitsForTheLog(void **state) {
         world.match[N2] = world.commit;
     }
     assert_int_equal(target, N2);
+    // However often it is asked about.
+    world = far_leader();
+    for (int i = 0; i < 100; i++) {
+        raft_index told = world.commit;
+        if (step(&world) == N2)
+            return;
+        for (int k = 0; k < 9; k++) {
+            world.commit += 100;
+            placement_progress(&world.placement, world.now_us + (uint64_t)k * 100 * US_PER_MS, world.commit, world.match);
+        }
+        world.match[N2] = told;
+    }
+    fail_msg("%s", world.placement.verdict);
 }
 
 static void TestPlacementCoolsDown(void **state) {
@@ -271,6 +301,7 @@ static void TestPlacementCoolsDownElsewhere(void **state) {
     middle.now_us = next.now_us = old.now_us;
     middle.reports[N3].cooldown = placement_cooldown_left(&old.placement, old.now_us);
     assert_int_equal(middle.reports[N3].cooldown.left_us, PLACEMENT_COOLDOWN_US);
+    assert_int_equal(middle.reports[N3].cooldown.term, 7);
     step(&middle);
     next.reports[N1].cooldown = placement_cooldown_left(&middle.placement, middle.now_us);
     step(&next);
@@ -320,6 +351,9 @@ static void TestPlacementHoldsEnd(void **state) {
     struct placement_report earlier = {.pause = {.term = 7, .left_us = 500 * SECOND}};
     placement_heard(&worlds[0].placement, began_us, N2, &earlier);
     assert_int_equal(placement_pause_left(&worlds[0].placement, began_us).left_us, 5 * SECOND);
+    // One that is over says nothing.
+    placement_heard(&worlds[0].placement, began_us, N2, &(struct placement_report){.pause = {.term = 9}});
+    assert_int_equal(placement_pause_left(&worlds[0].placement, began_us).left_us, 5 * SECOND);
     // Renewed in the same term.
     later.pause.left_us = 7 * SECOND;
     placement_heard(&worlds[0].placement, began_us, N2, &later);
@@ -339,11 +373,7 @@ static void TestPlacementPrefersACloud(void **state) {
     world = world_of(3, two_clouds, N3, "gcp");
     world.reports[N1].links[N2].rtt_ms = 0.5;
     assert_int_equal(run(&world, 60), N2);
-    // Nobody inside is fit: the faster counts outside too.
-    static const char *const clouds[] = {"gcp", "gcp", "aws", "aws", "gcp"};
-    world = world_of(5, clouds, N3, "aws");
-    world.reports[N3].links[N4].rtt_ms = 90;
-    assert_int_equal(run(&world, 60), NOBODY);
+    // Nobody is inside.
     world = world_of(3, two_clouds, N3, "azure");
     assert_int_equal(run(&world, 60), N1);
     // Inside, to a faster one inside.
@@ -351,6 +381,22 @@ static void TestPlacementPrefersACloud(void **state) {
     world = world_of(3, all_gcp, N3, "gcp");
     world.reports[N3].links[N1].rtt_ms = world.reports[N3].links[N2].rtt_ms = 10;
     assert_int_equal(run(&world, 60), N1);
+}
+
+// Nobody in the preferred cloud is fit, or reaches a majority: then the faster counts, outside too.
+static void TestPlacementPrefersInVain(void **state) {
+    (void)state;
+    static const char *const clouds[] = {"gcp", "gcp", "aws", "azure", "azure"};
+    for (int way = 0; way < 3; way++) {
+        struct world world = world_of(5, clouds, N3, "gcp");
+        world.reports[N4].links[N1].rtt_ms = 0.3;  // and to n5: a majority
+        for (size_t i = N1; i <= N2; i++) {
+            world.reports[i].disk_full = way == 1;
+            if (way == 2)
+                flap_before_the_others(&world, i);
+        }
+        assert_int_equal(run(&world, 60), way == 0 ? N1 : N4);
+    }
 }
 
 static void TestPlacementOff(void **state) {
@@ -363,7 +409,7 @@ static void TestPlacementOff(void **state) {
         world.now_us += SECOND;
         for (size_t k = 0; k < 3; k++)
             placement_heard(&world.placement, world.now_us, k, &world.reports[k]);
-        placement_lead(&world.placement, world.now_us, 7, false);
+        placement_lead(&world.placement, 7, false);
         assert_null(placement_decide(&world.placement, world.now_us));
     }
     assert_says(&world, "the leader decides");
@@ -401,10 +447,12 @@ static void TestPlacementTakesAnyNumber(void **state) {
         world.reports[N1].links[N2].rtt_ms = odd[i];
         world.reports[N1].links[N3].rtt_ms = odd[i];
         assert_int_equal(run(&world, 60), N2);
+        assert_true(world.placement.seats[N1].report.links[N2].rtt_ms == 0);
         world = far_leader();
         world.reports[N2].links[N1].rtt_ms = world.reports[N2].links[N3].rtt_ms = 0;
         world.reports[N1].links[N2].spread_ms = world.reports[N1].disk_sync_ms = odd[i];
         assert_int_equal(run(&world, 60), N1);
+        assert_true(world.placement.seats[N1].report.disk_sync_ms == 0);
     }
 }
 
@@ -429,6 +477,15 @@ static void TestPlacementSuccessor(void **state) {
     world.reports[N1].links[N2].rtt_ms = 1;
     run(&world, 3);
     assert_string_equal(placement_successor(&world.placement, world.now_us)->text, "n2");  // then the faster
+    world.reports[N1].links[N2].rtt_ms = 0.1;
+    step(&world);
+    assert_string_equal(placement_successor(&world.placement, world.now_us)->text, "n1");
+    be_a_learner(&world, N1);
+    assert_string_equal(placement_successor(&world.placement, world.now_us)->text, "n2");
+    world = world_of(3, two_clouds, N1, "");
+    world.reports[N2].links[N1].rtt_ms = world.reports[N2].links[N3].rtt_ms = 70;
+    run(&world, 3);
+    assert_string_equal(placement_successor(&world.placement, world.now_us)->text, "n2");  // though slower
 }
 
 // --- a link that flaps ---
@@ -489,7 +546,7 @@ static const struct raft_id *live(struct shaky *shaky, size_t i) {
         if (shaky->up || !is_shaken(i, k))
             placement_heard(&world->placement, world->now_us, k, &report);
     }
-    placement_lead(&world->placement, world->now_us, shaky->term, i == shaky->leader);
+    placement_lead(&world->placement, shaky->term, i == shaky->leader);
     placement_progress(&world->placement, world->now_us, world->commit, world->match);
     return placement_decide(&world->placement, world->now_us);
 }
@@ -536,6 +593,7 @@ static void TestLinkQuality(void **state) {
     assert_float_equal(link_quality_spread_ms(&link), 0, 0);
     link_quality_measured(&link, 900);
     assert_float_equal(link_quality_rtt_ms(&link), 900, 0);
+    assert_float_equal(link_quality_spread_ms(&link), 0, 0);
     link_quality_measured(&link, 2);
     assert_float_equal(link_quality_rtt_ms(&link), 2, 0);
     link_quality_measured(&link, 1);
@@ -581,6 +639,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestPlacementPausesForAnOperator),
     cmocka_unit_test(TestPlacementHoldsEnd),
     cmocka_unit_test(TestPlacementPrefersACloud),
+    cmocka_unit_test(TestPlacementPrefersInVain),
     cmocka_unit_test(TestPlacementOff),
     cmocka_unit_test(TestPlacementEstimates),
     cmocka_unit_test(TestPlacementTakesAnyNumber),
