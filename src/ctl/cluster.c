@@ -93,6 +93,7 @@ static void status_json(struct json *json, const struct node_status *node, bool 
         json_u64(json, "last_log_index", status->last_log_index);
         json_u64(json, "uptime_ms", status->uptime_ms);
         json_string(json, "version", status->version);
+        json_string(json, "placement", status->placement.decision);
     } else {
         json_string(json, "error", slice_of_str((const char *)node->probe->why.data));
     }
@@ -122,11 +123,30 @@ static void status_row(struct table *table, const struct node_status *node, bool
     table_text(table, status->version);
 }
 
+// Below the table: how fast each member would commit if it led, and what the leader makes of that.
+static void placement_line(struct buf *out, const struct wire_status_response *status) {
+    enum { DECISION_MAX = 256 };
+    buf_append_str(out, "commit if it led:");
+    for (size_t i = 0; i < status->member_count; i++) {
+        const struct wire_member_status *member = &status->members[i];
+        buf_append_str(out, i == 0 ? " " : ", ");
+        text_for_people(out, member->id, ID_MAX);
+        if (member->commit_ms > 0)
+            buf_printf(out, " %.1f ms", member->commit_ms);
+        else
+            buf_append_str(out, " -");
+    }
+    buf_append_str(out, "; placement: ");
+    text_for_people(out, status->placement.decision, DECISION_MAX);
+    buf_append_str(out, "\n");
+}
+
 enum ctl_exit ctl_status(struct ctl *ctl) {
     struct ctl_probe probes[PROBES_MAX];
     size_t count = ask_everybody(ctl, probes);
     size_t reached = 0;
     struct json json = {.out = &ctl->out};
+    struct buf placement = {0};
     struct table table;
     table_begin(&table, "ENDPOINT|NODE|CLOUD|ROLE|TERM|LEADER|COMMIT|APPLIED|LAST|UPTIME|VERSION");
     if (ctl->options->json)
@@ -138,6 +158,8 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
         if (ctl->options->json)
             status_json(&json, &node, reachable);
         status_row(&table, &node, reachable);
+        if (reachable && slice_equal(node.status.role, slice_of_str("leader")))
+            placement_line(&placement, &node.status);
     }
     for (size_t i = 0; i < count; i++) {
         buf_free(&probes[i].answer);
@@ -148,8 +170,11 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
         status = print_array(ctl, &json);
         buf_free(&table.text);
     } else {
-        status = print_table(ctl, &table);
+        table_end(&table, &ctl->out);
+        buf_append_slice(&ctl->out, buf_slice(&placement));
+        status = ctl_print(ctl);
     }
+    buf_free(&placement);
     return status != CTL_OK || reached > 0 ? status : ctl_nobody(ctl->client, &ctl->error);
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -87,6 +88,8 @@ def TestBatonctlCluster(cluster: Cluster, batonctl: Batonctl) -> None:
     status = batonctl.json("status")
     assert sorted(node["node"] for node in status) == ["n1", "n2", "n3"]
     assert [node["node"] for node in status if node["role"] == "leader"] == [leader.name]
+    assert [node["placement"] for node in status] == ["placement is off"] * 3
+    wait_for(lambda: re.search(r"commit if it led: n1 [\d.]+ ms, n2 .* ms, n3 .* ms; placement: ", batonctl("status")), "estimates")
     members = {member["id"]: member for member in batonctl.json("member", "list")}
     assert members["n3"]["cloud"] == "aws" and members["n3"]["voter"] and members[leader.name]["leader"]
     worker = batonctl.json("worker", "list")[0]

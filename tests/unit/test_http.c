@@ -118,8 +118,13 @@ static struct cluster *cluster_new(void) {
                                                            .rtt_ms = m == i   ? 0
                                                                      : m == 2 ? 50.6
                                                                               : -1,
+                                                           .round_trips_ms = {0.3, -1, 50.1},
+                                                           .disk_sync_ms = m == 2 ? -1 : 0.25,
+                                                           .commit_ms = 0.3,
                                                            .match_index = 40};
         }
+        node->status.placement = (struct view_placement){
+            .on = true, .leader_cloud = slice_of_str("gcp"), .decision = slice_of_str("stay: here"), .pause_ms = 1500};
     }
     return cluster;
 }
@@ -352,6 +357,43 @@ static void TestHttpStatus(void **state) {
     response = get(cluster, 0, "/status");
     status = json_body(&response);
     assert_int_equal(number_of(json_array_get(json_object_get(status, "members"), 2), "match_index"), 40);
+    json_decref(status);
+    response_free(&response);
+    cluster_free(cluster);
+}
+
+static void TestHttpPlacement(void **state) {
+    (void)state;
+    struct cluster *cluster = cluster_new();
+    struct response response = get(cluster, 0, "/status");
+    json_t *status = json_body(&response);
+    json_t *n2 = json_array_get(json_object_get(status, "members"), 1);
+    json_t *round_trips = json_object_get(n2, "round_trips_ms");
+    assert_int_equal(json_object_size(round_trips), 2);
+    assert_float_equal(json_real_value(json_object_get(round_trips, "n1")), 0.3, 0);
+    assert_float_equal(json_real_value(json_object_get(round_trips, "n3")), 50.1, 0);
+    assert_float_equal(json_real_value(json_object_get(n2, "commit_ms")), 0.3, 0);
+    assert_float_equal(json_real_value(json_object_get(n2, "disk_sync_ms")), 0.25, 0);
+    json_t *n3 = json_array_get(json_object_get(status, "members"), 2);
+    assert_true(json_is_null(json_object_get(json_object_get(n3, "round_trips_ms"), "n2")));
+    assert_true(json_is_null(json_object_get(n3, "disk_sync_ms")));
+    json_t *placement = json_object_get(status, "placement");
+    assert_true(json_is_true(json_object_get(placement, "on")));
+    assert_string_equal(text_of(placement, "leader_cloud"), "gcp");
+    assert_string_equal(text_of(placement, "decision"), "stay: here");
+    assert_float_equal(json_real_value(json_object_get(placement, "pause")), 1.5, 0);
+    assert_true(json_is_null(json_object_get(placement, "last_move")));
+    json_decref(status);
+    response_free(&response);
+    cluster->nodes[0].status.placement.moved_to = slice_of_str("n1");
+    cluster->nodes[0].status.placement.moved_why = slice_of_str("faster");
+    cluster->nodes[0].status.placement.moved_ago_ms = 2500;
+    response = get(cluster, 0, "/status");
+    status = json_body(&response);
+    json_t *move = json_object_get(json_object_get(status, "placement"), "last_move");
+    assert_string_equal(text_of(move, "to"), "n1");
+    assert_string_equal(text_of(move, "why"), "faster");
+    assert_float_equal(json_real_value(json_object_get(move, "ago")), 2.5, 0);
     json_decref(status);
     response_free(&response);
     cluster_free(cluster);
@@ -1023,6 +1065,7 @@ static void TestHttpListenFails(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestHttpStatus),
+    cmocka_unit_test(TestHttpPlacement),
     cmocka_unit_test(TestHttpClusterState),
     cmocka_unit_test(TestHttpRelay),
     cmocka_unit_test(TestHttpRelayNoLeader),

@@ -361,7 +361,17 @@ static void TestWireStatusFields(void **state) {
     n2.voter = true;
     n2.rtt_ms = 50.25;
     n2.match_index = 8;
+    Baton__V1__RoundTrip to_n3 = BATON__V1__ROUND_TRIP__INIT;
+    to_n3.id = data_of("n3");
+    to_n3.rtt_ms = 49.5;
+    n2.commit_ms = 0.5;
+    n2.n_round_trips = 1;
+    n2.round_trips = (Baton__V1__RoundTrip *[]){&to_n3};
+    Baton__V1__Placement placement = BATON__V1__PLACEMENT__INIT;
+    placement.pause_term = 6;
+    placement.decision = data_of("stay");
     Baton__V1__StatusResponse packed = BATON__V1__STATUS_RESPONSE__INIT;
+    packed.placement = &placement;
     packed.node = data_of("n1");
     packed.cluster_id = data_of("demo");
     packed.role = data_of("follower");
@@ -397,6 +407,12 @@ static void TestWireStatusFields(void **state) {
     assert_false(status.members[0].reachable);
     assert_true(status.members[0].rtt_ms == 50.25);
     assert_int_equal(status.members[0].match_index, 8);
+    assert_true(status.members[0].commit_ms == 0.5);
+    assert_int_equal(status.members[0].round_trip_count, 1);
+    assert_slice(status.members[0].round_trips[0].id, "n3");
+    assert_true(status.members[0].round_trips[0].rtt_ms == 49.5);
+    assert_int_equal(status.placement.pause_term, 6);
+    assert_slice(status.placement.decision, "stay");
 }
 
 static void TestWireWorkerInfoFields(void **state) {
