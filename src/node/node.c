@@ -16,8 +16,8 @@ static void post(void *user) {
     sem_post(user);
 }
 
-// Writes entry 1, the members, into an empty log, and waits until it is durable: all nodes of a new cluster begin with the
-// same entry in the same term.
+// Writes entry 1, the members, into an empty log, waits until it is durable, and closes the log: all nodes of a new cluster
+// begin with the same entry in the same term.
 static enum error_code found_cluster(struct node *node, struct wal *wal, struct error *error) {
     struct wire_configuration configuration = {
         .generation = 1, .cluster_id = node->config->cluster_id, .count = node->config->peer_count};
@@ -40,6 +40,11 @@ static enum error_code found_cluster(struct node *node, struct wal *wal, struct 
             code = error_set(error, status.condition == WAL_FULL ? ERR_NO_SPACE : ERR_IO, "%s", status.error.message);
     }
     raft_entry_unref(entry);
+    struct error close_error = {0};
+    enum error_code closed = wal_close(wal, code != OK, &close_error);
+    sem_destroy(&durable);  // now that the log's thread has ended, which posts behind what it has published
+    if (code == OK && closed != OK)
+        code = error_set(error, closed, "%s", close_error.message);
     return code;
 }
 
@@ -55,13 +60,9 @@ static enum error_code open_log(struct node *node, struct wal_recovered *recover
         return code;
     wal_recovered_free(recovered);
     code = found_cluster(node, node->wal, error);
-    struct error close_error = {0};
-    enum error_code closed = wal_close(node->wal, code != OK, &close_error);
     node->wal = NULL;
     if (code != OK)
         return code;
-    if (closed != OK)
-        return error_set(error, closed, "%s", close_error.message);
     slog(SLOG_INFO, "founded the cluster", F_STR("cluster", node->config->cluster_id.text),
          F_U64("members", node->config->peer_count));
     return wal_open(&options, node->slab, &node->wal, recovered, error);
