@@ -26,7 +26,7 @@ import harness as harness  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results"
 WORKER_HOST = {"gcp": "w1", "aws": "w3"}  # a host without a node, in each cloud
-EXTRA = (*harness.STAY, "--log-level", "info")
+EXTRA = ("--log-level", "info")
 
 
 def say(text: str) -> None:

@@ -482,6 +482,8 @@ static void TestPlacementSuccessor(void **state) {
     assert_string_equal(placement_successor(&world.placement, world.now_us)->text, "n1");
     be_a_learner(&world, N1);
     assert_string_equal(placement_successor(&world.placement, world.now_us)->text, "n2");
+    be_a_learner(&world, N2);
+    assert_null(placement_successor(&world.placement, world.now_us));
     world = world_of(3, two_clouds, N1, "");
     world.reports[N2].links[N1].rtt_ms = world.reports[N2].links[N3].rtt_ms = 70;
     run(&world, 3);
