@@ -11,10 +11,13 @@
 #include "base/slog.h"
 #include "rpc/address.h"
 
-#define BACKOFF_MIN_MS     20
-#define BACKOFF_MAX_MS     1000
-#define CONNECT_TIMEOUT_MS 2000  // to the server's SETTINGS: forty round trips between the clouds
-#define STEADY_MS          1000  // a connection that lived shorter was no success: the next attempt waits longer
+#define BACKOFF_MIN_MS 20
+#define BACKOFF_MAX_MS 1000
+// To the server's SETTINGS. First eight round trips between the clouds: TCP repeats a lost SYN only after a second, a new
+// attempt comes sooner. Doubled by each attempt that took too long, as the way there may be longer than thought.
+#define CONNECT_TIMEOUT_MIN_MS 400
+#define CONNECT_TIMEOUT_MAX_MS 1600
+#define STEADY_MS              1000  // a connection that lived shorter was no success: the next attempt waits longer
 
 static void connect_next(struct rpc_channel *channel);
 
@@ -130,6 +133,7 @@ static void on_ready(struct rpc_connection *connection) {
     }
     channel->up = true;
     channel->failure[0] = '\0';
+    channel->connect_timeout_ms = CONNECT_TIMEOUT_MIN_MS;
     channel->up_at_ms = rpc_now_ms(channel->runtime);
     if (channel->options.on_up != NULL) {
         channel->options.on_up(channel->options.user);
@@ -197,6 +201,9 @@ static void on_gone(struct rpc_connection *connection, enum rpc_down_reason reas
         say_down(channel, reason);
     } else {
         note_failure(channel, connection->transport->failure);
+        if (reason == RPC_DOWN_KEEPALIVE && channel->connect_timeout_ms < CONNECT_TIMEOUT_MAX_MS) {
+            channel->connect_timeout_ms *= 2;
+        }
         connect_next(channel);
     }
 }
@@ -232,7 +239,7 @@ static bool connect_to(struct rpc_channel *channel, const struct sockaddr *addre
         .connection_window = channel->options.connection_window,
         .keepalive_interval_ms = channel->options.keepalive_interval_ms,
         .keepalive_timeout_ms = channel->options.keepalive_timeout_ms,
-        .setup_timeout_ms = CONNECT_TIMEOUT_MS,
+        .setup_timeout_ms = channel->connect_timeout_ms,
     };
     channel->connection = rpc_connection_new(channel->runtime, transport, &client_role, channel, &options);
     channel->connections++;
@@ -286,6 +293,7 @@ struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime, const struct rp
     channel->options = *options;
     channel->target = mem_strdup(options->target);
     channel->options.target = channel->target;
+    channel->connect_timeout_ms = CONNECT_TIMEOUT_MIN_MS;
     channel->identity = options->identity == NULL ? NULL : mem_strdup(options->identity);
     channel->options.identity = channel->identity;
     if (options->stream_window == 0) {

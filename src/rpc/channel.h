@@ -24,8 +24,9 @@ struct rpc_channel {
     struct addrinfo *addresses;     // of the name, of this attempt
     struct addrinfo *next_address;  // to try
     struct rpc_timer retry;
-    char failure[192];    // of the last attempt
-    uint64_t backoff_ms;  // before the next attempt; 0: at once
+    char failure[192];            // of the last attempt
+    uint64_t backoff_ms;          // before the next attempt; 0: at once
+    uint64_t connect_timeout_ms;  // of the next attempt
     uint64_t up_at_ms;
 
     struct rpc_link waiting;       // calls that HTTP/2 has not been given

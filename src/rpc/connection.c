@@ -602,7 +602,7 @@ static void on_keepalive(struct rpc_timer *timer) {
     struct rpc_connection *connection = rpc_container(timer, struct rpc_connection, keepalive);
     uint64_t now = rpc_now_ms(connection->runtime);
     if (!connection->settled) {
-        rpc_connection_close(connection, RPC_DOWN_REFUSED);
+        rpc_connection_close(connection, RPC_DOWN_KEEPALIVE);
         return;
     }
     if (connection->ping_sent_ms != 0 && connection->last_read_ms < connection->ping_sent_ms) {

@@ -112,7 +112,7 @@ struct rpc_connection_options {
     int32_t connection_window;
     uint64_t keepalive_interval_ms;
     uint64_t keepalive_timeout_ms;
-    uint64_t setup_timeout_ms;  // until the peer's first SETTINGS
+    uint64_t setup_timeout_ms;  // until the peer's first SETTINGS; then it is gone with RPC_DOWN_KEEPALIVE
 };
 
 // Takes the transport.

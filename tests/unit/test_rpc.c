@@ -1196,6 +1196,37 @@ static void TestRpcKeepalive(void **state) {
     stop(&env);
 }
 
+static bool went_down_twice(struct env *env) {
+    return env->downs == 2;
+}
+
+// A server that takes connections and says nothing, or a lost SYN: the next attempt comes soon, and has more time.
+static void TestRpcConnectTimeout(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 10), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    char target[32];
+    snprintf(target, sizeof target, "127.0.0.1:%u", ntohs(address.sin_port));
+    rpc_channel_close(env.channel);
+    env.downs = 0;
+    uint64_t began = uv_now(&env.loop);
+    env.channel =
+        rpc_channel_new(env.runtime, &(struct rpc_channel_options){.target = target, .on_down = on_down, .user = &env});
+    run_until(&env, is_down);
+    uint64_t first = uv_now(&env.loop) - began;
+    assert_in_range(first, 350, 1500);
+    run_until(&env, went_down_twice);
+    assert_true(uv_now(&env.loop) - began - first >= first * 3 / 2);
+    close(listener);
+    stop(&env);
+}
+
 static bool two_requests(struct env *env) {
     (void)env;
     raw_read(watched);
@@ -1520,6 +1551,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestRpcAnswersNotTaken),
     cmocka_unit_test(TestRpcTooMuchInAll),
     cmocka_unit_test(TestRpcKeepalive),
+    cmocka_unit_test(TestRpcConnectTimeout),
     cmocka_unit_test(TestRpcOrderedWaits),
     cmocka_unit_test(TestRpcBadAnswers),
     cmocka_unit_test(TestRpcDrainDeafClient),
