@@ -4,9 +4,9 @@
 #include <stdalign.h>
 
 #include "base/limits.h"
+#include "base/rng.h"
 #include "raft/log.h"
 #include "raft/queue.h"
-#include "base/rng.h"
 
 static struct raft_entry *entry(struct raft_slab *slab, raft_term term, raft_index index, size_t len) {
     struct raft_entry_id id = {.term = term, .index = index};
