@@ -49,6 +49,7 @@ enum {
     RPC_LOG_PER_SECOND = 10,  // lines about peers that misbehave
 
     APPEND_BATCH_MAX = 256 * KIB,      // bytes of entries in one AppendEntries (one larger entry goes alone)
+    APPEND_COPY_MAX = 16 * KIB,        // bytes of entries worth sending twice
     INFLIGHT_MESSAGES_MAX = 256,       // AppendEntries on their way to one peer
     INFLIGHT_BYTES_MAX = 8 * MIB,      // and their bytes: 50 ms at 160 MB/s
     UNCOMMITTED_BYTES_MAX = 64 * MIB,  // proposals beyond are refused with RESOURCE_EXHAUSTED
@@ -95,6 +96,7 @@ static_assert(APPEND_BATCH_MAX < MESSAGE_MAX, "one batch must fit a message");
 #define ELECTION_TIMEOUT_MAX_US  (600 * US_PER_MS)
 #define QUORUM_TIMEOUT_US        (600 * US_PER_MS)  // CheckQuorum; a longer gap of the loop counts as one
 #define DISK_STUCK_US            (600 * US_PER_MS)  // a leader whose write takes longer steps down
+#define APPEND_COPY_US           (300 * US_PER_MS)  // AppendEntries unanswered for so long go out on the other connection, too
 #define APPEND_RETRY_US          (1 * US_PER_S)     // AppendEntries with neither answer nor failure are given up
 #define KEPT_PRE_VOTE_US         (600 * US_PER_MS)  // a PreVote refused for the leader's sake waits so long for its loss
 #define LOST_LEADER_ECHO_US      (100 * US_PER_MS)  // what a leader sent before its connection died may come in so much later

@@ -90,7 +90,8 @@ enum raft_lane { RAFT_CONTROL, RAFT_BULK };
 
 struct raft_message {
     enum raft_message_type type;
-    enum raft_lane lane;  // AppendEntries with entries: bulk; all else: control. A reply takes its call's connection.
+    enum raft_lane lane;  // AppendEntries with entries: bulk, but for a copy of what is stuck there; all else: control. A
+                          // reply takes its call's connection.
     struct raft_id from;
     struct raft_id to;
     raft_term term;  // the sender's current one, in every message: a PreVote too, which must not raise anybody's

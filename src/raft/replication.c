@@ -172,6 +172,27 @@ static void send_append(struct raft_node *node, struct raft_peer *peer) {
     peer->next_index += count;
 }
 
+// A lost packet can hold up everything behind it on the bulk connection for a second. What has waited longest goes out once
+// more on the other one, if it is small; its answer is taken like a heartbeat's.
+static void copy_stuck_append(struct raft_node *node, struct raft_peer *peer) {
+    bool stuck = peer->appends_first < peer->appends_next && node->now_us - peer->appends_since_us > APPEND_COPY_US;
+    if (!stuck)
+        return;
+    const struct raft_sent *sent = append_at(peer, peer->appends_first);
+    if (sent->cost > APPEND_COPY_MAX || sent->prev_index < node->log.base.index)
+        return;
+    uint64_t sequence = peer->heartbeats_next++;
+    *heartbeat_at(peer, sequence) = (struct raft_sent){.since_us = node->now_us, .round = node->read_round};
+    struct raft_message *message =
+        raft_request(node, peer, RAFT_APPEND_ENTRIES, raft_call_number(sequence, RAFT_CALL_HEARTBEAT));
+    message->append.leader_id = node->id;
+    message->append.prev_log.index = sent->prev_index;
+    message->append.prev_log.term = raft_log_term(&node->log, sent->prev_index);
+    message->append.entries = raft_log_from(&node->log, sent->prev_index + 1);
+    message->append.count = sent->last_index - sent->prev_index;
+    message->append.leader_commit = node->commit_index;
+}
+
 void raft_send_append_entries(struct raft_node *node) {
     bool due = node->now_us >= node->heartbeat_due_us;
     if (due)
@@ -182,6 +203,8 @@ void raft_send_append_entries(struct raft_node *node) {
                         peer->heartbeats_next - 1 - peer->heartbeats_answered < RAFT_READ_ROUNDS_MAX;
         if (due || for_read)
             send_heartbeat(node, peer);
+        if (due)
+            copy_stuck_append(node, peer);
         if (may_send_append(node, peer))
             send_append(node, peer);
         if (may_send_append(node, peer))

@@ -668,25 +668,61 @@ static void TestSendFailed(void **state) {
 }
 
 // Lost without a word: found by time.
+// Time passes, heartbeats are answered as of `match` and everything else is lost, until n2 is sent entries on that
+// connection.
+static struct raft_message await_append(struct solo *solo, enum raft_lane lane, raft_index match) {
+    struct raft_message found = {0};
+    uint64_t end_us = solo->now_us + 5 * US_PER_S;
+    while (found.call == 0 && solo->now_us < end_us) {
+        struct raft_message heartbeats[2] = {solo_sent_heartbeat(solo, 2), solo_sent_heartbeat(solo, 3)};
+        for (size_t i = 0; i < 2 && heartbeats[i].call != 0; i++)
+            solo_accept(solo, &heartbeats[i], match);
+        solo_persist(solo);
+        solo_tick(solo, HEARTBEAT_INTERVAL_US);
+        found = solo_sent_append(solo, 2);
+        if (found.call != 0 && found.lane != lane)
+            found.call = 0;
+    }
+    return found;
+}
+
 static void TestSendLost(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
     solo_establish(solo);
     solo_propose(solo, 8);
     solo_propose(solo, 8);
-    struct raft_message again = {0};
     uint64_t start_us = solo->now_us;
-    while (again.call == 0 && solo->now_us < start_us + 5 * US_PER_S) {
-        struct raft_message heartbeats[2] = {solo_sent_heartbeat(solo, 2), solo_sent_heartbeat(solo, 3)};
-        for (size_t i = 0; i < 2 && heartbeats[i].call != 0; i++)
-            solo_accept(solo, &heartbeats[i], 2);
-        solo_persist(solo);
-        solo_tick(solo, HEARTBEAT_INTERVAL_US);
-        again = solo_sent_append(solo, 2);
-    }
+    struct raft_message again = await_append(solo, RAFT_BULK, 2);
     assert_in_range(solo->now_us, start_us + APPEND_RETRY_US, start_us + APPEND_RETRY_US + 2 * HEARTBEAT_INTERVAL_US);
     assert_int_equal(again.append.prev_log.index, 2);
     assert_int_equal(again.append.count, 2);
+    solo_free(solo);
+}
+
+// What is stuck on the bulk connection goes out on the other one, too, and counts when it is answered there.
+static void TestSendStuck(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_elect(solo);  // nothing is known yet of where the others' logs end
+    solo_persist(solo);
+    solo_propose(solo, 8);
+    uint64_t start_us = solo->now_us;
+    struct raft_message copy = await_append(solo, RAFT_CONTROL, 0);
+    assert_in_range(solo->now_us, start_us + APPEND_COPY_US, start_us + APPEND_COPY_US + 2 * HEARTBEAT_INTERVAL_US);
+    assert_int_equal(copy.append.prev_log.index, 1);
+    assert_int_equal(copy.append.count, 1);
+    solo_accept(solo, &copy, 2);
+    assert_int_equal(raft_commit_index(solo->node), 2);
+    assert_int_equal(solo_progress(solo, 2).match_index, 2);
+    solo_free(solo);
+
+    solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    solo_propose(solo, APPEND_COPY_MAX);  // too large to be sent twice
+    start_us = solo->now_us;
+    await_append(solo, RAFT_CONTROL, 2);
+    assert_true(solo->now_us - start_us >= 5 * US_PER_S);
     solo_free(solo);
 }
 
@@ -757,6 +793,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestHeartbeat),
     cmocka_unit_test(TestSendFailed),
     cmocka_unit_test(TestSendLost),
+    cmocka_unit_test(TestSendStuck),
     cmocka_unit_test(TestDiskStuck),
     cmocka_unit_test(TestDiskStuckFollower),
 };
