@@ -119,7 +119,30 @@ static void send_message(struct node *node, const struct raft_message *message) 
     }
 }
 
+static bool is_awaited(const struct node *node, const struct raft_message *message) {
+    switch (message->type) {
+    case RAFT_REQUEST_VOTE_REPLY:
+    case RAFT_APPEND_ENTRIES_REPLY:
+    case RAFT_TIMEOUT_NOW_REPLY:
+        return rpc_call_alive(node->server, rpc_call_unpack(message->call));
+    default:
+        return true;
+    }
+}
+
+// On a disk that stands still replies would pile up long after their calls have ended.
+static void drop_unawaited(struct node *node) {
+    size_t kept = 0;
+    for (size_t i = 0; i < node->held_count; i++) {
+        if (is_awaited(node, &node->held[i]))
+            node->held[kept++] = node->held[i];
+    }
+    node->held_count = kept;
+}
+
 static void hold_message(struct node *node, const struct raft_message *message) {
+    if (node->held_count == node->held_cap)
+        drop_unawaited(node);
     if (node->held_count == node->held_cap) {
         node->held_cap = node->held_cap == 0 ? 64 : node->held_cap * 2;
         node->held = mem_realloc(node->held, node->held_cap * sizeof *node->held);

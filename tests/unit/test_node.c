@@ -97,18 +97,25 @@ static struct wire_member member_of(const char *id, const char *address) {
     return member;
 }
 
-// The log fails while a leader's entries are waiting for the next step: the node ends with everything given back.
-static void TestNodeFailsWithEntriesWaiting(void **state) {
-    (void)state;
-    char dir[] = "/tmp/baton-test-XXXXXX";
-    assert_non_null(mkdtemp(dir));
+struct whole_node {
+    char dir[32];
     uv_loop_t loop;
-    uv_loop_init(&loop);
-    struct node_config config = {
+    struct node_config config;
+    struct metrics *metrics;
+    enum error_code failure;
+    struct node *node;
+};
+
+// n1 of two; n2 cannot be reached.
+static void start_node(struct whole_node *whole) {
+    *whole = (struct whole_node){.dir = "/tmp/baton-test-XXXXXX", .metrics = metrics_new()};
+    assert_non_null(mkdtemp(whole->dir));
+    uv_loop_init(&whole->loop);
+    whole->config = (struct node_config){
         .node_id = raft_id_of(slice_of_str("n1")),
         .cluster_id = raft_id_of(slice_of_str("test")),
         .cloud = "gcp",
-        .data_dir = dir,
+        .data_dir = whole->dir,
         .listen = "127.0.0.1:0",
         .advertise = "127.0.0.1:1",
         .advertise_http = "127.0.0.1:1",
@@ -119,27 +126,64 @@ static void TestNodeFailsWithEntriesWaiting(void **state) {
         .election_timeout_min_us = ELECTION_TIMEOUT_MIN_US,
         .election_timeout_max_us = ELECTION_TIMEOUT_MAX_US,
     };
-    struct metrics *metrics = metrics_new();
-    enum error_code failure = OK;
-    struct node *node;
     struct error error = {0};
-    assert_int_equal(node_start(&loop, &config, metrics, note_failure, &failure, &node, &error), OK);
+    enum error_code code =
+        node_start(&whole->loop, &whole->config, whole->metrics, note_failure, &whole->failure, &whole->node, &error);
+    assert_int_equal(code, OK);
+}
+
+static void end_node(struct whole_node *whole) {
+    node_close(whole->node);
+    uv_run(&whole->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&whole->loop), 0);
+    node_free(whole->node);  // asserts that no entry is left
+    metrics_free(whole->metrics);
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", whole->dir);
+    assert_int_equal(system(command), 0);
+}
+
+// n2, leading term 2, sends the entry of an index by a call that has ended meanwhile.
+static void receive_entry(struct node *node, raft_index index) {
+    struct raft_entry_id before = {.term = index == 2 ? 1 : 2, .index = index - 1};
     struct raft_entry **entries = arena_alloc(&node->turn, sizeof(struct raft_entry *));
-    entries[0] = raft_entry_new(node->slab, RAFT_ENTRY_COMMAND, (struct raft_entry_id){.term = 1, .index = 2}, 1);
+    entries[0] = raft_entry_new(node->slab, RAFT_ENTRY_NOOP, (struct raft_entry_id){.term = 2, .index = index}, 0);
     *node_event(node) = (struct raft_event){
         .type = RAFT_EVENT_MESSAGE,
-        .message = {.type = RAFT_APPEND_ENTRIES, .append = {.entries = entries, .count = 1}},
+        .message = {.type = RAFT_APPEND_ENTRIES,
+                    .from = raft_id_of(slice_of_str("n2")),
+                    .to = raft_id_of(slice_of_str("n1")),
+                    .term = 2,
+                    .append = {.prev_log = before, .entries = entries, .count = 1}},
     };
-    node_fail(node, ERR_IO, "as if the disk had failed");
-    assert_int_equal(failure, ERR_IO);
-    node_close(node);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&loop), 0);
-    node_free(node);  // asserts that no entry is left
-    metrics_free(metrics);
-    char command[64];
-    snprintf(command, sizeof command, "rm -r %s", dir);
-    assert_int_equal(system(command), 0);
+}
+
+// The log fails while a leader's entries are waiting for the next step: the node ends with everything given back.
+static void TestNodeFailsWithEntriesWaiting(void **state) {
+    (void)state;
+    struct whole_node whole;
+    start_node(&whole);
+    receive_entry(whole.node, 2);
+    node_fail(whole.node, ERR_IO, "as if the disk had failed");
+    assert_int_equal(whole.failure, ERR_IO);
+    end_node(&whole);
+}
+
+// A disk that stands still for an hour: what would answer calls that have ended is not kept for it.
+static void TestNodeHoldsNoRepliesForDeadCalls(void **state) {
+    (void)state;
+    struct whole_node whole;
+    start_node(&whole);
+    struct node *node = whole.node;
+    for (raft_index index = 2; index < 1000; index++) {
+        receive_entry(node, index);
+        node_turn(node, false);
+        assert_int_equal(raft_last_log(node->raft).index, index);
+        for (size_t i = 0; i < node->held_count; i++)
+            node->held[i].after_write = UINT64_MAX;  // never durable
+    }
+    assert_in_range(node->held_count, 1, 64);
+    end_node(&whole);
 }
 
 // --- writes ---
@@ -281,6 +325,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestWritesRefused),
     cmocka_unit_test(TestReadsWaitForTheirIndex),
     cmocka_unit_test(TestNodeFailsWithEntriesWaiting),
+    cmocka_unit_test(TestNodeHoldsNoRepliesForDeadCalls),
 };
 
 UNIT_MAIN(tests)
