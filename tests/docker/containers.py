@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,20 @@ NODES = {"n1": Host("gcp", "198.19.1.1"), "n2": Host("gcp", "198.19.1.2"), "n3":
 WORKERS = {"w1": Host("gcp", "198.19.1.11"), "w2": Host("gcp", "198.19.1.12"), "w3": Host("aws", "198.19.2.13")}
 EVERY_CONTAINER = [*NODES, *WORKERS, "wanlink", "prometheus"]
 
+CERTS = ROOT / "build/docker/certs/operator"  # made when the containers first start
 direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def pages() -> urllib.request.OpenerDirector:
+    """For the nodes' pages, whose certificates it checks."""
+    context = ssl.create_default_context(cafile=str(CERTS / "ca.pem"))
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+
+
+def credentials() -> grpc.ChannelCredentials:
+    """An operator's."""
+    ca, key, cert = ((CERTS / name).read_bytes() for name in ("ca.pem", "key.pem", "cert.pem"))
+    return grpc.ssl_channel_credentials(ca, key, cert)
 
 
 def docker(*words: str, check: bool = True, timeout: float = PATIENCE) -> str:
@@ -91,21 +105,32 @@ class Line(NamedTuple):
     text: str
 
 
+OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 200),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+]
+
+
 class Node:
     """A node by its published ports."""
 
     def __init__(self, name: str) -> None:
-        number = name[1:]
-        self.name, self.cloud = name, NODES[name].cloud
-        self.http = f"http://127.0.0.1:748{number}"
-        options = [
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 500),
-            ("grpc.max_reconnect_backoff_ms", 200),
-            ("grpc.use_local_subchannel_pool", 1),
-            ("grpc.enable_http_proxy", 0),
-        ]
-        self.channel = grpc.insecure_channel(f"127.0.0.1:740{number}", options=options)
+        self.name, self.cloud, self.number = name, NODES[name].cloud, name[1:]
+        self._channel: Optional[grpc.Channel] = None
+
+    @property
+    def channel(self) -> grpc.Channel:
+        """Made when it is first used: certificates are there once the containers are."""
+        if self._channel is None:
+            self._channel = grpc.secure_channel(f"127.0.0.1:740{self.number}", credentials(), options=OPTIONS)
+        return self._channel
+
+    def close(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
 
     def call(self, method: str, timeout: float = 2.0, **fields: Any) -> Any:
         import control_pb2 as pb
@@ -118,7 +143,7 @@ class Node:
         return self.call("Status", timeout=1.0)
 
     def page(self, path: str) -> str:
-        with direct.open(self.http + path, timeout=2.0) as reply:
+        with pages().open(f"https://127.0.0.1:748{self.number}{path}", timeout=2.0) as reply:
             return str(reply.read().decode())
 
     def metric(self, name: str) -> float:
@@ -140,7 +165,7 @@ class Cluster:
 
     def down(self) -> None:
         for node in self.nodes.values():
-            node.channel.close()
+            node.close()
         self._compose("down", "--volumes")
 
     def _compose(self, *words: str) -> None:
@@ -291,7 +316,9 @@ class Cluster:
 WRITER = "baton-acceptance-writer"
 INSIDE_WRITER = """
 import sys, time, grpc, control_pb2, control_pb2_grpc
-stub = control_pb2_grpc.ControlServiceStub(grpc.insecure_channel("127.0.0.1:7400"))
+ca, key, cert = (open(f"/certs/{name}.pem", "rb").read() for name in ("ca", "key", "cert"))
+credentials = grpc.ssl_channel_credentials(ca, key, cert)
+stub = control_pb2_grpc.ControlServiceStub(grpc.secure_channel("127.0.0.1:7400", credentials))
 for number in range(int(sys.argv[1])):
     began = time.time()
     key = f"minority/{number}"
@@ -309,7 +336,7 @@ class InsideWriter:
 
     def __init__(self, node: str, writes: int) -> None:
         command = ["docker", "run", "--rm", "--name", WRITER, "--network", f"container:{node}"]
-        command += ["--volume", f"{generated_stubs()}:/stubs:ro"]
+        command += ["--volume", f"{generated_stubs()}:/stubs:ro", "--volume", f"{CERTS}:/certs:ro", "--user", str(os.getuid())]
         command += ["--env", "PYTHONPATH=/stubs", "--entrypoint", "python3", "baton-worker", "-c", INSIDE_WRITER, str(writes)]
         self._popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.outcomes: List[Tuple[str, float, str]] = []  # acknowledged or refused, when it began, the key
