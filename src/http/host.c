@@ -9,10 +9,9 @@
 
 enum { LITERAL_MAX = INET6_ADDRSTRLEN + 2 };
 
-// HOST and PORT of HOST[:PORT]; false if the port is no number.
+// HOST and PORT of HOST[:PORT]; false if the port is no number. *port stays as it is where there is none.
 static bool host_split(struct slice text, struct slice *host, unsigned *port) {
     *host = text;
-    *port = 80;
     const uint8_t *colon = text.len == 0 ? NULL : memrchr(text.data, ':', text.len);
     if (colon == NULL || text.data[text.len - 1] == ']') {
         return true;
@@ -38,7 +37,7 @@ static bool same_host(struct slice a, struct slice b) {
 
 static bool same_address(struct slice configured, struct slice host, unsigned port) {
     struct slice own_host;
-    unsigned own_port;
+    unsigned own_port = 0;
     return host_split(configured, &own_host, &own_port) && own_port == port && same_host(own_host, host);
 }
 
@@ -65,7 +64,7 @@ static struct slice literal_of(const struct sockaddr *address, char out[LITERAL_
 
 bool host_allowed(const struct host_names *names, struct slice text, const struct sockaddr *local) {
     struct slice host;
-    unsigned port;
+    unsigned port = names->implied_port;
     if (text.len > ADDRESS_MAX || !host_split(text, &host, &port)) {
         return false;
     }

@@ -11,12 +11,13 @@ struct host_names {
     struct slice listen;     // HOST:PORT as configured
     struct slice advertise;  // HOST:PORT
     uint16_t port;           // that is really listened on
+    uint16_t implied_port;   // by a URL without one: 80, with TLS 443
 };
 
 // Allowed are both configured names; as an IP literal with the port, the address the connection came to; and localhost,
 // 127.0.0.1 and [::1] with any port. Those three name the browser's own machine and nobody can make them name another, so
 // they are never the name of a rebinding page; and the port is another than ours where a container's port is published or
-// an SSH tunnel ends. `host` without a port means port 80, as in a URL.
+// an SSH tunnel ends. `host` without a port means the implied one, as in a URL.
 bool host_allowed(const struct host_names *names, struct slice host, const struct sockaddr *local);
 
 #endif

@@ -475,6 +475,7 @@ enum error_code http_server_new(uv_loop_t *loop, const struct http_options *opti
     server->names.listen = slice_of_str(server->listen);
     server->names.advertise = slice_of_str(server->advertise);
     server->tls = options->tls;
+    server->names.implied_port = server->tls == NULL ? 80 : 443;
     server->header_timeout_ms = options->header_timeout_ms == 0 ? HTTP_HEADER_TIMEOUT_MS : options->header_timeout_ms;
     json_set_alloc_funcs(mem_alloc, free);
     int fd = -1;

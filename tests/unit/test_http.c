@@ -678,7 +678,7 @@ static void TestHttpHost(void **state) {
 
 static void TestHttpHostNames(void **state) {
     (void)state;
-    struct host_names names = {slice_of_str("0.0.0.0:7480"), slice_of_str("n1.example:80"), 7480};
+    struct host_names names = {slice_of_str("0.0.0.0:7480"), slice_of_str("n1.example:80"), 7480, 80};
     struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr = {htonl(0xc6120101)}};
     struct sockaddr_in6 mapped = {.sin6_family = AF_INET6, .sin6_addr = {{{[10] = 0xff, [11] = 0xff, 198, 18, 1, 1}}}};
     struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = {{{0xfd, [15] = 7}}}};
@@ -689,6 +689,8 @@ static void TestHttpHostNames(void **state) {
     assert_true(host_allowed(&names, slice_of_str("n1.example"), at));  // a URL's default port is left out
     assert_true(host_allowed(&names, slice_of_str("n1.example:80"), at));
     assert_false(host_allowed(&names, slice_of_str("n1.example:7480"), at));
+    names.implied_port = 443;
+    assert_false(host_allowed(&names, slice_of_str("n1.example"), at));
     assert_false(host_allowed(&names, slice_of_str("198.18.1.2:7480"), at));
     assert_false(host_allowed(&names, slice_of_str("198.18.1.1:7481"), at));  // only loopback has any port
     assert_false(host_allowed(&names, slice_of_str("localhost:748x"), at));

@@ -1,0 +1,291 @@
+// src/tls without sockets: two sessions face each other, and the test is the wire between them. It passes on what it gets in
+// pieces of any size, and damages it. The certificates are made by deploy/tls/make-certs, whose path is the argument.
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "random.h"
+#include "tls/tls.h"
+
+static const char *make_certs;
+static char directory[] = "/tmp/test-tls-XXXXXX";
+
+// --- files ---
+
+static void run(const char *const *words) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        execvp(words[0], (char *const *)(uintptr_t)words);
+        _exit(127);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void certify(const char *days, const char *who) {
+    run((const char *const[]){make_certs, "--days", days, directory, who, NULL});
+}
+
+struct names {
+    char cert[64], key[64], ca[64];
+};
+
+static struct tls_files files_of(struct names *names, const char *name) {
+    snprintf(names->cert, sizeof names->cert, "%s/%s.pem", directory, name);
+    snprintf(names->key, sizeof names->key, "%s/%s-key.pem", directory, name);
+    snprintf(names->ca, sizeof names->ca, "%s/ca.pem", directory);
+    return (struct tls_files){.cert = names->cert, .key = names->key, .ca = names->ca};
+}
+
+static struct tls *open_as(const char *name) {
+    struct names names;
+    struct tls_files files = files_of(&names, name);
+    struct tls *tls = NULL;
+    struct error error = {0};
+    if (tls_new(&files, NULL, &tls, &error) != OK) {
+        fail_msg("%s", error.message);
+    }
+    return tls;
+}
+
+static int set_up(void **state) {
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    certify("5", "node/n1");
+    certify("5", "node/n2");
+    certify("5", "worker/w1");
+    certify("-1", "node/old");
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    run((const char *const[]){"rm", "-r", directory, NULL});
+    return 0;
+}
+
+// --- two ends ---
+
+struct end {
+    struct tls_session *session;
+    struct buf got;
+    enum tls_read last;
+};
+
+static void read_all(struct end *end, struct slice bytes) {
+    uint8_t plain[1000];
+    size_t len;
+    tls_session_feed(end->session, bytes);
+    while ((end->last = tls_session_read(end->session, plain, sizeof plain, &len)) == TLS_READ) {
+        buf_append(&end->got, plain, len);
+    }
+}
+
+// Carries what `from` has to say, in random pieces; of all the bytes, the one at *damage is changed, if there is one so far
+// on. False: there was nothing to carry.
+static bool carry(struct end *from, struct end *to, uint64_t *random, size_t *damage) {
+    struct slice output = tls_session_output(from->session);
+    struct buf bytes = {0};
+    buf_append_slice(&bytes, output);
+    tls_session_sent(from->session);
+    if (*damage < bytes.len) {
+        bytes.data[*damage] ^= (uint8_t)(1u << random_below(random, 8));
+        *damage = SIZE_MAX;
+    } else if (*damage != SIZE_MAX) {
+        *damage -= bytes.len;
+    }
+    for (size_t at = 0; at < bytes.len;) {
+        size_t piece = 1 + random_below(random, random_below(random, 2) == 0 ? 3 : 5000);
+        piece = piece < bytes.len - at ? piece : bytes.len - at;
+        read_all(to, slice_of(bytes.data + at, piece));
+        at += piece;
+    }
+    bool any = bytes.len > 0;
+    buf_free(&bytes);
+    return any;
+}
+
+static void talk(struct end *client, struct end *server, uint64_t *random, size_t damage) {
+    bool any = true;
+    while (any) {
+        any = carry(client, server, random, &damage);
+        any = carry(server, client, random, &damage) || any;
+    }
+}
+
+static void meet(struct end *client, struct end *server, struct tls *ours, struct tls *theirs, const char *peer) {
+    *client = (struct end){.session = tls_session_new(ours, TLS_CLIENT, "h2", peer)};
+    *server = (struct end){.session = tls_session_new(theirs, TLS_SERVER, "h2", NULL)};
+    tls_session_start(client->session);
+}
+
+static void part(struct end *client, struct end *server) {
+    tls_session_free(client->session);
+    tls_session_free(server->session);
+    buf_free(&client->got);
+    buf_free(&server->got);
+}
+
+static struct slice some_bytes(uint64_t *random) {
+    static uint8_t bytes[100000];
+    size_t len = 1 + random_below(random, random_below(random, 2) == 0 ? 100 : sizeof bytes);
+    for (size_t i = 0; i < len; i++) {
+        bytes[i] = (uint8_t)random_u64(random);
+    }
+    return slice_of(bytes, len);
+}
+
+// --- tests ---
+
+static void TestTlsSession(void **state) {
+    (void)state;
+    uint64_t random = random_seed("TestTlsSession");
+    struct tls *n1 = open_as("n1");
+    struct tls *w1 = open_as("w1");
+    struct end client, server;
+    for (int round = 0; round < 20; round++) {
+        meet(&client, &server, w1, n1, round % 2 == 0 ? "node/n1" : NULL);
+        talk(&client, &server, &random, SIZE_MAX);
+        assert_true(tls_session_ready(client.session) && tls_session_ready(server.session));
+        assert_string_equal(tls_session_identity(client.session), "node/n1");
+        assert_string_equal(tls_session_identity(server.session), "worker/w1");
+        for (int message = 0; message < 4; message++) {
+            struct slice bytes = some_bytes(&random);
+            bool up = message % 2 == 0;
+            buf_clear(&client.got);
+            buf_clear(&server.got);
+            assert_true(tls_session_write(up ? client.session : server.session, bytes));
+            talk(&client, &server, &random, SIZE_MAX);
+            assert_true(slice_equal(buf_slice(up ? &server.got : &client.got), bytes));
+        }
+        tls_session_end(client.session);
+        talk(&client, &server, &random, SIZE_MAX);
+        assert_int_equal(server.last, TLS_READ_END);
+        part(&client, &server);
+    }
+    tls_free(n1);
+    tls_free(w1);
+}
+
+// One bit changed anywhere: nobody is handed a byte that was not sent, and whoever notices fails.
+static void TestTlsSessionDamaged(void **state) {
+    (void)state;
+    uint64_t random = random_seed("TestTlsSessionDamaged");
+    struct tls *n1 = open_as("n1");
+    struct tls *n2 = open_as("n2");
+    struct end client, server;
+    int noticed = 0;
+    for (int round = 0; round < 400; round++) {
+        meet(&client, &server, n1, n2, "node/n2");
+        struct slice bytes = slice_of("what was really said", 20);
+        size_t damage = random_below(&random, 3000);
+        bool late = round % 4 == 0;  // after the handshake
+        talk(&client, &server, &random, late ? SIZE_MAX : damage);
+        if (tls_session_ready(client.session) && tls_session_write(client.session, bytes)) {
+            talk(&client, &server, &random, late ? damage % 40 : SIZE_MAX);
+        }
+        assert_true(server.got.len == 0 || slice_equal(buf_slice(&server.got), bytes));
+        assert_int_equal(client.got.len, 0);
+        if (tls_session_failure(client.session) != NULL || tls_session_failure(server.session) != NULL) {
+            noticed++;
+        }
+        part(&client, &server);
+    }
+    assert_true(noticed > 200);  // the others came to nothing, or lay behind the last byte
+    tls_free(n1);
+    tls_free(n2);
+}
+
+static void refused(const char *who, const char *by, const char *peer, const char *ours, const char *told) {
+    uint64_t random = 1;
+    struct tls *server_tls = open_as(who);
+    struct tls *client_tls = open_as(by);
+    struct end client, server;
+    meet(&client, &server, client_tls, server_tls, peer);
+    talk(&client, &server, &random, SIZE_MAX);
+    assert_false(tls_session_ready(client.session) || tls_session_ready(server.session));
+    assert_null(tls_session_identity(client.session));
+    print_message("%s; %s\n", tls_session_failure(client.session), tls_session_failure(server.session));
+    assert_non_null(strstr(tls_session_failure(client.session), ours));
+    assert_non_null(strstr(tls_session_failure(server.session), told));
+    assert_false(tls_session_write(client.session, slice_of("x", 1)));
+    part(&client, &server);
+    tls_free(server_tls);
+    tls_free(client_tls);
+}
+
+static void TestTlsSessionRefused(void **state) {
+    (void)state;
+    refused("n1", "n2", "node/n3", "the certificate is refused: it is node/n1's, and this should be node/n3",
+            "the peer refuses our certificate, of node/n1: bad certificate");
+    refused("old", "n2", NULL, "the certificate of node/old is refused: certificate has expired on",
+            "the peer refuses our certificate, of node/old: certificate expired");
+    // A worker that listens: its certificate is for clients only, and it is no node either.
+    refused("w1", "n2", NULL, "the certificate of worker/w1 is refused: unsuitable certificate purpose",
+            "the peer refuses our certificate, of worker/w1");
+}
+
+static void TestTlsReload(void **state) {
+    (void)state;
+    uint64_t random = 1;
+    struct names names, others;
+    struct tls_files files = files_of(&names, "n1");
+    struct tls_files of_n2 = files_of(&others, "n2");
+    struct tls *tls = NULL;
+    struct error error = {0};
+    assert_int_equal(tls_new(&files, "node/n2", &tls, &error), ERR_INVALID);
+    assert_non_null(strstr(error.message, "names node/n1, but this is node/n2"));
+    assert_int_equal(tls_new(&files, "node/n1", &tls, &error), OK);
+    assert_false(tls_expired(tls));
+    assert_false(tls_files_changed(tls));
+    struct end client, server;
+    meet(&client, &server, tls, tls, "node/n1");
+    talk(&client, &server, &random, SIZE_MAX);
+
+    certify("5", "node/n1");
+    assert_false(tls_files_changed(tls));  // not yet: the one who writes may not have finished
+    assert_true(tls_files_changed(tls));
+    struct buf before = {0};
+    buf_append_slice(&before, tls_cert_pem(tls));
+    assert_int_equal(tls_reload(tls, &error), OK);
+    assert_false(slice_equal(buf_slice(&before), tls_cert_pem(tls)));
+    assert_false(tls_files_changed(tls));
+
+    run((const char *const[]){"cp", of_n2.key, files.key, NULL});
+    assert_false(tls_files_changed(tls));
+    assert_true(tls_files_changed(tls));
+    buf_clear(&before);
+    buf_append_slice(&before, tls_cert_pem(tls));
+    assert_int_equal(tls_reload(tls, &error), ERR_INVALID);
+    assert_non_null(strstr(error.message, "does not belong to the certificate"));
+    assert_true(slice_equal(buf_slice(&before), tls_cert_pem(tls)));
+    assert_false(tls_files_changed(tls));  // tried once, not for ever
+
+    assert_true(tls_session_write(client.session, slice_of("still here", 10)));
+    talk(&client, &server, &random, SIZE_MAX);
+    assert_true(slice_equal(buf_slice(&server.got), slice_of("still here", 10)));
+    part(&client, &server);
+    buf_free(&before);
+    tls_free(tls);
+    certify("5", "node/n1");
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(TestTlsSession),
+        cmocka_unit_test(TestTlsSessionDamaged),
+        cmocka_unit_test(TestTlsSessionRefused),
+        cmocka_unit_test(TestTlsReload),
+    };
+    make_certs = argc > 1 ? argv[1] : "deploy/tls/make-certs";
+    if (getenv("BATON_TEST_FILTER") != NULL) {
+        cmocka_set_test_filter(getenv("BATON_TEST_FILTER"));
+    }
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
