@@ -21,6 +21,7 @@ enum {
     PREFIX_MAX = 512,   // bytes of a List or Watch prefix, like a key
 
     LOG_VALUE_MAX = 2 * KIB,  // bytes of one value in a log line: what somebody sends us must not flood the log
+    LOG_PER_SECOND = 10,      // lines of one kind about peers that misbehave: nor must how often they send it
 
     KEY_MAX = 512,               // bytes of a key
     COMMAND_MAX = 1 * MIB,       // bytes of one log entry's command: one slow entry must not stall the log behind it
@@ -44,9 +45,8 @@ enum {
     RPC_CONTROL_BURST = 10000,            // and the same for PING, SETTINGS and empty DATA
     RPC_CONTROL_PER_SECOND = 1000,
     RPC_TLS_UNSENT_MAX =
-        1 * MIB,              // encrypted for a peer that does not read: one write of ours, and its own questions' answers
-    RPC_CALLS_KEPT = 1024,    // objects of ended calls kept for the next, up to 10 KiB each
-    RPC_LOG_PER_SECOND = 10,  // lines about peers that misbehave
+        1 * MIB,            // encrypted for a peer that does not read: one write of ours, and its own questions' answers
+    RPC_CALLS_KEPT = 1024,  // objects of ended calls kept for the next, up to 10 KiB each
 
     APPEND_BATCH_MAX = 256 * KIB,      // bytes of entries in one AppendEntries (one larger entry goes alone)
     APPEND_COPY_MAX = 16 * KIB,        // bytes of entries worth sending twice

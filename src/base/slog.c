@@ -147,3 +147,18 @@ bool slog_format_parse(const char *text, enum slog_format *format) {
     }
     return known;
 }
+
+bool slog_allowed(struct slog_limit *limit, uint64_t now_ms, uint64_t *suppressed) {
+    if (now_ms / 1000 != limit->second) {
+        limit->second = now_ms / 1000;
+        limit->count = 0;
+    }
+    if (limit->count == LOG_PER_SECOND) {
+        limit->suppressed++;
+        return false;
+    }
+    limit->count++;
+    *suppressed = limit->suppressed;
+    limit->suppressed = 0;
+    return true;
+}

@@ -48,6 +48,16 @@ void slog_write(enum slog_level level, const char *message, const struct slog_fi
         }                                                                                                                   \
     } while (0)
 
+// Lines that others cause as often as they like: at most LOG_PER_SECOND a second of one kind, with how many were swallowed
+// before this one. Zeroed, it is ready.
+struct slog_limit {
+    uint64_t second;
+    unsigned count;  // lines in it
+    uint64_t suppressed;
+};
+
+bool slog_allowed(struct slog_limit *limit, uint64_t now_ms, uint64_t *suppressed);
+
 // "debug", "info", "warn", "error"; "logfmt", "json". False if the text is none of them.
 bool slog_level_parse(const char *text, enum slog_level *level);
 bool slog_format_parse(const char *text, enum slog_format *format);

@@ -3,6 +3,7 @@
 #define BATON_NODE_INTERNAL_H
 
 #include "base/arena.h"
+#include "base/slog.h"
 #include "node/handover.h"
 #include "node/liveness.h"
 #include "node/node.h"
@@ -127,6 +128,8 @@ struct node {
     double syncs_seconds;  // of the log, since the last sample
     size_t syncs;
     double disk_sync_ms;  // smoothed; 0: nothing was synced yet
+
+    struct slog_limit refused;  // lines about messages that were
 
     enum stopping stopping;
     uint64_t stopping_until_us;

@@ -38,8 +38,10 @@ static void take(struct node *node, struct rpc_call call, enum raft_message_type
                                   node->identity.cluster_id.text);
     }
     if (code != OK) {
-        slog(SLOG_WARN, "refused a message", F_STR("caller", peer.address), F_STR("path", wire_raft_path(type)),
-             F_STR("reason", error.message));
+        uint64_t suppressed;
+        if (slog_allowed(&node->refused, node_clock_us() / US_PER_MS, &suppressed))
+            slog(SLOG_WARN, "refused a message", F_STR("caller", peer.address), F_STR("path", wire_raft_path(type)),
+                 F_STR("reason", error.message), F_U64("suppressed", suppressed));
         rpc_finish(node->server, call, status_of(code), error.message);
         return;
     }

@@ -192,19 +192,3 @@ void rpc_runtime_close(struct rpc_runtime *runtime) {
         rpc_runtime_wake(runtime);  // on_prepare sees to the rest
     }
 }
-
-bool rpc_log_allowed(struct rpc_runtime *runtime, uint64_t *suppressed) {
-    uint64_t second = rpc_now_ms(runtime) / 1000;
-    if (second != runtime->log_second) {
-        runtime->log_second = second;
-        runtime->log_count = 0;
-    }
-    if (runtime->log_count == RPC_LOG_PER_SECOND) {
-        runtime->log_suppressed++;
-        return false;
-    }
-    runtime->log_count++;
-    *suppressed = runtime->log_suppressed;
-    runtime->log_suppressed = 0;
-    return true;
-}

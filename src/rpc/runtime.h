@@ -5,6 +5,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "base/slog.h"
 #include "rpc/list.h"
 #include "rpc/pool.h"
 #include "rpc/rpc.h"
@@ -49,9 +50,7 @@ struct rpc_runtime {
     struct rpc_link accepted;  // connections of all servers, for the limit on what they hold
     size_t held;               // bytes that these connections hold
 
-    uint64_t log_second;      // rpc_log_allowed: the second it counts in
-    unsigned log_count;       // lines in it
-    uint64_t log_suppressed;  // lines not written before
+    struct slog_limit log_limit;  // of lines about peers that misbehave
 };
 
 // RPC_OUTPUT is a compromise: larger writes save system calls to one peer, but delay the others'.
@@ -80,8 +79,9 @@ static inline void rpc_timer_stop(struct rpc_runtime *runtime, struct rpc_timer 
     rpc_timers_stop(&runtime->timers, timer);
 }
 
-// Peers misbehave as often as they like; the log hears of at most RPC_LOG_PER_SECOND a second. *suppressed is how many
-// lines were swallowed before this one.
-bool rpc_log_allowed(struct rpc_runtime *runtime, uint64_t *suppressed);
+// Whether the log hears of this peer that misbehaves (slog_allowed).
+static inline bool rpc_log_allowed(struct rpc_runtime *runtime, uint64_t *suppressed) {
+    return slog_allowed(&runtime->log_limit, rpc_now_ms(runtime), suppressed);
+}
 
 #endif

@@ -70,6 +70,24 @@ def TestClusterWritesCutOffAreAnswered(cluster: Cluster) -> None:
         assert error.code() == grpc.StatusCode.UNAVAILABLE and "nothing was written" in error.details(), error
 
 
+def TestClusterStrangersFloodNoLog(cluster: Cluster) -> None:
+    """Nodes name themselves in what they send each other; whoever does not is refused, and said so now and then."""
+    import raft_pb2 as raft
+    import raft_pb2_grpc
+
+    node = cluster.leader()
+    term = node.status().term
+    stub = raft_pb2_grpc.RaftServiceStub(node.channel)
+    envelope = raft.Envelope(**{"cluster_id": "test", "generation": 1, "from": "n9", "to": node.name, "protocol": 1})
+    vote = raft.RequestVoteRequest(envelope=envelope, term=2**62, candidate_id="n9", leadership_transfer=True)
+    began = time.monotonic()
+    for call in [stub.RequestVote.future(vote, timeout=DEADLINE) for _ in range(1000)]:
+        assert call.exception().code() == grpc.StatusCode.PERMISSION_DENIED, call.exception()
+    seconds = time.monotonic() - began
+    assert 1 <= node.log().count("refused a message") <= 10 * (seconds + 2), f"in {seconds:.1f} s"
+    assert node.status().term == term
+
+
 def TestClusterTermOutlivesACut(cluster: Cluster) -> None:
     """A node cut off for 5 s comes back without disturbing the leader: it only asked, by PreVote."""
     leader = cluster.lead_in("gcp")

@@ -454,6 +454,22 @@ static void TestBaseSlog(void **state) {
     capture_end(&capture);
 }
 
+static void TestBaseSlogLimit(void **state) {
+    (void)state;
+    struct slog_limit limit = {0};
+    uint64_t suppressed = 99;
+    for (unsigned i = 0; i < LOG_PER_SECOND; i++) {
+        assert_true(slog_allowed(&limit, 5000 + i, &suppressed));
+        assert_int_equal(suppressed, 0);
+    }
+    for (unsigned i = 0; i < 1000; i++)
+        assert_false(slog_allowed(&limit, 5999, &suppressed));
+    assert_true(slog_allowed(&limit, 6000, &suppressed));
+    assert_int_equal(suppressed, 1000);
+    assert_true(slog_allowed(&limit, 6000, &suppressed));
+    assert_int_equal(suppressed, 0);
+}
+
 static void TestBaseSlogLongValue(void **state) {
     (void)state;
     struct capture capture;
@@ -554,12 +570,25 @@ static void TestBaseMetricsQuantile(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestBaseSlice),      cmocka_unit_test(TestBaseNoMemory),    cmocka_unit_test(TestBaseArena),
-    cmocka_unit_test(TestBaseArenaLimit), cmocka_unit_test(TestBaseBuf),         cmocka_unit_test(TestBaseError),
-    cmocka_unit_test(TestBaseCrc32c),     cmocka_unit_test(TestBaseBase64),      cmocka_unit_test(TestBaseBase64Strict),
-    cmocka_unit_test(TestBaseIds),        cmocka_unit_test(TestBaseAddress),     cmocka_unit_test(TestBaseUtf8),
-    cmocka_unit_test(TestBaseRfc3339),    cmocka_unit_test(TestBaseSlog),        cmocka_unit_test(TestBaseSlogLongValue),
-    cmocka_unit_test(TestBaseSlogJson),   cmocka_unit_test(TestBaseMetricsText), cmocka_unit_test(TestBaseMetricsQuantile),
+    cmocka_unit_test(TestBaseSlice),
+    cmocka_unit_test(TestBaseNoMemory),
+    cmocka_unit_test(TestBaseArena),
+    cmocka_unit_test(TestBaseArenaLimit),
+    cmocka_unit_test(TestBaseBuf),
+    cmocka_unit_test(TestBaseError),
+    cmocka_unit_test(TestBaseCrc32c),
+    cmocka_unit_test(TestBaseBase64),
+    cmocka_unit_test(TestBaseBase64Strict),
+    cmocka_unit_test(TestBaseIds),
+    cmocka_unit_test(TestBaseAddress),
+    cmocka_unit_test(TestBaseUtf8),
+    cmocka_unit_test(TestBaseRfc3339),
+    cmocka_unit_test(TestBaseSlog),
+    cmocka_unit_test(TestBaseSlogLimit),
+    cmocka_unit_test(TestBaseSlogLongValue),
+    cmocka_unit_test(TestBaseSlogJson),
+    cmocka_unit_test(TestBaseMetricsText),
+    cmocka_unit_test(TestBaseMetricsQuantile),
 };
 
 UNIT_MAIN(tests)
