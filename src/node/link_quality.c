@@ -1,35 +1,45 @@
 // The record behind node/link_quality.h.
 #include "node/link_quality.h"
 
-void link_quality_measured(struct link_quality *link, double ms) {
-    link->samples_ms[link->measured++ % LINK_SAMPLES] = ms;
+void link_quality_measured(struct link_quality *link, double ms, double idle_ms) {
+    link->samples_ms[link->measured % LINK_SAMPLES] = ms;
+    link->idle_ms[link->measured % LINK_SAMPLES] = idle_ms;
+    link->measured++;
 }
 
 void link_quality_lost(struct link_quality *link, uint64_t now_us) {
     link->lost_us[link->lost++ % LINK_LOSSES_KEPT] = now_us;
 }
 
-// The last round trips, rising; returns how many.
-static size_t sorted_samples(const struct link_quality *link, double sorted[LINK_SAMPLES]) {
+// The last ones of a ring, rising; returns how many.
+static size_t sort(const struct link_quality *link, const double ring[LINK_SAMPLES], double sorted[LINK_SAMPLES]) {
     size_t count = link->measured < LINK_SAMPLES ? link->measured : LINK_SAMPLES;
     for (size_t i = 0; i < count; i++) {
         size_t at = i;
-        for (; at > 0 && sorted[at - 1] > link->samples_ms[i]; at--)
+        for (; at > 0 && sorted[at - 1] > ring[i]; at--)
             sorted[at] = sorted[at - 1];
-        sorted[at] = link->samples_ms[i];
+        sorted[at] = ring[i];
     }
     return count;
 }
 
-double link_quality_rtt_ms(const struct link_quality *link) {
+static double median(const struct link_quality *link, const double ring[LINK_SAMPLES]) {
     double sorted[LINK_SAMPLES];
-    size_t count = sorted_samples(link, sorted);
+    size_t count = sort(link, ring, sorted);
     return count == 0 ? 0 : sorted[(count - 1) / 2];
+}
+
+double link_quality_rtt_ms(const struct link_quality *link) {
+    return median(link, link->samples_ms);
+}
+
+double link_quality_least_ms(const struct link_quality *link) {
+    return median(link, link->idle_ms);
 }
 
 double link_quality_spread_ms(const struct link_quality *link) {
     double sorted[LINK_SAMPLES];
-    size_t count = sorted_samples(link, sorted);
+    size_t count = sort(link, link->samples_ms, sorted);
     return count < 2 ? 0 : sorted[count - 2] - sorted[(count - 1) / 2];
 }
 

@@ -165,6 +165,11 @@ static void on_peer_event(void *user, const struct raft_event *event) {
     *node_event(node) = *event;
 }
 
+static uint64_t idle_us(void *user) {
+    const struct node *node = user;
+    return uv_metrics_idle_time(node->loop) / 1000;
+}
+
 static void meet_peers(struct node *node) {
     node->identity =
         (struct wire_identity){.cluster_id = node->config->cluster_id, .generation = 1, .node_id = node->config->node_id};
@@ -176,6 +181,7 @@ static void meet_peers(struct node *node) {
         .configuration = &node->configuration,
         .slab = node->slab,
         .now_us = node_clock_us,
+        .idle_us = idle_us,
         .on_event = on_peer_event,
         .on_status = node_place_heard,
         .user = node,
@@ -210,6 +216,7 @@ static void on_sample(uv_timer_t *timer) {
 }
 
 static void start_handles(struct node *node) {
+    uv_loop_configure(node->loop, UV_METRICS_IDLE_TIME);
     uv_prepare_init(node->loop, &node->prepare);
     uv_check_init(node->loop, &node->check);
     uv_timer_init(node->loop, &node->tick);

@@ -30,6 +30,7 @@ struct peer {
     bool up[2];
     bool asked;  // a question is under way
     uint64_t asked_us;
+    uint64_t asked_idle_us;
     struct link_quality link;
     struct peer_view view;
     struct histogram *replication_latency;
@@ -327,8 +328,9 @@ static void question_done(void *user, uint64_t tag, const struct rpc_result *res
     if (result->status != RPC_OK)
         return;
     double ms = (double)(peers->options.now_us() - peer->asked_us) / (double)US_PER_MS;
+    uint64_t idle_us = peers->options.idle_us(peers->options.user) - peer->asked_idle_us;
     histogram_observe(peer->round_trip, ms);
-    link_quality_measured(&peer->link, ms);
+    link_quality_measured(&peer->link, ms, (double)(idle_us + 1) / (double)US_PER_MS);  // never 0, which is "not known"
     struct wire_status_response status;
     if (wire_status_response_decode(&peers->scratch, result->body, &status, NULL) == OK) {
         learn_address(peer, &status);
@@ -343,6 +345,7 @@ static void ask(struct peer *peer) {
         return;
     peer->asked = true;
     peer->asked_us = peers->options.now_us();
+    peer->asked_idle_us = peers->options.idle_us(peers->options.user);
     const char *metadata[] = {PEER_METADATA, peers->options.us->node_id.text, NULL};
     rpc_channel_call(peer->lanes[RAFT_CONTROL], &(struct rpc_request){
                                                     .path = "/baton.v1.ControlService/Status",
@@ -374,6 +377,7 @@ const struct peer_view *peers_view(struct peers *peers, const struct raft_id *id
     if (peer == NULL)
         return NULL;
     peer->view.rtt_ms = link_quality_rtt_ms(&peer->link);
+    peer->view.rtt_least_ms = link_quality_least_ms(&peer->link);
     peer->view.rtt_spread_ms = link_quality_spread_ms(&peer->link);
     peer->view.losses = link_quality_losses(&peer->link, peers->options.now_us());
     return &peer->view;

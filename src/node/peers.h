@@ -23,6 +23,8 @@ struct peers_options {
     const struct wire_configuration *configuration;
     struct raft_slab *slab;
     uint64_t (*now_us)(void);
+    // For how long, in all, the loop has waited with nothing to do.
+    uint64_t (*idle_us)(void *user);
     // What comes of requests: the core's next event. `event.message.append` of an answer holds nothing.
     void (*on_event)(void *user, const struct raft_event *event);
     // A peer's answer to the question a second, borrowed.
@@ -51,6 +53,7 @@ struct peer_view {
     bool reachable;  // it has answered the last question, and its connection stands since
     double rtt_ms;   // see node/link_quality.h; 0: never measured
     double rtt_spread_ms;
+    double rtt_least_ms;                 // the part of rtt_ms in which this process had nothing else to do
     uint32_t losses;                     // of its control connection within the last minute
     char http_address[ADDRESS_MAX + 1];  // "" until it has told
 };

@@ -47,8 +47,10 @@ static void report_own(struct node *node, uint64_t now_us) {
     for (size_t i = 0; i < node->configuration.count; i++) {
         const struct peer_view *view = peers_view(node->peers, &node->configuration.members[i].id);
         if (view != NULL && view->reachable)
-            report.links[i] =
-                (struct placement_link){.rtt_ms = view->rtt_ms, .spread_ms = view->rtt_spread_ms, .losses = view->losses};
+            report.links[i] = (struct placement_link){.rtt_ms = view->rtt_ms,
+                                                      .least_ms = view->rtt_least_ms,
+                                                      .spread_ms = view->rtt_spread_ms,
+                                                      .losses = view->losses};
     }
     placement_heard(&node->placement, now_us, node->placement.self, &report);
 }

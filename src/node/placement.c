@@ -44,6 +44,7 @@ void placement_heard(struct placement *placement, uint64_t now_us, size_t member
         struct placement_link *link = &seat->report.links[i];
         link->rtt_ms = checked_ms(link->rtt_ms);
         link->spread_ms = checked_ms(link->spread_ms);
+        link->least_ms = link->least_ms > 0 && link->least_ms < link->rtt_ms ? link->least_ms : link->rtt_ms;
     }
     seat->heard_us = now_us;
     take_hold(&placement->pause, now_us, &report->pause, PLACEMENT_PAUSE_US);
@@ -91,8 +92,14 @@ static bool is_steady(const struct placement_link *link) {
     return link->rtt_ms > 0 && link->losses < PLACEMENT_LOSSES_MAX;
 }
 
-// `spread_weight` 1: the links at their slower times.
-static double commit_ms(const struct placement *placement, uint64_t now_us, size_t member, double spread_weight) {
+// As links are as a rule, at their slower times, or at the least.
+enum pace { USUAL, SLOW, LEAST };
+
+static double time_ms(const struct placement_link *link, enum pace pace) {
+    return pace == LEAST ? link->least_ms : pace == SLOW ? link->rtt_ms + link->spread_ms : link->rtt_ms;
+}
+
+static double commit_ms(const struct placement *placement, uint64_t now_us, size_t member, enum pace pace) {
     const struct placement_seat *seat = &placement->seats[member];
     double rising[MEMBERS_MAX];  // to the voters that can be reached
     size_t reached = 0;
@@ -102,7 +109,7 @@ static double commit_ms(const struct placement *placement, uint64_t now_us, size
         voters += placement->seats[i].member.voter;
         if (!placement->seats[i].member.voter || !is_steady(link))
             continue;
-        double ms = link->rtt_ms + spread_weight * link->spread_ms;
+        double ms = time_ms(link, pace);
         size_t at = reached++;
         for (; at > 0 && rising[at - 1] > ms; at--)
             rising[at] = rising[at - 1];
@@ -115,7 +122,7 @@ static double commit_ms(const struct placement *placement, uint64_t now_us, size
 }
 
 double placement_commit_ms(const struct placement *placement, uint64_t now_us, size_t member) {
-    return commit_ms(placement, now_us, member, 0);
+    return commit_ms(placement, now_us, member, USUAL);
 }
 
 // --- who is fit, who is better ---
@@ -142,15 +149,15 @@ static bool must_go_inside(const struct placement *placement, uint64_t now_us) {
         return false;
     for (size_t i = 0; i < placement->count; i++) {
         if (in_cloud(placement, i, placement->leader_cloud) && is_fit(placement, now_us, i) &&
-            commit_ms(placement, now_us, i, 1) >= 0)
+            commit_ms(placement, now_us, i, SLOW) >= 0)
             return true;
     }
     return false;
 }
 
 static bool is_better(const struct placement *placement, uint64_t now_us, size_t member, bool going_inside) {
-    double own_ms = commit_ms(placement, now_us, placement->self, 0);
-    double ms = commit_ms(placement, now_us, member, 1);
+    double own_ms = commit_ms(placement, now_us, placement->self, LEAST);
+    double ms = commit_ms(placement, now_us, member, SLOW);
     const char *preferred = placement->leader_cloud;
     if (ms < 0 || !is_fit(placement, now_us, member))
         return false;
@@ -168,7 +175,7 @@ static struct placement_seat *best_seat(struct placement *placement, uint64_t no
         struct placement_seat *seat = &placement->seats[i];
         if (seat->better_since_us == 0 || now_us - seat->better_since_us < watched_us)
             continue;
-        double ms = commit_ms(placement, now_us, i, 1);
+        double ms = commit_ms(placement, now_us, i, SLOW);
         if (best != NULL && ms >= best_ms)
             continue;
         best = seat;
@@ -258,7 +265,7 @@ const struct raft_id *placement_successor(const struct placement *placement, uin
         if (!is_fit(placement, now_us, i))
             continue;
         bool inside = in_cloud(placement, i, cloud);
-        double ms = commit_ms(placement, now_us, i, 1);
+        double ms = commit_ms(placement, now_us, i, SLOW);
         bool faster = ms >= 0 && (best_ms < 0 || ms < best_ms);
         if (best != NULL && (inside < best_inside || (inside == best_inside && !faster)))
             continue;

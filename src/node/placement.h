@@ -4,7 +4,8 @@
 // A write is committed when the nearest majority has it, so what a member is worth as a leader is its round trip to its
 // nearest majority: the estimate. The leader hands over to a voter
 //   - whose estimate, with the spread of its links added, is at most half of the leader's own, and
-//     PLACEMENT_GAIN_MIN_MS less: within one machine room nothing moves;
+//     PLACEMENT_GAIN_MIN_MS less: within one machine room nothing moves. Of the leader's own round trips only that part
+//     counts in which it had nothing else to do: a leader under load must not take itself for far away from everybody;
 //   - for PLACEMENT_WATCH_US without a break;
 //   - which all that time was fit: it has answered lately; the link to it stands and does not flap; it has all that was
 //     committed a second ago; its disk has space and is not slow.
@@ -42,7 +43,8 @@ struct placement_member {
 
 // From one member to another.
 struct placement_link {
-    double rtt_ms;  // 0: the other does not answer, or was never measured
+    double rtt_ms;    // 0: the other does not answer, or was never measured
+    double least_ms;  // what of it is surely not due to the process that measured; 0: not known, all of it
     double spread_ms;
     uint32_t losses;  // within the last minute
 };

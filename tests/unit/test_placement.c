@@ -125,6 +125,20 @@ static void TestPlacementNeedsHalfTheTime(void **state) {
     assert_int_equal(run(&world, 60), NOBODY);
 }
 
+// A round trip that took long because the leader was busy says nothing about where it is.
+static void TestPlacementForgivesALoadedLeader(void **state) {
+    (void)state;
+    struct world world = far_leader();
+    world.reports[N3].links[N1].least_ms = world.reports[N3].links[N2].least_ms = 2;
+    assert_int_equal(run(&world, 60), NOBODY);
+    world.reports[N3].links[N1].least_ms = world.reports[N3].links[N2].least_ms = 20;
+    assert_int_equal(run(&world, 60), N1);
+    // The others are judged by all of theirs.
+    world = far_leader();
+    world.reports[N1].links[N2] = world.reports[N2].links[N1] = (struct placement_link){.rtt_ms = 40, .least_ms = 1};
+    assert_int_equal(run(&world, 60), NOBODY);
+}
+
 static void TestPlacementNeedsAGain(void **state) {
     (void)state;
     struct world world = far_leader();
@@ -593,20 +607,21 @@ static void TestLinkQuality(void **state) {
     struct link_quality link = {0};
     assert_float_equal(link_quality_rtt_ms(&link), 0, 0);
     assert_float_equal(link_quality_spread_ms(&link), 0, 0);
-    link_quality_measured(&link, 900);
+    link_quality_measured(&link, 900, 900 - 0.5);
     assert_float_equal(link_quality_rtt_ms(&link), 900, 0);
     assert_float_equal(link_quality_spread_ms(&link), 0, 0);
-    link_quality_measured(&link, 2);
+    link_quality_measured(&link, 2, 2 - 0.5);
     assert_float_equal(link_quality_rtt_ms(&link), 2, 0);
-    link_quality_measured(&link, 1);
-    link_quality_measured(&link, 3);
-    link_quality_measured(&link, 4);
+    link_quality_measured(&link, 1, 1 - 0.5);
+    link_quality_measured(&link, 3, 3 - 0.5);
+    link_quality_measured(&link, 4, 4 - 0.5);
     assert_float_equal(link_quality_rtt_ms(&link), 3, 0);
     assert_float_equal(link_quality_spread_ms(&link), 1, 0);  // the 900 is rare
-    link_quality_measured(&link, 5);                          // and forgotten: 1 2 3 4 5
-    link_quality_measured(&link, 70);                         // 1 3 4 5 70
-    link_quality_measured(&link, 80);                         // 3 4 5 70 80
+    link_quality_measured(&link, 5, 5 - 0.5);                 // and forgotten: 1 2 3 4 5
+    link_quality_measured(&link, 70, 70 - 0.5);               // 1 3 4 5 70
+    link_quality_measured(&link, 80, 80 - 0.5);               // 3 4 5 70 80
     assert_float_equal(link_quality_rtt_ms(&link), 5, 0);
+    assert_float_equal(link_quality_least_ms(&link), 4.5, 0);
     assert_float_equal(link_quality_spread_ms(&link), 65, 0);
 }
 
@@ -630,6 +645,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestPlacementMovesToTheFaster),
     cmocka_unit_test(TestPlacementStaysWhereItIsBest),
     cmocka_unit_test(TestPlacementNeedsHalfTheTime),
+    cmocka_unit_test(TestPlacementForgivesALoadedLeader),
     cmocka_unit_test(TestPlacementNeedsAGain),
     cmocka_unit_test(TestPlacementWatchesWithoutABreak),
     cmocka_unit_test(TestPlacementNeverToTheUnfit),
