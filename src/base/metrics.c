@@ -109,22 +109,6 @@ void histogram_observe(struct histogram *histogram, double value) {
     histogram->sum += value;
 }
 
-double histogram_quantile(const struct histogram *histogram, double q) {
-    double rank = q * (double)histogram->total;
-    uint64_t below = 0;
-    double low = 0;
-    for (size_t i = 0; i < histogram->bound_count; i++) {
-        uint64_t here = histogram->counts[i];
-        double high = histogram->bounds[i];
-        if (here > 0 && (double)(below + here) >= rank) {
-            return low + (high - low) * (rank - (double)below) / (double)here;
-        }
-        below += here;
-        low = high;
-    }
-    return histogram->total == 0 ? 0 : low;  // beyond the last bound nothing more is known
-}
-
 // The shortest decimal text that reads back as the same number.
 static void append_number(struct buf *out, double value) {
     if (isnan(value) || isinf(value)) {

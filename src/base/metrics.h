@@ -48,9 +48,6 @@ static inline void metric_set(struct metric *metric, double to) {
 
 void histogram_observe(struct histogram *histogram, double value);
 
-// The value below which the share q (0 to 1) of the observations lies, linear within its bucket; 0 without observations.
-double histogram_quantile(const struct histogram *histogram, double q);
-
 // Appends all metrics as text.
 void metrics_render(const struct metrics *metrics, struct buf *out);
 

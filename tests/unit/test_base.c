@@ -553,22 +553,6 @@ static void TestBaseMetricsText(void **state) {
     metrics_free(NULL);
 }
 
-static void TestBaseMetricsQuantile(void **state) {
-    (void)state;
-    struct metrics *metrics = metrics_new();
-    static const double bounds[] = {10, 20, 40};
-    struct histogram *h = metrics_add_histogram(metrics, "h", "H.", NULL, bounds, 3);
-    assert_float_equal(histogram_quantile(h, 0.5), 0, 0);
-    for (int i = 0; i < 100; i++) {
-        histogram_observe(h, i < 50 ? 5 : i < 90 ? 30 : 1000);
-    }
-    assert_float_equal(histogram_quantile(h, 0.25), 5, 1e-9);
-    assert_float_equal(histogram_quantile(h, 0.5), 10, 1e-9);
-    assert_float_equal(histogram_quantile(h, 0.7), 30, 1e-9);
-    assert_float_equal(histogram_quantile(h, 0.99), 40, 1e-9);  // beyond the last bound nothing is known
-    metrics_free(metrics);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestBaseSlice),
     cmocka_unit_test(TestBaseNoMemory),
@@ -588,7 +572,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestBaseSlogLongValue),
     cmocka_unit_test(TestBaseSlogJson),
     cmocka_unit_test(TestBaseMetricsText),
-    cmocka_unit_test(TestBaseMetricsQuantile),
 };
 
 UNIT_MAIN(tests)
