@@ -86,10 +86,8 @@ void workers_tick(struct node *node) {
     node->collected = true;
 }
 
-void workers_confirmed(struct node *node, bool leader) {
-    node->expiry_read = false;
-    if (!leader || !node->serving_workers)
-        return;
+// Calls offline as many as one entry takes. True: there may be more.
+static bool expire_some(struct node *node) {
     uint32_t slots[CHANGES_MAX];
     struct state_worker_change changes[CHANGES_MAX];
     size_t expired = liveness_expired(node->liveness, node->now_us, slots, CHANGES_MAX);
@@ -110,6 +108,15 @@ void workers_confirmed(struct node *node, bool leader) {
     }
     if (count > 0)
         workers_propose(node, changes, count, (struct rpc_call){0}, WRITE_WORKER_CHANGES);
+    return expired == CHANGES_MAX;
+}
+
+// One confirmation is enough for all: at 50 ms for each entry, 100,000 would be told too late.
+void workers_confirmed(struct node *node, bool leader) {
+    node->expiry_read = false;
+    bool more = leader && node->serving_workers;
+    while (more)
+        more = expire_some(node);
 }
 
 static void log_worker(const struct state_worker *worker) {

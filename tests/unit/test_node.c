@@ -106,8 +106,8 @@ struct whole_node {
     struct node *node;
 };
 
-// n1 of two; n2 cannot be reached.
-static void start_node(struct whole_node *whole) {
+// n1 of so many; the others cannot be reached.
+static void start_node(struct whole_node *whole, size_t members) {
     *whole = (struct whole_node){.dir = "/tmp/baton-test-XXXXXX", .metrics = metrics_new()};
     assert_non_null(mkdtemp(whole->dir));
     uv_loop_init(&whole->loop);
@@ -121,7 +121,7 @@ static void start_node(struct whole_node *whole) {
         .advertise_http = "127.0.0.1:1",
         .bootstrap = true,
         .peers = {member_of("n1", "127.0.0.1:1"), member_of("n2", "127.0.0.1:2")},
-        .peer_count = 2,
+        .peer_count = members,
         .heartbeat_interval_us = HEARTBEAT_INTERVAL_US,
         .election_timeout_min_us = ELECTION_TIMEOUT_MIN_US,
         .election_timeout_max_us = ELECTION_TIMEOUT_MAX_US,
@@ -162,7 +162,7 @@ static void receive_entry(struct node *node, raft_index index) {
 static void TestNodeFailsWithEntriesWaiting(void **state) {
     (void)state;
     struct whole_node whole;
-    start_node(&whole);
+    start_node(&whole, 2);
     receive_entry(whole.node, 2);
     node_fail(whole.node, ERR_IO, "as if the disk had failed");
     assert_int_equal(whole.failure, ERR_IO);
@@ -173,7 +173,7 @@ static void TestNodeFailsWithEntriesWaiting(void **state) {
 static void TestNodeHoldsNoRepliesForDeadCalls(void **state) {
     (void)state;
     struct whole_node whole;
-    start_node(&whole);
+    start_node(&whole, 2);
     struct node *node = whole.node;
     for (raft_index index = 2; index < 1000; index++) {
         receive_entry(node, index);
@@ -183,6 +183,39 @@ static void TestNodeHoldsNoRepliesForDeadCalls(void **state) {
             node->held[i].after_write = UINT64_MAX;  // never durable
     }
     assert_in_range(node->held_count, 1, 64);
+    end_node(&whole);
+}
+
+// However many fall silent at once, one confirmation of the leader calls all of them offline.
+static void TestNodeExpiresAllAtOnce(void **state) {
+    (void)state;
+    enum { WORKERS = 2500 };
+    struct whole_node whole;
+    start_node(&whole, 1);
+    struct node *node = whole.node;
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "w%u", i);
+        struct state_command command = {
+            .operation = STATE_REGISTER_WORKER,
+            .register_worker = {.worker_id = slice_of_str(id),
+                                .instance_id = slice_of_str("i"),
+                                .cloud = slice_of_str("gcp"),
+                                .address = slice_of_str("127.0.0.1:1")},
+        };
+        while (!node->serving_workers)
+            uv_run(&whole.loop, UV_RUN_ONCE);
+        writes_collect(node->writes, wire_command_encode(node->slab, &command), (struct rpc_call){0}, WRITE_REGISTER);
+    }
+    while (state_worker_count(node->state) < WORKERS)
+        uv_run(&whole.loop, UV_RUN_ONCE);
+    struct raft_event event;
+    assert_false(writes_event(node->writes, &event));
+    node->now_us += LIVENESS_TIMEOUT_US;
+    workers_confirmed(node, true);
+    assert_true(writes_event(node->writes, &event));
+    assert_int_equal(event.propose.count, 3);
+    assert_int_equal(liveness_next_us(node->liveness), UINT64_MAX);
     end_node(&whole);
 }
 
@@ -326,6 +359,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestReadsWaitForTheirIndex),
     cmocka_unit_test(TestNodeFailsWithEntriesWaiting),
     cmocka_unit_test(TestNodeHoldsNoRepliesForDeadCalls),
+    cmocka_unit_test(TestNodeExpiresAllAtOnce),
 };
 
 UNIT_MAIN(tests)
