@@ -16,7 +16,7 @@
 // There are at least PLACEMENT_COOLDOWN_US between two attempts, and none within PLACEMENT_PAUSE_US of a transfer that an
 // operator asked for. Neither is worth a log entry: every member tells the others, which ask it once a second, how much is
 // left and in which term it began, and all keep what is newest. So the next leader knows in time, even if the last one has
-// gone, and a restarted node learns it again. See placement_hold for why it ends though everybody passes it on.
+// gone, and a restarted node learns it again. See placement_until for why it ends though everybody passes it on.
 #ifndef BATON_NODE_PLACEMENT_H
 #define BATON_NODE_PLACEMENT_H
 
