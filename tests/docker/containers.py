@@ -1,6 +1,6 @@
 """The cluster of compose.yaml as a test sees it: docker's commands, the published ports, and the containers' logs.
 
-It is a Compose project of its own, so its volumes are its own; the containers' names are those of compose.yaml.
+It is a Compose project of its own, with volumes and images of its own; the containers' names are those of compose.yaml.
 """
 
 from __future__ import annotations
@@ -86,12 +86,12 @@ def why_not() -> str:
             return "Docker does not answer"
     except (OSError, subprocess.TimeoutExpired):
         return "Docker does not answer"
-    _lock = _lock or os.fdopen(os.open(Path(tempfile.gettempdir()) / f"{PROJECT}.lock", os.O_CREAT | os.O_RDWR, 0o666), "w")
+    _lock = _lock or os.fdopen(os.open(Path(tempfile.gettempdir()) / f"{PROJECT}-{os.getuid()}.lock", os.O_CREAT | os.O_RDWR, 0o666), "w")
     try:
         fcntl.flock(_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return "somebody else runs these tests"
-    there = set(docker("ps", "--all", "--format", "{{.Names}}").split()) & set(EVERY_CONTAINER)
+    there = set(docker("ps", "--all", "--format", "{{.Names}}").split()) & {*EVERY_CONTAINER, "certs"}
     label = '{{index .Config.Labels "com.docker.compose.project"}}'
     if {docker("inspect", "--format", label, name).strip() for name in there} - {PROJECT}:
         return f"there are containers named {', '.join(sorted(there))} already; make down-docker removes them"
@@ -169,7 +169,7 @@ class Cluster:
         self._compose("down", "--volumes")
 
     def _compose(self, *words: str) -> None:
-        environment = {**os.environ, "COMPOSE_PROJECT_NAME": PROJECT}
+        environment = {**os.environ, "COMPOSE_PROJECT_NAME": PROJECT, "BATON_IMAGES": PROJECT}
         done = subprocess.run([CLUSTER, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, f"deploy/docker/cluster {' '.join(words)}: {done.stdout}{done.stderr}"
 
@@ -337,7 +337,7 @@ class InsideWriter:
     def __init__(self, node: str, writes: int) -> None:
         command = ["docker", "run", "--rm", "--name", WRITER, "--network", f"container:{node}"]
         command += ["--volume", f"{generated_stubs()}:/stubs:ro", "--volume", f"{CERTS}:/certs:ro", "--user", str(os.getuid())]
-        command += ["--env", "PYTHONPATH=/stubs", "--entrypoint", "python3", "baton-worker", "-c", INSIDE_WRITER, str(writes)]
+        command += ["--env", "PYTHONPATH=/stubs", "--entrypoint", "python3", f"{PROJECT}-worker", "-c", INSIDE_WRITER, str(writes)]
         self._popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.outcomes: List[Tuple[str, float, str]] = []  # acknowledged or refused, when it began, the key
         self._thread = threading.Thread(target=self._read, daemon=True)
