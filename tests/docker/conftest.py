@@ -112,9 +112,9 @@ def page() -> str:
     lines = [
         "# Acceptance",
         "",
-        "Each criterion of the release, word for word, how it is checked, and what the last `make acceptance` found: on the",
-        "containers of `compose.yaml`, as an operator would, with `docker stop`, `docker pause` and the logs. The checks are in",
-        "`tests/docker/test_acceptance.py`, by the criterion's number; they are part of `make test` where Docker answers. The",
+        "Each criterion of the release, word for word, how it is checked, and what the last `make acceptance` found on the",
+        "containers of `compose.yaml`, checked as an operator would: with `docker stop`, `docker pause` and the logs. The checks",
+        "are in `tests/docker/test_acceptance.py`, by the criterion's number, and part of `make test` where Docker answers. The",
         "criteria from 24 on go beyond the list.",
         "",
         f"{passed} of {len(CRITERIA)} pass ({date.today()}).",

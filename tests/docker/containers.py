@@ -86,7 +86,7 @@ def why_not() -> str:
             return "Docker does not answer"
     except (OSError, subprocess.TimeoutExpired):
         return "Docker does not answer"
-    _lock = _lock or os.fdopen(os.open(Path(tempfile.gettempdir()) / f"{PROJECT}-{os.getuid()}.lock", os.O_CREAT | os.O_RDWR, 0o666), "w")
+    _lock = _lock or open(Path(tempfile.gettempdir()) / f"{PROJECT}-{os.getuid()}.lock", "w")
     try:
         fcntl.flock(_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -337,7 +337,8 @@ class InsideWriter:
     def __init__(self, node: str, writes: int) -> None:
         command = ["docker", "run", "--rm", "--name", WRITER, "--network", f"container:{node}"]
         command += ["--volume", f"{generated_stubs()}:/stubs:ro", "--volume", f"{CERTS}:/certs:ro", "--user", str(os.getuid())]
-        command += ["--env", "PYTHONPATH=/stubs", "--entrypoint", "python3", f"{PROJECT}-worker", "-c", INSIDE_WRITER, str(writes)]
+        command += ["--env", "PYTHONPATH=/stubs", "--entrypoint", "python3", f"{PROJECT}-worker"]
+        command += ["-c", INSIDE_WRITER, str(writes)]
         self._popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.outcomes: List[Tuple[str, float, str]] = []  # acknowledged or refused, when it began, the key
         self._thread = threading.Thread(target=self._read, daemon=True)

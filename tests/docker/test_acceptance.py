@@ -22,6 +22,7 @@ from containers import (
     EVERY_CONTAINER,
     NODES,
     PATIENCE,
+    PROJECT,
     ROOT,
     WORKERS,
     Cluster,
@@ -46,6 +47,21 @@ def test_docker_criteria_name_tests_that_exist() -> None:
             for name in re.findall(r"\b(?:Test|test_|check_)[\w*]+", names):
                 pattern = rf"\b{name}\(".replace("*", r"\w*")
                 assert re.search(pattern, (ROOT / path).read_text()), f"{name} is not in {path}"
+
+
+def test_docker_images_are_small(cluster_up: Cluster) -> None:
+    def size(image: str) -> int:
+        return int(docker("image", "inspect", "--format", "{{.Size}}", image))
+
+    assert size(f"{PROJECT}-node") - size("debian:bookworm-slim") <= 30_000_000
+
+
+def test_docker_nodes_have_no_privilege(cluster: Cluster) -> None:
+    for name in (*NODES, *WORKERS):
+        status = docker("exec", name, "cat", "/proc/1/status")
+        assert re.search(r"^Uid:\t(?!0\t)", status, re.MULTILINE), f"{name} runs as root"
+        assert set(re.findall(r"^Cap\w+:\t(\w+)$", status, re.MULTILINE)) == {"0" * 16}, status
+        assert "NoNewPrivs:\t1" in status
 
 
 # --- 1 to 5: the code and its unit tests ---
@@ -434,8 +450,8 @@ def test_docker_23_baseline(evidence: Evidence) -> None:
     p50 = re.search(r"^\| gcp \| 50 ms \| 1 \| 256 B \| [\d,]+ \| ([\d.]+)", text, re.MULTILINE)
     assert p50
     evidence(
-        f"docs/baseline.md has replication for leader in gcp and in aws at 0, 50 and 100 ms (leader in gcp, 50 ms: p50 {p50[1]} ms),"
-        f" elections after SIGKILL, SIGSTOP and cut; {len(recorded)} CSV files under bench/results/baseline"
+        "docs/baseline.md has replication for leader in gcp and in aws at 0, 50 and 100 ms"
+        f" (leader in gcp, 50 ms: p50 {p50[1]} ms), elections after SIGKILL, SIGSTOP and cut; {len(recorded)} CSV files under bench/results/baseline"
     )
 
 
@@ -528,8 +544,8 @@ def test_docker_26_rolling_restart(cluster: Cluster, evidence: Evidence) -> None
     gap = max(later - sooner for sooner, later in zip(writers.times, writers.times[1:]))
     assert rate >= 180, f"only {rate:.0f} writes/s"
     evidence(
-        f"{len(writers.acknowledged)} writes acknowledged, {rate:.0f}/s, {writers.attempts} attempts; {len(changes) - 1} applied,"
-        f" each once; the longest time without an acknowledgement was {gap:.2f} s"
+        f"{len(writers.acknowledged)} writes acknowledged, {rate:.0f}/s, {writers.attempts} attempts;"
+        f" {len(changes) - 1} applied, each once; the longest time without an acknowledgement was {gap:.2f} s"
     )
 
 
