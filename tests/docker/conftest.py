@@ -1,6 +1,6 @@
 """One cluster in containers for all tests, and the list of criteria with PASS or FAIL and the evidence.
 
-With BATON_ACCEPTANCE=FILE (`make acceptance`) a run of all tests also writes that file.
+With BATON_ACCEPTANCE=FILE (`make acceptance`) a run that checks all writes that file, and one that leaves a criterion open fails.
 """
 
 from __future__ import annotations
@@ -101,9 +101,14 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.write_line(f"      {evidence_of(criterion.number)}")
 
 
-def pytest_sessionfinish() -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     target = os.environ.get("BATON_ACCEPTANCE")
-    if target and len(found) == len(CRITERIA):
+    if not target:
+        return
+    verdicts = [verdict(number) for number in found]
+    if set(verdicts) != {"PASS"}:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED  # what could not be checked is not accepted
+    if len(found) == len(CRITERIA) and "OPEN" not in verdicts:
         Path(target).write_text(page())
 
 
