@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterable
@@ -98,7 +99,8 @@ class Outcome:
 class Connection:
     """A raw connection; answers SETTINGS and PING by itself while it reads."""
 
-    def __init__(self, address: str, opening: bytes = PREFACE + settings(), receive_buffer: int | None = None) -> None:
+    def __init__(self, address: str, opening: bytes = PREFACE + settings(), receive_buffer: int | None = None,
+                 context: ssl.SSLContext | None = None) -> None:
         host, port = address.rsplit(":", 1)
         self.socket = socket.socket()
         if receive_buffer is not None:
@@ -106,6 +108,8 @@ class Connection:
         self.socket.settimeout(20)
         self.socket.connect((host, int(port)))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is not None:
+            self.socket = context.wrap_socket(self.socket, server_hostname=host)
         self.decoder = hpack.Decoder()
         self.pending = b""
         self.streams: dict[int, Outcome] = {}

@@ -19,7 +19,8 @@ from typing import Any
 
 import grpc
 import pytest
-from frames import ACK, PING, PREFACE, frame, settings
+from frames import ACK, PING, PREFACE, SETTINGS_INITIAL_WINDOW, Connection, frame, grpc_message, settings, window_update
+from frames import call as frames_of_call
 from harness import BUILD, OWN_CONNECTION, ROOT, environment, tool, wait_until
 
 from baton_worker._proto import raft_pb2
@@ -162,6 +163,21 @@ def test_interop_tls_grpcio(lone: Batond, certs: pathlib.Path) -> None:
         assert all(stream.result() is not None for stream in streams)
 
 
+def test_interop_tls_slow_reader(lone: Batond, certs: pathlib.Path) -> None:
+    """More than all buffers hold on the way to a client that takes it in small pieces: all of it comes, in order."""
+    value = os.urandom(1_000_000)
+    with channel(lone.listen, certs, "me") as opened:
+        call(opened, PUT, field(1, b"large") + field(2, value))
+    wide = 2**31 - 1
+    opening = PREFACE + settings((SETTINGS_INITIAL_WINDOW, wide)) + window_update(0, wide - 65_535)
+    with Connection(lone.listen, opening, receive_buffer=4096, context=client_context(certs)) as slow:
+        streams = range(1, 31, 2)
+        slow.send(b"".join(frames_of_call(stream, GET, grpc_message(field(1, b"large"))) for stream in streams))
+        for stream in streams:
+            outcome = slow.outcome(stream, timeout=10)  # the keepalive, after 20 s, would wake it anyhow
+            assert outcome.status == 0 and value in outcome.body
+
+
 def test_interop_tls_grpcurl(lone: Batond, certs: pathlib.Path) -> None:
     trusting = [tool("grpcurl"), "-max-time", "20", "-cacert", str(certs / "ca.pem")]
     who = ["-cert", str(certs / "me.pem"), "-key", str(certs / "me-key.pem")]
@@ -238,6 +254,19 @@ def test_interop_tls_refused_client(lone: Batond, certs: pathlib.Path, directory
         assert "does not come from an authority" in batonctl(lone, *mixed)
         s_client(lone, "-alpn", "h2", "-cert", str(certs / directory / "me.pem"), "-key", str(certs / directory / "me-key.pem"))
     lone.wait_log(f"refused a connection.*({ours})")
+
+
+def test_interop_tls_refusal_arrives(lone: Batond, certs: pathlib.Path) -> None:
+    """Whoever is refused while it goes on talking still hears why, where closing at once would reset the connection."""
+    context = client_context(certs)
+    context.load_cert_chain(str(certs / "old.pem"), str(certs / "old-key.pem"))
+    with socket.create_connection(split(lone.listen), timeout=20) as plain:
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as opened, pytest.raises(ssl.SSLError) as caught:
+            for _ in range(100):  # TLS 1.3: for the client the handshake is over before its certificate is looked at
+                opened.sendall(b"x" * 1000)
+                time.sleep(0.001)
+            opened.recv(1)
+    assert "CERTIFICATE_EXPIRED" in str(caught.value)
 
 
 def test_interop_tls_certificate_without_identity_refused(lone: Batond, certs: pathlib.Path, tmp_path: pathlib.Path) -> None:
