@@ -23,7 +23,8 @@ from frames import ACK, PING, PREFACE, SETTINGS_INITIAL_WINDOW, Connection, fram
 from frames import call as frames_of_call
 from harness import BUILD, OWN_CONNECTION, ROOT, environment, tool, wait_until
 
-from baton_worker._proto import raft_pb2
+sys.path.insert(0, str(ROOT / "worker"))
+from baton_worker._proto import raft_pb2  # noqa: E402
 
 PUT = "/baton.v1.ControlService/Put"
 GET = "/baton.v1.ControlService/Get"
@@ -95,8 +96,9 @@ class Batond:
         return json.loads(self.web_text(path))
 
     def web_text(self, path: str) -> str:
-        said = subprocess.run(["curl", "-sS", "--max-time", "10", "--cacert", self.certs / "ca.pem", f"https://{self.http}{path}"],
-                              capture_output=True, text=True, check=True)
+        url = f"https://{self.http}{path}"
+        said = subprocess.run(["curl", "-sS", "--max-time", "10", "--cacert", self.certs / "ca.pem", url], capture_output=True,
+                              text=True, check=True)  # fmt: skip
         return said.stdout
 
     def leads(self) -> bool:
@@ -239,7 +241,8 @@ def batonctl(node: Batond, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("directory, name, ours, theirs", [
-    ("", "old", "the certificate of operator/old is refused: certificate has expired on", "refuses our certificate, of operator/old: certificate expired"),
+    ("", "old", "the certificate of operator/old is refused: certificate has expired on",
+     "refuses our certificate, of operator/old: certificate expired"),
     ("foreign", "me", "the certificate of operator/me is refused: unable to get local issuer certificate",
      "the certificate of node/n1 is refused: unable to get local issuer certificate"),
 ], ids=["expired", "foreign"])  # fmt: skip
