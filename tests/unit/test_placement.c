@@ -133,6 +133,10 @@ static void TestPlacementForgivesALoadedLeader(void **state) {
     assert_int_equal(run(&world, 60), NOBODY);
     world.reports[N3].links[N1].least_ms = world.reports[N3].links[N2].least_ms = 20;
     assert_int_equal(run(&world, 60), N1);
+    // A part is never more than the whole.
+    world = far_leader();
+    world.reports[N3].links[N1] = world.reports[N3].links[N2] = (struct placement_link){.rtt_ms = 2, .least_ms = 50};
+    assert_int_equal(run(&world, 60), NOBODY);
     // The others are judged by all of theirs.
     world = far_leader();
     world.reports[N1].links[N2] = world.reports[N2].links[N1] = (struct placement_link){.rtt_ms = 40, .least_ms = 1};
