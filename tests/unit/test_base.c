@@ -554,24 +554,12 @@ static void TestBaseMetricsText(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestBaseSlice),
-    cmocka_unit_test(TestBaseNoMemory),
-    cmocka_unit_test(TestBaseArena),
-    cmocka_unit_test(TestBaseArenaLimit),
-    cmocka_unit_test(TestBaseBuf),
-    cmocka_unit_test(TestBaseError),
-    cmocka_unit_test(TestBaseCrc32c),
-    cmocka_unit_test(TestBaseBase64),
-    cmocka_unit_test(TestBaseBase64Strict),
-    cmocka_unit_test(TestBaseIds),
-    cmocka_unit_test(TestBaseAddress),
-    cmocka_unit_test(TestBaseUtf8),
-    cmocka_unit_test(TestBaseRfc3339),
-    cmocka_unit_test(TestBaseSlog),
-    cmocka_unit_test(TestBaseSlogLimit),
-    cmocka_unit_test(TestBaseSlogLongValue),
-    cmocka_unit_test(TestBaseSlogJson),
-    cmocka_unit_test(TestBaseMetricsText),
+    cmocka_unit_test(TestBaseSlice),         cmocka_unit_test(TestBaseNoMemory), cmocka_unit_test(TestBaseArena),
+    cmocka_unit_test(TestBaseArenaLimit),    cmocka_unit_test(TestBaseBuf),      cmocka_unit_test(TestBaseError),
+    cmocka_unit_test(TestBaseCrc32c),        cmocka_unit_test(TestBaseBase64),   cmocka_unit_test(TestBaseBase64Strict),
+    cmocka_unit_test(TestBaseIds),           cmocka_unit_test(TestBaseAddress),  cmocka_unit_test(TestBaseUtf8),
+    cmocka_unit_test(TestBaseRfc3339),       cmocka_unit_test(TestBaseSlog),     cmocka_unit_test(TestBaseSlogLimit),
+    cmocka_unit_test(TestBaseSlogLongValue), cmocka_unit_test(TestBaseSlogJson), cmocka_unit_test(TestBaseMetricsText),
 };
 
 UNIT_MAIN(tests)
