@@ -28,7 +28,8 @@ struct peer {
     char address[ADDRESS_MAX + 1];
     struct rpc_channel *lanes[2];  // by enum raft_lane
     bool up[2];
-    bool asked;  // a question is under way
+    bool asked;      // a question is under way
+    bool disagrees;  // about who the members are
     uint64_t asked_us;
     uint64_t asked_idle_us;
     struct link_quality link;
@@ -318,6 +319,31 @@ static void learn_address(struct peer *peer, const struct wire_status_response *
     }
 }
 
+static bool same_members(const struct wire_configuration *ours, const struct wire_status_response *theirs) {
+    size_t same = 0;
+    for (size_t i = 0; i < ours->count; i++) {
+        const struct wire_member *a = &ours->members[i];
+        for (size_t k = 0; k < theirs->member_count; k++) {
+            const struct wire_member_status *b = &theirs->members[k];
+            same += slice_equal(b->id, slice_of(a->id.text, a->id.len)) &&
+                    slice_equal(b->address, slice_of_str(a->address)) && slice_equal(b->cloud, slice_of_str(a->cloud)) &&
+                    b->voter == a->voter;
+        }
+    }
+    return same == ours->count && theirs->member_count == ours->count;
+}
+
+// Nodes founded with different --peers hold different entries under index 1 and term 1, and count other majorities: Raft
+// takes them for the same and cannot tell.
+static void compare_members(struct peer *peer, const struct wire_status_response *status) {
+    bool agrees = status->member_count == 0 || same_members(peer->peers->options.configuration, status);
+    if (!agrees && !peer->disagrees)
+        slog(SLOG_ERROR,
+             "this peer was founded with other --peers than this node: stop both, and found the one that is wrong anew",
+             F_STR("peer", peer->id.text), F_STR("address", peer->address));
+    peer->disagrees = !agrees;
+}
+
 static void question_done(void *user, uint64_t tag, const struct rpc_result *result) {
     struct peers *peers = user;
     struct peer *peer = &peers->list[tag];
@@ -333,6 +359,7 @@ static void question_done(void *user, uint64_t tag, const struct rpc_result *res
     link_quality_measured(&peer->link, ms, (double)(idle_us + 1) / (double)US_PER_MS);  // never 0, which is "not known"
     struct wire_status_response status;
     if (wire_status_response_decode(&peers->scratch, result->body, &status, NULL) == OK) {
+        compare_members(peer, &status);
         learn_address(peer, &status);
         peers->options.on_status(peers->options.user, &peer->id, &status);
     }

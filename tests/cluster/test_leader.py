@@ -20,6 +20,18 @@ def TestClusterElectsALeader(empty_cluster: Cluster) -> None:
     assert f"{leader.name} transitioned from Candidate to Leader (term " in leader.log()
 
 
+def TestClusterFoundedWithOtherPeersIsSaid(empty_cluster: Cluster) -> None:
+    said = "was founded with other --peers"
+    command = empty_cluster["n3"]._command
+    peers = command.index("--peers") + 1
+    command[peers] = command[peers].replace("198.18.1.1:7400/gcp", "198.18.1.1:7400/aws")
+    empty_cluster.start()
+    for node in empty_cluster.nodes.values():
+        wait_for(lambda: said in node.log(), f"{node.name} says who disagrees")
+    log = empty_cluster["n1"].log()
+    assert log.count(said) == 1 and "peer=n3" in log[log.index(said) :].splitlines()[0]
+
+
 def TestClusterElectsAnotherLeaderAfterAKill(cluster: Cluster) -> None:
     old = cluster.leader()
     term = old.status().term
