@@ -172,3 +172,9 @@ class Told:
             reached = self._news.wait_for(lambda: len(self.events) >= len(kinds), DEADLINE)
         assert reached and [event[0] for event in self.events[: len(kinds)]] == list(kinds), self.events
         return self.events
+
+    def wait_for_last(self, kind: str) -> None:
+        """Until the newest event is of this kind; on a busy machine a short lease may end, and begin again, before."""
+        with self._news:
+            reached = self._news.wait_for(lambda: bool(self.events) and self.events[-1][0] == kind, DEADLINE)
+        assert reached, self.events

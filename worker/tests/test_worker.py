@@ -93,10 +93,10 @@ def TestWorkerOutlivesARestartOfItsOnlyNode(node: Node, make_worker: MakeWorker,
     worker = make_worker(node)
     node.wait_for("Heartbeat")
     node.stop()
-    told.wait_for("registered", "lost")
+    told.wait_for_last("lost")
     assert not worker.is_valid() and worker.state is State.LOST
     node.start()
-    told.wait_for("registered", "lost", "registered")
+    told.wait_for_last("registered")
     assert worker.is_valid()
 
 
