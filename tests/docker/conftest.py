@@ -45,8 +45,8 @@ def cluster(cluster_up: containers.Cluster) -> Iterator[containers.Cluster]:
 
 
 @pytest.fixture
-def evidence(record_property: Callable[[str, Any], None]) -> Callable[[str], None]:
-    return lambda text: record_property("evidence", text)
+def evidence(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    return lambda text: request.node.user_properties.append(("evidence", text))
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
