@@ -43,11 +43,11 @@ def TestClusterExpectedRevision(cluster: Cluster) -> None:
 
 
 def TestClusterList(cluster: Cluster) -> None:
-    leader = cluster.leader()
     keys = [f"a/{number:03}".encode() for number in range(50)]
     for key in reversed(keys):
-        leader.call("Put", key=key, value=key)
-    leader.call("Put", key=b"b", value=b"")
+        cluster.put(key.decode(), key.decode())
+    cluster.put("b", "")
+    leader = cluster.leader()
     found: List[bytes] = []
     while True:
         page = leader.call("List", prefix=b"a/", start_after=found[-1] if found else b"", limit=7)
