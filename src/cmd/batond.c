@@ -177,6 +177,11 @@ static void watch_signals(struct daemon *daemon) {
     signal(SIGPIPE, SIG_IGN);
 }
 
+static void forget_signals(struct daemon *daemon) {
+    for (size_t i = 0; i < 2; i++)
+        uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+}
+
 static void warn_exposed(const struct daemon *daemon, const char *what, const char *address) {
     if (daemon->tls == NULL && !address_is_loopback(address))
         slog(SLOG_WARN, "listening beyond this machine in plaintext and without authentication: keep it behind a firewall",
@@ -213,14 +218,13 @@ static int run(struct daemon *daemon) {
     slog_setup(daemon->options.log_level, daemon->options.log_format, daemon->options.node.node_id.text);
     uv_loop_init(&daemon->loop);
     daemon->metrics = metrics_new();
+    // From the beginning: a signal that comes while the log is read is obeyed when the loop runs.
+    watch_signals(daemon);
     enum error_code code = start(daemon, &error);
     if (code == OK) {
-        watch_signals(daemon);
         watch_certificates(daemon);
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
         code = daemon->failure;
-        for (size_t i = 0; i < 2; i++)
-            uv_close((uv_handle_t *)&daemon->signals[i], NULL);
         uv_close((uv_handle_t *)&daemon->hangup, NULL);
         uv_close((uv_handle_t *)&daemon->watch, NULL);
         http_server_close(daemon->http, NULL, NULL);
@@ -229,6 +233,7 @@ static int run(struct daemon *daemon) {
     } else {
         slog(SLOG_ERROR, "cannot start", F_STR("error", error_name(code)), F_STR("reason", error.message));
     }
+    forget_signals(daemon);
     uv_run(&daemon->loop, UV_RUN_DEFAULT);  // the closed handles' last callbacks
     uv_loop_close(&daemon->loop);
     if (daemon->node != NULL)

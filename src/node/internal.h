@@ -193,6 +193,8 @@ void control_read_ready(struct node *node, const struct waiting_read *read, stru
 void control_transfer_done(struct node *node, struct rpc_call call, enum raft_transfer_outcome outcome,
                            enum raft_refusal refusal);
 
+// Ends the call of a registration or goodbye that this node, no longer leading, cannot take.
+void worker_redirect(struct node *node, const struct waiting_write *write);
 void worker_write_done(struct node *node, const struct waiting_write *write, const struct state_result *result);
 
 // --- workers.c: the registry's liveness on the leader ---

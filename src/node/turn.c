@@ -234,7 +234,10 @@ static void write_refused(void *user, const struct waiting_write *write, enum ra
                    "leadership is being handed over; nothing was written, try again");
         break;
     default:
-        control_redirect(node, write->call);
+        if (write->kind == WRITE_REGISTER || write->kind == WRITE_DEREGISTER)
+            worker_redirect(node, write);
+        else
+            control_redirect(node, write->call);
         break;
     }
 }

@@ -39,6 +39,15 @@ static bool serving(struct node *node, struct rpc_call call, encode_fn *encode) 
     return false;
 }
 
+static encode_fn *response_encoder(enum write_kind kind) {
+    return kind == WRITE_REGISTER ? wire_register_worker_response_encode : wire_deregister_worker_response_encode;
+}
+
+void worker_redirect(struct node *node, const struct waiting_write *write) {
+    if (serving(node, write->call, response_encoder(write->kind)))
+        rpc_finish(node->server, write->call, RPC_UNAVAILABLE, "leadership changed meanwhile; nothing was done, try again");
+}
+
 static void finish_error(struct node *node, struct rpc_call call, const struct error *error) {
     rpc_finish(node->server, call, error->code == ERR_NO_MEMORY ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT,
                error->message);
@@ -124,8 +133,7 @@ void worker_write_done(struct node *node, const struct waiting_write *write, con
                    "as many workers as the registry takes are online; stop some first");
         return;
     }
-    respond(node, write->call, &response,
-            write->kind == WRITE_REGISTER ? wire_register_worker_response_encode : wire_deregister_worker_response_encode);
+    respond(node, write->call, &response, response_encoder(write->kind));
 }
 
 static const struct rpc_method methods[] = {
