@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Iterator, List
 
@@ -60,10 +61,17 @@ def terms(cluster: Cluster) -> List[int]:
     return [node.status().term for node in cluster.nodes.values()]
 
 
-def write_steadily(cluster: Cluster, host: str, seconds: int) -> None:
-    """RATE writes a second from that host, of which none fails; nobody begins an election meanwhile."""
+def cpu_waited() -> float:
+    """Seconds in which some process of this machine waited for a processor; 0 where the kernel does not say."""
+    path = Path("/proc/pressure/cpu")
+    return int(path.read_text().split()[4].split("=")[1]) / 1e6 if path.exists() else 0.0
+
+
+def write_once(cluster: Cluster, leader: harness.Node, seconds: int) -> List[str]:
+    """RATE writes a second from the leader's cloud, of which none fails; the changes of role meanwhile."""
     endpoints = ",".join(node.address for node in cluster.nodes.values())
     writer = ["baton-bench", "--endpoints", endpoints, "--rate", str(RATE), "--in-flight", "256", "--seconds", str(seconds)]
+    host = "w1" if leader.place.cloud == "gcp" else "w3"
     term = max(terms(cluster))
     logged = {name: len(node.log()) for name, node in cluster.nodes.items()}
     done = subprocess.run(
@@ -72,17 +80,28 @@ def write_steadily(cluster: Cluster, host: str, seconds: int) -> None:
         text=True,
         timeout=seconds + harness.DEADLINE,
     )
-    changes = [
-        line
-        for name, node in cluster.nodes.items()
-        for line in node.log()[logged[name] :].splitlines()
-        if "transitioned from" in line
-    ]
-    assert terms(cluster) == [term] * len(NODES) and not changes, "\n".join(changes)
+    lines = [line for name, node in cluster.nodes.items() for line in node.log()[logged[name] :].splitlines()]
+    changes = [line for line in lines if "transitioned from" in line]
+    assert changes or terms(cluster) == [term] * len(NODES)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     print({name: report[name] for name in ("acknowledged", "retried", "latency_ms", "longest_gap_ms")})
-    assert report["failed"] == 0 and report["acknowledged"] >= 0.9 * RATE * seconds, report
+    assert report["failed"] == 0 and (changes or report["acknowledged"] >= 0.9 * RATE * seconds), report
+    return changes
+
+
+def write_steadily(cluster: Cluster, leader: harness.Node, seconds: int) -> None:
+    """Nobody begins an election meanwhile. On a machine whose processors were wanted by others for half of the time, which
+    keeps nodes and link from their heartbeats, it may take three attempts."""
+    for attempt in range(3):
+        cluster.lead_by(leader.name)
+        waited, began = cpu_waited(), time.monotonic()
+        changes = write_once(cluster, leader, seconds)
+        starved = (cpu_waited() - waited) / (time.monotonic() - began)
+        if not changes or starved < 0.5:
+            break
+        print(f"attempt {attempt + 1}: processors wanted by others for {starved:.0%} of the time:", *changes, sep="\n")
+    assert not changes, "\n".join(changes)
 
 
 def steady_cluster(cluster: Cluster) -> harness.Node:
@@ -95,7 +114,7 @@ def steady_cluster(cluster: Cluster) -> harness.Node:
 
 def TestClusterTermHoldsOverABadLink(empty_cluster: Cluster, bad_link: None) -> None:
     leader = steady_cluster(empty_cluster)
-    write_steadily(empty_cluster, "w1" if leader.place.cloud == "gcp" else "w3", SOAK_SECONDS or 120)
+    write_steadily(empty_cluster, leader, SOAK_SECONDS or 120)
 
 
 @pytest.mark.parametrize("stalled", ["follower", "leader"])
@@ -107,5 +126,5 @@ def TestClusterTermHoldsWithASlowDisk(
     disk = slow_disks[leader.name if stalled == "leader" else follower.name]
     disk.begin()
     seconds = SOAK_SECONDS or 60
-    write_steadily(empty_cluster, "w1" if leader.place.cloud == "gcp" else "w3", seconds)
+    write_steadily(empty_cluster, leader, seconds)
     assert disk.stalls() >= seconds * 0.9, "the disk was slow once a second"
