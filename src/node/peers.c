@@ -65,6 +65,8 @@ struct peers {
 
 static const double latency_bounds_ms[] = {0.1, 0.2, 0.3, 0.5, 0.75, 1,   1.5, 2,   3,   5,   7.5,  10,   15,   20,   25,
                                            30,  40,  50,  60,  75,   100, 150, 200, 300, 500, 1000, 2000, 5000, 10000};
+static const double round_trip_bounds_s[] = {0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04,
+                                             0.05,   0.06,   0.08,   0.1,   0.15,  0.2,   0.3,  0.5,  1};
 
 static void ask(struct peer *peer);
 
@@ -132,9 +134,9 @@ static void peer_metrics(struct peer *peer, const struct wire_member *member) {
         metrics_add_histogram(metrics, "raft_peer_replication_latency_ms",
                               "From sending entries to a peer to its durable acknowledgement, in milliseconds.", labels,
                               latency_bounds_ms, bounds);
-    peer->round_trip = metrics_add_histogram(metrics, "raft_peer_round_trip_ms",
-                                             "Round trips to a peer, asked once a second, in milliseconds.", labels,
-                                             latency_bounds_ms, bounds);
+    peer->round_trip =
+        metrics_add_histogram(metrics, "raft_peer_round_trip_seconds", "Round trips to a peer, asked once a second.", labels,
+                              round_trip_bounds_s, sizeof round_trip_bounds_s / sizeof round_trip_bounds_s[0]);
     peer->send_failures = metrics_add(metrics, METRIC_COUNTER, "raft_peer_send_failures_total",
                                       "Requests to a peer that got no answer.", labels);
 }
@@ -355,7 +357,7 @@ static void question_done(void *user, uint64_t tag, const struct rpc_result *res
         return;
     double ms = (double)(peers->options.now_us() - peer->asked_us) / (double)US_PER_MS;
     uint64_t idle_us = peers->options.idle_us(peers->options.user) - peer->asked_idle_us;
-    histogram_observe(peer->round_trip, ms);
+    histogram_observe(peer->round_trip, ms / 1000);
     link_quality_measured(&peer->link, ms, (double)(idle_us + 1) / (double)US_PER_MS);  // never 0, which is "not known"
     struct wire_status_response status;
     if (wire_status_response_decode(&peers->scratch, result->body, &status, NULL) == OK) {
