@@ -94,6 +94,18 @@ static uint64_t draw_seed(void) {
     return seed;
 }
 
+// As the core needs to know them.
+static void describe_members(const struct node *node, struct raft_member out[MEMBERS_MAX]) {
+    for (size_t i = 0; i < node->configuration.count; i++) {
+        const struct wire_member *member = &node->configuration.members[i];
+        out[i] = (struct raft_member){
+            .id = member->id,
+            .voter = member->voter,
+            .preferred = strcmp(member->cloud, node->config->leader_cloud) == 0,
+        };
+    }
+}
+
 static enum error_code restore(struct node *node, struct wal_recovered *recovered, struct error *error) {
     node->state = state_new();
     if (recovered->empty)
@@ -105,9 +117,7 @@ static enum error_code restore(struct node *node, struct wal_recovered *recovere
         slog(SLOG_WARN, "the last batch of the log was torn and never acknowledged; it is overwritten",
              F_STR("where", recovered->torn_where), F_U64("bytes", recovered->torn_bytes));
     struct raft_member members[MEMBERS_MAX];
-    for (size_t i = 0; i < node->configuration.count; i++)
-        members[i] =
-            (struct raft_member){.id = node->configuration.members[i].id, .voter = node->configuration.members[i].voter};
+    describe_members(node, members);
     struct raft_config config = {
         .id = node->config->node_id,
         .members = members,

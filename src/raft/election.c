@@ -142,19 +142,21 @@ bool raft_would_elect(const struct raft_node *node, const struct raft_message *m
 }
 
 // Of two nodes that ask each other at the same time one must give way, or both get a majority and then split the votes: the
-// one with the worse log, and of equal logs the one with the later id.
-static bool gives_way(const struct raft_node *node, const struct raft_message *message) {
+// one with the worse log; of equal logs the one that is not preferred where the other is; or else the one with the later id.
+static bool gives_way(const struct raft_node *node, const struct raft_peer *peer, const struct raft_message *message) {
     struct raft_entry_id ours = raft_log_last(&node->log);
     struct raft_entry_id theirs = message->request_vote.last_log;
     if (theirs.term != ours.term || theirs.index != ours.index)
         return true;  // raft_would_elect: theirs is the better one
-    return raft_id_compare(&message->from, &node->id) < 0;
+    if (peer->preferred != node->preferred)
+        return peer->preferred;
+    return raft_id_compare(&peer->id, &node->id) < 0;
 }
 
-bool raft_grant_pre_vote(struct raft_node *node, const struct raft_message *message) {
+bool raft_grant_pre_vote(struct raft_node *node, const struct raft_peer *peer, const struct raft_message *message) {
     if (!node->pre_voting)
         return true;
-    if (!gives_way(node, message))
+    if (!gives_way(node, peer, message))
         return false;
     node->pre_voting = false;
     raft_reset_election_timer(node);
@@ -192,7 +194,7 @@ void raft_handle_request_vote(struct raft_node *node, struct raft_peer *peer, co
             raft_keep_pre_vote(node, peer, message);
             return;
         }
-        granted = raft_grant_pre_vote(node, message);
+        granted = raft_grant_pre_vote(node, peer, message);
     }
     uint64_t after_write = pre_vote ? 0 : raft_hard_state_write(node);
     struct raft_message *reply = raft_reply(node, message, RAFT_REQUEST_VOTE_REPLY, after_write);

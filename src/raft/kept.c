@@ -29,7 +29,7 @@ void raft_settle_pre_votes(struct raft_node *node) {
         if (!raft_would_elect(node, &peer->kept))
             answer(node, peer, false);
         else if (!raft_hears_leader(node))
-            answer(node, peer, raft_grant_pre_vote(node, &peer->kept));
+            answer(node, peer, raft_grant_pre_vote(node, peer, &peer->kept));
         else if (node->now_us >= peer->kept_until_us)
             answer(node, peer, false);
     }

@@ -38,12 +38,14 @@ static void add_member(struct raft_node *node, const struct raft_member *member)
     node->voter_count += member->voter;
     if (raft_id_equal(&member->id, &node->id)) {
         node->voter = member->voter;
+        node->preferred = member->preferred;
         return;
     }
     assert(member->id.len > 0 && raft_peer_find(node, &member->id) == NULL);
     struct raft_peer *peer = &node->peers[node->peer_count++];
     peer->id = member->id;
     peer->voter = member->voter;
+    peer->preferred = member->preferred;
     // Sequence numbers start at 1, so that no call is 0.
     peer->appends_first = peer->appends_next = 1;
     peer->heartbeats_first = peer->heartbeats_next = 1;

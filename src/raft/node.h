@@ -48,6 +48,7 @@ enum raft_call_kind { RAFT_CALL_APPEND, RAFT_CALL_HEARTBEAT, RAFT_CALL_VOTE, RAF
 struct raft_peer {
     struct raft_id id;
     bool voter;
+    bool preferred;
 
     // --- as its leader; made anew when this node wins an election ---
     raft_index next_index;   // of the next entry to send; > match_index
@@ -109,6 +110,7 @@ struct raft_node {
     // --- for life ---
     struct raft_id id;
     bool voter;
+    bool preferred;
     struct raft_config config;  // its id and members are not used: see above and below
     struct raft_slab *slab;
     struct raft_peer peers[MEMBERS_MAX];  // in id order
@@ -211,7 +213,7 @@ bool raft_hears_leader(const struct raft_node *node);
 // A PreVote that only a leader's being heard can stand against.
 bool raft_would_elect(const struct raft_node *node, const struct raft_message *message);
 // Of a PreVote for which that does not: false if this node asks, too, and it is the other one that must give way.
-bool raft_grant_pre_vote(struct raft_node *node, const struct raft_message *message);
+bool raft_grant_pre_vote(struct raft_node *node, const struct raft_peer *peer, const struct raft_message *message);
 // A message that the leader sent before its connection died, and that was read behind the end of it: true and worth
 // taking, but no sign of life. A leader that lives goes on to send.
 bool raft_is_echo(const struct raft_node *node, const struct raft_message *message);

@@ -54,7 +54,10 @@ const char *raft_state_name(enum raft_state state);
 
 struct raft_member {
     struct raft_id id;
-    bool voter;  // a learner receives the log but neither votes nor counts
+    bool voter;      // a learner receives the log but neither votes nor counts
+    bool preferred;  // stands where the leader had better be. It only settles which of two nodes that ask PreVotes at the
+                     // same time gives way: a node that believes otherwise delays an election at most, and elects nobody
+                     // wrongly
 };
 
 // What must survive a restart beside the log (paper figure 2); term and vote are always written together.

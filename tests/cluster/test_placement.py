@@ -105,6 +105,21 @@ def TestPlacementPrefersACloud(clusters: Callable[..., Cluster]) -> None:
     wait_for(lambda: "no fit voter" in placement(cluster["n3"])["decision"], "it stays there")
 
 
+def TestPlacementPrefersACloudWhenTheLeaderDies(clusters: Callable[..., Cluster]) -> None:
+    """Of two that ask PreVotes at once, with equal logs, the one in the preferred cloud is elected, though n2 hears of it first."""
+    cluster = clusters("--leader-cloud", "aws")
+    for attempt in range(3):
+        n1 = cluster.lead_by("n1")  # an operator's choice, so that placement leaves it
+        cluster.wait_applied(n1.status().commit_index)
+        term = n1.status().term
+        n1.kill()
+        leader = cluster.leader(other_than="n1")
+        assert leader.name == "n3", f"attempt {attempt}"
+        assert leader.status().term == term + 1, f"attempt {attempt}: one election was enough"
+        n1.start()
+        wait_for(lambda: cluster["n1"].status().leader == "n3", "n1 follows n3")
+
+
 def TestPlacementShowsTheMatrix(clusters: Callable[..., Cluster]) -> None:
     cluster = clusters()
     far = {("gcp", "gcp"): (0.0, 20.0), ("gcp", "aws"): (45.0, 90.0), ("aws", "gcp"): (45.0, 90.0)}

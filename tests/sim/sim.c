@@ -285,7 +285,11 @@ struct sim *sim_new(const struct sim_config *config) {
         char name[24];
         snprintf(name, sizeof name, "n%zu", i + 1);
         sim->nodes[i].id = raft_id_of(slice_of_str(name));
-        sim->members[i] = (struct raft_member){.id = sim->nodes[i].id, .voter = i < config->voters};
+        sim->members[i] = (struct raft_member){
+            .id = sim->nodes[i].id,
+            .voter = i < config->voters,
+            .preferred = (config->seed >> i & 1) != 0,
+        };
     }
     for (size_t i = 0; i < sim->node_count; i++) {
         sim_host_init(sim, i);

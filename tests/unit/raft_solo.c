@@ -28,7 +28,11 @@ struct solo *solo_new(const struct solo_config *config) {
     struct raft_member members[MEMBERS_MAX];
     size_t count = config->voters + config->learners;
     for (size_t i = 0; i < count; i++)  // in falling order: the core sorts
-        members[i] = (struct raft_member){.id = solo_id(count - i), .voter = count - i <= config->voters};
+        members[i] = (struct raft_member){
+            .id = solo_id(count - i),
+            .voter = count - i <= config->voters,
+            .preferred = count - i == config->preferred,
+        };
     struct raft_config raft = {
         .id = solo_id(solo->self),
         .members = members,

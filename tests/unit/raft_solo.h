@@ -15,8 +15,9 @@ struct solo_config {
     size_t voted_for;      // a node's number; 0: nobody
     const raft_term *log;  // terms of entries 1, 2, ...; NULL: one entry of term 1
     size_t log_count;
-    size_t self;    // 0: 1
-    uint64_t seed;  // 0: 1
+    size_t self;       // 0: 1
+    size_t preferred;  // where the leader had better be; 0: nowhere in particular
+    uint64_t seed;     // 0: 1
 };
 
 struct solo {

@@ -560,14 +560,19 @@ static void TestPreVoteGivesWay(void **state) {
     const struct {
         size_t self;
         size_t other;
+        size_t preferred;
         struct raft_entry_id theirs;
         bool gives_way;
     } cases[] = {
-        {1, 3, {1, 2}, false}, {3, 1, {1, 2}, true}, {1, 3, {1, 3}, true}, {3, 1, {1, 1}, false}, {1, 3, {2, 1}, true},
+        // The better log wins, then the preferred one, then the earlier id.
+        {1, 3, 0, {1, 2}, false}, {3, 1, 0, {1, 2}, true},  {1, 3, 2, {1, 2}, false}, {3, 1, 2, {1, 2}, true},
+        {1, 3, 3, {1, 2}, true},  {3, 1, 3, {1, 2}, false}, {3, 1, 1, {1, 2}, true},  {1, 3, 1, {1, 2}, false},
+        {1, 3, 0, {1, 3}, true},  {3, 1, 0, {1, 1}, false}, {1, 3, 0, {2, 1}, true},  {1, 3, 1, {1, 3}, true},
+        {3, 1, 1, {1, 1}, false}, {1, 3, 1, {2, 1}, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct solo *solo =
-            solo_new(&(struct solo_config){.voters = 3, .term = 5, .log = log, .log_count = 2, .self = cases[i].self});
+        struct solo *solo = solo_new(&(struct solo_config){
+            .voters = 3, .term = 5, .log = log, .log_count = 2, .self = cases[i].self, .preferred = cases[i].preferred});
         solo_heartbeat(solo, 2, 5, at(1, 2), 0);
         lose(solo, 2);
         struct raft_message asked = solo_sent(solo, cases[i].other, RAFT_REQUEST_VOTE);
