@@ -72,10 +72,8 @@ static void ask(struct peer *peer);
 
 static void lane_up(struct peer *peer, enum raft_lane lane) {
     peer->up[lane] = true;
-    if (lane != RAFT_CONTROL)
-        return;
-    ask(peer);  // at once: it shows the peer that we are there
-    slog(SLOG_INFO, "connected to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address));
+    if (lane == RAFT_CONTROL)
+        slog(SLOG_INFO, "connected to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address));
 }
 
 static const char *down_text(enum rpc_down_reason reason) {
@@ -107,6 +105,16 @@ static void lane_down(struct peer *peer, enum raft_lane lane, enum rpc_down_reas
         link_quality_lost(&peer->link, peer->peers->options.now_us());
     slog(SLOG_WARN, "lost the connection to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address),
          F_STR("reason", down_text(reason)));
+}
+
+// What goes out before the peer has shown that it lives is made again if it comes to nothing. It is asked at once: that
+// shows it that we are there.
+static void control_open(void *user) {
+    ask(user);
+}
+
+static void bulk_open(void *user) {
+    (void)user;
 }
 
 static void control_up(void *user) {
@@ -152,12 +160,14 @@ static void peer_connect(struct peer *peer) {
         .keepalive_timeout_ms = PEER_KEEPALIVE_TIMEOUT_MS,
         .stream_window = PEER_STREAM_WINDOW,
         .connection_window = PEER_CONNECTION_WINDOW,
+        .on_open = control_open,
         .on_up = control_up,
         .on_down = control_down,
         .user = peer,
     };
     peer->lanes[RAFT_CONTROL] = rpc_channel_new(peer->peers->options.rpc, &options);
     options.ordered = true;
+    options.on_open = bulk_open;
     options.on_up = bulk_up;
     options.on_down = bulk_down;
     peer->lanes[RAFT_BULK] = rpc_channel_new(peer->peers->options.rpc, &options);

@@ -17,6 +17,7 @@
 // attempt comes sooner. Doubled by each attempt that took too long, as the way there may be longer than thought.
 #define CONNECT_TIMEOUT_MIN_MS 400
 #define CONNECT_TIMEOUT_MAX_MS 1600
+#define UNANSWERED_MS          100   // two round trips between the clouds: a SYN that still has no answer was lost
 #define STEADY_MS              1000  // a connection that lived shorter was no success: the next attempt waits longer
 
 static void connect_next(struct rpc_channel *channel);
@@ -115,6 +116,7 @@ static void schedule(struct rpc_channel *channel) {
     }
     uint64_t doubled = channel->backoff_ms == 0 ? BACKOFF_MIN_MS : channel->backoff_ms * 2;
     channel->backoff_ms = doubled < channel->options.backoff_max_ms ? doubled : channel->options.backoff_max_ms;
+    channel->woken = false;
     rpc_timer_start(channel->runtime, &channel->retry, wait, on_retry);
 }
 
@@ -126,12 +128,22 @@ static void say_down(struct rpc_channel *channel, enum rpc_down_reason reason) {
 
 // --- the connection ---
 
+static void on_opened(struct rpc_connection *connection) {
+    struct rpc_channel *channel = connection->owner;
+    if (channel->options.on_open == NULL) {
+        return;
+    }
+    channel->open = true;
+    channel->options.on_open(channel->options.user);
+    rpc_channel_pump(channel);
+}
+
 static void on_ready(struct rpc_connection *connection) {
     struct rpc_channel *channel = connection->owner;
     if (channel->connection != connection) {
         return;
     }
-    channel->up = true;
+    channel->open = channel->up = true;
     channel->failure[0] = '\0';
     channel->connect_timeout_ms = CONNECT_TIMEOUT_MIN_MS;
     channel->up_at_ms = rpc_now_ms(channel->runtime);
@@ -152,7 +164,7 @@ void rpc_channel_move_on(struct rpc_channel *channel, enum rpc_down_reason reaso
     rpc_list_push(&channel->leaving, &channel->connection->link);
     channel->connection = NULL;
     channel->sending = NULL;
-    channel->up = false;
+    channel->open = channel->up = false;
     forget_if_steady(channel);
     schedule(channel);
     say_down(channel, reason);
@@ -194,6 +206,7 @@ static void on_gone(struct rpc_connection *connection, enum rpc_down_reason reas
     }
     channel->connection = NULL;
     channel->sending = NULL;
+    channel->open = false;
     if (channel->up) {
         channel->up = false;
         forget_if_steady(channel);
@@ -219,6 +232,7 @@ static const struct rpc_role client_role = {
     .headers_sent = rpc_channel_call_headers_sent,
     .writable = rpc_channel_call_writable,
     .closed = rpc_channel_call_closed,
+    .opened = on_opened,
     .ready = on_ready,
     .goaway = on_goaway,
     .ping_acked = on_ping_acked,
@@ -243,6 +257,7 @@ static bool connect_to(struct rpc_channel *channel, const struct sockaddr *addre
     };
     channel->connection = rpc_connection_new(channel->runtime, transport, &client_role, channel, &options);
     channel->connections++;
+    channel->attempt_at_ms = rpc_now_ms(channel->runtime);
     return true;
 }
 
@@ -270,7 +285,17 @@ const char *rpc_channel_failure(const struct rpc_channel *channel) {
     return channel->failure;
 }
 
+// But a woken attempt is let be, or one that is heard of again and again beyond a long way would never be reached.
+static bool is_lost(const struct rpc_channel *channel) {
+    return channel->connection != NULL && channel->connection->transport->unanswered && !channel->woken &&
+           rpc_now_ms(channel->runtime) >= channel->attempt_at_ms + UNANSWERED_MS;
+}
+
 void rpc_channel_wake(struct rpc_channel *channel) {
+    if (is_lost(channel)) {
+        rpc_connection_close(channel->connection, RPC_DOWN_CLOSED);  // which schedules the next, or has begun it
+    }
+    channel->woken = true;
     if (channel->retry.place != 0) {
         rpc_timer_start(channel->runtime, &channel->retry, 0, on_retry);
     }

@@ -14,6 +14,7 @@ struct rpc_channel {
     struct rpc_channel_options options;  // the zeros filled in
     char *target;
     char *identity;
+    bool open;  // calls may go out; see on_open
     bool up;
     bool closed;
     struct rpc_connection *connection;  // coming up, or up; NULL: waiting for the next attempt, or resolving
@@ -24,6 +25,8 @@ struct rpc_channel {
     struct addrinfo *addresses;     // of the name, of this attempt
     struct addrinfo *next_address;  // to try
     struct rpc_timer retry;
+    bool woken;                   // the next attempt, or the one under way, was rpc_channel_wake's wish
+    uint64_t attempt_at_ms;       // the latest began
     char failure[192];            // of the last attempt
     uint64_t backoff_ms;          // before the next attempt; 0: at once
     uint64_t connect_timeout_ms;  // of the next attempt

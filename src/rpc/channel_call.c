@@ -228,7 +228,7 @@ static bool submit(struct channel_call *call) {
 
 bool rpc_channel_pump(struct rpc_channel *channel) {
     bool any = false;
-    while (channel->up && channel->sending == NULL && !rpc_list_empty(&channel->waiting)) {
+    while (channel->open && channel->sending == NULL && !rpc_list_empty(&channel->waiting)) {
         if (!submit(rpc_container(rpc_list_first(&channel->waiting), struct channel_call, link))) {
             // After 2^30 calls a connection has no stream ids left.
             nghttp2_submit_goaway(channel->connection->session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
@@ -271,7 +271,7 @@ struct rpc_ticket rpc_channel_call(struct rpc_channel *channel, const struct rpc
     }
     if (full) {
         end_later(call, RPC_RESOURCE_EXHAUSTED, "too many calls wait for their answers");
-    } else if (!channel->up && !request->wait_for_ready) {
+    } else if (!channel->open && !request->wait_for_ready) {
         end_later(call, RPC_UNAVAILABLE, "not connected");
     } else {
         wait_in_channel(call);

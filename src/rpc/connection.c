@@ -474,6 +474,7 @@ static void keep_borrowed(struct rpc_connection *connection) {
 static void on_opened(void *owner) {
     struct rpc_connection *connection = owner;
     connection->opened = true;
+    connection->role->opened(connection);
     rpc_connection_touch(connection);
 }
 

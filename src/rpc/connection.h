@@ -69,6 +69,7 @@ struct rpc_role {
     // The stream is no more and has left the connection.
     void (*closed)(struct rpc_stream *stream, uint32_t error_code);
 
+    void (*opened)(struct rpc_connection *connection);      // the transport, where it was not open from the start
     void (*ready)(struct rpc_connection *connection);       // the peer's first SETTINGS
     void (*goaway)(struct rpc_connection *connection);      // the peer's
     void (*ping_acked)(struct rpc_connection *connection);  // a PING of rpc_connection_ping

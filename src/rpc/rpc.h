@@ -189,7 +189,10 @@ struct rpc_channel_options {
     uint64_t backoff_max_ms;
     struct tls *tls;       // borrowed for the channel's life; NULL: plain
     const char *identity;  // whom to speak to, "node/n1"; copied. NULL: any node
-    void (*on_up)(void *user);
+    // The transport stands, a round trip before on_up: calls may be made from here on, and go out before the server has
+    // shown that it lives. For those that are made again if nothing comes of them. NULL: calls wait for on_up.
+    void (*on_open)(void *user);
+    void (*on_up)(void *user);  // the server's SETTINGS have come
     // Also after each attempt that failed. Comes before the results of the calls that the connection had.
     void (*on_down)(void *user, enum rpc_down_reason reason);
     void *user;
@@ -205,7 +208,8 @@ bool rpc_channel_is_up(const struct rpc_channel *channel);
 // Why the last attempt to connect failed, for people; "" while none has.
 const char *rpc_channel_failure(const struct rpc_channel *channel);
 
-// Connects now, if it is waiting for its next attempt.
+// The server has been heard of: connects now, if it is waiting for its next attempt, or if what it has sent of the present
+// one was so probably lost (to a host that was not there yet) that a new one is sooner.
 void rpc_channel_wake(struct rpc_channel *channel);
 
 // Bytes of calls queued and not yet handed to the kernel.

@@ -96,6 +96,10 @@ const struct rpc_service *const *rpc_server_services(const struct rpc_server *se
 static void check_drained(struct rpc_server *server);
 static void say_goodbye(struct rpc_connection *connection);
 
+static void on_opened(struct rpc_connection *connection) {
+    (void)connection;  // an accepted one is open from the start, but with TLS only after its handshake
+}
+
 static void on_ready(struct rpc_connection *connection) {
     (void)connection;
 }
@@ -134,6 +138,7 @@ static const struct rpc_role server_role = {
     .headers_sent = rpc_server_call_headers_sent,
     .writable = rpc_server_call_writable,
     .closed = rpc_server_call_closed,
+    .opened = on_opened,
     .ready = on_ready,
     .goaway = on_goaway,
     .ping_acked = on_ping_acked,

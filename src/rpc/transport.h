@@ -33,6 +33,7 @@ struct rpc_transport {
     const struct rpc_transport_events *events;
     void *owner;           // handed to the events
     bool open;             // from the start: an accepted one
+    bool unanswered;       // being connected, and nothing has come from the other side yet
     size_t pending;        // bytes of a write that the kernel has not taken yet
     char address[56];      // IP:PORT of the peer; of IPv6 [IP]:PORT
     const char *identity;  // the peer's name, proved; NULL: unknown

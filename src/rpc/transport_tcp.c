@@ -83,6 +83,7 @@ static void on_connected(uv_connect_t *request, int error) {
         tcp->transport.events->failed(tcp->transport.owner, error);
         return;
     }
+    tcp->transport.unanswered = false;
     begin_reading(tcp);
     tcp->transport.events->opened(tcp->transport.owner);
 }
@@ -163,6 +164,7 @@ struct rpc_transport *rpc_tcp_accept(struct rpc_runtime *runtime, uv_stream_t *l
 
 struct rpc_transport *rpc_tcp_connect(struct rpc_runtime *runtime, const struct sockaddr *address) {
     struct tcp *tcp = tcp_new(runtime);
+    tcp->transport.unanswered = true;
     rpc_address_format(tcp->transport.address, sizeof tcp->transport.address, address);
     if (uv_tcp_connect(&tcp->connect, &tcp->socket, address, on_connected) != 0) {
         tcp_close(&tcp->transport);

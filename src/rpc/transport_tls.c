@@ -86,6 +86,7 @@ static void tls_close(struct rpc_transport *transport) {
 
 static void on_opened(void *owner) {
     struct tls_transport *tls = owner;
+    tls->transport.unanswered = false;
     tls_session_start(tls->session);
     push(tls);
 }
@@ -186,6 +187,7 @@ struct rpc_transport *rpc_tls_wrap(struct rpc_runtime *runtime, struct rpc_trans
     }
     struct tls_transport *wrapped = mem_zalloc(sizeof *wrapped);
     wrapped->transport.ops = &tls_ops;
+    wrapped->transport.unanswered = below->unanswered;
     memcpy(wrapped->transport.address, below->address, sizeof below->address);
     wrapped->runtime = runtime;
     wrapped->below = below;

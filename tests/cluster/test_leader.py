@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import statistics
 import time
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Dict, List
 
 import grpc
 import pytest
-from harness import DEADLINE, NODES, Cluster, wait_for
+from harness import DEADLINE, NODES, Cluster, Node, wait_for
 
 ELECTION_LIMIT = 15.0
 
@@ -117,6 +122,42 @@ def TestClusterTermOutlivesACut(cluster: Cluster) -> None:
     for node in cluster.nodes.values():
         status = node.status()
         assert (status.leader, status.term) == (leader.name, term), f"{node.name}: {status}"
+
+
+def logged_at(node: Node, message: str, offset: int) -> List[float]:
+    """When a node said this, behind an offset of its log; in seconds."""
+    times = re.findall(r'time=(\S+) [^\n]*msg="' + re.escape(message), node.log()[offset:])
+    return [datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() for time in times]
+
+
+@pytest.mark.parametrize("gone", ["the process", "the host"])
+def TestClusterPeerThatComesBackIsConnected(cluster: Cluster, gone: str) -> None:
+    """Its own call ends the pause between two attempts, and an attempt whose packets went to a host that was not there.
+
+    Such a pause takes up to a second, and such an attempt longer: of five times, most are far below that.
+    """
+    n1 = cluster["n1"]
+    took: Dict[str, List[float]] = {"n2": [], "n3": []}
+    for _ in range(5):
+        with ExitStack() as cables:
+            for name in took:
+                cluster[name].kill()
+                if gone == "the host":
+                    cables.enter_context(cluster.cut_off(name))
+            outage_ends = time.monotonic() + 2.0
+            wait_for(lambda: time.monotonic() >= outage_ends, "n1 tries seldom by now")
+        before = {name: (len(n1.log()), len(cluster[name].log())) for name in took}
+        for name in took:
+            cluster[name].start()
+        for name in took:
+            said = f'connected to peer" peer={name}'
+            wait_for(lambda: logged_at(n1, said, before[name][0]), f"n1 is connected to {name}")
+            began = wait_for(lambda: logged_at(cluster[name], "batond is up", before[name][1]), f"{name} is up")[0]
+            took[name].append(logged_at(n1, said, before[name][0])[0] - began)
+        cluster.leader()
+    print({name: [f"{seconds * 1000:.0f} ms" for seconds in times] for name, times in took.items()})
+    assert statistics.median(took["n2"]) < 0.1
+    assert statistics.median(took["n3"]) < 0.3  # its call takes a round trip and a half, n1's connection two
 
 
 def TestClusterLeaderStopsGracefully(cluster: Cluster) -> None:

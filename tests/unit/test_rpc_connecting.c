@@ -1,0 +1,336 @@
+// How a channel comes by its connection: before the server has shown that it lives, and when it is woken.
+//
+// The server is a socket of the test's own: it listens or not, takes connections or leaves them in the kernel's queue, and
+// says nothing. Some tests tell one way to connect from another by how long it took. The wrong way is several times slower,
+// but a process that is kept waiting is slow, too: so the right one has to show in one of a few attempts.
+#include "unit.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/metrics.h"
+#include "rpc/rpc.h"
+
+enum { ATTEMPTS = 10, CONNECT_TIMEOUT_MS = 400, UNANSWERED_MS = 100 };  // the latter two: src/rpc/channel.c's
+
+struct env {
+    uv_loop_t loop;
+    uv_timer_t watchdog;
+    uv_timer_t pause;
+    bool paused;
+    struct metrics *metrics;
+    struct rpc_runtime *runtime;
+    struct rpc_channel *channel;
+    int listener;
+    char address[32];
+    unsigned opens, ups, downs;
+    const char *call_on_open;  // the body of a call to make at once
+    unsigned done;
+    enum rpc_status status;
+    bool maybe_processed;
+};
+
+static void on_watchdog(uv_timer_t *timer) {
+    (void)timer;
+    fprintf(stderr, "nothing happens any more\n");
+    abort();
+}
+
+static void run_until(struct env *env, bool (*done)(const struct env *env)) {
+    uv_timer_start(&env->watchdog, on_watchdog, 60000, 0);
+    while (!done(env)) {
+        uv_run(&env->loop, UV_RUN_ONCE);
+    }
+    uv_timer_stop(&env->watchdog);
+}
+
+static void on_pause(uv_timer_t *timer) {
+    ((struct env *)timer->data)->paused = false;
+}
+
+static bool is_not_paused(const struct env *env) {
+    return !env->paused;
+}
+
+static void let_pass(struct env *env, uint64_t ms) {
+    env->paused = true;
+    uv_update_time(&env->loop);
+    uv_timer_start(&env->pause, on_pause, ms, 0);
+    run_until(env, is_not_paused);
+}
+
+// On a port that is bound, but refuses everybody until somebody listens.
+static void start(struct env *env) {
+    *env = (struct env){0};
+    uv_loop_init(&env->loop);
+    uv_timer_init(&env->loop, &env->watchdog);
+    uv_timer_init(&env->loop, &env->pause);
+    env->pause.data = env;
+    env->metrics = metrics_new();
+    env->runtime = rpc_runtime_new(&env->loop, env->metrics);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    env->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(env->listener, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(env->listener, (struct sockaddr *)&address, &len), 0);
+    snprintf(env->address, sizeof env->address, "127.0.0.1:%u", ntohs(address.sin_port));
+}
+
+static void stop(struct env *env) {
+    if (env->channel != NULL) {
+        rpc_channel_close(env->channel);
+    }
+    rpc_runtime_close(env->runtime);
+    uv_close((uv_handle_t *)&env->watchdog, NULL);
+    uv_close((uv_handle_t *)&env->pause, NULL);
+    uv_run(&env->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&env->loop), 0);
+    metrics_free(env->metrics);
+    close(env->listener);
+}
+
+static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
+    (void)tag;
+    struct env *env = user;
+    env->done++;
+    env->status = result->status;
+    env->maybe_processed = result->maybe_processed;
+}
+
+static void call(struct env *env, const char *body) {
+    rpc_channel_call(
+        env->channel,
+        &(struct rpc_request){.path = "/test.Test/Echo", .body = slice_of_str(body), .user = env, .on_done = on_done});
+}
+
+static void on_open(void *user) {
+    struct env *env = user;
+    env->opens++;
+    if (env->call_on_open != NULL) {
+        call(env, env->call_on_open);
+    }
+}
+
+static void on_up(void *user) {
+    ((struct env *)user)->ups++;
+}
+
+static void on_down(void *user, enum rpc_down_reason reason) {
+    (void)reason;
+    ((struct env *)user)->downs++;
+}
+
+static void connect_to(struct env *env, bool early) {
+    env->channel = rpc_channel_new(env->runtime, &(struct rpc_channel_options){.target = env->address,
+                                                                               .backoff_max_ms = 60000,
+                                                                               .on_open = early ? on_open : NULL,
+                                                                               .on_up = on_up,
+                                                                               .on_down = on_down,
+                                                                               .user = env});
+}
+
+static bool is_open(const struct env *env) {
+    return env->opens > 0;
+}
+
+static bool is_done(const struct env *env) {
+    return env->done > 0;
+}
+
+static bool is_down(const struct env *env) {
+    return env->downs > 0;
+}
+
+// The next connection to the listener.
+static int take(struct env *env) {
+    int accepted;
+    while ((accepted = accept4(env->listener, NULL, NULL, SOCK_CLOEXEC)) < 0) {
+        uv_run(&env->loop, UV_RUN_NOWAIT);
+    }
+    return accepted;
+}
+
+// Everything that has come on a connection when the client has closed it.
+static size_t read_all(int fd, char *out, size_t cap) {
+    size_t len = 0;
+    ssize_t got;
+    while (len < cap && (got = recv(fd, out + len, cap - len, 0)) > 0) {
+        len += (size_t)got;
+    }
+    return len;
+}
+
+static bool contains(const char *bytes, size_t len, const char *text) {
+    return memmem(bytes, len, text, strlen(text)) != NULL;
+}
+
+// --- calls before the server's SETTINGS ---
+
+static void TestChannelCallsBeforeSettings(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    assert_int_equal(listen(env.listener, 8), 0);
+    env.call_on_open = "at once";
+    connect_to(&env, true);
+    run_until(&env, is_open);
+    int accepted = take(&env);
+    run_until(&env, is_done);  // this server never says anything
+    assert_int_equal(env.status, RPC_UNAVAILABLE);
+    assert_true(env.maybe_processed);  // for all that is known
+    assert_int_equal(env.ups, 0);
+    char bytes[4096];
+    assert_true(contains(bytes, read_all(accepted, bytes, sizeof bytes), "at once"));
+    env.done = 0;
+    env.call_on_open = NULL;
+    call(&env, "between attempts");
+    run_until(&env, is_done);
+    assert_false(env.maybe_processed);
+    close(accepted);
+    stop(&env);
+}
+
+// Without on_open nothing is risked: a call fails at once, surely not processed.
+static void TestChannelCallsWaitForSettings(void **state) {
+    (void)state;
+    struct env env;
+    start(&env);
+    assert_int_equal(listen(env.listener, 8), 0);
+    connect_to(&env, false);
+    int accepted = take(&env);
+    call(&env, "too soon");
+    run_until(&env, is_done);
+    assert_int_equal(env.status, RPC_UNAVAILABLE);
+    assert_false(env.maybe_processed);
+    run_until(&env, is_down);
+    char bytes[4096];
+    size_t len = read_all(accepted, bytes, sizeof bytes);
+    assert_true(len > 0 && !contains(bytes, len, "too soon"));
+    close(accepted);
+    stop(&env);
+}
+
+// --- woken ---
+
+static bool is_down_often(const struct env *env) {
+    return env->downs == 7;
+}
+
+// Refused until it waits for more than 300 ms; then there is a server. True: it came to it sooner than that.
+static bool wakes_between_attempts(bool wake) {
+    struct env env;
+    start(&env);
+    connect_to(&env, true);
+    run_until(&env, is_down_often);
+    assert_int_equal(listen(env.listener, 8), 0);
+    uint64_t began = uv_hrtime();
+    if (wake) {
+        rpc_channel_wake(env.channel);
+    }
+    run_until(&env, is_open);
+    bool soon = uv_hrtime() - began < 250000000;
+    stop(&env);
+    return soon;
+}
+
+static void TestChannelWakeBetweenAttempts(void **state) {
+    (void)state;
+    bool soon = false;
+    for (int i = 0; i < ATTEMPTS && !soon; i++) {
+        soon = wakes_between_attempts(true);
+    }
+    assert_true(soon);
+    assert_false(wakes_between_attempts(false));  // or this test shows nothing
+}
+
+// Connections that fill the listener's queue: while nobody takes them, the kernel drops what comes to connect.
+struct crowd {
+    int fds[8];
+    size_t count;
+};
+
+static void fill(struct env *env, struct crowd *crowd) {
+    assert_int_equal(listen(env->listener, 0), 0);
+    struct sockaddr_in address;
+    socklen_t len = sizeof address;
+    assert_int_equal(getsockname(env->listener, (struct sockaddr *)&address, &len), 0);
+    crowd->count = 0;
+    bool connected = true;
+    while (connected) {
+        assert_true(crowd->count < sizeof crowd->fds / sizeof crowd->fds[0]);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        crowd->fds[crowd->count++] = fd;
+        connect(fd, (struct sockaddr *)&address, len);
+        let_pass(env, 20);
+        connected = getpeername(fd, (struct sockaddr *)&address, &len) == 0;
+    }
+}
+
+static void let_in(struct env *env, struct crowd *crowd) {
+    for (size_t i = 0; i < crowd->count; i++) {
+        close(crowd->fds[i]);
+    }
+    int accepted;
+    while ((accepted = accept4(env->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        close(accepted);
+    }
+}
+
+// A SYN that nobody answers; then there is room. True: the connection came before the attempt had run out of time.
+static bool wakes_within_an_attempt(void) {
+    struct env env;
+    struct crowd crowd;
+    start(&env);
+    fill(&env, &crowd);
+    uint64_t began = uv_hrtime();
+    connect_to(&env, true);
+    let_pass(&env, UNANSWERED_MS + 20);
+    assert_int_equal(env.opens, 0);
+    let_in(&env, &crowd);
+    rpc_channel_wake(env.channel);
+    run_until(&env, is_open);
+    bool soon = uv_hrtime() - began < CONNECT_TIMEOUT_MS * 1000000ULL;
+    stop(&env);
+    return soon;
+}
+
+static void TestChannelWakeUnanswered(void **state) {
+    (void)state;
+    bool soon = false;
+    for (int i = 0; i < ATTEMPTS && !soon; i++) {
+        soon = wakes_within_an_attempt();
+    }
+    assert_true(soon);
+}
+
+// On a way that takes longer than that, to be heard of again and again must not keep a channel from ever arriving.
+static void TestChannelWakeOnce(void **state) {
+    (void)state;
+    struct env env;
+    struct crowd crowd;
+    start(&env);
+    fill(&env, &crowd);
+    connect_to(&env, true);
+    rpc_channel_wake(env.channel);
+    assert_int_equal(env.downs, 0);
+    let_pass(&env, UNANSWERED_MS + 20);
+    unsigned before = env.downs;
+    rpc_channel_wake(env.channel);  // woken from the start, this attempt is let be
+    assert_int_equal(env.downs, before);
+    let_in(&env, &crowd);
+    stop(&env);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestChannelCallsBeforeSettings),
+    cmocka_unit_test(TestChannelCallsWaitForSettings),
+    cmocka_unit_test(TestChannelWakeBetweenAttempts),
+    cmocka_unit_test(TestChannelWakeUnanswered),
+    cmocka_unit_test(TestChannelWakeOnce),
+};
+
+UNIT_MAIN(tests)
