@@ -25,11 +25,13 @@ static enum ctl_exit print_array(struct ctl *ctl, struct json *json) {
 
 enum { PROBES_MAX = CTL_ENDPOINTS_MAX + MEMBERS_MAX };
 
-// One node's answer; `probe` alone where there was none.
+// What is known of whom was asked.
 struct node_status {
     const struct ctl_probe *probe;
-    struct wire_status_response status;
+    bool reachable;
+    struct wire_status_response status;  // where it is not, its name alone, and that only if another has told it
     struct slice cloud;
+    struct slice why;  // it is not
 };
 
 static bool is_asked(const struct ctl_probe *probes, size_t count, struct slice address) {
@@ -47,43 +49,75 @@ static size_t add_probe(struct ctl_probe *probes, size_t count, struct slice add
     return count + 1;
 }
 
-static bool read_status(struct ctl *ctl, const struct ctl_probe *probe, struct node_status *node) {
-    *node = (struct node_status){.probe = probe};
-    if (!probe->answered ||
-        wire_status_response_decode(&ctl->arena, buf_slice(&probe->answer), &node->status, &ctl->error) != OK)
-        return false;
-    for (size_t i = 0; i < node->status.member_count; i++)
-        if (slice_equal(node->status.members[i].id, node->status.node))
-            node->cloud = node->status.members[i].cloud;
-    return true;
+static void read_status(struct ctl *ctl, const struct ctl_probe *probe, struct node_status *node) {
+    struct wire_status_response status;
+    *node = (struct node_status){.probe = probe, .why = buf_slice(&probe->why)};
+    if (!probe->answered)
+        return;
+    if (wire_status_response_decode(&ctl->arena, buf_slice(&probe->answer), &status, &ctl->error) != OK) {
+        node->why = slice_of_str("its answer is not a node's status");
+        return;
+    }
+    node->reachable = true;
+    node->status = status;
+    for (size_t i = 0; i < status.member_count; i++)
+        if (slice_equal(status.members[i].id, status.node))
+            node->cloud = status.members[i].cloud;
 }
 
-// All endpoints, then the members that they name.
-static size_t ask_everybody(struct ctl *ctl, struct ctl_probe probes[PROBES_MAX]) {
+static bool has_answered(const struct node_status *nodes, size_t count, struct slice id) {
+    for (size_t i = 0; i < count; i++)
+        if (nodes[i].reachable && slice_equal(nodes[i].status.node, id))
+            return true;
+    return false;
+}
+
+static void name_unreachable(struct node_status *node, const struct node_status *nodes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < nodes[i].status.member_count; k++) {
+            const struct wire_member_status *member = &nodes[i].status.members[k];
+            if (slice_equal(member->address, slice_of_str(node->probe->address))) {
+                node->status.node = member->id;
+                node->cloud = member->cloud;
+            }
+        }
+    }
+}
+
+// All endpoints, then those members they name that have not answered yet: an endpoint may be another way to a member, a
+// published port or a tunnel.
+static size_t ask_everybody(struct ctl *ctl, struct ctl_probe probes[PROBES_MAX], struct node_status nodes[PROBES_MAX]) {
     size_t count = 0;
     for (size_t i = 0; i < ctl->endpoints->count; i++)
         count = add_probe(probes, count, slice_of_str(ctl->endpoints->addresses[i]));
     size_t asked = count;
-    ctl_ask_all(ctl->client, STATUS_PATH, probes, count);
-    for (size_t i = 0; i < asked; i++) {
-        struct node_status node;
-        if (read_status(ctl, &probes[i], &node))
-            for (size_t k = 0; k < node.status.member_count; k++)
-                count = add_probe(probes, count, node.status.members[k].address);
-    }
+    ctl_ask_all(ctl->client, STATUS_PATH, probes, asked);
+    for (size_t i = 0; i < asked; i++)
+        read_status(ctl, &probes[i], &nodes[i]);
+    for (size_t i = 0; i < asked; i++)
+        for (size_t k = 0; k < nodes[i].status.member_count; k++)
+            if (!has_answered(nodes, asked, nodes[i].status.members[k].id))
+                count = add_probe(probes, count, nodes[i].status.members[k].address);
     ctl_ask_all(ctl->client, STATUS_PATH, probes + asked, count - asked);
+    for (size_t i = asked; i < count; i++)
+        read_status(ctl, &probes[i], &nodes[i]);
+    for (size_t i = 0; i < count; i++)
+        if (!nodes[i].reachable)
+            name_unreachable(&nodes[i], nodes, count);
     return count;
 }
 
-static void status_json(struct json *json, const struct node_status *node, bool reachable) {
+static void status_json(struct json *json, const struct node_status *node) {
     const struct wire_status_response *status = &node->status;
     json_begin(json, '{');
     json_string(json, "endpoint", slice_of_str(node->probe->address));
-    json_bool(json, "reachable", reachable);
-    if (reachable) {
+    json_bool(json, "reachable", node->reachable);
+    if (status->node.len > 0) {
         json_string(json, "node", status->node);
-        json_string(json, "cluster", status->cluster_id);
         json_string(json, "cloud", node->cloud);
+    }
+    if (node->reachable) {
+        json_string(json, "cluster", status->cluster_id);
         json_string(json, "role", status->role);
         json_u64(json, "term", status->term);
         json_string(json, "leader", status->leader);
@@ -95,24 +129,22 @@ static void status_json(struct json *json, const struct node_status *node, bool 
         json_string(json, "version", status->version);
         json_string(json, "placement", status->placement.decision);
     } else {
-        json_string(json, "error", slice_of_str((const char *)node->probe->why.data));
+        json_string(json, "error", node->why);
     }
     json_end(json, '}');
 }
 
-static void status_row(struct table *table, const struct node_status *node, bool reachable) {
+static void status_row(struct table *table, const struct node_status *node) {
     const struct wire_status_response *status = &node->status;
     table_text(table, slice_of_str(node->probe->address));
-    if (!reachable) {
-        table_text(table, slice_of(NULL, 0));
-        table_text(table, slice_of(NULL, 0));
-        table_text(table, slice_of_str((const char *)node->probe->why.data));
+    table_text(table, status->node);
+    table_text(table, node->cloud);
+    if (!node->reachable) {
+        table_text(table, node->why);
         for (int i = 0; i < 7; i++)
             table_text(table, slice_of(NULL, 0));
         return;
     }
-    table_text(table, status->node);
-    table_text(table, node->cloud);
     table_text(table, status->role);
     table_u64(table, status->term);
     table_text(table, status->leader);
@@ -143,7 +175,8 @@ static void placement_line(struct buf *out, const struct wire_status_response *s
 
 enum ctl_exit ctl_status(struct ctl *ctl) {
     struct ctl_probe probes[PROBES_MAX];
-    size_t count = ask_everybody(ctl, probes);
+    struct node_status nodes[PROBES_MAX];
+    size_t count = ask_everybody(ctl, probes, nodes);
     size_t reached = 0;
     struct json json = {.out = &ctl->out};
     struct buf placement = {0};
@@ -152,14 +185,12 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
     if (ctl->options->json)
         json_begin(&json, '[');
     for (size_t i = 0; i < count; i++) {
-        struct node_status node;
-        bool reachable = read_status(ctl, &probes[i], &node);
-        reached += reachable;
+        reached += nodes[i].reachable;
         if (ctl->options->json)
-            status_json(&json, &node, reachable);
-        status_row(&table, &node, reachable);
-        if (reachable && slice_equal(node.status.role, slice_of_str("leader")))
-            placement_line(&placement, &node.status);
+            status_json(&json, &nodes[i]);
+        status_row(&table, &nodes[i]);
+        if (slice_equal(nodes[i].status.role, slice_of_str("leader")))
+            placement_line(&placement, &nodes[i].status);
     }
     for (size_t i = 0; i < count; i++) {
         buf_free(&probes[i].answer);

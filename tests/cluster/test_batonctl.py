@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import json
 import os
 import re
 import signal
 import subprocess
+import threading
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Iterator, List
 
 import pytest
 from harness import BUILD, DEADLINE, SANITIZERS, Cluster, wait_for
@@ -106,6 +109,44 @@ def TestBatonctlCluster(cluster: Cluster, batonctl: Batonctl) -> None:
     assert lines[0]["type"] == "configuration" and "register worker w1" in [line["summary"] for line in lines]
     part = [json.loads(line) for line in batonctl("log", "--from", "2", "--to", "3", "-o", "json").splitlines()]
     assert part == lines[1:3]
+
+
+@contextmanager
+def another_way(address: str) -> Iterator[str]:
+    """An address of this machine that leads to a node, as a published port or a tunnel does."""
+    host, port = address.split(":")
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        beyond_reader, beyond_writer = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(copy(reader, beyond_writer), copy(beyond_reader, writer), return_exceptions=True)
+
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(forward, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    yield "127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(DEADLINE)
+
+
+def TestBatonctlStatusNamesEachNodeOnce(cluster: Cluster, batonctl: Batonctl) -> None:
+    """An endpoint may be another way to a member; and a member that does not answer still has a name."""
+    leader = cluster.lead_by("n1")
+    cluster["n3"].kill()
+    with another_way(leader.address) as endpoint:
+        nodes = {node["endpoint"]: node for node in batonctl.json("status", "--endpoints", endpoint)}
+        text = batonctl("status", "--endpoints", endpoint)
+    assert set(nodes) == {endpoint, cluster["n2"].address, cluster["n3"].address}
+    assert [node["node"] for node in nodes.values()] == ["n1", "n2", "n3"]
+    gone = nodes[cluster["n3"].address]
+    assert (gone["cloud"], gone["reachable"]) == ("aws", False) and gone["error"]
+    assert text.count("commit if it led:") == 1
+    assert re.search(rf"{re.escape(cluster['n3'].address)} +n3 +aws +\S", text)
 
 
 def TestBatonctlFailures(cluster: Cluster, batonctl: Batonctl) -> None:
