@@ -15,7 +15,7 @@ $(RELEASE)/build.ninja:
 	@meson setup $(RELEASE) >/dev/null || { cat $(RELEASE)/meson-logs/meson-log.txt; exit 1; }
 
 deps: ## install the Debian packages that building, running and testing need
-	@deploy/deps build run test
+	@deploy/deps build run test bench
 
 up: ## start a local cluster of three nodes in two clouds and three workers
 	@deploy/deps build run
@@ -48,7 +48,7 @@ acceptance: build ## check the release's criteria on containers of its own, and 
 	@tests/docker/acceptance
 
 test: ## run every test; RUN=TestLog runs those whose name begins so
-	@deploy/deps build run test
+	@deploy/deps build run test bench
 	@tests/run $(RUN)
 
 bench: ## measure; see docs/performance.md
