@@ -1,10 +1,10 @@
 // The leader's side of replication (paper section 5.3, thesis section 10.2).
 //
 // The leader pipelines: it sends on without waiting, up to the limits of what is in flight, and an answer to one message
-// answers all before it. A rejection, a failure or long silence goes back to probing, one AppendEntries at a time, from
-// match_index + 1 or from where the follower says the logs part, until one is accepted. A new leader begins as if every
-// log ended where its own does, and does not probe first: after a failover that is nearly always so, and to wait for the
-// answer to the no-op would make the first writes wait for two round trips instead of one.
+// answers all before it. A rejection, a failure or long silence goes back to probing, one AppendEntries at a time, until one
+// is accepted: from where the follower says the logs part, or, where nothing was said, from the oldest that was under way. A
+// new leader begins as if every log ended where its own does, and does not probe first: after a failover that is nearly
+// always so, and to wait for the answer to the no-op would make the first writes wait for two round trips instead of one.
 //
 // Heartbeats are empty AppendEntries at match_index, which the follower is known to have: they are never refused for the
 // log, never wait for a disk, and take the connection that no bulk data is queued on.
@@ -41,8 +41,17 @@ static void probe_from(struct raft_peer *peer, raft_index next_index) {
     peer->appends_cost = 0;
 }
 
+// What is under way has come to nothing, which says nothing of the follower's log: the oldest of it is the next to go. Not
+// match_index + 1: of a peer that has not answered this leader yet that is the whole log.
+static void probe_again(struct raft_peer *peer) {
+    raft_index next = peer->match_index + 1;
+    if (peer->appends_first < peer->appends_next && append_at(peer, peer->appends_first)->prev_index >= next)
+        next = append_at(peer, peer->appends_first)->prev_index + 1;
+    probe_from(peer, next);
+}
+
 static void retreat(struct raft_peer *peer) {
-    probe_from(peer, peer->match_index + 1);
+    probe_again(peer);
     peer->paused = true;
 }
 
@@ -89,7 +98,7 @@ static void run_heartbeat_timer(struct raft_node *node) {
         struct raft_peer *peer = &node->peers[i];
         bool under_way = peer->appends_first < peer->appends_next;
         if (under_way && node->now_us - peer->appends_since_us > APPEND_RETRY_US)
-            probe_from(peer, peer->match_index + 1);
+            probe_again(peer);
         peer->paused = false;
     }
 }

@@ -667,6 +667,37 @@ static void TestSendFailed(void **state) {
     solo_free(solo);
 }
 
+// To a new leader a peer's log ends where its own does until the peer has said otherwise. That a message to it came to
+// nothing says no such thing: the whole log, sent once more over a long way, would keep it behind for minutes.
+static void TestSendFailedToOneUnknown(void **state) {
+    (void)state;
+    static const raft_term log[] = {1, 2, 2, 3, 3, 3};
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5, .log = log, .log_count = 6});
+    solo_elect(solo);
+    struct raft_message no_op = solo_sent_append(solo, 2);
+    solo_propose(solo, 8);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(no_op.append.prev_log.index, 6);
+        struct raft_event failed = {.type = RAFT_EVENT_SEND_FAILED, .send_failed = {solo_id(2), no_op.call}};
+        solo_event(solo, failed);
+        assert_int_equal(solo_progress(solo, 2).next_index, 7);
+        solo_tick(solo, HEARTBEAT_INTERVAL_US);
+        no_op = solo_sent_append(solo, 2);
+        assert_int_equal(no_op.append.count, 2);
+    }
+    // What it does say counts from then on.
+    solo_reject(solo, &no_op, 2, 2);
+    struct raft_message probe = solo_sent_append(solo, 2);
+    assert_int_equal(probe.append.prev_log.index, 3);
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_SEND_FAILED, .send_failed = {solo_id(2), probe.call}});
+    solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    probe = solo_sent_append(solo, 2);
+    assert_int_equal(probe.append.prev_log.index, 3);
+    solo_accept(solo, &probe, 8);
+    assert_int_equal(solo_progress(solo, 2).match_index, 8);
+    solo_free(solo);
+}
+
 // Lost without a word: found by time.
 // Time passes, heartbeats are answered as of `match` and everything else is lost, until n2 is sent entries on that
 // connection.
@@ -697,6 +728,13 @@ static void TestSendLost(void **state) {
     assert_in_range(solo->now_us, start_us + APPEND_RETRY_US, start_us + APPEND_RETRY_US + 2 * HEARTBEAT_INTERVAL_US);
     assert_int_equal(again.append.prev_log.index, 2);
     assert_int_equal(again.append.count, 2);
+    solo_free(solo);
+
+    static const raft_term log[] = {1, 2, 3};
+    solo = solo_new(&(struct solo_config){.voters = 3, .term = 5, .log = log, .log_count = 3});
+    solo_elect(solo);  // of n2 nothing is known
+    again = await_append(solo, RAFT_BULK, 0);
+    assert_int_equal(again.append.prev_log.index, 3);
     solo_free(solo);
 }
 
@@ -792,6 +830,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestAppendBatch),
     cmocka_unit_test(TestHeartbeat),
     cmocka_unit_test(TestSendFailed),
+    cmocka_unit_test(TestSendFailedToOneUnknown),
     cmocka_unit_test(TestSendLost),
     cmocka_unit_test(TestSendStuck),
     cmocka_unit_test(TestDiskStuck),
