@@ -2,6 +2,7 @@
 #include "wal/recovery.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,6 +29,11 @@ static enum error_code collect_entry(void *self, const struct wal_record *record
     struct collector *c = self;
     struct raft_restored *log = c->log;
     cut(log, (size_t)(record->entry.id.index - 1 - log->base.index));
+    raft_term before = log->count > 0 ? log->entries[log->count - 1]->id.term : log->base.term;
+    if (record->entry.id.term < before) {
+        return error_set(error, ERR_WAL_CORRUPT, "an entry of term %" PRIu64 " follows one of term %" PRIu64,
+                         record->entry.id.term, before);
+    }
     struct slice command = record->entry.command;
     struct raft_entry *entry = raft_entry_new(c->slab, record->entry.type, record->entry.id, wal_command_len(command));
     if (entry == NULL) {

@@ -115,6 +115,10 @@ static enum error_code take_entry(struct scan *s, struct raft_entry_id id, struc
     if (id.index == 0) {
         return error_set(error, ERR_WAL_CORRUPT, "an entry has index 0");
     }
+    if (id.term == 0 || id.term > s->hard_state.current_term) {
+        return error_set(error, ERR_WAL_CORRUPT, "an entry of term %" PRIu64 " in term %" PRIu64, id.term,
+                         s->hard_state.current_term);
+    }
     if (id.index - 1 > s->last.index) {
         return error_set(error, ERR_WAL_GAP, "entries are missing: %" PRIu64 " follows %" PRIu64, id.index, s->last.index);
     }

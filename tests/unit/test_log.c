@@ -359,7 +359,7 @@ static void TestLogRotation(void **state) {
         store_open(&s);
         check_entries(&s, next - 1);
         for (int i = 0; i < 100; i++, next += 3) {
-            store_submit(&s, (raft_term)(i + 100 * round), "n2", next, 3, (raft_term)(100 * round), 1000);
+            store_submit(&s, (raft_term)(1 + i + 100 * round), "n2", next, 3, (raft_term)(1 + 100 * round), 1000);
             store_wait(&s, s.write);
         }
         store_close(&s);

@@ -655,12 +655,16 @@ static void craft_hard_state(struct craft *c, raft_term term, const char *vote) 
     c->bytes.len += wal_put_hard_state(buf_reserve(&c->bytes, WAL_HARD_STATE_LINE_MAX), &hard_state);
 }
 
-static void craft_entry(struct craft *c, raft_index index) {
+static void craft_entry_of(struct craft *c, raft_index index, raft_term term) {
     struct raft_slab *slab = raft_slab_new();
-    struct raft_entry *entry = entry_new(slab, index, 1, 20);
+    struct raft_entry *entry = entry_new(slab, index, term, 20);
     c->bytes.len += wal_put_entry(buf_reserve(&c->bytes, wal_entry_line_max(entry)), entry);
     raft_entry_unref(entry);
     raft_slab_free(slab);
+}
+
+static void craft_entry(struct craft *c, raft_index index) {
+    craft_entry_of(c, index, 1);
 }
 
 static void craft_mark(struct craft *c, uint64_t batch, size_t bytes_off) {
@@ -753,6 +757,34 @@ static void TestLogContradictions(void **state) {
     expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:1: the file says that it is segment 2");
 }
 
+// What the core takes for granted.
+static void TestLogTermsContradict(void **state) {
+    (void)state;
+    struct craft c = craft_begin();
+    craft_entry_of(&c, 3, 2);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: an entry of term 2 in term 1");
+
+    c = craft_begin();
+    craft_entry_of(&c, 3, 0);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: an entry of term 0 in term 1");
+
+    c = craft_begin();
+    craft_hard_state(&c, 3, "");
+    craft_entry_of(&c, 3, 3);
+    craft_entry_of(&c, 3, 2);  // in its place, behind entry 2 of term 1
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, OK, "");
+
+    c = craft_begin();
+    craft_hard_state(&c, 3, "");
+    craft_entry_of(&c, 3, 3);
+    craft_entry_of(&c, 4, 2);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:8: an entry of term 2 follows one of term 3");
+}
+
 static void TestLogSegmentsContradict(void **state) {
     (void)state;
     for (int what = 0; what < 3; what++) {
@@ -821,17 +853,12 @@ static void TestLogLines(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestLogTornTail),
-    cmocka_unit_test(TestLogUnfilled),
-    cmocka_unit_test(TestLogCorruption),
-    cmocka_unit_test(TestLogNoSpace),
-    cmocka_unit_test(TestLogNoSpaceInBatch),
-    cmocka_unit_test(TestLogSyncFails),
-    cmocka_unit_test(TestLogShortWrites),
-    cmocka_unit_test(TestLogCrashEverywhere),
-    cmocka_unit_test(TestLogLines),
-    cmocka_unit_test(TestLogContradictions),
-    cmocka_unit_test(TestLogSegmentsContradict),
+    cmocka_unit_test(TestLogTornTail),        cmocka_unit_test(TestLogUnfilled),
+    cmocka_unit_test(TestLogCorruption),      cmocka_unit_test(TestLogNoSpace),
+    cmocka_unit_test(TestLogNoSpaceInBatch),  cmocka_unit_test(TestLogSyncFails),
+    cmocka_unit_test(TestLogShortWrites),     cmocka_unit_test(TestLogCrashEverywhere),
+    cmocka_unit_test(TestLogLines),           cmocka_unit_test(TestLogContradictions),
+    cmocka_unit_test(TestLogTermsContradict), cmocka_unit_test(TestLogSegmentsContradict),
 };
 
 UNIT_MAIN(tests)
