@@ -19,7 +19,8 @@ struct paused {
 
 struct handover {
     // A higher term is there, but who leads it shows only with its first message.
-    enum { IDLE, ASKED, WON } state;
+    enum { IDLE, BEGUN, ASKED, WON } state;
+    struct raft_id target;
     uint64_t until_us;
     struct rpc_call call;
     struct paused *paused;
@@ -49,10 +50,19 @@ void handover_begin(struct node *node, const struct raft_id *target, struct rpc_
         return;
     }
     slog(SLOG_INFO, "handing leadership over", F_STR("target", target->len > 0 ? target->text : "whoever is furthest"));
-    handover->state = ASKED;
+    handover->state = BEGUN;
+    handover->target = *target;
     handover->call = call;
     handover->until_us = node_clock_us() + HANDOVER_PATIENCE_US;
-    *node_event(node) = (struct raft_event){.type = RAFT_EVENT_TRANSFER, .transfer = {.target = *target}};
+    node->collected = true;
+}
+
+bool handover_event(struct handover *handover, struct raft_event *event) {
+    if (handover->state != BEGUN)
+        return false;
+    handover->state = ASKED;
+    *event = (struct raft_event){.type = RAFT_EVENT_TRANSFER, .transfer = {.target = handover->target}};
+    return true;
 }
 
 void handover_pause(struct node *node, struct rpc_call call, enum write_kind kind, struct slice request) {

@@ -18,6 +18,10 @@ void handover_free(struct handover *handover);
 // with FAILED_PRECONDITION if a handover is running already.
 void handover_begin(struct node *node, const struct raft_id *target, struct rpc_call call);
 
+// For the core, once a handover has begun; false: none has. It goes behind the writes that came in before it in the same
+// turn, which the core would refuse from there on.
+bool handover_event(struct handover *handover, struct raft_event *event);
+
 // Whether writes are paused now.
 bool handover_is_running(const struct handover *handover);
 

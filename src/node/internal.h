@@ -103,7 +103,7 @@ struct node {
     struct arena scratch;     // for one call at a time
     struct buf out;           // for one message at a time
     raft_index applied_told;  // to the core
-    bool collected;           // writes or reads wait for the turn
+    bool collected;           // writes, reads or a handover wait for the turn
     int64_t command_time_ms;  // of the last command proposed
 
     // After a step.

@@ -90,6 +90,8 @@ static void collect(struct node *node) {
     node->collected = false;
     if (writes_event(node->writes, &event))
         *node_event(node) = event;
+    if (handover_event(node->handover, &event))
+        *node_event(node) = event;
     if (reads_event(node->reads, &event))
         *node_event(node) = event;
 }

@@ -8,7 +8,7 @@ import statistics
 import time
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Dict, List
+from typing import Any, Dict, List
 
 import grpc
 import pytest
@@ -178,6 +178,30 @@ def TestClusterTransfersLeadership(cluster: Cluster) -> None:
             assert cluster.leader(other_than=leader.name).name == target
         cluster.put("k", target)
         assert cluster.get("k") == target
+
+
+def TestClusterTransferRefusesNoWrite(cluster: Cluster) -> None:
+    """What came in before it, with the same packet, is written; what comes behind it is, or is sent on to the next leader."""
+    import control_pb2 as pb
+    import control_pb2_grpc
+
+    for attempt in range(6):
+        leader, target = cluster.leader(), cluster.followers()[0]
+        stub = control_pb2_grpc.ControlServiceStub(leader.channel)
+
+        def put(name: str) -> Any:
+            return stub.Put.future(pb.PutRequest(key=name.encode(), value=b"v"), timeout=DEADLINE)
+
+        before = [put(f"before-{attempt}-{i}") for i in range(100)]
+        transfer = stub.TransferLeadership.future(pb.TransferLeadershipRequest(target=target.name), timeout=DEADLINE)
+        behind = [put(f"behind-{attempt}-{i}") for i in range(100)]
+        assert transfer.result().leader == target.name
+        for write in before:
+            write.result()
+        for write in behind:
+            error = write.exception()
+            assert error is None or error.code() == grpc.StatusCode.FAILED_PRECONDITION, error
+        cluster.leader(other_than=leader.name)
 
 
 def TestClusterTransferNamesTheNextLeader(cluster: Cluster) -> None:
