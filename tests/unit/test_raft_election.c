@@ -581,6 +581,19 @@ static void TestPreVoteGivesWay(void **state) {
         solo_answer_vote(solo, &asked, 5, true);  // who has given way does not go on
         assert_state(solo, cases[i].gives_way ? RAFT_FOLLOWER : RAFT_CANDIDATE, cases[i].gives_way ? 5 : 6);
         solo_free(solo);
+
+        // The same when the question was there first, and was kept for the leader's sake.
+        solo = solo_new(&(struct solo_config){
+            .voters = 3, .term = 5, .log = log, .log_count = 2, .self = cases[i].self, .preferred = cases[i].preferred});
+        solo_heartbeat(solo, 2, 5, at(1, 2), 0);
+        solo_message(solo, solo_pre_vote(solo, cases[i].other, 5, cases[i].theirs));
+        bool better = cases[i].theirs.term > 1 || cases[i].theirs.index >= 2;
+        assert_int_equal(solo->kept, better);
+        lose(solo, 2);
+        assert_int_equal(solo_sent(solo, cases[i].other, RAFT_REQUEST_VOTE).call != 0, !cases[i].gives_way);
+        if (better)
+            assert_int_equal(solo_reply(solo, NULL)->vote_reply.granted, cases[i].gives_way);
+        solo_free(solo);
     }
 }
 
@@ -687,6 +700,8 @@ static void TestCheckQuorum(void **state) {
     assert_state(solo, RAFT_FOLLOWER, 6);
     assert_int_equal(raft_leader(solo->node)->len, 0);
     assert_int_equal(solo->update.send_now_count, 0);
+    solo_tick(solo, ELECTION_TIMEOUT_MIN_US - 1);  // it leaves the others a chance
+    assert_int_equal(solo_sent_count(solo), 0);
     solo_free(solo);
 }
 

@@ -189,6 +189,65 @@ static void TestReadIndexRefusedOnStepDown(void **state) {
     solo_free(solo);
 }
 
+// Answers to what an earlier leadership of this node asked, and answers so late that what they belong to is forgotten,
+// confirm nothing: their numbers may be those of a round to come.
+static void TestReadIndexLateAnswers(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    struct raft_message old = {0};
+    for (size_t i = 0; i < 5; i++) {
+        read(solo, i);
+        old = solo_sent_heartbeat(solo, 2);
+        solo_accept(solo, &old, 2);
+        assert_read(solo, i, RAFT_ACCEPTED, 2);
+    }
+    solo_heartbeat(solo, 3, 7, at(0, 0), 0);
+    solo_persist(solo);
+    solo_establish(solo);
+    read(solo, 9);
+    old.term = 8;  // n2 was of this term already when it got the old question
+    solo_accept(solo, &old, 2);
+    assert_int_equal(solo->update.read_count, 0);
+    struct raft_message round = solo_sent_heartbeat(solo, 3);
+    assert_int_equal(round.call, 0);
+    solo_free(solo);
+
+    solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    old = solo_sent_heartbeat(solo, 2);
+    for (size_t i = 0; i < 63; i++) {
+        solo_tick(solo, HEARTBEAT_INTERVAL_US);
+        struct raft_message sent[2] = {solo_sent_heartbeat(solo, 2), solo_sent_heartbeat(solo, 3)};
+        solo_accept(solo, &sent[0], 2);
+        solo_accept(solo, &sent[1], 2);
+    }
+    read(solo, 9);
+    assert_int_not_equal(solo_sent_heartbeat(solo, 2).call, 0);  // the 64th behind the old one
+    solo_accept(solo, &old, 2);
+    assert_int_equal(solo->update.read_count, 0);
+    solo_free(solo);
+}
+
+// A round that is under way is not put off by reads that come behind it, and no round follows once all are answered.
+static void TestReadIndexRoundsEnd(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    read(solo, 9);
+    struct raft_message first = solo_sent_heartbeat(solo, 2);
+    read(solo, 10);
+    struct raft_message second = solo_sent_heartbeat(solo, 2);
+    solo_accept(solo, &first, 2);
+    assert_read(solo, 9, RAFT_ACCEPTED, 2);
+    assert_int_equal(solo_sent_count(solo), 0);
+    solo_accept(solo, &second, 2);
+    assert_read(solo, 10, RAFT_ACCEPTED, 2);
+    assert_int_equal(solo_sent_count(solo), 0);
+    solo_free(solo);
+}
+
 // A slow peer is not flooded with rounds: reads that come meanwhile share the next one.
 static void TestReadIndexRoundsLimited(void **state) {
     (void)state;
@@ -304,8 +363,19 @@ static void TestTransferGivesUp(void **state) {
     solo_event(solo, failed);
     assert_int_equal(solo->update.transfer, RAFT_TRANSFER_FAILED);
     // And it ends with the leadership, not by success.
-    transfer(solo, 2);
+    transfer(solo, 3);
+    assert_int_not_equal(solo_sent(solo, 3, RAFT_TIMEOUT_NOW).call, 0);
+    solo_event(solo, failed);  // news of the one before
+    assert_int_equal(solo->update.transfer, RAFT_TRANSFER_NONE);
     solo_tick(solo, QUORUM_TIMEOUT_US + 1);
+    assert_int_equal(solo->update.transfer, RAFT_TRANSFER_FAILED);
+    solo_free(solo);
+
+    solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    solo_propose(solo, 8);
+    transfer(solo, 3);  // it lags, and another takes over first
+    solo_heartbeat(solo, 2, 7, at(0, 0), 0);
     assert_int_equal(solo->update.transfer, RAFT_TRANSFER_FAILED);
     solo_free(solo);
 }
@@ -313,17 +383,20 @@ static void TestTransferGivesUp(void **state) {
 // Somebody who does not answer is no good successor, however far it was.
 static void TestTransferToTheLiving(void **state) {
     (void)state;
-    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .learners = 1, .term = 5});
     solo_establish(solo);
     raft_index index = solo_propose(solo, 8);
     struct raft_message to2 = solo_sent_append(solo, 2);
     struct raft_message to3 = solo_sent_append(solo, 3);
+    struct raft_message to4 = solo_sent_append(solo, 4);  // a learner is none at all
     solo_accept(solo, &to2, index);
+    solo_accept(solo, &to4, index);
     for (size_t i = 0; i < 6; i++) {
         solo_persist(solo);
         solo_tick(solo, HEARTBEAT_INTERVAL_US);
-        struct raft_message heartbeat = solo_sent_heartbeat(solo, 3);
-        solo_accept(solo, &heartbeat, 2);
+        struct raft_message heartbeats[2] = {solo_sent_heartbeat(solo, 3), solo_sent_heartbeat(solo, 4)};
+        solo_accept(solo, &heartbeats[0], 2);
+        solo_accept(solo, &heartbeats[1], index);
     }
     transfer(solo, 0);
     solo_accept(solo, &to3, index);
@@ -377,6 +450,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestReadIndexAlone),
     cmocka_unit_test(TestReadIndexLearners),
     cmocka_unit_test(TestReadIndexRefusedOnStepDown),
+    cmocka_unit_test(TestReadIndexLateAnswers),
+    cmocka_unit_test(TestReadIndexRoundsEnd),
     cmocka_unit_test(TestReadIndexRoundsLimited),
     cmocka_unit_test(TestReadIndexLimit),
     cmocka_unit_test(TestTransfer),

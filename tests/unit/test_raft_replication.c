@@ -112,6 +112,9 @@ static void TestAppendDurableBeforeReply(void **state) {
     bool waits;
     solo_reply(solo, &waits);
     assert_true(waits);  // a refusal speaks of the term, too
+    solo_append(solo, 2, 5, at(5, 3), fresh, 1, 0);
+    solo_reply(solo, &waits);
+    assert_true(waits);  // also one for the term
     solo_free(solo);
 }
 
@@ -216,11 +219,14 @@ static void TestStorageFullFollower(void **state) {
     for (size_t i = 0; i < 10; i++) {
         solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
         assert_int_equal(solo_sent_count(solo), 0);
+        assert_int_equal(raft_leader(solo->node)->len, 0);
     }
+    solo_heartbeat(solo, 2, 3, at(2, 2), 0);
     struct raft_message timeout_now = solo_vote(solo, 2, 3, at(0, 0));
     timeout_now.type = RAFT_TIMEOUT_NOW;
     solo_message(solo, timeout_now);
     assert_int_equal(raft_state(solo->node), RAFT_FOLLOWER);
+    solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
     solo_message(solo, solo_vote(solo, 3, 4, at(9, 9)));
     assert_true(solo_granted(solo));
     assert_true(solo->update.persist.has_hard_state);
@@ -234,6 +240,21 @@ static void TestStorageFullFollower(void **state) {
     solo_append(solo, 3, 4, at(2, 2), fresh, 2, 0);
     assert_success(solo, 4, true);
     assert_false(raft_may_leave(solo_reply(solo, NULL), term_write, term_write + 1));
+    solo_free(solo);
+}
+
+// A disk that fills up while a node asks PreVotes ends that, too.
+static void TestStorageFullPreVoting(void **state) {
+    (void)state;
+    static const raft_term log[] = {1, 2};
+    struct solo *solo = follower(log, 2, 3);
+    solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
+    struct raft_message asked = solo_sent(solo, 2, RAFT_REQUEST_VOTE);
+    assert_int_not_equal(asked.call, 0);
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_STORAGE, .storage = RAFT_STORAGE_FULL});
+    solo_answer_vote(solo, &asked, 3, true);
+    assert_int_equal(raft_state(solo->node), RAFT_FOLLOWER);
+    assert_int_equal(raft_current_term(solo->node), 3);
     solo_free(solo);
 }
 
@@ -533,6 +554,26 @@ static void TestPipeline(void **state) {
     solo_free(solo);
 }
 
+// As long as answers come, what is under way is not given up, however long it never is nothing.
+static void TestPipelineSteady(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    solo_propose(solo, 8);
+    struct raft_message before = solo_sent_append(solo, 2);
+    for (raft_index index = 4; index < 40; index++) {
+        assert_int_equal(solo_propose(solo, 8), index);
+        struct raft_message next = solo_sent_append(solo, 2);
+        assert_int_equal(next.append.prev_log.index, index - 1);
+        solo_persist(solo);
+        solo_accept(solo, &before, index - 1);
+        assert_int_equal(solo_progress(solo, 2).inflight, 1);
+        solo_tick(solo, APPEND_RETRY_US / 10);
+        before = next;
+    }
+    solo_free(solo);
+}
+
 // The new leader's guess was wrong: back to one at a time, until one is accepted; what went out behind it counts no more.
 static void TestPipelineProbes(void **state) {
     (void)state;
@@ -815,6 +856,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestCommitFollower),
     cmocka_unit_test(TestAppendMalformed),
     cmocka_unit_test(TestStorageFullFollower),
+    cmocka_unit_test(TestStorageFullPreVoting),
     cmocka_unit_test(TestStorageFullLeader),
     cmocka_unit_test(TestCommitMajority),
     cmocka_unit_test(TestCommitOwnDisk),
@@ -825,6 +867,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestStaleAck),
     cmocka_unit_test(TestStaleAckOfOldTerm),
     cmocka_unit_test(TestPipeline),
+    cmocka_unit_test(TestPipelineSteady),
     cmocka_unit_test(TestPipelineProbes),
     cmocka_unit_test(TestPipelineBytes),
     cmocka_unit_test(TestAppendBatch),
