@@ -334,7 +334,10 @@ static void worker_row(struct table *table, const struct wire_worker_info *info)
     buf_free(&labels);
 }
 
-enum ctl_exit ctl_worker_list(struct ctl *ctl) {
+// One page; *after becomes its last id. A node that knows no pages answers with all of them.
+static enum ctl_exit worker_page(struct ctl *ctl, struct buf *after, struct json *json, struct table *table, bool *more) {
+    struct wire_list_workers_request request = {.start_after = buf_slice(after), .limit = LIST_DEFAULT};
+    wire_list_workers_request_encode(&request, &ctl->request);
     struct slice answer;
     enum ctl_exit asked = ctl_ask(ctl, CTL_READ, "/baton.v1.ControlService/ListWorkers", &answer);
     struct wire_list_workers_response response;
@@ -342,18 +345,36 @@ enum ctl_exit ctl_worker_list(struct ctl *ctl) {
         return asked;
     if (wire_list_workers_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK)
         return ctl_undecodable(ctl);
-    if (ctl->options->json) {
-        struct json json = {.out = &ctl->out};
-        json_begin(&json, '[');
-        for (size_t i = 0; i < response.count; i++)
-            worker_json(&json, &response.workers[i]);
-        return print_array(ctl, &json);
+    for (size_t i = 0; i < response.count; i++) {
+        if (ctl->options->json)
+            worker_json(json, &response.workers[i]);
+        else
+            worker_row(table, &response.workers[i]);
     }
+    *more = response.more && response.count > 0;
+    if (*more) {
+        buf_clear(after);
+        buf_append_slice(after, response.workers[response.count - 1].worker.id);
+    }
+    return CTL_OK;
+}
+
+enum ctl_exit ctl_worker_list(struct ctl *ctl) {
+    struct json json = {.out = &ctl->out};
     struct table table;
+    struct buf after = {.len = 0};
+    bool more = true;
+    enum ctl_exit status = CTL_OK;
     table_begin(&table, "ID|STATUS|REASON|CLOUD|ADDRESS|SLOTS|EPOCH|LAST SEEN|LABELS");
-    for (size_t i = 0; i < response.count; i++)
-        worker_row(&table, &response.workers[i]);
-    return print_table(ctl, &table);
+    if (ctl->options->json)
+        json_begin(&json, '[');
+    while (more && status == CTL_OK)
+        status = worker_page(ctl, &after, &json, &table, &more);
+    buf_free(&after);
+    if (status == CTL_OK && !ctl->options->json)
+        return print_table(ctl, &table);
+    buf_free(&table.text);
+    return status == CTL_OK ? print_array(ctl, &json) : status;
 }
 
 // --- leader transfer ---

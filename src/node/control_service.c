@@ -178,33 +178,64 @@ struct worker_listing {
     struct node *node;
     struct wire_worker_info *workers;
     size_t count;
+    size_t limit;
+    size_t bytes;
+    size_t bytes_max;
+    bool more;
 };
+
+// Of a worker in an answer, at most: its numbers, its status, and what stands before each text; and before those of a label.
+enum { WORKER_FRAME_BYTES = 64, LABEL_FRAME_BYTES = 10 };
+
+static size_t worker_bytes(const struct state_worker *worker) {
+    size_t bytes = WORKER_FRAME_BYTES + worker->id.len + worker->address.len + worker->cloud.len + worker->reason.len +
+                   worker->instance_id.len;
+    for (size_t i = 0; i < worker->label_count; i++)
+        bytes += LABEL_FRAME_BYTES + worker->labels[i].key.len + worker->labels[i].value.len;
+    return bytes;
+}
 
 static bool list_worker(void *user, const struct state_worker *worker) {
     struct worker_listing *listing = user;
+    listing->bytes += worker_bytes(worker);
+    if (listing->count == listing->limit || (listing->count > 0 && listing->bytes > listing->bytes_max)) {
+        listing->more = true;
+        return false;
+    }
     struct wire_worker_info *info = &listing->workers[listing->count++];
     *info = (struct wire_worker_info){.worker = *worker};
     info->has_last_seen = node_worker_last_seen(listing->node, worker->slot, &info->last_seen_unix_ms);
     return true;
 }
 
-static void answer_workers(struct node *node, struct rpc_call call, raft_index index) {
-    struct worker_listing listing = {.node = node};
-    size_t count = state_worker_count(node->state);
-    listing.workers = arena_alloc(&node->scratch, (count + 1) * sizeof(struct wire_worker_info));
+// Whoever asks for all (a program that knows no pages) gets all or none: part of them would pass for all.
+static void answer_workers(struct node *node, struct rpc_call call, const struct wire_list_workers_request *request,
+                           raft_index index) {
+    bool all = request->limit == 0;
+    size_t limit = all                                  ? MESSAGE_MAX / WORKER_FRAME_BYTES
+                   : request->limit > LIST_DEFAULT * 10 ? LIST_DEFAULT
+                                                        : request->limit;
+    struct worker_listing listing = {
+        .node = node,
+        .workers = arena_alloc(&node->scratch, limit * sizeof(struct wire_worker_info)),
+        .limit = limit,
+        .bytes_max = all ? MESSAGE_MAX : LIST_BYTES_MAX,
+    };
     if (listing.workers == NULL) {
-        rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED, "no memory for so many workers");
+        rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED, "no memory for so many workers; ask for fewer");
         return;
     }
-    state_workers(node->state, list_worker, &listing);
-    struct wire_list_workers_response response = {.workers = listing.workers, .count = listing.count, .read_index = index};
+    state_workers(node->state, request->start_after, list_worker, &listing);
+    if (all && listing.more) {
+        rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED,
+                   "the workers are too many for one answer; ask for them in pages, by limit and start_after");
+        return;
+    }
+    struct wire_list_workers_response response = {
+        .workers = listing.workers, .count = listing.count, .more = listing.more, .read_index = index};
     buf_clear(&node->out);
     wire_list_workers_response_encode(&response, &node->out);
-    if (node->out.len > MESSAGE_MAX)
-        rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED,
-                   "the list is larger than a message; GET /cluster-state has it whole");
-    else
-        rpc_reply(node->server, call, buf_slice(&node->out));
+    rpc_reply(node->server, call, buf_slice(&node->out));
 }
 
 void control_read_ready(struct node *node, const struct waiting_read *read, struct slice request) {
@@ -212,6 +243,7 @@ void control_read_ready(struct node *node, const struct waiting_read *read, stru
     arena_reset(&node->scratch);
     struct wire_get_request get_request;
     struct wire_list_request list_request;
+    struct wire_list_workers_request workers_request;
     switch (read->kind) {
     case READ_GET:
         // Decoded before, when it came in.
@@ -223,7 +255,8 @@ void control_read_ready(struct node *node, const struct waiting_read *read, stru
             answer_list(node, read->call, &list_request, read->index);
         break;
     case READ_WORKERS:
-        answer_workers(node, read->call, read->index);
+        if (wire_list_workers_request_decode(request, &workers_request, NULL) == OK)
+            answer_workers(node, read->call, &workers_request, read->index);
         break;
     case READ_CONFIRM:
         break;
@@ -265,7 +298,13 @@ static void list(void *user, struct rpc_call call, struct slice message) {
 }
 
 static void list_workers(void *user, struct rpc_call call, struct slice message) {
-    ask(user, READ_WORKERS, call, message);
+    struct node *node = user;
+    struct error error = {0};
+    struct wire_list_workers_request request;
+    if (wire_list_workers_request_decode(message, &request, &error) != OK)
+        finish_error(node, call, &error);
+    else
+        ask(node, READ_WORKERS, call, message);
 }
 
 // --- watch ---

@@ -230,7 +230,7 @@ static bool http_worker(void *user, const struct state_worker *worker) {
 static void http_workers(void *user, view_visit_worker *visit, void *arg) {
     struct node *node = user;
     struct http_visit context = {.node = node, .visit = visit, .arg = arg};
-    state_workers(node->state, http_worker, &context);
+    state_workers(node->state, slice_of(NULL, 0), http_worker, &context);
 }
 
 static void http_metrics(void *user, struct buf *out) {
@@ -357,7 +357,7 @@ void node_metrics_sample(struct node *node) {
     metric_set(node->m.open_fds, open_fds());
     metric_set(node->m.log_bytes, (double)raft_slab_bytes(node->slab));
     double counts[2][2] = {{0, 0}, {0, 0}};
-    state_workers(node->state, count_worker, counts);
+    state_workers(node->state, slice_of(NULL, 0), count_worker, counts);
     for (size_t cloud = 0; cloud < 2; cloud++) {
         for (size_t online = 0; online < 2; online++)
             metric_set(node->m.workers[cloud][online], counts[cloud][online]);

@@ -71,7 +71,7 @@ void workers_leadership(struct node *node) {
     liveness_reset(node->liveness);
     forget_changes(node);
     if (node->serving_workers)
-        state_workers(node->state, watch_online, node);
+        state_workers(node->state, slice_of(NULL, 0), watch_online, node);
 }
 
 uint64_t workers_due_us(const struct node *node) {
@@ -161,7 +161,7 @@ static bool watch_again(void *user, const struct state_worker *worker) {
 void workers_lost(struct node *node) {
     forget_changes(node);
     if (node->serving_workers)
-        state_workers(node->state, watch_again, node);
+        state_workers(node->state, slice_of(NULL, 0), watch_again, node);
 }
 
 bool node_worker_last_seen(const struct node *node, uint32_t slot, int64_t *unix_ms) {

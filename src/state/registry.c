@@ -221,10 +221,10 @@ static bool visit_worker(void *user, struct trie_leaf *leaf) {
     return workers->visit(workers->user, &((const struct registered *)leaf)->view);
 }
 
-void registry_visit(const struct registry *registry, bool (*visit)(void *user, const struct state_worker *worker),
-                    void *user) {
+void registry_visit(const struct registry *registry, struct slice start_after,
+                    bool (*visit)(void *user, const struct state_worker *worker), void *user) {
     struct workers_visit workers = {.visit = visit, .user = user};
-    trie_visit(&registry->by_id, slice_of(NULL, 0), slice_of(NULL, 0), visit_worker, &workers);
+    trie_visit(&registry->by_id, slice_of(NULL, 0), start_after, visit_worker, &workers);
 }
 
 static uint64_t worker_digest(const struct state_worker *worker, uint64_t digest) {
@@ -245,7 +245,7 @@ static bool digest_worker(void *user, const struct state_worker *worker) {
 }
 
 uint64_t registry_digest(const struct registry *registry, uint64_t digest) {
-    registry_visit(registry, digest_worker, &digest);
+    registry_visit(registry, slice_of(NULL, 0), digest_worker, &digest);
     // The order in which they would be dropped.
     for (const struct registered *worker = registry->offline_first; worker != NULL; worker = worker->offline_behind)
         digest = fingerprint_bytes(digest, worker->leaf.key);

@@ -32,8 +32,8 @@ void registry_change(struct registry *registry, raft_index index, const struct s
 // As state_worker, state_worker_at and state_workers say.
 bool registry_get(const struct registry *registry, struct slice id, struct state_worker *worker);
 bool registry_get_at(const struct registry *registry, uint32_t slot, struct state_worker *worker);
-void registry_visit(const struct registry *registry, bool (*visit)(void *user, const struct state_worker *worker),
-                    void *user);
+void registry_visit(const struct registry *registry, struct slice start_after,
+                    bool (*visit)(void *user, const struct state_worker *worker), void *user);
 
 uint64_t registry_digest(const struct registry *registry, uint64_t digest);
 

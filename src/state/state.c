@@ -123,6 +123,7 @@ size_t state_worker_count(const struct state *state) {
     return state->registry.by_id.count;
 }
 
-void state_workers(const struct state *state, bool (*visit)(void *user, const struct state_worker *worker), void *user) {
-    registry_visit(&state->registry, visit, user);
+void state_workers(const struct state *state, struct slice start_after,
+                   bool (*visit)(void *user, const struct state_worker *worker), void *user) {
+    registry_visit(&state->registry, start_after, visit, user);
 }

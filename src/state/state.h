@@ -155,7 +155,8 @@ bool state_worker_at(const struct state *state, uint32_t slot, struct state_work
 uint32_t state_worker_slots(const struct state *state);
 size_t state_worker_count(const struct state *state);
 
-// In id order, until `visit` returns false.
-void state_workers(const struct state *state, bool (*visit)(void *user, const struct state_worker *worker), void *user);
+// Visits those whose ids are > start_after, in id order, until `visit` returns false.
+void state_workers(const struct state *state, struct slice start_after,
+                   bool (*visit)(void *user, const struct state_worker *worker), void *user);
 
 #endif

@@ -176,10 +176,20 @@ struct wire_worker_info {
     int64_t last_seen_unix_ms;
 };
 
+struct wire_list_workers_request {
+    struct slice start_after;
+    uint32_t limit;  // 0: all
+};
+
+enum error_code wire_list_workers_request_decode(struct slice bytes, struct wire_list_workers_request *request,
+                                                 struct error *error);
+void wire_list_workers_request_encode(const struct wire_list_workers_request *request, struct buf *out);
+
 struct wire_list_workers_response {
     const struct wire_worker_info *workers;
     size_t count;
     uint64_t read_index;
+    bool more;
 };
 
 void wire_list_workers_response_encode(const struct wire_list_workers_response *response, struct buf *out);

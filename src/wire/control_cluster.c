@@ -343,6 +343,26 @@ enum error_code wire_read_log_response_decode(struct arena *arena, struct slice 
 
 // --- ListWorkers ---
 
+enum error_code wire_list_workers_request_decode(struct slice bytes, struct wire_list_workers_request *request,
+                                                 struct error *error) {
+    *request = (struct wire_list_workers_request){.limit = 0};
+    struct pb_reader r = pb_reader_of(bytes);
+    struct pb_field f;
+    while (pb_next(&r, &f)) {
+        if (f.number == 1)
+            request->start_after = pb_bytes(&r, &f);
+        else if (f.number == 2)
+            request->limit = pb_u32(&r, &f);
+    }
+    enum error_code code = pb_finish(&r, "ListWorkersRequest", error);
+    return code == OK ? wire_length_check(request->start_after, ID_MAX, "start_after", error) : code;
+}
+
+void wire_list_workers_request_encode(const struct wire_list_workers_request *request, struct buf *out) {
+    pb_add_bytes(out, 1, request->start_after);
+    pb_add_u64(out, 2, request->limit);
+}
+
 static void add_worker(const struct wire_worker_info *info, struct buf *out) {
     const struct state_worker *worker = &info->worker;
     size_t mark = pb_open(out, 1);
@@ -370,6 +390,7 @@ void wire_list_workers_response_encode(const struct wire_list_workers_response *
     for (size_t i = 0; i < response->count; i++)
         add_worker(&response->workers[i], out);
     pb_add_u64(out, 2, response->read_index);
+    pb_add_u64(out, 3, response->more);
 }
 
 static void read_label(struct pb_reader *outer, const struct pb_field *message, struct state_label *label) {
@@ -454,6 +475,8 @@ enum error_code wire_list_workers_response_decode(struct arena *arena, struct sl
             read_worker(arena, &r, &f, &workers[response->count++]);
         else if (f.number == 2)
             response->read_index = pb_u64(&r, &f);
+        else if (f.number == 3)
+            response->more = pb_bool(&r, &f);
     }
     return pb_finish(&r, "ListWorkersResponse", error);
 }

@@ -84,6 +84,26 @@ def TestBatonctlListPages(cluster: Cluster, batonctl: Batonctl) -> None:
     assert [item["key"] for item in batonctl.json("list")] == keys
 
 
+def TestBatonctlWorkerListPages(cluster: Cluster, batonctl: Batonctl) -> None:
+    """Likewise every worker; and a program that knows no pages still gets them all at once."""
+    leader = cluster.lead_in("gcp")
+    ids = [f"w{number:04}" for number in range(1001)]
+
+    def register(worker: str) -> None:
+        fields = {"worker_id": worker, "instance_id": "i", "address": "10.0.0.1:9000", "cloud": "gcp", "slots": 1}
+        assert leader.call_worker_service("RegisterWorker", **fields).accepted
+
+    wait_for(lambda: register(ids[0]) is None, "the leader takes workers")
+    with concurrent.futures.ThreadPoolExecutor(max_workers=64) as pool:
+        list(pool.map(register, ids))
+    assert [worker["id"] for worker in batonctl.json("worker", "list")] == ids
+    assert [line.split()[0] for line in batonctl("worker", "list").splitlines()[1:]] == ids
+    everybody = leader.call("ListWorkers")
+    assert [worker.id for worker in everybody.workers] == ids and not everybody.more
+    page = leader.call("ListWorkers", start_after="w0997", limit=2)
+    assert [worker.id for worker in page.workers] == ["w0998", "w0999"] and page.more
+
+
 def TestBatonctlCluster(cluster: Cluster, batonctl: Batonctl) -> None:
     cluster.worker("w1")
     cluster.wait_online("w1")

@@ -26,6 +26,7 @@ static void decode_request(unsigned which, struct slice bytes, struct fuzz *fuzz
     struct wire_list_request list;
     struct wire_watch_request watch;
     struct wire_read_log_request log;
+    struct wire_list_workers_request workers;
     struct wire_worker_ref ref;
     struct raft_id target;
     switch (which) {
@@ -58,6 +59,10 @@ static void decode_request(unsigned which, struct slice bytes, struct fuzz *fuzz
         break;
     case 8:
         (void)wire_transfer_request_decode(bytes, &target, &error);
+        break;
+    case 18:
+        if (wire_list_workers_request_decode(bytes, &workers, &error) == OK)
+            assert(workers.start_after.len <= ID_MAX);
         break;
     }
 }
@@ -108,8 +113,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0)
         return 0;
     struct fuzz fuzz = fuzz_begin();
-    decode_request(data[0] % 18, slice_of(data + 1, size - 1), &fuzz);
-    decode_response(data[0] % 18, slice_of(data + 1, size - 1), &fuzz);
+    decode_request(data[0] % 19, slice_of(data + 1, size - 1), &fuzz);
+    decode_response(data[0] % 19, slice_of(data + 1, size - 1), &fuzz);
     fuzz_end(&fuzz);
     return 0;
 }

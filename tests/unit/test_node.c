@@ -186,29 +186,36 @@ static void TestNodeHoldsNoRepliesForDeadCalls(void **state) {
     end_node(&whole);
 }
 
-// However many fall silent at once, one confirmation of the leader calls all of them offline.
-static void TestNodeExpiresAllAtOnce(void **state) {
-    (void)state;
-    enum { WORKERS = 2500 };
-    struct whole_node whole;
-    start_node(&whole, 1);
-    struct node *node = whole.node;
-    for (uint32_t i = 0; i < WORKERS; i++) {
-        char id[16];
-        snprintf(id, sizeof id, "w%u", i);
+// So many, w00000 and on, with the same labels.
+static void register_workers(struct whole_node *whole, size_t count, const struct state_label *labels, size_t label_count) {
+    struct node *node = whole->node;
+    for (size_t i = 0; i < count; i++) {
+        char id[24];
+        snprintf(id, sizeof id, "w%05zu", i);
         struct state_command command = {
             .operation = STATE_REGISTER_WORKER,
             .register_worker = {.worker_id = slice_of_str(id),
                                 .instance_id = slice_of_str("i"),
                                 .cloud = slice_of_str("gcp"),
-                                .address = slice_of_str("127.0.0.1:1")},
+                                .address = slice_of_str("127.0.0.1:1"),
+                                .labels = labels,
+                                .label_count = label_count},
         };
         while (!node->serving_workers)
-            uv_run(&whole.loop, UV_RUN_ONCE);
+            uv_run(&whole->loop, UV_RUN_ONCE);
         writes_collect(node->writes, wire_command_encode(node->slab, &command), (struct rpc_call){0}, WRITE_REGISTER);
     }
-    while (state_worker_count(node->state) < WORKERS)
-        uv_run(&whole.loop, UV_RUN_ONCE);
+    while (state_worker_count(node->state) < count)
+        uv_run(&whole->loop, UV_RUN_ONCE);
+}
+
+// However many fall silent at once, one confirmation of the leader calls all of them offline.
+static void TestNodeExpiresAllAtOnce(void **state) {
+    (void)state;
+    struct whole_node whole;
+    start_node(&whole, 1);
+    struct node *node = whole.node;
+    register_workers(&whole, 2500, NULL, 0);
     struct raft_event event;
     assert_false(writes_event(node->writes, &event));
     node->now_us += LIVENESS_TIMEOUT_US;
@@ -216,6 +223,59 @@ static void TestNodeExpiresAllAtOnce(void **state) {
     assert_true(writes_event(node->writes, &event));
     assert_int_equal(event.propose.count, 3);
     assert_int_equal(liveness_next_us(node->liveness), UINT64_MAX);
+    end_node(&whole);
+}
+
+// The answer to a request for workers behind an id; false: refused.
+static bool list_workers(struct node *node, const char *after, uint32_t limit, struct wire_list_workers_response *response) {
+    struct buf request = {0};
+    struct error error;
+    wire_list_workers_request_encode(&(struct wire_list_workers_request){.start_after = slice_of_str(after), .limit = limit},
+                                     &request);
+    buf_clear(&node->out);
+    control_read_ready(node, &(struct waiting_read){.kind = READ_WORKERS, .index = 1}, buf_slice(&request));
+    buf_free(&request);
+    assert_in_range(node->out.len, 0, MESSAGE_MAX);
+    arena_reset(&node->turn);
+    assert_int_equal(wire_list_workers_response_decode(&node->turn, buf_slice(&node->out), response, &error), OK);
+    return node->out.len > 0;
+}
+
+// Pages make up the whole, each no larger than an answer may be; and who asks for all is never given a part.
+static void TestNodeListsWorkersInPages(void **state) {
+    (void)state;
+    enum { WORKERS = 600 };
+    static uint8_t value[LABEL_MAX];
+    struct state_label labels[LABELS_MAX];
+    char keys[LABELS_MAX][8];
+    memset(value, 'v', sizeof value);
+    for (size_t i = 0; i < LABELS_MAX; i++) {
+        snprintf(keys[i], sizeof keys[i], "k%02zu", i);
+        labels[i] = (struct state_label){.key = slice_of_str(keys[i]), .value = slice_of(value, sizeof value)};
+    }
+    struct whole_node whole;
+    start_node(&whole, 1);
+    register_workers(&whole, WORKERS, labels, LABELS_MAX);
+    static const uint32_t limits[] = {7, 100, LIST_DEFAULT, UINT32_MAX};
+    struct wire_list_workers_response response;
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        char after[24] = "";
+        size_t seen = 0;
+        do {
+            assert_true(list_workers(whole.node, after, limits[i], &response));
+            assert_in_range(response.count, 1, limits[i]);
+            for (size_t k = 0; k < response.count; k++) {
+                struct slice id = response.workers[k].worker.id;
+                snprintf(after, sizeof after, "w%05zu", seen++);
+                assert_true(slice_equal(id, slice_of_str(after)));
+                assert_int_equal(response.workers[k].worker.label_count, LABELS_MAX);
+            }
+        } while (response.more);
+        assert_int_equal(seen, WORKERS);
+    }
+    assert_false(list_workers(whole.node, "", 0, &response));
+    assert_true(list_workers(whole.node, "w00399", 0, &response) && response.count == 200 && !response.more);
+    assert_true(list_workers(whole.node, "w00599", 7, &response) && response.count == 0 && !response.more);
     end_node(&whole);
 }
 
@@ -360,6 +420,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestNodeFailsWithEntriesWaiting),
     cmocka_unit_test(TestNodeHoldsNoRepliesForDeadCalls),
     cmocka_unit_test(TestNodeExpiresAllAtOnce),
+    cmocka_unit_test(TestNodeListsWorkersInPages),
 };
 
 UNIT_MAIN(tests)

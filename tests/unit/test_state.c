@@ -498,8 +498,17 @@ static void TestStateWorkersInOrder(void **state) {
     apply_to(&m, register_command("w1", "i", "a:1"));
     apply_to(&m, register_command("w4", "i", "a:1"));
     char ids[20] = "";
-    state_workers(m.state, add_id, ids);
+    state_workers(m.state, slice_of(NULL, 0), add_id, ids);
     assert_string_equal(ids, "w1w2w3");
+    ids[0] = '\0';
+    state_workers(m.state, slice_of_str("w2"), add_id, ids);
+    assert_string_equal(ids, "w3w4");
+    ids[0] = '\0';
+    state_workers(m.state, slice_of_str("w21"), add_id, ids);
+    assert_string_equal(ids, "w3w4");
+    ids[0] = '\0';
+    state_workers(m.state, slice_of_str("w4"), add_id, ids);
+    assert_string_equal(ids, "");
     assert_int_equal(state_worker_count(m.state), 4);
     assert_int_equal(state_worker_slots(m.state), 4);
 }

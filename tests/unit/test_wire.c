@@ -258,6 +258,7 @@ AGAIN(watch_response, &t.arena)
 AGAIN(status_response, &t.arena)
 AGAIN(read_log_request)
 AGAIN(read_log_response, &t.arena)
+AGAIN(list_workers_request)
 AGAIN(list_workers_response, &t.arena)
 
 static const struct {
@@ -277,6 +278,7 @@ static const struct {
     {&baton__v1__status_response__descriptor, status_response_again},
     {&baton__v1__read_log_request__descriptor, read_log_request_again},
     {&baton__v1__read_log_response__descriptor, read_log_response_again},
+    {&baton__v1__list_workers_request__descriptor, list_workers_request_again},
     {&baton__v1__list_workers_response__descriptor, list_workers_response_again},
     {&baton__v1__transfer_leadership_request__descriptor, transfer_request_again},
     {&baton__v1__transfer_leadership_response__descriptor, transfer_response_again},
@@ -434,11 +436,20 @@ static void TestWireWorkerInfoFields(void **state) {
     info.n_labels = 1;
     info.labels = (Baton__V1__WorkerInfo__LabelsEntry *[]){&label};
     info.since_index = 4;
+    Baton__V1__ListWorkersRequest asked = BATON__V1__LIST_WORKERS_REQUEST__INIT;
+    asked.start_after = data_of("w0");
+    asked.limit = 7;
+    struct wire_list_workers_request request;
+    assert_ok(wire_list_workers_request_decode(pack(&asked.base), &request, &t.error));
+    assert_slice(request.start_after, "w0");
+    assert_int_equal(request.limit, 7);
     Baton__V1__ListWorkersResponse packed = BATON__V1__LIST_WORKERS_RESPONSE__INIT;
+    packed.more = true;
     packed.n_workers = 1;
     packed.workers = (Baton__V1__WorkerInfo *[]){&info};
     struct wire_list_workers_response response;
     assert_ok(wire_list_workers_response_decode(&t.arena, pack(&packed.base), &response, &t.error));
+    assert_true(response.more);
     const struct state_worker *worker = &response.workers[0].worker;
     assert_slice(worker->id, "w1");
     assert_slice(worker->address, "a:1");
@@ -900,6 +911,7 @@ static void decode_everything(struct slice bytes) {
         struct wire_status_response status_response;
         struct wire_read_log_request read_log_request;
         struct wire_read_log_response read_log_response;
+        struct wire_list_workers_request list_workers_request;
         struct wire_list_workers_response list_workers_response;
         struct raft_id id;
         struct wire_configuration configuration;
@@ -919,6 +931,7 @@ static void decode_everything(struct slice bytes) {
     (void)wire_status_response_decode(&t.arena, s, &any.status_response, &t.error);
     (void)wire_read_log_request_decode(s, &any.read_log_request, &t.error);
     (void)wire_read_log_response_decode(&t.arena, s, &any.read_log_response, &t.error);
+    (void)wire_list_workers_request_decode(s, &any.list_workers_request, &t.error);
     (void)wire_list_workers_response_decode(&t.arena, s, &any.list_workers_response, &t.error);
     (void)wire_transfer_request_decode(s, &any.id, &t.error);
     (void)wire_transfer_response_decode(s, &any.id, &number, &t.error);
