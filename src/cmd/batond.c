@@ -9,10 +9,11 @@
 #include "http/http.h"
 #include "wal/wal.h"
 
+enum { SIGNALS = 3 };
+
 struct daemon {
     uv_loop_t loop;
-    uv_signal_t signals[2];
-    uv_signal_t hangup;
+    uv_signal_t signals[SIGNALS];
     uv_timer_t watch;  // of the certificates' files
     struct tls *tls;   // NULL: plain
     char identity[TLS_IDENTITY_MAX + 1];
@@ -96,10 +97,8 @@ static void on_hangup(uv_signal_t *handle, int number) {
 }
 
 static void watch_certificates(struct daemon *daemon) {
-    uv_signal_init(&daemon->loop, &daemon->hangup);
     uv_timer_init(&daemon->loop, &daemon->watch);
-    daemon->hangup.data = daemon->watch.data = daemon;
-    uv_signal_start(&daemon->hangup, on_hangup, SIGHUP);
+    daemon->watch.data = daemon;
     if (daemon->tls != NULL) {
         describe_tls(daemon, "connections are encrypted");
         uv_timer_start(&daemon->watch, on_watch, WATCH_MS, WATCH_MS);
@@ -168,17 +167,20 @@ static void on_signal(uv_signal_t *handle, int number) {
 }
 
 static void watch_signals(struct daemon *daemon) {
-    static const int numbers[] = {SIGTERM, SIGINT};
-    for (size_t i = 0; i < 2; i++) {
+    static const struct {
+        int number;
+        uv_signal_cb obey;
+    } signals[SIGNALS] = {{SIGTERM, on_signal}, {SIGINT, on_signal}, {SIGHUP, on_hangup}};
+    for (size_t i = 0; i < SIGNALS; i++) {
         uv_signal_init(&daemon->loop, &daemon->signals[i]);
         daemon->signals[i].data = daemon;
-        uv_signal_start(&daemon->signals[i], on_signal, numbers[i]);
+        uv_signal_start(&daemon->signals[i], signals[i].obey, signals[i].number);
     }
     signal(SIGPIPE, SIG_IGN);
 }
 
 static void forget_signals(struct daemon *daemon) {
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&daemon->signals[i], NULL);
 }
 
@@ -225,7 +227,6 @@ static int run(struct daemon *daemon) {
         watch_certificates(daemon);
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
         code = daemon->failure;
-        uv_close((uv_handle_t *)&daemon->hangup, NULL);
         uv_close((uv_handle_t *)&daemon->watch, NULL);
         http_server_close(daemon->http, NULL, NULL);
         node_close(daemon->node);
