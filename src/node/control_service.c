@@ -263,12 +263,13 @@ void control_read_ready(struct node *node, const struct waiting_read *read, stru
     }
 }
 
-static void ask(struct node *node, enum read_kind kind, struct rpc_call call, struct slice message) {
+// The request waits as what we understand of it, in node->out: whatever else a client has sent along is not kept.
+static void ask(struct node *node, enum read_kind kind, struct rpc_call call) {
     if (!leading(node)) {
         control_redirect(node, call);
         return;
     }
-    reads_collect(node->reads, kind, call, message);
+    reads_collect(node->reads, kind, call, buf_slice(&node->out));
     node->collected = true;
 }
 
@@ -276,12 +277,15 @@ static void get(void *user, struct rpc_call call, struct slice message) {
     struct node *node = user;
     struct error error = {0};
     struct wire_get_request request;
-    if (wire_get_request_decode(message, &request, &error) != OK)
+    if (wire_get_request_decode(message, &request, &error) != OK) {
         finish_error(node, call, &error);
-    else if (request.stale)
+    } else if (request.stale) {
         answer_get(node, call, request.key, state_last_applied(node->state));
-    else
-        ask(node, READ_GET, call, message);
+    } else {
+        buf_clear(&node->out);
+        wire_get_request_encode(&request, &node->out);
+        ask(node, READ_GET, call);
+    }
 }
 
 static void list(void *user, struct rpc_call call, struct slice message) {
@@ -289,22 +293,28 @@ static void list(void *user, struct rpc_call call, struct slice message) {
     struct error error = {0};
     struct wire_list_request request;
     arena_reset(&node->scratch);
-    if (wire_list_request_decode(message, &request, &error) != OK)
+    if (wire_list_request_decode(message, &request, &error) != OK) {
         finish_error(node, call, &error);
-    else if (request.stale)
+    } else if (request.stale) {
         answer_list(node, call, &request, state_last_applied(node->state));
-    else
-        ask(node, READ_LIST, call, message);
+    } else {
+        buf_clear(&node->out);
+        wire_list_request_encode(&request, &node->out);
+        ask(node, READ_LIST, call);
+    }
 }
 
 static void list_workers(void *user, struct rpc_call call, struct slice message) {
     struct node *node = user;
     struct error error = {0};
     struct wire_list_workers_request request;
-    if (wire_list_workers_request_decode(message, &request, &error) != OK)
+    if (wire_list_workers_request_decode(message, &request, &error) != OK) {
         finish_error(node, call, &error);
-    else
-        ask(node, READ_WORKERS, call, message);
+    } else {
+        buf_clear(&node->out);
+        wire_list_workers_request_encode(&request, &node->out);
+        ask(node, READ_WORKERS, call);
+    }
 }
 
 // --- watch ---

@@ -4,6 +4,9 @@
 
 #include "node/internal.h"
 
+#include "wire/protobuf_lite.h"
+
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -226,6 +229,36 @@ static void TestNodeExpiresAllAtOnce(void **state) {
     end_node(&whole);
 }
 
+static void ask_control(struct node *node, const char *method, struct slice message) {
+    for (size_t i = 0; i < control_service.method_count; i++)
+        if (strcmp(control_service.methods[i].name, method) == 0)
+            control_service.methods[i].on_message(node, (struct rpc_call){0}, message);
+}
+
+// A read waits for its quorum with its key, and not with whatever else, unknown to us, its client has sent along.
+static void TestNodeKeepsOfReadsWhatItUnderstands(void **state) {
+    (void)state;
+    enum { READS = 16, UNKNOWN = 15 };
+    struct whole_node whole;
+    start_node(&whole, 1);
+    while (!whole.node->serving_workers)
+        uv_run(&whole.loop, UV_RUN_ONCE);
+    struct buf request = {0};
+    wire_get_request_encode(&(struct wire_get_request){.key = slice_of_str("k")}, &request);
+    struct buf unknown = {0};
+    memset(buf_reserve(&unknown, MIB), 'x', MIB);
+    unknown.len = MIB;
+    pb_add_bytes(&request, UNKNOWN, buf_slice(&unknown));
+    size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    for (int i = 0; i < READS; i++) {
+        ask_control(whole.node, "Get", buf_slice(&request));
+    }
+    assert_in_range(mallinfo2().uordblks + mallinfo2().hblkhd, 0, before + MIB);
+    buf_free(&request);
+    buf_free(&unknown);
+    end_node(&whole);
+}
+
 // The answer to a request for workers behind an id; false: refused.
 static bool list_workers(struct node *node, const char *after, uint32_t limit, struct wire_list_workers_response *response) {
     struct buf request = {0};
@@ -420,6 +453,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestNodeFailsWithEntriesWaiting),
     cmocka_unit_test(TestNodeHoldsNoRepliesForDeadCalls),
     cmocka_unit_test(TestNodeExpiresAllAtOnce),
+    cmocka_unit_test(TestNodeKeepsOfReadsWhatItUnderstands),
     cmocka_unit_test(TestNodeListsWorkersInPages),
 };
 
