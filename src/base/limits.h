@@ -28,7 +28,8 @@ enum {
     MESSAGE_MAX = 4 * MIB,       // bytes of one gRPC message, gRPC's own default
     HEADER_LIST_MAX = 16 * KIB,  // bytes of a request's header list
     STREAMS_MAX = 1000,          // concurrent calls of one connection
-    CONNECTIONS_MAX = 4096,      // open connections of one node
+    CONNECTIONS_MAX = 4096,      // open connections of one node,
+    CONNECTIONS_SHARE = 2,       // but not more than one in so many of the files it may open
     CALLS_MAX = 65536,           // running calls of one node's server: 1 KiB each before their messages
     WATCHES_MAX = 10000,         // open Watch streams of one node
     SERVICE_NAME_MAX = 256,      // bytes of a service's name that somebody asks the health of
@@ -72,7 +73,8 @@ enum {
 
     TLS_FILE_MAX = 1 * MIB,  // of certificates, or a key: hundreds of authorities
 
-    HTTP_CONNECTIONS_MAX = 128,          // to the debug pages: people, browsers, Prometheus, the other nodes' relays
+    HTTP_CONNECTIONS_MAX = 128,          // to the debug pages: people, browsers, Prometheus, the other nodes' relays,
+    HTTP_CONNECTIONS_SHARE = 8,          // but not more than one in so many of the files the node may open
     HTTP_LIST_SHARE = 10,                // making the list of workers takes at most one part in so many of the loop's time
     HTTP_LIST_CHEAP_MS = 10,             // a list made faster is made anew for everybody who asks: some 10,000 workers
     HTTP_RELAY_BYTES_MAX = 64 * MIB,     // of another node's answer: 100,000 workers with room to spare

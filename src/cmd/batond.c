@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/mem.h"
 #include "cmd/batond_options.h"
 #include "http/http.h"
@@ -215,9 +216,18 @@ static enum error_code start(struct daemon *daemon, struct error *error) {
     return OK;
 }
 
+static void allow_files(void) {
+    size_t wanted = CONNECTIONS_SHARE * CONNECTIONS_MAX;
+    size_t files = files_raise(wanted);
+    if (files < wanted)
+        slog(SLOG_WARN, "few open files are allowed (ulimit -n), so fewer clients can be connected", F_U64("files", files),
+             F_U64("clients", files_share(CONNECTIONS_SHARE, CONNECTIONS_MAX)), F_U64("wanted", wanted));
+}
+
 static int run(struct daemon *daemon) {
     struct error error = {0};
     slog_setup(daemon->options.log_level, daemon->options.log_format, daemon->options.node.node_id.text);
+    allow_files();
     uv_loop_init(&daemon->loop);
     daemon->metrics = metrics_new();
     // From the beginning: a signal that comes while the log is read is obeyed when the loop runs.

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/ids.h"
 #include "base/mem.h"
 #include "http/host.h"
@@ -452,10 +453,11 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int fd) {
         {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)give_certificate},
         {MHD_OPTION_END, 0, NULL},
     };
+    unsigned connections = (unsigned)files_share(HTTP_CONNECTIONS_SHARE, HTTP_CONNECTIONS_MAX);
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (server->tls == NULL ? 0 : MHD_USE_TLS);
     return MHD_start_daemon(flags, 0, NULL, NULL, on_request, server,                           //
                             MHD_OPTION_LISTEN_SOCKET, fd,                                       //
-                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,        //
+                            MHD_OPTION_CONNECTION_LIMIT, connections,                           //
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(2 * HEADER_LIST_MAX),  //
                             MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,                //
                             MHD_OPTION_NOTIFY_COMPLETED, on_request_end, server,                //

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/files.h"
 #include "base/mem.h"
 #include "base/slog.h"
 #include "rpc/address.h"
@@ -185,10 +186,10 @@ static void on_connection(uv_stream_t *listener, int status) {
     if (transport == NULL) {
         return;
     }
-    if (server->connection_count >= CONNECTIONS_MAX && !make_room(server)) {
+    if (server->connection_count >= server->connection_max && !make_room(server)) {
         if (rpc_log_allowed(server->runtime, &suppressed)) {
             slog(SLOG_WARN, "too many connections, all of them busy: refusing one", F_STR("peer", transport->address),
-                 F_U64("limit", CONNECTIONS_MAX), F_U64("suppressed", suppressed));
+                 F_U64("limit", server->connection_max), F_U64("suppressed", suppressed));
         }
         transport->ops->close(transport);
         return;
@@ -213,6 +214,7 @@ static struct rpc_server *server_new(struct rpc_runtime *runtime) {
     server->runtime = runtime;
     runtime->users++;
     rpc_list_init(&server->connections);
+    server->connection_max = files_share(CONNECTIONS_SHARE, CONNECTIONS_MAX);
     rpc_list_init(&server->idle_calls);
     server->unknown.stats = rpc_stats_of(runtime, true, "/unknown/unknown");
     server->health = rpc_health_new(server);

@@ -26,6 +26,7 @@ struct rpc_server {
 
     struct rpc_link connections;
     size_t connection_count;
+    size_t connection_max;  // CONNECTIONS_MAX, or as many as the limit on open files allows
 
     const struct rpc_service **services;
     size_t service_count;

@@ -8,6 +8,7 @@
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -1147,6 +1148,31 @@ static void TestRpcTooMuchInAll(void **state) {
     stop(&env);
 }
 
+// Half of the files that the process may open are for others than the server's clients.
+static void TestRpcFewFiles(void **state) {
+    (void)state;
+    enum { FILES = 64, CLIENTS = 40 };
+    struct rlimit normal, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &normal), 0);
+    few = normal;
+    few.rlim_cur = FILES;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    struct env env;
+    start(&env);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &normal), 0);
+    struct raw raw[CLIENTS];
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        raw[i] = raw_connect(&env);
+        uv_run(&env.loop, UV_RUN_NOWAIT);
+    }
+    assert_well(&env);
+    assert_int_equal(env.runtime->connections_gauge->value, FILES / 2);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        raw_close(&raw[i]);
+    }
+    stop(&env);
+}
+
 static bool is_silent(struct env *env) {
     return env->downs > 0 && env->reason == RPC_DOWN_KEEPALIVE;
 }
@@ -1550,6 +1576,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestRpcSlowReader),
     cmocka_unit_test(TestRpcAnswersNotTaken),
     cmocka_unit_test(TestRpcTooMuchInAll),
+    cmocka_unit_test(TestRpcFewFiles),
     cmocka_unit_test(TestRpcKeepalive),
     cmocka_unit_test(TestRpcConnectTimeout),
     cmocka_unit_test(TestRpcOrderedWaits),

@@ -1,0 +1,24 @@
+// RLIMIT_NOFILE.
+#include "base/files.h"
+
+#include <assert.h>
+#include <sys/resource.h>
+
+size_t files_raise(size_t wanted) {
+    struct rlimit files;
+    int failed = getrlimit(RLIMIT_NOFILE, &files);
+    assert(failed == 0);  // it fails on a bad pointer only
+    if (files.rlim_cur < wanted) {
+        rlim_t before = files.rlim_cur;
+        files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
+        if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
+            files.rlim_cur = before;
+        }
+    }
+    return files.rlim_cur;
+}
+
+size_t files_share(size_t part, size_t most) {
+    size_t share = files_raise(0) / part;
+    return share < most ? share : most;
+}
