@@ -6,6 +6,9 @@
 
 enum { MS_PER_S = 1000, MS_PER_DAY = 86400 * MS_PER_S };
 
+#define EARLIEST_MS INT64_C(-62167219200000)  // 0000-01-01T00:00:00.000Z
+#define LATEST_MS   INT64_C(253402300799999)  // 9999-12-31T23:59:59.999Z
+
 // Writes `digits` decimal digits of value, zero-padded; returns the place behind.
 static char *digits_put(char *out, int64_t value, int digits) {
     for (int i = digits - 1; i >= 0; i--) {
@@ -30,6 +33,7 @@ static void civil_from_days(int64_t days, int64_t *year, int64_t *month, int64_t
 }
 
 void rfc3339_format(char out[RFC3339_SIZE], int64_t unix_ms) {
+    unix_ms = unix_ms < EARLIEST_MS ? EARLIEST_MS : unix_ms > LATEST_MS ? LATEST_MS : unix_ms;
     int64_t days = (unix_ms >= 0 ? unix_ms : unix_ms - (MS_PER_DAY - 1)) / MS_PER_DAY;
     int64_t ms = unix_ms - days * MS_PER_DAY;
     int64_t year;

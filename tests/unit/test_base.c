@@ -373,6 +373,10 @@ static void TestBaseRfc3339(void **state) {
     assert_string_equal(text, "2024-02-29T23:59:59.999Z");
     rfc3339_format(text, INT64_C(951782400000));  // the last day of 400 years
     assert_string_equal(text, "2000-02-29T00:00:00.000Z");
+    rfc3339_format(text, INT64_MIN);
+    assert_string_equal(text, "0000-01-01T00:00:00.000Z");
+    rfc3339_format(text, INT64_MAX);
+    assert_string_equal(text, "9999-12-31T23:59:59.999Z");
     // Against the C library, every 13 hours and some from year 0 to 9999.
     for (int64_t s = INT64_C(-62167219200); s < INT64_C(253402300800); s += 48611 * 17) {
         time_t t = (time_t)s;
