@@ -129,12 +129,22 @@ static int no_passphrase(char *text, int size, int writing, void *user) {
     return -1;
 }
 
+// The next certificate of a file; NULL at its end, and then *good stays, or where one cannot be read: half a file must not
+// pass for a shorter one.
+static X509 *next_certificate(BIO *bio, bool *good) {
+    X509 *cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+    unsigned long error = cert == NULL ? ERR_peek_last_error() : 0;
+    bool end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+    *good = *good && (cert != NULL || end);
+    return cert;
+}
+
 static enum error_code take_certificates(SSL_CTX *context, const char *name, const struct buf *pem, struct error *error) {
     BIO *bio = bio_of(pem);
     X509 *cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
     bool good = cert != NULL && SSL_CTX_use_certificate(context, cert) == 1;
     X509_free(cert);
-    while (good && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) != NULL) {
+    while (good && (cert = next_certificate(bio, &good)) != NULL) {
         good = SSL_CTX_add0_chain_cert(context, cert) == 1;
     }
     BIO_free(bio);
@@ -160,7 +170,7 @@ static enum error_code take_authorities(SSL_CTX *context, const char *name, cons
     X509 *cert;
     int count = 0;
     bool good = true;
-    while (good && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) != NULL) {
+    while (good && (cert = next_certificate(bio, &good)) != NULL) {
         good = X509_STORE_add_cert(store, cert) == 1 && SSL_CTX_add_client_CA(context, cert) == 1;
         X509_free(cert);
         count++;

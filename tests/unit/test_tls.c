@@ -276,12 +276,35 @@ static void TestTlsReload(void **state) {
     certify("5", "node/n1");
 }
 
+// Half of a file that was copied in place is no shorter file: what was read before stays.
+static void TestTlsReloadHalf(void **state) {
+    (void)state;
+    struct names names;
+    struct tls_files files = files_of(&names, "n1");
+    struct tls *tls = NULL;
+    struct error error = {0};
+    char command[256];
+    assert_int_equal(tls_new(&files, "node/n1", &tls, &error), OK);
+    for (size_t i = 0; i < 2; i++) {
+        const char *file = i == 0 ? files.ca : files.cert;
+        snprintf(command, sizeof command, "cp %s %s.whole && head -c 300 %s.whole >>%s", file, file, file, file);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(tls_reload(tls, &error), ERR_INVALID);
+        assert_non_null(strstr(error.message, file));
+        snprintf(command, sizeof command, "cat %s.whole %s.whole >%s", file, file, file);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(tls_reload(tls, &error), OK);
+        snprintf(command, sizeof command, "mv %s.whole %s", file, file);
+        assert_int_equal(system(command), 0);
+    }
+    assert_int_equal(tls_reload(tls, &error), OK);
+    tls_free(tls);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(TestTlsSession),
-        cmocka_unit_test(TestTlsSessionDamaged),
-        cmocka_unit_test(TestTlsSessionRefused),
-        cmocka_unit_test(TestTlsReload),
+        cmocka_unit_test(TestTlsSession), cmocka_unit_test(TestTlsSessionDamaged), cmocka_unit_test(TestTlsSessionRefused),
+        cmocka_unit_test(TestTlsReload),  cmocka_unit_test(TestTlsReloadHalf),
     };
     make_certs = argc > 1 ? argv[1] : "deploy/tls/make-certs";
     if (getenv("BATON_TEST_FILTER") != NULL) {
