@@ -36,8 +36,8 @@ enum {
 
     RPC_STREAM_QUEUE_MAX = 1 * MIB,       // answers of one call that its client has not taken: rpc_send refuses more
     RPC_CONNECTION_QUEUE_MAX = 16 * MIB,  // of one connection's streams; twice what fills the link to the other cloud
-    RPC_CONNECTION_HELD_MAX = 64 * MIB,   // requests coming in and answers not taken, of one connection: what may wait for
-                                          // its commit, once over
+    RPC_CONNECTION_HELD_MAX = 64 * MIB,   // calls, requests coming in and answers not taken, of one connection: what may
+                                          // wait for its commit, once over
     RPC_HELD_MAX = 256 * MIB,             // of all connections; then the one that holds most is closed
     RPC_CHANNEL_CALLS_MAX = 100000,       // calls of one channel that have no result yet
     RPC_FRAMES_QUEUED_MAX = 10000,        // frames (not DATA) for a peer that does not read: ten a call that it may have

@@ -38,7 +38,7 @@ static void account(struct rpc_stream *stream, size_t in, size_t out) {
 // Brings the connection's account of this stream up to date.
 static void count(struct rpc_stream *stream) {
     if (stream->connection != NULL) {
-        account(stream, stream->reader.cap, stream->out.bytes.len - stream->out.sent);
+        account(stream, stream->own + stream->reader.cap, stream->out.bytes.len - stream->out.sent);
     }
 }
 
@@ -56,6 +56,11 @@ void rpc_stream_attach(struct rpc_stream *stream, struct rpc_connection *connect
     stream->id = id;
     rpc_list_push(&connection->streams, &stream->link);
     connection->stream_count++;
+    count(stream);
+}
+
+void rpc_stream_own(struct rpc_stream *stream, size_t bytes) {
+    stream->own = bytes;
     count(stream);
 }
 
@@ -494,6 +499,10 @@ static void on_read(void *owner, struct slice bytes) {
         return;
     }
     keep_borrowed(connection);
+    if (connection->closing) {
+        return;
+    }
+    rpc_enforce_held(connection->runtime);  // not only at the turn's end: by then all may have read as much as this one
     if (connection->closing) {
         return;
     }

@@ -36,6 +36,7 @@ struct rpc_stream {
     uint32_t header_bytes;     // size of the header list so far, as HTTP/2 counts it; beyond HEADER_LIST_MAX it is cut
     struct rpc_reader reader;
     struct rpc_outbox out;
+    size_t own;               // bytes that the call itself takes: rpc_stream_own
     size_t counted;           // bytes of ours in connection->held
     size_t counted_out;       // and in connection->unsent
     struct rpc_link starved;  // in runtime->starved: wants to be told of room
@@ -89,7 +90,7 @@ struct rpc_connection {
     struct rpc_link streams;
     size_t stream_count;
     struct rpc_link borrowed;  // streams that hold a message in the transport's buffer
-    size_t held;               // bytes of messages being put together, and of those not taken by HTTP/2 yet
+    size_t held;               // bytes of calls, of messages being put together, and of those not taken by HTTP/2 yet
     size_t unsent;             // bytes of the latter alone
     int busy;                  // depth of calls into nghttp2 and of our own callbacks
     bool opened;               // there is a connection below
@@ -141,6 +142,9 @@ void rpc_stream_init(struct rpc_stream *stream);
 
 // The stream now belongs to the connection, under the id that nghttp2 knows.
 void rpc_stream_attach(struct rpc_stream *stream, struct rpc_connection *connection, int32_t id);
+
+// How many bytes the call takes beside its messages.
+void rpc_stream_own(struct rpc_stream *stream, size_t bytes);
 
 // Takes it away; `closed` does not come.
 void rpc_stream_detach(struct rpc_stream *stream);

@@ -62,8 +62,7 @@ static void feed_starved(struct rpc_runtime *runtime) {
     }
 }
 
-// Beyond the limit in all, whoever holds most has to go: the others must not notice.
-static void enforce_held(struct rpc_runtime *runtime) {
+void rpc_enforce_held(struct rpc_runtime *runtime) {
     while (runtime->held > RPC_HELD_MAX) {
         struct rpc_connection *greediest = NULL;
         for (struct rpc_link *link = runtime->accepted.next; link != &runtime->accepted; link = link->next) {
@@ -143,7 +142,7 @@ static void on_prepare(uv_prepare_t *prepare) {
     run_deferred(runtime);
     feed_starved(runtime);
     rpc_flush(runtime);
-    enforce_held(runtime);
+    rpc_enforce_held(runtime);
     set_timer(runtime);
     bool again = !rpc_list_empty(&runtime->deferred) || (runtime->drained && !rpc_list_empty(&runtime->starved));
     if (runtime->closing && runtime->users == 0 && !again) {

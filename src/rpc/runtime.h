@@ -59,6 +59,9 @@ enum { RPC_INPUT = 256 * 1024, RPC_OUTPUT = 256 * 1024 };
 // The loop does not wait before its next turn has ended.
 void rpc_runtime_wake(struct rpc_runtime *runtime);
 
+// Beyond RPC_HELD_MAX in all, whoever holds most has to go: the others must not notice.
+void rpc_enforce_held(struct rpc_runtime *runtime);
+
 // One user less.
 void rpc_runtime_release(struct rpc_runtime *runtime);
 

@@ -37,6 +37,10 @@ struct server_call {
     struct rpc_link idle;
 };
 
+enum { CALL_BYTES = KIB };  // its object, and nghttp2's for its stream
+
+static_assert(sizeof(struct server_call) < CALL_BYTES, "half of it is nghttp2's");
+
 static struct server_call *call_of(struct rpc_stream *stream) {
     return rpc_container(stream, struct server_call, stream);
 }
@@ -72,6 +76,7 @@ struct rpc_stream *rpc_server_call_begin(struct rpc_connection *connection, int3
     call->deadline_ms = call->timeout_ms = RPC_NEVER;
     call->started_ns = uv_hrtime();
     rpc_stream_attach(&call->stream, connection, id);
+    rpc_stream_own(&call->stream, CALL_BYTES);
     return &call->stream;
 }
 
@@ -185,6 +190,8 @@ static void retire(struct server_call *call, enum rpc_status status) {
     call->status = status;
     call->stream.deaf = true;
     rpc_list_remove(&call->stream.starved);
+    rpc_metadata_clear(&call->metadata);
+    rpc_stream_own(&call->stream, CALL_BYTES);
     rpc_timer_stop(server->runtime, &call->deadline);
     const struct rpc_method *method = call->route->method;
     bool unary = method != NULL && method->kind == RPC_UNARY;
@@ -358,6 +365,7 @@ void rpc_server_call_headers(struct rpc_stream *stream, bool end) {
     call->slot = rpc_slots_add(&server->calls, call);
     call->generation = server->calls.slots[call->slot].generation;
     stream->single = call->route->method->kind != RPC_BIDI;
+    rpc_stream_own(stream, CALL_BYTES + call->metadata.bytes.cap);
     metric_add(server->runtime->calls_gauge, 1);
     if (call->timeout_ms != RPC_NEVER) {
         rpc_timer_start(server->runtime, &call->deadline, call->timeout_ms, on_deadline);

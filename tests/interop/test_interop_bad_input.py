@@ -258,6 +258,30 @@ def test_interop_streams_beyond_the_limit(server):
     server.wait_idle()
 
 
+def test_interop_calls_with_large_headers(server):
+    """HPACK makes 16 KiB of headers out of a few bytes: 40,000 calls that are begun with them and then left alone hold no more
+    than the cap on all connections."""
+    large = b"\x40" + frames._string(b"x") + frames._string(b"y" * 3900)  # to the table, from where it is taken three times more
+    again = b"\xbe" * 4
+    plain = header_block(request_headers(STREAM))
+    held = []
+    with Bystander(server):
+        before = server.rss_kib()
+        for _ in range(40):
+            connection = Connection(server.address, receive_buffer=65536)
+            first = frame(frames.HEADERS, frames.END_HEADERS, 1, plain + large + again[:3])
+            rest = [frame(frames.HEADERS, frames.END_HEADERS, 3 + i * 2, plain + again) for i in range(999)]
+            connection.send(first + b"".join(rest))
+            held.append(connection)
+        time.sleep(1)
+        grown, gone = server.rss_kib() - before, sum(connection.wait_closed(0.01) for connection in held)
+        print(f"40,000 calls with 16 KiB of headers each: the server grew by {grown} KiB, {gone} connections were closed")
+        assert grown < 300 * MIB
+        for connection in held:
+            connection.vanish()
+    server.wait_idle()
+
+
 def counted_cancelled(server):
     """Calls of Echo that came to the server and were cancelled, by its own count."""
     lines = [line for line in server.stats().metrics.splitlines() if 'method="Echo"' in line and 'status="CANCELLED"' in line]
