@@ -39,6 +39,7 @@ struct ctl_client {
     size_t vain;                    // attempts in vain since the last pause
     char address[ADDRESS_MAX + 1];  // where the channel leads; empty: there is none
     struct rpc_channel *channel;    // NULL: there is none
+    bool opened;                    // the transport stands, but `up` only when gRPC is spoken over it
     bool up;
     bool down;
     char failure[192];  // why the last connection could not be made, where more is known than that
@@ -115,6 +116,11 @@ void ctl_client_free(struct ctl_client *client) {
 
 // --- the connection ---
 
+static void on_open(void *user) {
+    struct ctl_client *client = user;
+    client->opened = true;
+}
+
 static void on_up(void *user) {
     struct ctl_client *client = user;
     client->up = true;
@@ -125,6 +131,17 @@ static void on_down(void *user, enum rpc_down_reason reason) {
     (void)reason;
     client->up = false;
     client->down = true;
+}
+
+// Why there is no connection; "": nobody is there. Who takes HTTP's port for gRPC's, or speaks plaintext to a node with
+// certificates, gets a connection that is closed at once.
+static const char *why_down(const struct ctl_client *client, const struct rpc_channel *channel, bool opened) {
+    const char *failure = rpc_channel_failure(channel);
+    if (failure[0] != '\0' || !opened)
+        return failure;
+    return client->tls != NULL ? "no gRPC is spoken there; a node's port for HTTP is another"
+                               : "no gRPC is spoken there in plaintext; a node that has certificates wants --tls-cert, "
+                                 "--tls-key and --tls-ca, and its port for HTTP is another";
 }
 
 static void lead_to(struct ctl_client *client, const char *address) {
@@ -151,15 +168,17 @@ static bool connect_within(struct ctl_client *client, uint64_t until_ms) {
         .tls = client->tls,
         .keepalive_interval_ms = KEEPALIVE_MS,
         .keepalive_timeout_ms = KEEPALIVE_MS,
+        .on_open = on_open,
         .on_up = on_up,
         .on_down = on_down,
         .user = client,
     };
-    client->up = client->down = false;
+    client->opened = client->up = client->down = false;
     client->channel = rpc_channel_new(client->runtime, &options);
     while (!client->up && !client->down && turn(client, until_ms))
         ;
-    snprintf(client->failure, sizeof client->failure, "%s", rpc_channel_failure(client->channel));
+    snprintf(client->failure, sizeof client->failure, "%s",
+             why_down(client, client->channel, client->opened && client->down));
     return client->up;
 }
 
@@ -268,8 +287,9 @@ static enum ctl_exit give_up(const struct ctl_client *client, bool reached, bool
     double seconds = (double)client->timeout_ms / 1000;
     if (unknown) {
         error_set(error, ERR_UNAVAILABLE,
-                  "outcome unknown after %g s: %s; the write may have been applied: read before you repeat it", seconds,
-                  message);
+                  "outcome unknown: an attempt within these %g s may have been applied, so read before you repeat it; the "
+                  "last ended with \"%s\"",
+                  seconds, message);
         return CTL_UNKNOWN;
     }
     if (reached) {
@@ -349,8 +369,10 @@ struct ctl_end ctl_ended(const struct ctl_client *client) {
 // --- many at once ---
 
 struct asked {
+    struct ctl_client *client;
     struct ctl_probe *probe;
     struct rpc_channel *channel;
+    bool opened;   // as of the client
     bool settled;  // the probe has its answer, or its why
     bool ended;    // no callback is left to come
 };
@@ -363,6 +385,12 @@ static void settle(struct asked *asked, bool answered, const char *why) {
     keep_text(&asked->probe->why, slice_of_str(why));
 }
 
+// The reason that one of them gives is worth more than that nobody answers.
+static void note_failure(struct ctl_client *client, const char *failure) {
+    if (failure[0] != '\0')
+        snprintf(client->failure, sizeof client->failure, "%s", failure);
+}
+
 static void probe_done(void *user, uint64_t tag, const struct rpc_result *result) {
     struct asked *asked = user;
     (void)tag;
@@ -372,18 +400,32 @@ static void probe_done(void *user, uint64_t tag, const struct rpc_result *result
     settle(asked, result->status == RPC_OK, rpc_status_name(result->status));
 }
 
+static void probe_open(void *user) {
+    struct asked *asked = user;
+    asked->opened = true;
+}
+
 static void probe_down(void *user, enum rpc_down_reason reason) {
     struct asked *asked = user;
     const char *failure = rpc_channel_failure(asked->channel);
+    bool refused = reason == RPC_DOWN_REFUSED;
+    if (!asked->settled)
+        note_failure(asked->client, why_down(asked->client, asked->channel, asked->opened && refused));
     settle(asked, false,
-           failure[0] != '\0'           ? failure
-           : reason == RPC_DOWN_REFUSED ? "cannot connect"
-                                        : "the connection was lost");
+           failure[0] != '\0'         ? failure
+           : refused && asked->opened ? "speaks no gRPC"
+           : refused                  ? "cannot connect"
+                                      : "the connection was lost");
 }
 
 static void ask(struct ctl_client *client, const char *path, struct asked *asked) {
     struct rpc_channel_options options = {
-        .target = asked->probe->address, .tls = client->tls, .on_down = probe_down, .user = asked};
+        .target = asked->probe->address,
+        .tls = client->tls,
+        .on_open = probe_open,
+        .on_down = probe_down,
+        .user = asked,
+    };
     asked->channel = rpc_channel_new(client->runtime, &options);
     struct rpc_request call = {
         .path = path,
@@ -406,6 +448,7 @@ void ctl_ask_all(struct ctl_client *client, const char *path, struct ctl_probe *
     struct asked *asked = mem_zalloc((count + 1) * sizeof *asked);
     uint64_t until = now_ms() + client->timeout_ms;
     for (size_t i = 0; i < count; i++) {
+        asked[i].client = client;
         asked[i].probe = &probes[i];
         ask(client, path, &asked[i]);
     }

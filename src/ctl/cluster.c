@@ -51,7 +51,7 @@ static size_t add_probe(struct ctl_probe *probes, size_t count, struct slice add
 
 static void read_status(struct ctl *ctl, const struct ctl_probe *probe, struct node_status *node) {
     struct wire_status_response status;
-    *node = (struct node_status){.probe = probe, .why = buf_slice(&probe->why)};
+    *node = (struct node_status){.probe = probe, .why = slice_of_str((const char *)probe->why.data)};
     if (!probe->answered)
         return;
     if (wire_status_response_decode(&ctl->arena, buf_slice(&probe->answer), &status, &ctl->error) != OK) {
@@ -178,6 +178,7 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
     struct node_status nodes[PROBES_MAX];
     size_t count = ask_everybody(ctl, probes, nodes);
     size_t reached = 0;
+    bool refused = false;
     struct json json = {.out = &ctl->out};
     struct buf placement = {0};
     struct table table;
@@ -186,6 +187,7 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
         json_begin(&json, '[');
     for (size_t i = 0; i < count; i++) {
         reached += nodes[i].reachable;
+        refused = refused || slice_equal(nodes[i].why, slice_of_str(rpc_status_name(RPC_PERMISSION_DENIED)));
         if (ctl->options->json)
             status_json(&json, &nodes[i]);
         status_row(&table, &nodes[i]);
@@ -206,7 +208,12 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
         status = ctl_print(ctl);
     }
     buf_free(&placement);
-    return status != CTL_OK || reached > 0 ? status : ctl_nobody(ctl->client, &ctl->error);
+    if (status != CTL_OK || reached > 0)
+        return status;
+    if (!refused)
+        return ctl_nobody(ctl->client, &ctl->error);
+    error_set(&ctl->error, ERR_INVALID, "no node tells its status; the certificate must be an operator's");
+    return CTL_FAILED;
 }
 
 // --- member list ---

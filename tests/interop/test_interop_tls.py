@@ -210,6 +210,13 @@ def test_interop_tls_old_version_refused(lone: Batond) -> None:
     lone.wait_log("refused a connection.*unsupported protocol")
 
 
+def test_interop_tls_status_wants_an_operator(lone: Batond, certs: pathlib.Path) -> None:
+    done = subprocess.run([built("batonctl"), "--endpoints", lone.listen, "status", *files(certs, "w1", "--tls-")],
+                          capture_output=True, text=True, timeout=30, env=environment())  # fmt: skip
+    assert done.returncode == 1 and "the certificate must be an operator's" in done.stderr
+    assert re.search(r" PERMISSION_DENIED +-", done.stdout)
+
+
 @pytest.mark.parametrize("offer", [["-alpn", "http/1.1"], []], ids=["another", "none"])
 def test_interop_tls_without_h2_refused(lone: Batond, certs: pathlib.Path, offer: list[str]) -> None:
     before = lone.log().count("refused a connection")
@@ -297,7 +304,8 @@ def test_interop_tls_certificate_without_identity_refused(lone: Batond, certs: p
 
 def test_interop_tls_plaintext_client_refused(lone: Batond) -> None:
     begin = time.monotonic()
-    assert "nobody answers" in batonctl(lone) and time.monotonic() - begin < 10
+    assert "no gRPC is spoken there in plaintext; a node that has certificates wants --tls-cert" in batonctl(lone)
+    assert time.monotonic() - begin < 10
     lone.wait_log("refused a connection.*does not speak TLS")
 
 
