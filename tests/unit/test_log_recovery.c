@@ -336,12 +336,11 @@ static void TestLogCorruption(void **state) {
 
 // --- full and failing disks ---
 
-static void TestLogNoSpace(void **state) {
-    (void)state;
+static void run_out_of_space(uint64_t segment_bytes) {
     struct disk disk;
     disk_init(&disk, 1);
     struct log log;
-    log_init(&log, &disk, 0);
+    log_init(&log, &disk, segment_bytes);
     assert_int_equal(log_open(&log), OK);
     log_push(&log, 1, "n1", 1, 3, 100);
     log_run(&log);
@@ -374,7 +373,7 @@ static void TestLogNoSpace(void **state) {
     disk_init(&image, 1);
     disk_copy(&image, &disk);
     struct log again;
-    log_init(&again, &image, 0);
+    log_init(&again, &image, segment_bytes);
     assert_int_equal(log_open(&again), OK);
     assert_true(model_holds(&full, &again.recovered));
     log_free(&again);
@@ -393,6 +392,12 @@ static void TestLogNoSpace(void **state) {
     assert_true(model_holds(&log.model, &log.recovered));
     log_free(&log);
     disk_free(&disk);
+}
+
+static void TestLogNoSpace(void **state) {
+    (void)state;
+    run_out_of_space(0);
+    run_out_of_space(8 * KIB);  // at a segment's end, where only the next one would have room
 }
 
 // A file system that writes elsewhere runs out in the middle of a batch: what was written of it goes.
@@ -428,6 +433,55 @@ static void TestLogNoSpaceInBatch(void **state) {
         log_free(&log);
         disk_free(&disk);
     }
+}
+
+// And if that does not go either, what lies there would be taken for damage one day: the process must not go on.
+static void TestLogNoSpaceCannotBlank(void **state) {
+    (void)state;
+    struct disk disk;
+    disk_init(&disk, 1);
+    struct log log;
+    log_init(&log, &disk, 0);
+    assert_int_equal(log_open(&log), OK);
+    log_push(&log, 1, "n1", 1, 3, 100);
+    log_run(&log);
+    disk.fail_write_at = 1;
+    disk.fail_after = 500;
+    disk.fail_errno = ENOSPC;
+    disk.fail_sync_at = 2;  // of those 500 bytes, then of the newlines over them
+    log_append(&log, 3, 700);
+    log_run(&log);
+    assert_int_equal(log.writer->condition, WAL_FAILED);
+    log_free(&log);
+    disk_free(&disk);
+}
+
+// A vote that goes ahead of entries on a full disk may fail for good, too.
+static void TestLogNoSpaceThenFails(void **state) {
+    (void)state;
+    struct disk disk;
+    disk_init(&disk, 1);
+    struct log log;
+    log_init(&log, &disk, 0);
+    assert_int_equal(log_open(&log), OK);
+    log_push(&log, 1, "n1", 1, 3, 100);
+    log_run(&log);
+    disk.space = disk_bytes(&disk, SEGMENT_1).len;
+    for (uint64_t write = 2; log.writer->condition == WAL_GOOD; write++) {
+        assert_in_range(write, 2, 200);
+        log_append(&log, 1, 10000);
+        log_run(&log);
+    }
+    assert_int_equal(log.writer->condition, WAL_FULL);
+    uint64_t hard_state_write = log.writer->durable_hard_state_write;
+    disk.fail_errno = EIO;
+    disk.fail_sync_at = 1;
+    log_push(&log, 2, "n3", 0, 0, 0);
+    log_run(&log);
+    assert_int_equal(log.writer->condition, WAL_FAILED);
+    assert_int_equal(log.writer->durable_hard_state_write, hard_state_write);
+    log_free(&log);
+    disk_free(&disk);
 }
 
 static void expect_failed_for_good(struct log *log, uint64_t durable) {
@@ -853,12 +907,20 @@ static void TestLogLines(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestLogTornTail),        cmocka_unit_test(TestLogUnfilled),
-    cmocka_unit_test(TestLogCorruption),      cmocka_unit_test(TestLogNoSpace),
-    cmocka_unit_test(TestLogNoSpaceInBatch),  cmocka_unit_test(TestLogSyncFails),
-    cmocka_unit_test(TestLogShortWrites),     cmocka_unit_test(TestLogCrashEverywhere),
-    cmocka_unit_test(TestLogLines),           cmocka_unit_test(TestLogContradictions),
-    cmocka_unit_test(TestLogTermsContradict), cmocka_unit_test(TestLogSegmentsContradict),
+    cmocka_unit_test(TestLogTornTail),
+    cmocka_unit_test(TestLogUnfilled),
+    cmocka_unit_test(TestLogCorruption),
+    cmocka_unit_test(TestLogNoSpace),
+    cmocka_unit_test(TestLogNoSpaceInBatch),
+    cmocka_unit_test(TestLogNoSpaceCannotBlank),
+    cmocka_unit_test(TestLogNoSpaceThenFails),
+    cmocka_unit_test(TestLogSyncFails),
+    cmocka_unit_test(TestLogShortWrites),
+    cmocka_unit_test(TestLogCrashEverywhere),
+    cmocka_unit_test(TestLogLines),
+    cmocka_unit_test(TestLogContradictions),
+    cmocka_unit_test(TestLogTermsContradict),
+    cmocka_unit_test(TestLogSegmentsContradict),
 };
 
 UNIT_MAIN(tests)

@@ -436,6 +436,20 @@ static void crash_file(struct disk *disk, struct disk_file *file) {
     }
 }
 
+// All directories above it are there.
+static bool is_reachable(const struct disk *disk, const struct disk_file *file) {
+    char above[PATH_SIZE];
+    snprintf(above, sizeof above, "%s", file->path);
+    for (char *slash; (slash = strrchr(above, '/')) != NULL;) {
+        *slash = '\0';
+        const struct disk_file *dir = find(disk, above);
+        if (dir != NULL && !dir->exists) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void disk_crash(struct disk *disk) {
     for (size_t i = 0; i < disk->file_count; i++) {
         struct disk_file *file = &disk->files[i];
@@ -444,6 +458,10 @@ void disk_crash(struct disk *disk) {
             file->durable = file->exists;
         }
         crash_file(disk, file);
+    }
+    for (size_t i = 0; i < disk->file_count; i++) {
+        struct disk_file *file = &disk->files[i];
+        file->exists = file->durable = file->exists && is_reachable(disk, file);
     }
     disk_kill(disk);
 }

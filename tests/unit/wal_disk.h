@@ -3,8 +3,8 @@
 //
 // The model. A file has what a process sees (its bytes and size) and what is on the platter. A sync moves all of it over, a
 // write with RWF_DSYNC only its own sectors. A crash keeps, by the toss of a coin, each sector that was written but not
-// synced, and each name that was created or removed but not synced; the file's size is that of what was kept, with zeros
-// where a sector in the middle was not. A sector is written whole or not at all.
+// synced, and each name that was created or removed but not synced, a directory's with all that is in it; the file's size is
+// that of what was kept, with zeros where a sector in the middle was not. A sector is written whole or not at all.
 #ifndef BATON_TESTS_WAL_DISK_H
 #define BATON_TESTS_WAL_DISK_H
 
