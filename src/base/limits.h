@@ -107,5 +107,6 @@ static_assert(APPEND_BATCH_MAX < MESSAGE_MAX, "one batch must fit a message");
 #define WORKER_MISSED_MAX        3
 
 static_assert(HEARTBEAT_INTERVAL_US * 2 <= ELECTION_TIMEOUT_MIN_US, "one lost heartbeat must not cause an election");
+static_assert(HEARTBEAT_INTERVAL_US * 2 <= QUORUM_TIMEOUT_US, "nor make the leader step down");
 
 #endif

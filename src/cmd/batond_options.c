@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,7 +39,7 @@ const char batond_help[] =
     "  --tls-required            never start without these\n"
     "  --insecure                speak plaintext beyond this machine, where everybody who gets through may do everything\n"
     "timing\n"
-    "  --heartbeat-interval T    (default 150ms)\n"
+    "  --heartbeat-interval T    (default 150ms, at most 300ms)\n"
     "  --election-timeout T-T    drawn from this range each time (default 300ms-600ms); at least two heartbeats\n"
     "the leader's place\n"
     "  --placement on|off        hand leadership to the node that commits markedly faster (default on)\n"
@@ -229,7 +230,7 @@ static enum error_code parse_timing(const struct setting *settings, struct node_
     const struct setting *heartbeat = &settings[OPT_HEARTBEAT];
     const char *text = heartbeat->value;
     if (text != NULL && (!take_duration(&text, &config->heartbeat_interval_us) || *text != '\0'))
-        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is a time such as 150ms or 1s", heartbeat->source,
+        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is a time such as 150ms", heartbeat->source,
                          heartbeat->value);
     const struct setting *election = &settings[OPT_ELECTION];
     text = election->value;
@@ -244,6 +245,12 @@ static enum error_code parse_timing(const struct setting *settings, struct node_
                          "%s: the shortest election timeout must be at least twice the heartbeat interval (%s), or one lost "
                          "heartbeat causes an election",
                          election->source, heartbeat->source);
+    if (config->heartbeat_interval_us * 2 > QUORUM_TIMEOUT_US)
+        return error_set(error, ERR_INVALID,
+                         "%s is \"%s\"; allowed is at most %" PRIu64
+                         "ms: a leader steps down when it has had no answer for %" PRIu64 " ms",
+                         heartbeat->source, heartbeat->value, QUORUM_TIMEOUT_US / 2 / US_PER_MS,
+                         QUORUM_TIMEOUT_US / US_PER_MS);
     return OK;
 }
 

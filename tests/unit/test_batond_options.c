@@ -36,6 +36,9 @@ static void TestBatondOptionsComplete(void **state) {
     assert_string_equal(options.node.advertise, "10.0.0.1:7400");
     assert_int_equal(options.node.heartbeat_interval_us, 150000);
     assert_int_equal(options.node.election_timeout_max_us, 600000);
+    assert_int_equal(PARSE(&options, &error, GOOD, "--heartbeat-interval", "300ms", "--election-timeout", "2s-3s"), OK);
+    assert_int_equal(options.node.heartbeat_interval_us, 300000);
+    assert_int_equal(PARSE(&options, &error, GOOD), OK);
     assert_true(options.node.placement);
     assert_string_equal(options.node.leader_cloud, "");
     assert_int_equal(PARSE(&options, &error, GOOD, "--placement", "off", "--leader-cloud", "aws"), OK);
@@ -118,6 +121,7 @@ static void TestBatondOptionsRefused(void **state) {
     REFUSED("--tls-required", GOOD, "--tls-required");
     REFUSED("--heartbeat-interval", GOOD, "--heartbeat-interval", "200ms");
     REFUSED("--heartbeat-interval", GOOD, "--heartbeat-interval", "0ms");
+    REFUSED("steps down", GOOD, "--heartbeat-interval", "301ms", "--election-timeout", "2s-3s");
     REFUSED("--election-timeout", GOOD, "--election-timeout", "600ms");
     REFUSED("--election-timeout", GOOD, "--election-timeout", "900ms-600ms");
     REFUSED("--placement", GOOD, "--placement", "no");
