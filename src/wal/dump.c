@@ -29,6 +29,12 @@ static enum error_code read_steadily(enum error_code (*reading)(void *self, stru
 
 // --- check ---
 
+// Whoever looks for a damaged log in a wrong folder must not be told that all is well.
+static enum error_code no_log(const char *path, struct error *error) {
+    return error_set(error, ERR_INVALID, "%s holds no log: there is no segment in %s/wal; is it the data directory?", path,
+                     path);
+}
+
 struct check {
     struct wal_directory dir;
     struct raft_slab *slab;
@@ -49,6 +55,9 @@ enum error_code wal_check(const char *path, const struct wal_io *io, struct raft
     if (code == OK) {
         code = read_steadily(check_once, &check, error);
     }
+    if (code == OK && recovered->empty) {
+        code = no_log(path, error);
+    }
     wal_directory_close(&check.dir);
     return code;
 }
@@ -67,6 +76,7 @@ struct dump {
     struct place *places;  // of entry 1, 2, 3, ...
     size_t count;
     size_t cap;
+    bool empty;  // there is no segment
 
     struct wal_reader reader;
     uint64_t segment;  // that is open in it
@@ -92,7 +102,9 @@ static enum error_code scan_once(void *self, struct error *error) {
     struct wal_visitor visitor = {.self = dump, .entry = note_place};
     struct wal_log_end end;
     dump->count = 0;
-    return wal_scan(&dump->dir, NULL, &visitor, &end, error);
+    enum error_code code = wal_scan(&dump->dir, NULL, &visitor, &end, error);
+    dump->empty = end.current.number == 0;
+    return code;
 }
 
 static enum error_code flush(struct dump *dump, struct error *error) {
@@ -135,6 +147,9 @@ enum error_code wal_dump(const char *path, const struct wal_io *io, raft_index t
     enum error_code code = wal_directory_look(&dump.dir, path, io != NULL ? io : &wal_io_system, error);
     if (code == OK) {
         code = read_steadily(scan_once, &dump, error);
+    }
+    if (code == OK && dump.empty) {
+        code = no_log(path, error);
     }
     for (size_t i = 0; code == OK && i < dump.count && (to == 0 || i < to); i++) {
         code = print_place(&dump, &dump.places[i], error);

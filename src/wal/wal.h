@@ -84,12 +84,13 @@ enum error_code wal_close(struct wal *wal, bool abandon, struct error *error);
 
 // --- without starting ---
 
-// Verifies like wal_open but changes nothing and takes no lock. Errors as wal_open; `recovered` is filled if OK.
+// Verifies like wal_open but changes nothing and takes no lock. Errors as wal_open, and ERR_INVALID where there is no log;
+// `recovered` is filled if OK.
 enum error_code wal_check(const char *dir, const struct wal_io *io, struct raft_slab *slab, struct wal_recovered *recovered,
                           struct error *error);
 
 // Writes the effective entry lines up to index `to` (0: all) to `fd`: equal byte for byte on any two nodes up to their
-// common commit index. Works beside a running node.
+// common commit index. Works beside a running node. Errors as wal_check.
 enum error_code wal_dump(const char *dir, const struct wal_io *io, raft_index to, int fd, struct error *error);
 
 #endif

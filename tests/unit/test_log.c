@@ -587,6 +587,25 @@ static struct buf dump(const struct store *s, raft_index to) {
     return file_bytes(path);
 }
 
+// A folder without a log is not a sound log: who gives the wrong one must hear of it.
+static void TestLogCheckAndDumpWantALog(void **state) {
+    (void)state;
+    struct store s;
+    struct wal_recovered checked;
+    store_init(&s);
+    store_open(&s);  // makes the directory, and no segment
+    assert_int_equal(wal_check(s.dir, NULL, s.slab, &checked, &s.error), ERR_INVALID);
+    assert_non_null(strstr(s.error.message, "holds no log"));
+    wal_recovered_free(&checked);
+    assert_int_equal(wal_dump(s.dir, NULL, 0, STDOUT_FILENO, &s.error), ERR_INVALID);
+    store_submit(&s, 1, "n1", 1, 1, 1, 9);
+    store_wait(&s, 1);
+    assert_int_equal(wal_check(s.dir, NULL, s.slab, &checked, &s.error), OK);
+    wal_recovered_free(&checked);
+    store_close(&s);
+    store_free(&s);
+}
+
 static size_t count_lines(struct slice bytes) {
     size_t lines = 0;
     for (size_t i = 0; i < bytes.len; i++) {
@@ -691,11 +710,11 @@ static void TestLogDumpBeside(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestLogAppend),      cmocka_unit_test(TestLogRead),     cmocka_unit_test(TestLogRecovery),
-    cmocka_unit_test(TestLogGroupCommit), cmocka_unit_test(TestLogRotation), cmocka_unit_test(TestLogTruncation),
-    cmocka_unit_test(TestLogForeign),     cmocka_unit_test(TestLogVersion),  cmocka_unit_test(TestLogHugeLine),
-    cmocka_unit_test(TestLogOddFiles),    cmocka_unit_test(TestLogLock),     cmocka_unit_test(TestLogDumpEqual),
-    cmocka_unit_test(TestLogDumpBeside),
+    cmocka_unit_test(TestLogAppend),      cmocka_unit_test(TestLogRead),       cmocka_unit_test(TestLogRecovery),
+    cmocka_unit_test(TestLogGroupCommit), cmocka_unit_test(TestLogRotation),   cmocka_unit_test(TestLogTruncation),
+    cmocka_unit_test(TestLogForeign),     cmocka_unit_test(TestLogVersion),    cmocka_unit_test(TestLogHugeLine),
+    cmocka_unit_test(TestLogOddFiles),    cmocka_unit_test(TestLogLock),       cmocka_unit_test(TestLogCheckAndDumpWantALog),
+    cmocka_unit_test(TestLogDumpEqual),   cmocka_unit_test(TestLogDumpBeside),
 };
 
 UNIT_MAIN(tests)
