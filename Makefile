@@ -84,12 +84,12 @@ coverage: ## run the unit tests and report the lines they reach
 	@gcovr --root . --filter src/ --object-directory build/coverage --html-details build/coverage/index.html --print-summary
 
 install: $(RELEASE)/build.ninja ## install the programs under PREFIX (and DESTDIR)
-	@meson configure $(RELEASE) -Dprefix=$(abspath $(PREFIX))
+	@meson configure $(RELEASE) "-Dprefix=$$(realpath -m "$(PREFIX)")"
 	@$(MAKE) --no-print-directory build
-	@DESTDIR=$(DESTDIR) meson install -C $(RELEASE) --no-rebuild
+	@DESTDIR="$(DESTDIR)" meson install -C $(RELEASE) --no-rebuild
 
 clean: down ## stop the local cluster and remove everything that was built, its data too
 	@rm -rf build
 
 help: ## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 25
