@@ -201,6 +201,38 @@ def test_up_without_the_right_to_make_namespaces(tmp_path):
     assert "127.0.0.1:7420" in output and [states(output)[name] for name in NAMES[3:]] == ["online"] * 3
 
 
+def test_up_tells_at_once_what_has_ended(tmp_path):
+    output = in_a_world(
+        tmp_path,
+        """
+        "$cluster" up >/dev/null
+        "$cluster" down
+        echo '{}' >>"$BATON_CLUSTER/n2/wal/0000000000000001.jsonl"
+        begin=$SECONDS
+        ! "$cluster" up 2>&1
+        echo $((SECONDS - begin)) s
+        "$cluster" stop n3
+        until "$cluster" status | grep 'n1 .*, knows no leader'; do sleep 0.1; done
+        """,
+    )
+    assert "n2 has ended; " in output and "WAL_CORRUPT" in output
+    assert int(re.search(r"^(\d+) s$", output, re.MULTILINE)[1]) < 30
+
+
+def test_a_cluster_stays_where_it_was_founded(tmp_path):
+    output = in_a_world(
+        tmp_path,
+        """
+        "$cluster" up >/dev/null
+        "$cluster" down
+        ! setpriv --bounding-set=-all --inh-caps=-all "$cluster" up 2>&1
+        "$cluster" up
+        """,
+    )
+    assert "was founded at 198.18.1.1:7400," in output and "would be 127.0.0.1:7400," in output
+    assert sorted(states(output)) == NAMES
+
+
 def test_names_and_commands_are_checked():
     for words in (["restart", "n4"], ["stop", "w1", "x"], ["logs", "n"], ["restart"], ["stop"], ["nonsense"], []):
         done = subprocess.run([str(ROOT / "deploy/local/cluster"), *words], capture_output=True, text=True)
