@@ -346,6 +346,22 @@ static void TestStateSessionResultsLimit(void **state) {
     assert_outcome(STATE_DONE, true, SESSION_RESULTS_MAX + 2);
 }
 
+// One that comes behind those which have filled the room is done all the same, but never a second time.
+static void TestStateSessionResultsLimitLate(void **state) {
+    (void)state;
+    for (uint64_t sequence = 4; sequence < 4 + SESSION_RESULTS_MAX; sequence++)
+        apply_to(&m, in_session(put_command("k", "v"), "c", sequence == 4 ? 1 : sequence, 0));
+    apply_to(&m, in_session(delete_command("k"), "c", 1, 0));
+    assert_outcome(STATE_SEQUENCE_REUSED, false, 0);
+    apply_to(&m, in_session(put_command("other", "v"), "c", 4 + SESSION_RESULTS_MAX, 0));  // 1 is no longer kept
+    apply_to(&m, in_session(put_command("late", "v"), "c", 3, 0));
+    assert_outcome(STATE_DONE, false, m.index);
+    uint64_t revision = m.index;
+    apply_to(&m, in_session(put_command("late", "v"), "c", 3, 0));
+    assert_outcome(STATE_SESSION_EXPIRED, false, 0);
+    assert_value("late", "v", revision);
+}
+
 static void use_session(size_t client, uint64_t sequence) {
     char id[32];
     snprintf(id, sizeof id, "client-%zu", client);
@@ -483,6 +499,15 @@ static void TestStateWorkerChanges(void **state) {
     assert_status("w1", true, "", 11, 11);
     change_worker("w1", 11, false, "left");
     assert_status("w1", false, "left", 11, 13);
+
+    // One that is offline already may say goodbye, too.
+    apply_to(&m, register_command("w2", "i1", "a:1"));
+    change_worker("w2", 14, false, "missed-heartbeats");
+    change_worker("w2", 14, false, "left");
+    assert_status("w2", false, "left", 14, 16);
+    apply_to(&m, register_command("w2", "i1", "a:1"));
+    assert_status("w2", true, "", 14, 17);
+    assert_int_not_equal(state_digest(m.state), 0);  // goes along the list of those offline
 }
 
 static bool add_id(void *user, const struct state_worker *worker) {
@@ -542,6 +567,11 @@ static void TestStateWorkersLimit(void **state) {
     assert_false(state_worker(m.state, text("w000003"), &worker));
     assert_true(state_worker(m.state, text("w000004"), &worker));
     assert_int_equal(worker_of("more").slot, slot);
+    apply_to(&m, register_command("one more", "i", "a:1"));
+    assert_int_equal(m.result.outcome, STATE_DONE);
+    assert_false(state_worker(m.state, text("w000004"), &worker));
+    apply_to(&m, register_command("too many", "i", "a:1"));  // nobody is offline any more
+    assert_int_equal(m.result.outcome, STATE_TOO_MANY);
     assert_int_equal(state_worker_count(m.state), WORKERS_MAX);
     assert_int_equal(state_worker_slots(m.state), WORKERS_MAX);
 }
@@ -768,6 +798,7 @@ static const struct CMUnitTest tests[] = {
     TEST(TestStateSessionSequenceReused),
     TEST(TestStateSessionResultsOutOfOrder),
     TEST(TestStateSessionResultsLimit),
+    TEST(TestStateSessionResultsLimitLate),
     TEST(TestStateSessionsEvicted),
     TEST(TestStateRegister),
     TEST(TestStateRegisterLabels),
