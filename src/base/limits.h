@@ -66,6 +66,7 @@ enum {
     SESSIONS_MAX = 10000,          // clients whose results are kept for deduplication; evicted in log order
     SESSION_RESULTS_MAX = 1024,    // unacknowledged results of one client
     HISTORY_MAX = 100000,          // changes of the key-value store a Watch can go back
+    ANSWERS_MAX = 65536,           // long answers that wait to be made; beyond, clients have long given up
     PAUSED_WRITES_MAX = 65536,     // that wait for the end of a handover
     READ_LOG_BYTES_MAX = 1 * MIB,  // of commands and their summaries in one ReadLog answer
     LIST_DEFAULT = 1000,           // items of a List without a limit
@@ -103,6 +104,7 @@ static_assert(APPEND_BATCH_MAX < MESSAGE_MAX, "one batch must fit a message");
 #define KEPT_PRE_VOTE_US         (600 * US_PER_MS)  // a PreVote refused for the leader's sake waits so long for its loss
 #define LOST_LEADER_ECHO_US      (100 * US_PER_MS)  // what a leader sent before its connection died may come in so much later
 #define REQUEST_VOTE_DEADLINE_US (2500 * US_PER_MS)
+#define ANSWERS_TURN_US          (10 * US_PER_MS)  // of making long answers in one turn: heartbeats wait no longer
 #define WORKER_HEARTBEAT_US      (5 * US_PER_S)
 #define WORKER_MISSED_MAX        3
 

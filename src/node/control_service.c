@@ -238,18 +238,18 @@ static void answer_workers(struct node *node, struct rpc_call call, const struct
     rpc_reply(node->server, call, buf_slice(&node->out));
 }
 
-void control_read_ready(struct node *node, const struct waiting_read *read, struct slice request) {
-    metric_add(node->m.reads, 1);
-    arena_reset(&node->scratch);
-    struct wire_get_request get_request;
+static void start_watch(struct node *node, struct rpc_call call, const struct wire_watch_request *request);
+static void answer_log(struct node *node, struct rpc_call call, const struct wire_read_log_request *request);
+
+// All requests were decoded before, when they came in.
+static void make_answer(void *user, const struct waiting_read *read, struct slice request) {
+    struct node *node = user;
     struct wire_list_request list_request;
     struct wire_list_workers_request workers_request;
+    struct wire_read_log_request log_request;
+    struct wire_watch_request watch_request;
+    arena_reset(&node->scratch);
     switch (read->kind) {
-    case READ_GET:
-        // Decoded before, when it came in.
-        if (wire_get_request_decode(request, &get_request, NULL) == OK)
-            answer_get(node, read->call, get_request.key, read->index);
-        break;
     case READ_LIST:
         if (wire_list_request_decode(request, &list_request, NULL) == OK)
             answer_list(node, read->call, &list_request, read->index);
@@ -258,9 +258,43 @@ void control_read_ready(struct node *node, const struct waiting_read *read, stru
         if (wire_list_workers_request_decode(request, &workers_request, NULL) == OK)
             answer_workers(node, read->call, &workers_request, read->index);
         break;
-    case READ_CONFIRM:
+    case READ_LOG:
+        if (wire_read_log_request_decode(request, &log_request, NULL) == OK)
+            answer_log(node, read->call, &log_request);
         break;
+    case READ_WATCH:
+        if (wire_watch_request_decode(request, &watch_request, NULL) == OK)
+            start_watch(node, read->call, &watch_request);
+        break;
+    case READ_GET:
+    case READ_CONFIRM:
+        break;  // take no time
     }
+}
+
+static bool is_wanted(void *user, struct rpc_call call) {
+    const struct node *node = user;
+    return rpc_call_alive(node->server, call);
+}
+
+struct answers *control_answers_new(struct node *node) {
+    struct answers_maker maker = {.now_us = node_clock_us, .wanted = is_wanted, .make = make_answer, .user = node};
+    return answers_new(&maker);
+}
+
+static void answer_in_time(struct node *node, const struct waiting_read *read, struct slice request) {
+    if (!answers_ask(node->answers, read, request))
+        rpc_finish(node->server, read->call, RPC_RESOURCE_EXHAUSTED,
+                   "too many long answers wait to be made here; try again later");
+}
+
+void control_read_ready(struct node *node, const struct waiting_read *read, struct slice request) {
+    struct wire_get_request get_request;
+    metric_add(node->m.reads, 1);
+    if (read->kind != READ_GET)
+        answer_in_time(node, read, request);
+    else if (wire_get_request_decode(request, &get_request, NULL) == OK)
+        answer_get(node, read->call, get_request.key, read->index);
 }
 
 // The request waits as what we understand of it, in node->out: whatever else a client has sent along is not kept.
@@ -271,6 +305,16 @@ static void ask(struct node *node, enum read_kind kind, struct rpc_call call) {
     }
     reads_collect(node->reads, kind, call, buf_slice(&node->out));
     node->collected = true;
+}
+
+// The same for what needs no quorum.
+static void answer_understood(struct node *node, enum read_kind kind, struct rpc_call call) {
+    // Not from node->out itself, which the answer is made in.
+    struct buf request = {0};
+    buf_append_slice(&request, buf_slice(&node->out));
+    answer_in_time(node, &(struct waiting_read){.kind = kind, .call = call, .index = state_last_applied(node->state)},
+                   buf_slice(&request));
+    buf_free(&request);
 }
 
 static void get(void *user, struct rpc_call call, struct slice message) {
@@ -292,16 +336,16 @@ static void list(void *user, struct rpc_call call, struct slice message) {
     struct node *node = user;
     struct error error = {0};
     struct wire_list_request request;
-    arena_reset(&node->scratch);
     if (wire_list_request_decode(message, &request, &error) != OK) {
         finish_error(node, call, &error);
-    } else if (request.stale) {
-        answer_list(node, call, &request, state_last_applied(node->state));
-    } else {
-        buf_clear(&node->out);
-        wire_list_request_encode(&request, &node->out);
-        ask(node, READ_LIST, call);
+        return;
     }
+    buf_clear(&node->out);
+    wire_list_request_encode(&request, &node->out);
+    if (request.stale)
+        answer_understood(node, READ_LIST, call);
+    else
+        ask(node, READ_LIST, call);
 }
 
 static void list_workers(void *user, struct rpc_call call, struct slice message) {
@@ -319,16 +363,9 @@ static void list_workers(void *user, struct rpc_call call, struct slice message)
 
 // --- watch ---
 
-static void watch(void *user, struct rpc_call call, struct slice message) {
-    struct node *node = user;
-    struct error error = {0};
-    struct wire_watch_request request;
-    if (wire_watch_request_decode(message, &request, &error) != OK) {
-        finish_error(node, call, &error);
-        return;
-    }
+static void start_watch(struct node *node, struct rpc_call call, const struct wire_watch_request *request) {
     uint64_t next = state_last_applied(node->state) + 1;
-    uint64_t from = request.has_from ? request.from_revision : next;
+    uint64_t from = request->has_from ? request->from_revision : next;
     char text[160];
     if (from > next) {
         snprintf(text, sizeof text, "revision %llu is not there yet; this node is at %llu", (unsigned long long)from,
@@ -339,8 +376,23 @@ static void watch(void *user, struct rpc_call call, struct slice message) {
                  "revision %llu is no longer held; the oldest is %llu: list the keys, then watch from there",
                  (unsigned long long)from, (unsigned long long)state_history_from(node->state));
         rpc_finish(node->server, call, RPC_OUT_OF_RANGE, text);
-    } else if (!watches_add(node->watches, call, request.prefix, from)) {
+    } else if (!watches_add(node->watches, call, request->prefix, from)) {
         rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED, "this node has as many watches as it takes; ask another");
+    }
+}
+
+static void watch(void *user, struct rpc_call call, struct slice message) {
+    struct node *node = user;
+    struct error error = {0};
+    struct wire_watch_request request;
+    if (wire_watch_request_decode(message, &request, &error) != OK) {
+        finish_error(node, call, &error);
+    } else if (!request.has_from) {
+        start_watch(node, call, &request);
+    } else {
+        buf_clear(&node->out);
+        wire_watch_request_encode(&request, &node->out);
+        answer_understood(node, READ_WATCH, call);
     }
 }
 
@@ -398,22 +450,11 @@ static size_t gather_log(struct node *node, raft_index from, raft_index to, stru
     return count;
 }
 
-static void read_log(void *user, struct rpc_call call, struct slice message) {
-    struct node *node = user;
-    struct error error = {0};
-    struct wire_read_log_request request;
-    if (wire_read_log_request_decode(message, &request, &error) != OK) {
-        finish_error(node, call, &error);
-        return;
-    }
-    if (node->raft == NULL) {
-        control_redirect(node, call);
-        return;
-    }
+static void answer_log(struct node *node, struct rpc_call call, const struct wire_read_log_request *request) {
     raft_index first = raft_base(node->raft).index + 1;
     raft_index commit = raft_commit_index(node->raft);
-    raft_index from = request.from == 0 ? first : request.from;
-    raft_index to = request.to == 0 || request.to > commit ? commit : request.to;
+    raft_index from = request->from == 0 ? first : request->from;
+    raft_index to = request->to == 0 || request->to > commit ? commit : request->to;
     if (from < first) {
         char text[96];
         snprintf(text, sizeof text, "entry %llu is no longer held; the first is %llu", (unsigned long long)from,
@@ -422,8 +463,11 @@ static void read_log(void *user, struct rpc_call call, struct slice message) {
         return;
     }
     enum { ENTRIES_MAX = 4096 };
-    arena_reset(&node->scratch);
     struct wire_log_entry *entries = arena_alloc(&node->scratch, ENTRIES_MAX * sizeof *entries);
+    if (entries == NULL) {
+        rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED, "no memory for a part of the log; try again later");
+        return;
+    }
     struct buf summaries = {0};
     size_t count = gather_log(node, from, to, entries, ENTRIES_MAX, &summaries);
     struct wire_read_log_response response = {
@@ -436,6 +480,21 @@ static void read_log(void *user, struct rpc_call call, struct slice message) {
     wire_read_log_response_encode(&response, &node->out);
     buf_free(&summaries);
     rpc_reply(node->server, call, buf_slice(&node->out));
+}
+
+static void read_log(void *user, struct rpc_call call, struct slice message) {
+    struct node *node = user;
+    struct error error = {0};
+    struct wire_read_log_request request;
+    if (wire_read_log_request_decode(message, &request, &error) != OK) {
+        finish_error(node, call, &error);
+    } else if (node->raft == NULL) {
+        control_redirect(node, call);
+    } else {
+        buf_clear(&node->out);
+        wire_read_log_request_encode(&request, &node->out);
+        answer_understood(node, READ_LOG, call);
+    }
 }
 
 static void transfer_leadership(void *user, struct rpc_call call, struct slice message) {

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/slog.h"
+#include "node/answers.h"
 #include "node/handover.h"
 #include "node/liveness.h"
 #include "node/node.h"
@@ -82,6 +83,7 @@ struct node {
     struct peers *peers;
     struct writes *writes;
     struct reads *reads;
+    struct answers *answers;
     struct watches *watches;
     struct liveness *liveness;
     struct handover *handover;
@@ -190,6 +192,9 @@ void control_write(struct node *node, struct rpc_call call, enum write_kind kind
 // Answers a write, a read, a transfer.
 void control_write_done(struct node *node, const struct waiting_write *write, const struct state_result *result);
 void control_read_ready(struct node *node, const struct waiting_read *read, struct slice request);
+
+// The queue of answers that take long.
+struct answers *control_answers_new(struct node *node);
 void control_transfer_done(struct node *node, struct rpc_call call, enum raft_transfer_outcome outcome,
                            enum raft_refusal refusal);
 

@@ -248,6 +248,7 @@ static struct node *node_new(uv_loop_t *loop, const struct node_config *config, 
     node->slab = raft_slab_new();
     node->writes = writes_new();
     node->reads = reads_new();
+    node->answers = control_answers_new(node);
     node->liveness = liveness_new();
     node->handover = handover_new();
     return node;
@@ -271,6 +272,7 @@ static void free_parts(struct node *node) {
         raft_free(node->raft);
     writes_free(node->writes);
     reads_free(node->reads);
+    answers_free(node->answers);
     liveness_free(node->liveness);
     handover_free(node->handover);
     if (node->watches != NULL)

@@ -6,7 +6,8 @@
 #include "raft/raft.h"
 #include "rpc/rpc.h"
 
-enum read_kind { READ_GET, READ_LIST, READ_WORKERS, READ_CONFIRM };
+// The last two ask no quorum: they wait in node/answers.h alone.
+enum read_kind { READ_GET, READ_LIST, READ_WORKERS, READ_CONFIRM, READ_LOG, READ_WATCH };
 
 struct waiting_read {
     enum read_kind kind;

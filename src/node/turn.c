@@ -323,24 +323,27 @@ static void follow_up(struct node *node, const struct raft_update *update, bool 
     metric_set(node->m.applied_index, (double)state_last_applied(node->state));
     metric_set(node->m.proposals_pending, (double)writes_count(node->writes));
     // What following up has collected must not wait for the next event from outside.
-    if (more || node->collected || node->event_count > 0)
+    if (more || node->collected || node->event_count > 0 || answers_waiting(node->answers))
         uv_idle_start(&node->busy, node_busy);
     else
         uv_idle_stop(&node->busy);
 }
 
 void node_turn(struct node *node, bool after_wait) {
-    if (node->raft == NULL || node->stopping == STOPPED)
+    if (node->stopping == STOPPED)
+        return;
+    answers_turn(node->answers);
+    if (node->raft == NULL)
         return;
     node->now_us = node_clock_us();
     collect_log(node);
     if (node->stopping == STOPPED)
         return;
     collect(node);
-    bool applying = uv_is_active((uv_handle_t *)&node->busy);
+    bool busy = uv_is_active((uv_handle_t *)&node->busy) || answers_waiting(node->answers);
     bool expiring = after_wait && node->now_us >= workers_due_us(node);
     bool due = node->now_us >= node->next_tick_us || node->now_us - node->last_turn_us >= TURN_GAP_MAX_US;
-    if (node->event_count == 0 && !due && !applying && !expiring) {
+    if (node->event_count == 0 && !due && !busy && !expiring) {
         arm_tick(node);
         return;
     }

@@ -266,6 +266,7 @@ static bool list_workers(struct node *node, const char *after, uint32_t limit, s
     wire_list_workers_request_encode(&(struct wire_list_workers_request){.start_after = slice_of_str(after), .limit = limit},
                                      &request);
     buf_clear(&node->out);
+    answers_turn(node->answers);
     control_read_ready(node, &(struct waiting_read){.kind = READ_WORKERS, .index = 1}, buf_slice(&request));
     buf_free(&request);
     assert_in_range(node->out.len, 0, MESSAGE_MAX);
@@ -310,6 +311,121 @@ static void TestNodeListsWorkersInPages(void **state) {
     assert_true(list_workers(whole.node, "w00399", 0, &response) && response.count == 200 && !response.more);
     assert_true(list_workers(whole.node, "w00599", 7, &response) && response.count == 0 && !response.more);
     end_node(&whole);
+}
+
+struct listener {
+    size_t told;
+    size_t ended;
+};
+
+static void on_told(void *user, uint64_t tag, struct slice message) {
+    struct listener *listener = user;
+    (void)tag;
+    (void)message;
+    listener->told++;
+}
+
+static void on_ended(void *user, uint64_t tag, const struct rpc_result *result) {
+    struct listener *listener = user;
+    (void)tag;
+    (void)result;
+    listener->ended++;
+}
+
+// A key's value, so often.
+static void put_often(struct whole_node *whole, size_t count) {
+    struct node *node = whole->node;
+    struct state_command command = {.operation = STATE_PUT, .put = {.key = slice_of_str("k"), .value = slice_of_str("v")}};
+    while (!node->serving_workers)
+        uv_run(&whole->loop, UV_RUN_ONCE);
+    raft_index end = state_last_applied(node->state) + count;
+    for (size_t i = 0; i < count; i++)
+        writes_collect(node->writes, wire_command_encode(node->slab, &command), (struct rpc_call){0}, WRITE_PUT);
+    while (state_last_applied(node->state) < end)
+        uv_run(&whole->loop, UV_RUN_ONCE);
+}
+
+// Many ask at once what has changed since long ago, which takes a millisecond for each: the loop goes round in between.
+static void TestNodeGoesRoundBetweenLongAnswers(void **state) {
+    (void)state;
+    enum { WATCHES = 500 };
+    struct whole_node whole;
+    start_node(&whole, 1);
+    put_often(&whole, HISTORY_MAX + 10);
+    struct buf request = {0};
+    struct wire_watch_request watch = {
+        .prefix = slice_of_str("none"), .has_from = true, .from_revision = state_history_from(whole.node->state)};
+    wire_watch_request_encode(&watch, &request);
+    struct rpc_channel_options options = {.target = node_address(whole.node)};
+    struct rpc_channel *channel = rpc_channel_new(whole.node->rpc, &options);
+    struct listener listener = {0};
+    for (int i = 0; i < WATCHES; i++)
+        rpc_channel_call(channel, &(struct rpc_request){.path = "/baton.v1.ControlService/Watch",
+                                                        .body = buf_slice(&request),
+                                                        .wait_for_ready = true,
+                                                        .user = &listener,
+                                                        .on_done = on_ended,
+                                                        .on_message = on_told});
+    size_t most = 0;
+    while (listener.told < WATCHES) {
+        size_t before = listener.told;
+        uv_run(&whole.loop, UV_RUN_ONCE);
+        most = listener.told - before > most ? listener.told - before : most;
+        assert_int_equal(listener.ended, 0);
+    }
+    assert_in_range(most, 1, WATCHES / 2);
+    rpc_channel_close(channel);
+    buf_free(&request);
+    end_node(&whole);
+}
+
+// --- long answers ---
+
+struct maker {
+    char made[32];
+    uint64_t clock_us;
+    uint64_t takes_us;
+    uint32_t gone;  // whom nobody waits for
+};
+
+static struct maker maker;
+
+static uint64_t maker_clock(void) {
+    return maker.clock_us;
+}
+
+static bool is_there(void *user, struct rpc_call call) {
+    return call.slot != ((struct maker *)user)->gone;
+}
+
+static void note_made(void *user, const struct waiting_read *read, struct slice request) {
+    struct maker *m = user;
+    m->clock_us += m->takes_us;
+    snprintf(m->made + strlen(m->made), sizeof m->made - strlen(m->made), "%.*s%u ", (int)request.len,
+             (const char *)request.data, read->call.slot);
+}
+
+static void TestLongAnswersWaitForTheirTurn(void **state) {
+    (void)state;
+    maker = (struct maker){.takes_us = ANSWERS_TURN_US / 2, .gone = 4};
+    struct answers *answers =
+        answers_new(&(struct answers_maker){.now_us = maker_clock, .wanted = is_there, .make = note_made, .user = &maker});
+    for (uint32_t slot = 1; slot <= 7; slot++)
+        assert_true(answers_ask(answers, &(struct waiting_read){.kind = READ_LIST, .call = {.slot = slot, .generation = 1}},
+                                slice_of_str("r")));
+    assert_string_equal(maker.made, "r1 r2 ");
+    answers_turn(answers);
+    assert_string_equal(maker.made, "r1 r2 r3 r5 ");
+    assert_true(answers_waiting(answers));
+    answers_turn(answers);
+    assert_string_equal(maker.made, "r1 r2 r3 r5 r6 r7 ");
+    assert_false(answers_waiting(answers));
+    answers_turn(answers);
+    size_t waiting = 0;
+    while (answers_ask(answers, &(struct waiting_read){.kind = READ_LIST}, slice_of(NULL, 0)))
+        waiting++;
+    assert_int_equal(waiting, ANSWERS_MAX + 2);
+    answers_free(answers);
 }
 
 // --- writes ---
@@ -455,6 +571,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestNodeExpiresAllAtOnce),
     cmocka_unit_test(TestNodeKeepsOfReadsWhatItUnderstands),
     cmocka_unit_test(TestNodeListsWorkersInPages),
+    cmocka_unit_test(TestNodeGoesRoundBetweenLongAnswers),
+    cmocka_unit_test(TestLongAnswersWaitForTheirTurn),
 };
 
 UNIT_MAIN(tests)
