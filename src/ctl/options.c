@@ -26,7 +26,8 @@ static const struct {
     [CTL_WORKER_LIST] = {"worker list", "", 0, 0, 0, "the registered workers", "  batonctl worker list -o json\n"},
     [CTL_MEMBER_LIST] = {"member list", "", 0, 0, 0, "the members, as the leader sees them", "  batonctl member list\n"},
     [CTL_LEADER_TRANSFER] = {"leader transfer", "[NODE]", 0, 1, 0, "hand leadership to a node",
-                             "Without NODE: to the voter that is furthest.\n"
+                             "Without NODE: to the voter whose log is most up to date. Placement then pauses on all nodes\n"
+                             "for 10 minutes, so that leadership stays there.\n"
                              "\n"
                              "  batonctl leader transfer n2\n"},
     [CTL_PUT] = {"put", "KEY VALUE", 2, 2, TAKES_EXPECT, "write a key",

@@ -505,6 +505,8 @@ static void transfer_leadership(void *user, struct rpc_call call, struct slice m
         finish_error(node, call, &error);
     } else if (!leading(node)) {
         control_redirect(node, call);
+    } else if (raft_id_equal(&target, &node->config->node_id)) {
+        control_transfer_done(node, call, RAFT_TRANSFER_DONE, RAFT_ACCEPTED);  // as it was asked for
     } else {
         handover_begin(node, &target, call);
     }
@@ -513,7 +515,7 @@ static void transfer_leadership(void *user, struct rpc_call call, struct slice m
 static const char *transfer_refusal_text(enum raft_refusal refusal) {
     switch (refusal) {
     case RAFT_NO_SUCH_NODE:
-        return "the target is no other voter of this cluster; see batonctl member list";
+        return "there is no such voter to hand over to; see batonctl member list";
     case RAFT_BUSY:
         return "a transfer is under way already; wait for its end";
     default:

@@ -49,7 +49,8 @@ void handover_begin(struct node *node, const struct raft_id *target, struct rpc_
         rpc_finish(node->server, call, RPC_FAILED_PRECONDITION, "leadership is being handed over already; wait for its end");
         return;
     }
-    slog(SLOG_INFO, "handing leadership over", F_STR("target", target->len > 0 ? target->text : "whoever is furthest"));
+    slog(SLOG_INFO, "handing leadership over",
+         F_STR("target", target->len > 0 ? target->text : "the most up-to-date voter"));
     handover->state = BEGUN;
     handover->target = *target;
     handover->call = call;

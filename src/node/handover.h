@@ -14,7 +14,7 @@ struct handover;
 struct handover *handover_new(void);
 void handover_free(struct handover *handover);
 
-// Begins, towards `target` (nobody: the voter that is furthest). `call`, if it names one, is answered at the end, or at once
+// Begins, towards `target` (nobody: the most up-to-date voter). `call`, if it names one, is answered at the end, or at once
 // with FAILED_PRECONDITION if a handover is running already.
 void handover_begin(struct node *node, const struct raft_id *target, struct rpc_call call);
 

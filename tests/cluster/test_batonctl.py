@@ -121,6 +121,8 @@ def TestBatonctlCluster(cluster: Cluster, batonctl: Batonctl) -> None:
 
     target = cluster.followers()[0].name
     assert batonctl.json("leader", "transfer", target)["leader"] == target
+    term = cluster[target].status().term
+    assert batonctl("leader", "transfer", target) == f"{target} leads in term {term}\n", "it does already"
     assert "voter" in batonctl.error(FAILED, "leader", "transfer", "n9")
     assert batonctl.json("leader", "transfer")["leader"] != target
 
