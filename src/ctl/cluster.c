@@ -31,6 +31,7 @@ struct node_status {
     bool reachable;
     struct wire_status_response status;  // where it is not, its name alone, and that only if another has told it
     struct slice cloud;
+    bool disk_full;
     struct slice why;  // it is not
 };
 
@@ -60,9 +61,12 @@ static void read_status(struct ctl *ctl, const struct ctl_probe *probe, struct n
     }
     node->reachable = true;
     node->status = status;
-    for (size_t i = 0; i < status.member_count; i++)
-        if (slice_equal(status.members[i].id, status.node))
+    for (size_t i = 0; i < status.member_count; i++) {
+        if (slice_equal(status.members[i].id, status.node)) {
             node->cloud = status.members[i].cloud;
+            node->disk_full = status.members[i].disk_full;
+        }
+    }
 }
 
 static bool has_answered(const struct node_status *nodes, size_t count, struct slice id) {
@@ -125,6 +129,7 @@ static void status_json(struct json *json, const struct node_status *node) {
         json_u64(json, "commit_index", status->commit_index);
         json_u64(json, "last_applied", status->last_applied);
         json_u64(json, "last_log_index", status->last_log_index);
+        json_bool(json, "disk_full", node->disk_full);
         json_u64(json, "uptime_ms", status->uptime_ms);
         json_string(json, "version", status->version);
         json_string(json, "placement", status->placement.decision);
@@ -155,7 +160,18 @@ static void status_row(struct table *table, const struct node_status *node) {
     table_text(table, status->version);
 }
 
-// Below the table: how fast each member would commit if it led, and what the leader makes of that.
+// Below the table: what keeps a node from doing its part though it answers.
+static void trouble_line(struct buf *out, const struct node_status *node) {
+    const char *trouble = node->disk_full                  ? "has no space for its log, and acknowledges nothing"
+                          : node->status.member_count == 0 ? "belongs to no cluster: it started on an empty data directory"
+                                                           : NULL;
+    if (!node->reachable || trouble == NULL)
+        return;
+    text_for_people(out, node->status.node, ID_MAX);
+    buf_printf(out, " %s\n", trouble);
+}
+
+// And how fast each member would commit if it led, and what the leader makes of that.
 static void placement_line(struct buf *out, const struct wire_status_response *status) {
     enum { DECISION_MAX = 256 };
     buf_append_str(out, "commit if it led:");
@@ -180,7 +196,7 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
     size_t reached = 0;
     bool refused = false;
     struct json json = {.out = &ctl->out};
-    struct buf placement = {0};
+    struct buf below = {0};
     struct table table;
     table_begin(&table, "ENDPOINT|NODE|CLOUD|ROLE|TERM|LEADER|COMMIT|APPLIED|LAST|UPTIME|VERSION");
     if (ctl->options->json)
@@ -192,8 +208,10 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
             status_json(&json, &nodes[i]);
         status_row(&table, &nodes[i]);
         if (slice_equal(nodes[i].status.role, slice_of_str("leader")))
-            placement_line(&placement, &nodes[i].status);
+            placement_line(&below, &nodes[i].status);
     }
+    for (size_t i = 0; i < count; i++)
+        trouble_line(&below, &nodes[i]);
     for (size_t i = 0; i < count; i++) {
         buf_free(&probes[i].answer);
         buf_free(&probes[i].why);
@@ -204,10 +222,10 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
         buf_free(&table.text);
     } else {
         table_end(&table, &ctl->out);
-        buf_append_slice(&ctl->out, buf_slice(&placement));
+        buf_append_slice(&ctl->out, buf_slice(&below));
         status = ctl_print(ctl);
     }
-    buf_free(&placement);
+    buf_free(&below);
     if (status != CTL_OK || reached > 0)
         return status;
     if (!refused)

@@ -48,6 +48,7 @@ struct node_metrics {
     struct metric *reads;
     struct metric *wal_batches;
     struct metric *wal_bytes;
+    struct metric *wal_full;
     struct metric *log_bytes;
     struct metric *placement_moves;
     struct metric *workers[2][2];  // [gcp, aws][offline, online]

@@ -298,6 +298,7 @@ void node_metrics_register(struct node *node) {
                                      fsync_bounds_s, sizeof fsync_bounds_s / sizeof fsync_bounds_s[0]);
     m->wal_batches = metrics_add(metrics, METRIC_COUNTER, "wal_batches_total", "Batches written and synced.", NULL);
     m->wal_bytes = metrics_add(metrics, METRIC_COUNTER, "wal_written_bytes_total", "Bytes written to the log.", NULL);
+    m->wal_full = metrics_add(metrics, METRIC_GAUGE, "wal_full", "1 while there is no space for the log.", NULL);
     m->log_bytes = metrics_add(metrics, METRIC_GAUGE, "raft_log_memory_bytes", "Memory that log entries take.", NULL);
     static const char *const labels[2][2] = {
         {"cloud=\"gcp\",status=\"offline\"", "cloud=\"gcp\",status=\"online\""},

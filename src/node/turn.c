@@ -68,6 +68,7 @@ static void collect_log(struct node *node) {
     }
     if (status->condition != node->condition) {
         node->condition = status->condition;
+        metric_set(node->m.wal_full, status->condition == WAL_FULL);
         if (status->condition == WAL_FULL)
             slog(SLOG_ERROR,
                  "no space for the log: this node acknowledges nothing and neither leads nor campaigns until there is",

@@ -38,6 +38,11 @@ class Batonctl:
         assert done.returncode == status, f"{arguments} ended with {done.returncode}: {done.stdout!r} {done.stderr!r}"
         return done
 
+    def put(self, key: str, value: bytes) -> int:
+        """Its exit status, within a second."""
+        command = [str(BUILD / "batonctl"), "put", key, "-", "--timeout", "1s"]
+        return subprocess.run(command, env=self.environment, input=value, capture_output=True, timeout=DEADLINE).returncode
+
     def __call__(self, *arguments: str) -> str:
         return self.run(*arguments).stdout.decode()
 
@@ -169,6 +174,34 @@ def TestBatonctlStatusNamesEachNodeOnce(cluster: Cluster, batonctl: Batonctl) ->
     assert (gone["cloud"], gone["reachable"], gone["error"]) == ("aws", False, "cannot connect")
     assert text.count("commit if it led:") == 1
     assert re.search(rf"{re.escape(cluster['n3'].address)} +n3 +aws +cannot connect ", text)
+
+
+def TestBatonctlStatusNamesWhoHasNoSpace(empty_cluster: Cluster) -> None:
+    """Two full disks of three: somebody leads, but nothing is written."""
+    batonctl = Batonctl(empty_cluster)
+    disks = [empty_cluster[name].data for name in ("n1", "n2")]
+    for disk in disks:
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=True)
+    try:
+        empty_cluster.start()
+        empty_cluster.leader()
+        value = b"v" * 100_000
+        for number in range(30):
+            if batonctl.put(f"k{number}", value) != OK:
+                break
+        wait_for(lambda: batonctl("status").count(" has no space for its log, and acknowledges nothing\n") == 2, "both are named")
+        full = {node["node"]: node["disk_full"] for node in batonctl.json("status")}
+        assert full == {"n1": True, "n2": True, "n3": False}
+        assert "\nwal_full 1\n" in empty_cluster["n1"].get("/metrics")[2] and "\nwal_full 0\n" in empty_cluster["n3"].get("/metrics")[2]
+        for disk in disks:
+            subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        wait_for(lambda: "no space" not in batonctl("status"), "both go on")
+        assert batonctl.put("k", b"v") == OK
+    finally:
+        empty_cluster.kill_all()
+        for disk in disks:
+            subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def TestBatonctlFailures(cluster: Cluster, batonctl: Batonctl) -> None:

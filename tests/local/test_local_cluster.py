@@ -159,12 +159,14 @@ def test_data_survives_and_a_lost_disk_gets_no_vote(tmp_path):
             "$cluster" $again $([ $again = down ] || echo n2)
             "$cluster" up
         done
+        "$BATON_BUILD/batonctl" --endpoints "$(<"$BATON_CLUSTER/endpoints")" status
         grep -c 'founded the cluster' "$BATON_CLUSTER/n2.log"
         """,
     )
     sums = re.findall(r"^n\d  entries 1 to (\d+)  ([0-9a-f]{64})$", output, re.MULTILINE)
     assert len(sums) == 3 and len(set(sums)) == 1 and int(sums[0][0]) >= 2, output
     assert output.count("The data of n2 is gone") == 3  # however often it starts
+    assert "\nn2 belongs to no cluster: " in output
     assert output.endswith("\n1\n"), "a node that had lost its data founded the cluster again"
 
 
