@@ -95,10 +95,16 @@ static enum error_code parse_number(int flag, const char *text, uint64_t *value,
     return OK;
 }
 
+// NULL: unset, or empty.
+static const char *variable(const char *name) {
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
 static enum error_code parse(int argc, char **argv, struct arguments *arguments, struct error *error) {
     uint64_t values[NUMBERS];
-    arguments->tls_files =
-        (struct tls_files){.cert = getenv("BATON_TLS_CERT"), .key = getenv("BATON_TLS_KEY"), .ca = getenv("BATON_TLS_CA")};
+    arguments->tls_files = (struct tls_files){
+        .cert = variable("BATON_TLS_CERT"), .key = variable("BATON_TLS_KEY"), .ca = variable("BATON_TLS_CA")};
     for (int i = 0; i < NUMBERS; i++)
         values[i] = numbers[i].otherwise;
     opterr = 0;

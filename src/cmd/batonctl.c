@@ -12,13 +12,19 @@ static int fail(enum ctl_exit status, const struct error *error) {
     return (int)status;
 }
 
+// NULL: unset, or empty.
+static const char *variable(const char *name) {
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
 // What the command line leaves open stands in the environment. *tls stays NULL where there is neither.
 static enum error_code open_tls(const struct ctl_options *options, struct tls **tls, struct error *error) {
     const char *demand = getenv("BATON_TLS_REQUIRED");
     struct tls_files files = options->tls_files;
-    files.cert = files.cert != NULL ? files.cert : getenv("BATON_TLS_CERT");
-    files.key = files.key != NULL ? files.key : getenv("BATON_TLS_KEY");
-    files.ca = files.ca != NULL ? files.ca : getenv("BATON_TLS_CA");
+    files.cert = files.cert != NULL ? files.cert : variable("BATON_TLS_CERT");
+    files.key = files.key != NULL ? files.key : variable("BATON_TLS_KEY");
+    files.ca = files.ca != NULL ? files.ca : variable("BATON_TLS_CA");
     bool required = options->tls_required ||
                     (demand != NULL && strcmp(demand, "") != 0 && strcmp(demand, "0") != 0 && strcmp(demand, "false") != 0);
     bool given;

@@ -139,6 +139,8 @@ static void read_environment(struct setting *settings) {
         for (char *c = setting->source; *c != '\0'; c++)
             *c = *c == '-' ? '_' : (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
         setting->value = getenv(setting->source);
+        if (setting->value != NULL && setting->value[0] == '\0')
+            setting->value = NULL;  // a line of an EnvironmentFile that is not filled in
         if (setting->value == NULL)
             snprintf(setting->source, sizeof setting->source, "--%s", long_options[i].name);
     }
@@ -152,10 +154,14 @@ static enum error_code read_flags(int argc, char **argv, struct setting *setting
         int found = getopt_long(argc, argv, ":", long_options, NULL);
         if (found == -1)
             break;
+        const char *word = argv[optind > at ? optind - 1 : at];  // it stays at a word of several short options
         if (found == ':')
-            return error_set(error, ERR_INVALID, "%s needs a value; see batond --help", argv[at]);
+            return error_set(error, ERR_INVALID, "%s needs a value; see batond --help", word);
+        if (found < OPT_BASE && optopt >= OPT_BASE)
+            return error_set(error, ERR_INVALID, "%s: --%s stands alone, without a value", word,
+                             long_options[optopt - OPT_BASE].name);
         if (found < OPT_BASE)
-            return error_set(error, ERR_INVALID, "unknown option %s; see batond --help", argv[at]);
+            return error_set(error, ERR_INVALID, "unknown option %s; see batond --help", word);
         struct setting *setting = &settings[found - OPT_BASE];
         snprintf(setting->source, sizeof setting->source, "--%s", long_options[found - OPT_BASE].name);
         setting->value = optarg == NULL ? "true" : optarg;

@@ -232,6 +232,19 @@ def TestBatonctlFailures(cluster: Cluster, batonctl: Batonctl) -> None:
     assert "--endpoints" in batonctl.error(UNREACHABLE, "status", "--timeout", "300ms", *alone)
 
 
+def TestBatonctlIntoHead(cluster: Cluster, batonctl: Batonctl) -> None:
+    """Whose reader has seen enough ends in silence; who cannot write says so. Empty variables count as unset."""
+    batonctl.environment.update(BATON_TLS_CERT="", BATON_TLS_KEY="", BATON_TLS_CA="")
+    reading, writing = os.pipe()
+    os.close(reading)
+    piped = batonctl.start("log", stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert piped.communicate(timeout=DEADLINE)[1] == b"" and piped.returncode == FAILED
+    with open("/dev/full", "wb") as full:
+        failing = batonctl.start("log", stdout=full, stderr=subprocess.PIPE)
+    assert b"No space left" in failing.communicate(timeout=DEADLINE)[1] and failing.returncode == FAILED
+
+
 def lines_of(path: Path) -> List[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 

@@ -78,6 +78,13 @@ static void TestBatondOptionsPrecedence(void **state) {
     setenv("BATON_NODE_ID", "no good", 1);
     assert_int_equal(PARSE(&options, &error, "--cluster-id", "demo", "--cloud", "aws", "--data-dir", "d"), ERR_INVALID);
     assert_non_null(strstr(error.message, "BATON_NODE_ID"));
+    setenv("BATON_NODE_ID", "n1", 1);
+    setenv("BATON_LEADER_CLOUD", "", 1);  // as an EnvironmentFile has it that leaves some open
+    setenv("BATON_TLS_CERT", "", 1);
+    assert_int_equal(PARSE(&options, &error, "--cluster-id", "demo", "--cloud", "aws", "--data-dir", "d"), OK);
+    assert_false(options.tls);
+    unsetenv("BATON_TLS_CERT");
+    unsetenv("BATON_LEADER_CLOUD");
     unsetenv("BATON_NODE_ID");
     unsetenv("BATON_ELECTION_TIMEOUT");
 }
@@ -129,6 +136,9 @@ static void TestBatondOptionsRefused(void **state) {
     REFUSED("--log-level", GOOD, "--log-level", "loud");
     REFUSED("--log-format", GOOD, "--log-format", "xml");
     REFUSED("--no-such-option", GOOD, "--no-such-option");
+    REFUSED("--no-such-option", "stray", GOOD, "--no-such-option");
+    REFUSED("-xyz", GOOD, "-xyz");
+    REFUSED("--bootstrap stands alone", GOOD, "--peers", PEERS, "--bootstrap=true");
     REFUSED("--data-dir", GOOD, "--data-dir");
     REFUSED("stray", GOOD, "stray");
     REFUSED("--to", "--dump-wal", "d", "--to", "-1");
