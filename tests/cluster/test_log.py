@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import statistics
+import subprocess
 import time
+from pathlib import Path
+from typing import Iterator
 
+import grpc
+import pytest
 from harness import DEADLINE, Cluster, wait_for
 
 REPLICATION_LIMIT = 0.5
@@ -100,6 +105,54 @@ def TestClusterKilledAtOnceLosesNothing(cluster: Cluster) -> None:
         missing = {key: value for key, value in acknowledged.items() if found.get(key) != value}
         assert not missing, f"{len(missing)} of {len(acknowledged)} acknowledged writes are lost, for instance {min(missing)}"
     print(f"{len(acknowledged)} acknowledged writes are there")
+    cluster.wait_applied(cluster.leader().status().commit_index)
+    same_logs(cluster)
+
+
+@pytest.fixture
+def small_disk(empty_cluster: Cluster) -> Iterator[Path]:
+    """n1's: 8 MiB, a file system of its own."""
+    data = empty_cluster["n1"].data
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", data], check=True)
+    yield data
+    subprocess.run(["umount", "--lazy", data], check=True)
+
+
+def TestClusterFullDisk(empty_cluster: Cluster, small_disk: Path) -> None:
+    """A node whose disk is full gives up leading, acknowledges nothing and still votes; with space it goes on by itself."""
+    cluster, full = empty_cluster, empty_cluster["n1"]
+    cluster.start()
+    cluster.lead_by(full.name)
+    acknowledged = []
+    with pytest.raises(grpc.RpcError):
+        while len(acknowledged) < 100:
+            key = b"big/%d" % len(acknowledged)
+            full.call("Put", key=key, value=bytes(200_000), timeout=DEADLINE)
+            acknowledged.append(key)
+    assert "no space for the log" in full.log()
+    candidacies = full.log().count("to Candidate")
+    leader = cluster.leader(other_than=full.name)
+    for key in acknowledged:
+        assert len(leader.call("Get", key=key).value) == 200_000
+    cluster.put("meanwhile", "1")
+    cluster.wait_applied(full.status().commit_index, full.name)
+    assert full.get("/livez")[0] == 200
+    assert full.call("Get", key=acknowledged[0], stale=True).revision > 0
+
+    # Its vote is needed, and is enough for a leader; not for a commit.
+    leader.kill()
+    other = next(node for node in cluster.others(full.name, leader.name))
+    wait_for(lambda: other.status().role == "leader", f"{other.name} is elected with the vote of {full.name}")
+    with pytest.raises(grpc.RpcError) as raised:
+        other.call("Put", key=b"alone", value=b"1", timeout=1.0)
+    assert raised.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED, raised.value
+    assert full.log().count("to Candidate") == candidacies
+
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    wait_for(lambda: "there is space for the log again" in full.log(), f"{full.name} goes on")
+    cluster.put("again", "1")
+    leader.start()
     cluster.wait_applied(cluster.leader().status().commit_index)
     same_logs(cluster)
 
