@@ -53,10 +53,17 @@ def TestClusterElectsAnotherLeaderAfterAKill(cluster: Cluster) -> None:
 
 
 def TestClusterWithoutAMajorityRefuses(cluster: Cluster) -> None:
+    import control_pb2 as pb
+    import control_pb2_grpc
+
     leader, *others = [cluster.leader(), *cluster.followers()]
     for node in others:
         node.pause()
+    write = control_pb2_grpc.ControlServiceStub(leader.channel).Put.future(pb.PutRequest(key=b"w"), timeout=DEADLINE)
     wait_for(lambda: leader.status().role != "leader", f"{leader.name} steps down")
+    # A later leader may have it, or may not: nobody can say, and the client learns that before its patience ends.
+    assert write.code() == grpc.StatusCode.UNAVAILABLE, write.exception()
+    assert ("baton-outcome", "unknown") in write.trailing_metadata() and "outcome unknown" in write.details()
     with pytest.raises(grpc.RpcError) as raised:
         leader.call("Put", key=b"k", value=b"v")
     assert raised.value.code() == grpc.StatusCode.UNAVAILABLE, raised.value

@@ -130,7 +130,7 @@ def TestClusterFullDisk(empty_cluster: Cluster, small_disk: Path) -> None:
             key = b"big/%d" % len(acknowledged)
             full.call("Put", key=key, value=bytes(200_000), timeout=DEADLINE)
             acknowledged.append(key)
-    assert "no space for the log" in full.log()
+    assert "no space for the log" in full.log() and 'reason="the disk is full"' in full.log()
     candidacies = full.log().count("to Candidate")
     leader = cluster.leader(other_than=full.name)
     for key in acknowledged:

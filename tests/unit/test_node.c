@@ -212,6 +212,51 @@ static void register_workers(struct whole_node *whole, size_t count, const struc
         uv_run(&whole->loop, UV_RUN_ONCE);
 }
 
+// What a reply promises is on the disk before it leaves, also where the core and the log are joined.
+static void TestNodeHoldsRepliesUntilDurable(void **state) {
+    (void)state;
+    struct whole_node whole;
+    start_node(&whole, 2);
+    struct node *node = whole.node;
+    for (raft_index index = 2; index < 50; index++) {
+        receive_entry(node, index);
+        node_turn(node, false);  // has looked at the log's completions before it handed the entry out
+        assert_int_equal(node->held_count, 1);
+        assert_true(node->held[0].after_write > node->durable_write);
+        while (node->held_count > 0) {
+            uv_run(&whole.loop, UV_RUN_ONCE);
+            assert_true(node->held_count == 0 || node->held[0].after_write > node->durable_write);
+        }
+    }
+    end_node(&whole);
+}
+
+// A read waits until what was committed when it came is applied, however much that is.
+static void TestNodeReadsWaitForTheirIndex(void **state) {
+    (void)state;
+    struct whole_node whole;
+    start_node(&whole, 1);
+    struct node *node = whole.node;
+    while (!node->serving_workers)
+        uv_run(&whole.loop, UV_RUN_ONCE);
+    for (size_t i = 0; i < 3 * APPLY_TURN_MAX; i++) {
+        struct state_command command = {.operation = STATE_DELETE, .delete = {.key = slice_of_str("k")}};
+        writes_collect(node->writes, wire_command_encode(node->slab, &command), (struct rpc_call){0}, WRITE_DELETE);
+    }
+    raft_index before = raft_commit_index(node->raft);
+    while (raft_commit_index(node->raft) == before)
+        node_turn(node, true);
+    raft_index commit = raft_commit_index(node->raft);
+    assert_true(state_last_applied(node->state) < commit);
+    reads_collect(node->reads, READ_GET, (struct rpc_call){0}, slice_of(NULL, 0));
+    for (double applied = 0; applied < (double)commit; applied = node->m.applied_index->value) {
+        assert_true(node->m.reads->value == 0);
+        node_turn(node, true);
+    }
+    assert_true(node->m.reads->value == 1);
+    end_node(&whole);
+}
+
 // However many fall silent at once, one confirmation of the leader calls all of them offline.
 static void TestNodeExpiresAllAtOnce(void **state) {
     (void)state;
@@ -568,6 +613,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestReadsWaitForTheirIndex),
     cmocka_unit_test(TestNodeFailsWithEntriesWaiting),
     cmocka_unit_test(TestNodeHoldsNoRepliesForDeadCalls),
+    cmocka_unit_test(TestNodeHoldsRepliesUntilDurable),
+    cmocka_unit_test(TestNodeReadsWaitForTheirIndex),
     cmocka_unit_test(TestNodeExpiresAllAtOnce),
     cmocka_unit_test(TestNodeKeepsOfReadsWhatItUnderstands),
     cmocka_unit_test(TestNodeListsWorkersInPages),
