@@ -37,7 +37,7 @@ class Credentials:
     """What new connections are made with. Connections that stand keep what they were made with."""
 
     def __init__(self, files: Tls) -> None:
-        """Raises ConfigError for a file that cannot be read."""
+        """Raises ConfigError for a file that cannot be read, or does not hold what it should."""
         self._files = files
         self.version: Tuple[Any, ...] = ()
         self.current: Any = None
@@ -47,17 +47,16 @@ class Credentials:
             raise ConfigError(f"tls: cannot read {error.filename}: {error.strerror}") from None
 
     def refresh(self) -> None:
-        """Reads the files again if they have changed; what cannot be read leaves everything as it was."""
+        """Reads the files again if they have changed; what cannot be used leaves everything as it was."""
         try:
             if self._look() != self.version:
                 self._read()
-        except OSError as error:
-            fields = {"file": error.filename, "error": error.strerror}
-            log.warning("the new certificates cannot be read; going on with the old", extra={"fields": fields})
+        except (OSError, ConfigError) as error:
+            log.warning("the new certificates cannot be used; going on with the old", extra={"fields": {"error": str(error)}})
 
     def _read(self) -> None:
         version = self._look()
-        cert, key, ca = (_content(name) for name in self._files)
+        cert, key, ca = map(_pem, self._files, ("CERTIFICATE", "PRIVATE KEY", "CERTIFICATE"))
         self.current = grpc.ssl_channel_credentials(root_certificates=ca, private_key=key, certificate_chain=cert)
         self.version = version
 
@@ -66,6 +65,12 @@ class Credentials:
         return tuple((file.st_ino, file.st_size, file.st_ctime_ns) for file in found)
 
 
-def _content(name: str) -> bytes:
+def _pem(name: str, kind: str) -> bytes:
+    """What a file holds, at least one of that kind, and each to its end. gRPC's library ends the process where one is empty, as
+    a file is for a moment when another is copied over it."""
     with open(name, "rb") as file:
-        return file.read()
+        content = file.read()
+    begun, ended = (content.count(b"-----%s " % word) for word in (b"BEGIN", b"END"))
+    if f"{kind}-----".encode() not in content or begun != ended:
+        raise ConfigError(f"tls: {name} holds no {kind.lower()}, or only a part of it")
+    return content
