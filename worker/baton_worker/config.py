@@ -67,12 +67,20 @@ def check_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
     if len(labels) > LABELS_MAX:
         raise ConfigError(f"a worker has at most {LABELS_MAX} labels, not {len(labels)}")
     for key, value in labels.items():
-        if not 1 <= len(key.encode()) <= LABEL_MAX or len(value.encode()) > LABEL_MAX:
+        if not 1 <= _size(key) <= LABEL_MAX or _size(value) > LABEL_MAX:
             raise ConfigError(
-                f"a label is KEY=VALUE with a key of 1 to {LABEL_MAX} bytes and a value of at most {LABEL_MAX},"
+                f"a label is KEY=VALUE with a key of 1 to {LABEL_MAX} bytes of UTF-8 and a value of at most {LABEL_MAX},"
                 f" not {_shown(key + '=' + value)}"
             )
     return dict(labels)
+
+
+def _size(text: str) -> int:
+    """In bytes, or too many where it is not text: a NUL, or what came from the command line and was no UTF-8."""
+    try:
+        return LABEL_MAX + 1 if "\0" in text else len(text.encode())
+    except UnicodeEncodeError:
+        return LABEL_MAX + 1
 
 
 @dataclass(frozen=True)

@@ -304,6 +304,8 @@ def TestWorkerFaultOfItsOwnEndsIt(
         ("endpoints", {"endpoints": ["h"]}),
         ("slots", {"slots": -1}),
         ("labels", {"labels": {"": "x"}}),
+        ("labels", {"labels": {"\udcff": "x"}}),
+        ("labels", {"labels": {"x": "a\0b"}}),
         ("labels", {"labels": {str(i): "" for i in range(33)}}),
     ],
 )
