@@ -28,6 +28,14 @@ void *mem_alloc(size_t size) {
     return p;
 }
 
+void *mem_alloc_aligned(size_t alignment, size_t size) {
+    void *p = aligned_alloc(alignment, size);
+    if (p == NULL) {
+        out_of_memory(size);
+    }
+    return p;
+}
+
 void *mem_zalloc(size_t size) {
     void *p = calloc(1, at_least_one(size));
     if (p == NULL) {

@@ -20,6 +20,8 @@ void *mem_alloc(size_t size);
 void *mem_zalloc(size_t size);
 void *mem_realloc(void *old, size_t size);
 char *mem_strdup(const char *text);
+// `size`: a multiple of `alignment`, which is a power of two.
+void *mem_alloc_aligned(size_t alignment, size_t size);
 
 // For sizes that come from outside: NULL when there is no memory.
 void *mem_try_alloc(size_t size);

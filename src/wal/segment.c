@@ -14,7 +14,7 @@ enum {
     FILE_MODE = 0640,
 };
 
-static const uint8_t blank[BLANK_BLOCK] = {[0 ... BLANK_BLOCK - 1] = '\n'};
+static _Alignas(WAL_BLOCK) const uint8_t blank[BLANK_BLOCK] = {[0 ... BLANK_BLOCK - 1] = '\n'};
 
 void wal_segment_name(char name[WAL_SEGMENT_NAME_SIZE], uint64_t number) {
     snprintf(name, WAL_SEGMENT_NAME_SIZE, "%0*" PRIu64 ".jsonl", WAL_SEGMENT_DIGITS, number);
@@ -46,10 +46,15 @@ enum error_code wal_segment_failed(const char *doing, uint64_t number, struct er
                      doing, name, strerror(failed));
 }
 
+static int open_direct(const struct wal_io *io, int dir, const char *name) {
+    return io->open_at(io->self, dir, name, O_RDWR | O_DIRECT | O_CLOEXEC | O_NOFOLLOW, 0);
+}
+
 enum error_code wal_segment_open(const struct wal_io *io, int dir, struct wal_segment *segment, struct error *error) {
     char name[WAL_SEGMENT_NAME_SIZE];
     wal_segment_name(name, segment->number);
     segment->fd = io->open_at(io->self, dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+    segment->direct = segment->fd >= 0 ? open_direct(io, dir, name) : -1;
     return segment->fd >= 0 ? OK : wal_segment_failed("opening for writing", segment->number, error);
 }
 
@@ -61,7 +66,7 @@ enum error_code wal_segment_create(const struct wal_io *io, int dir, uint64_t nu
     if (fd < 0) {
         return wal_segment_failed("creating", number, error);
     }
-    *segment = (struct wal_segment){.fd = fd, .number = number};
+    *segment = (struct wal_segment){.fd = fd, .direct = open_direct(io, dir, name), .number = number};
     if (io->sync(io->self, dir) != 0) {
         enum error_code code = wal_segment_failed("syncing the directory of", number, error);
         wal_segment_close(io, segment);
@@ -100,6 +105,16 @@ static bool write_blank(const struct wal_io *io, int fd, uint64_t from, uint64_t
     return true;
 }
 
+// After a write past the page cache that failed: true if it was only the way that was refused, before anything was done.
+static bool takes_refusal(const struct wal_io *io, struct wal_segment *segment) {
+    if (errno != EINVAL) {
+        return false;
+    }
+    io->close(io->self, segment->direct);
+    segment->direct = -1;
+    return true;
+}
+
 // The first newline behind the last mark goes alone: a file that grows by several sectors may show zeros for some of them
 // after a crash, and recovery must know zeros that were never anything from a batch that was zeroed. A mark is always
 // followed by a newline; zeros may only follow that.
@@ -110,7 +125,20 @@ static bool write_filling(const struct wal_io *io, struct wal_segment *segment, 
         }
         segment->filled++;
     }
-    return write_blank(io, segment->fd, segment->filled, to, 0) && io->sync(io->self, segment->fd) == 0;
+    uint64_t from = segment->filled;
+    uint64_t first = wal_block_up(from);
+    uint64_t last = wal_block_down(to);
+    if (segment->direct >= 0 && first < last) {
+        if (!write_blank(io, segment->fd, from, first, 0)) {
+            return false;
+        }
+        // Refused, it goes the other way below.
+        from = write_blank(io, segment->direct, first, last, 0) ? last : first;
+        if (from == first && !takes_refusal(io, segment)) {
+            return false;
+        }
+    }
+    return write_blank(io, segment->fd, from, to, 0) && io->sync(io->self, segment->fd) == 0;
 }
 
 enum error_code wal_segment_fill(const struct wal_io *io, struct wal_segment *segment, uint64_t to, struct error *error) {
@@ -128,18 +156,51 @@ enum error_code wal_segment_fill(const struct wal_io *io, struct wal_segment *se
     return code;
 }
 
+// `unit`: what a write that was cut short goes on from a multiple of.
+static bool write_all(const struct wal_io *io, int fd, uint64_t offset, struct slice bytes, size_t unit) {
+    for (size_t done = 0; done < bytes.len;) {
+        struct iovec part = {.iov_base = (void *)(uintptr_t)(bytes.data + done), .iov_len = bytes.len - done};
+        ssize_t n = write_some(io, fd, &part, 1, offset + done, RWF_DSYNC);
+        if (n < 0) {
+            return false;
+        }
+        size_t whole = (size_t)n / unit * unit;
+        if (whole == 0) {
+            errno = EIO;
+            return false;
+        }
+        done += whole;
+    }
+    return true;
+}
+
 enum error_code wal_segment_write(const struct wal_io *io, const struct wal_segment *segment, uint64_t offset,
                                   struct slice bytes, uint64_t *took_us, struct error *error) {
     uint64_t started = io->now_us(io->self);
-    for (size_t done = 0; done < bytes.len;) {
-        struct iovec part = {.iov_base = (void *)(uintptr_t)(bytes.data + done), .iov_len = bytes.len - done};
-        ssize_t n = write_some(io, segment->fd, &part, 1, offset + done, RWF_DSYNC);
-        if (n < 0) {
-            return wal_segment_failed("writing", segment->number, error);
-        }
-        done += (size_t)n;
+    if (!write_all(io, segment->fd, offset, bytes, 1)) {
+        return wal_segment_failed("writing", segment->number, error);
     }
     *took_us = io->now_us(io->self) - started;
+    return OK;
+}
+
+enum error_code wal_segment_append(const struct wal_io *io, struct wal_segment *segment, struct wal_blocks *blocks,
+                                   struct slice bytes, uint64_t *took_us, struct error *error) {
+    uint64_t end = segment->end;
+    if (segment->direct < 0 || wal_block_up(end + bytes.len) > segment->filled) {
+        return wal_segment_write(io, segment, end, bytes, took_us, error);
+    }
+    struct slice whole = wal_blocks_around(blocks, io, segment->fd, segment->number, end, bytes);
+    if (whole.data == NULL) {
+        return wal_segment_failed("reading the end of", segment->number, error);
+    }
+    uint64_t started = io->now_us(io->self);
+    if (!write_all(io, segment->direct, wal_block_down(end), whole, WAL_BLOCK)) {
+        return takes_refusal(io, segment) ? wal_segment_write(io, segment, end, bytes, took_us, error)
+                                          : wal_segment_failed("writing", segment->number, error);
+    }
+    *took_us = io->now_us(io->self) - started;
+    wal_blocks_written(blocks, bytes.len);
     return OK;
 }
 
@@ -162,6 +223,9 @@ enum error_code wal_segment_trim(const struct wal_io *io, struct wal_segment *se
 void wal_segment_close(const struct wal_io *io, struct wal_segment *segment) {
     if (segment->fd >= 0) {
         io->close(io->self, segment->fd);
+        if (segment->direct >= 0) {
+            io->close(io->self, segment->direct);
+        }
     }
-    segment->fd = -1;
+    segment->fd = segment->direct = -1;
 }

@@ -203,13 +203,13 @@ static enum error_code write_batch(struct wal_writer *w, const struct batch *b, 
     }
     uint32_t mark_crc;
     struct slice bytes = seal(w, b, &mark_crc);
-    uint64_t end = w->current.end;
     uint64_t took_us = 0;
-    code = wal_segment_write(w->dir.io, &w->current, end, bytes, &took_us, error);
+    code = wal_segment_append(w->dir.io, &w->current, &w->blocks, bytes, &took_us, error);
     if (code == ERR_NO_SPACE) {
         // A file system that writes elsewhere can run out of space even for bytes that are there. What it has taken of the
         // batch goes before anything else is written.
         struct error cleaning;
+        uint64_t end = w->current.end;
         if (wal_segment_blank(w->dir.io, &w->current, end, end + bytes.len, &cleaning) != OK) {
             *error = cleaning;
             return ERR_IO;
@@ -415,6 +415,7 @@ enum error_code wal_writer_close(struct wal_writer *w, bool trimming, struct err
     wal_segment_close(w->dir.io, &w->next);
     wal_directory_close(&w->dir);
     buf_free(&w->batch_buf);
+    wal_blocks_free(&w->blocks);
     free(w);
     return code;
 }

@@ -51,9 +51,10 @@ struct wal_writer {
     uint64_t retry_us;   // WAL_FULL: when entries are tried again. Preparing: not before
 
     struct buf batch_buf;
-    double sync_seconds;  // of the last batch
-    uint64_t batches;     // in all
-    uint64_t bytes;       // in all
+    struct wal_blocks blocks;  // of it, on its way
+    double sync_seconds;       // of the last batch
+    uint64_t batches;          // in all
+    uint64_t bytes;            // in all
 };
 
 // As wal_open.

@@ -401,37 +401,85 @@ static void TestLogNoSpace(void **state) {
 }
 
 // A file system that writes elsewhere runs out in the middle of a batch: what was written of it goes.
+// Votes take the reserve to its last bytes, where no whole block is left to write, and go on when there is space.
+static void TestLogNoSpaceForVotes(void **state) {
+    (void)state;
+    struct disk disk;
+    disk_init(&disk, 1);
+    struct log log;
+    log_init(&log, &disk, 0);
+    assert_int_equal(log_open(&log), OK);
+    log_push(&log, 1, "n1", 1, 3, 100);
+    log_run(&log);
+    log_close(&log, false);
+    struct buf file = {0};
+    buf_append_slice(&file, disk_bytes(&disk, SEGMENT_1));
+    disk_put(&disk, SEGMENT_1, slice_of(file.data, file.len - 1000));
+    buf_free(&file);
+    disk.space = disk_bytes(&disk, SEGMENT_1).len;
+    assert_int_equal(log_open(&log), OK);
+    uint64_t votes = 0;
+    for (; log.writer->durable_hard_state_write == log.write; votes++) {
+        assert_in_range(votes, 0, 2000);
+        log_push(&log, log.model.term + 1, "n3", 0, 0, 0);
+        log_run(&log);
+    }
+    assert_in_range(votes, 300, 2000);
+    assert_int_equal(log.writer->condition, WAL_FULL);
+    assert_int_equal(disk_bytes(&disk, SEGMENT_1).len, disk.space);
+    disk.space = UINT64_MAX;
+    disk.now_us = wal_writer_retry_us(log.writer);
+    log_run(&log);
+    assert_int_equal(log.writer->condition, WAL_GOOD);
+    log_append(&log, 3, 1000);
+    log_run(&log);
+    assert_int_equal(log.writer->durable_write, log.write);
+    log_close(&log, false);
+    assert_int_equal(log_open(&log), OK);
+    assert_true(model_holds(&log.model, &log.recovered));
+    log_free(&log);
+    disk_free(&disk);
+}
+
+static void run_out_in_batch(enum disk_direct direct, size_t after) {
+    struct disk disk;
+    disk_init(&disk, 1);
+    disk.direct = direct;
+    struct log log;
+    log_init(&log, &disk, 0);
+    assert_int_equal(log_open(&log), OK);
+    log_push(&log, 1, "n1", 1, 3, 100);
+    log_run(&log);
+    struct buf before = {0};
+    buf_append_slice(&before, disk_bytes(&disk, SEGMENT_1));
+    disk.writes = 0;
+    disk.fail_write_at = 1;
+    disk.fail_after = after;
+    disk.fail_errno = ENOSPC;
+    log_append(&log, 3, 3000);
+    log_run(&log);
+    assert_int_equal(log.writer->condition, WAL_FULL);
+    assert_int_equal(log.writer->durable_write, 1);
+    assert_true(slice_equal(buf_slice(&before), disk_bytes(&disk, SEGMENT_1)));
+    disk.now_us += US_PER_S;
+    log_run(&log);
+    assert_int_equal(log.writer->condition, WAL_GOOD);
+    assert_int_equal(log.writer->durable_write, 2);
+    log_close(&log, false);
+    assert_int_equal(log_open(&log), OK);
+    assert_true(model_holds(&log.model, &log.recovered));
+    buf_free(&before);
+    log_free(&log);
+    disk_free(&disk);
+}
+
 static void TestLogNoSpaceInBatch(void **state) {
     (void)state;
-    for (size_t after = 0; after < 3000; after += 250) {
-        struct disk disk;
-        disk_init(&disk, 1);
-        struct log log;
-        log_init(&log, &disk, 0);
-        assert_int_equal(log_open(&log), OK);
-        log_push(&log, 1, "n1", 1, 3, 100);
-        log_run(&log);
-        struct buf before = {0};
-        buf_append_slice(&before, disk_bytes(&disk, SEGMENT_1));
-        disk.writes = 0;
-        disk.fail_write_at = 1;
-        disk.fail_after = after;
-        disk.fail_errno = ENOSPC;
-        log_append(&log, 3, 700);
-        log_run(&log);
-        assert_int_equal(log.writer->condition, WAL_FULL);
-        assert_int_equal(log.writer->durable_write, 1);
-        assert_true(slice_equal(buf_slice(&before), disk_bytes(&disk, SEGMENT_1)));
-        disk.now_us += US_PER_S;
-        log_run(&log);
-        assert_int_equal(log.writer->condition, WAL_GOOD);
-        assert_int_equal(log.writer->durable_write, 2);
-        log_close(&log, false);
-        assert_int_equal(log_open(&log), OK);
-        assert_true(model_holds(&log.model, &log.recovered));
-        buf_free(&before);
-        log_free(&log);
-        disk_free(&disk);
+    for (size_t after = 0; after < 12000; after += 500) {
+        run_out_in_batch(DISK_NO_DIRECT, after);
+    }
+    for (size_t after = 0; after < 3 * WAL_BLOCK; after += WAL_BLOCK) {
+        run_out_in_batch(DISK_DIRECT, after);
     }
 }
 
@@ -448,8 +496,8 @@ static void TestLogNoSpaceCannotBlank(void **state) {
     disk.fail_write_at = 1;
     disk.fail_after = 500;
     disk.fail_errno = ENOSPC;
-    disk.fail_sync_at = 2;  // of those 500 bytes, then of the newlines over them
-    log_append(&log, 3, 700);
+    disk.fail_sync_at = 2;  // of those first bytes, then of the newlines over them
+    log_append(&log, 3, 3000);
     log_run(&log);
     assert_int_equal(log.writer->condition, WAL_FAILED);
     log_free(&log);
@@ -536,34 +584,84 @@ static void TestLogSyncFails(void **state) {
     }
 }
 
+static void write_piecemeal(enum disk_direct direct, size_t step) {
+    struct disk disk;
+    disk_init(&disk, 1);
+    disk.direct = direct;
+    struct log log;
+    log_init(&log, &disk, 8 * KIB);
+    disk.eintr = 5;
+    disk.short_max = 0;
+    assert_int_equal(log_open(&log), OK);
+    log_push(&log, 1, "n1", 1, 3, 100);
+    log_run(&log);  // files are made in one piece, or byte by byte would take too long
+    disk.short_max = step;
+    log_append(&log, 4, 500);
+    log_append(&log, 2, 0);
+    log_run(&log);
+    disk.short_max = step < 100 ? 0 : step;
+    log_append(&log, 4, 3000);
+    log_run(&log);
+    assert_int_equal(log.writer->condition, WAL_GOOD);
+    assert_int_equal(log.writer->durable_write, log.write);
+    log_close(&log, true);
+    disk.short_max = step;
+    assert_int_equal(log_open(&log), OK);
+    assert_true(model_holds(&log.model, &log.recovered));
+    log_free(&log);
+    disk_free(&disk);
+}
+
 static void TestLogShortWrites(void **state) {
     (void)state;
-    static const size_t steps[] = {1, 7, 511, 4096};
+    static const size_t steps[] = {1, 7, 511, 4096, 8192};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        struct disk disk;
-        disk_init(&disk, 1);
+        write_piecemeal(DISK_DIRECT, steps[i]);
+        write_piecemeal(DISK_NO_DIRECT, steps[i]);
+    }
+}
+
+// A file system may refuse O_DIRECT when a file is opened, or only when it is written: then everything goes through the page
+// cache. Otherwise what is written is the same, byte by byte.
+static void TestLogDirect(void **state) {
+    (void)state;
+    struct disk disks[DISK_NO_DIRECT + 1];
+    for (int direct = DISK_DIRECT; direct <= DISK_NO_DIRECT; direct++) {
+        struct disk *disk = &disks[direct];
+        disk_init(disk, 1);
+        disk->direct = (enum disk_direct)direct;
         struct log log;
-        log_init(&log, &disk, 8 * KIB);
-        disk.eintr = 5;
-        disk.short_max = 0;
+        log_init(&log, disk, 64 * KIB);
         assert_int_equal(log_open(&log), OK);
         log_push(&log, 1, "n1", 1, 3, 100);
-        log_run(&log);  // files are made in one piece, or byte by byte would take too long
-        disk.short_max = steps[i];
-        log_append(&log, 4, 500);
-        log_append(&log, 2, 0);
         log_run(&log);
-        disk.short_max = steps[i] < 100 ? 0 : steps[i];
-        log_append(&log, 4, 3000);
+        for (uint32_t len = 0; len < 4200; len += 300) {  // ends all over a block
+            while (wal_writer_prepare(log.writer, true)) {
+            }
+            uint64_t transfers = disk->transfers;
+            log_append(&log, 2, len);
+            log_run(&log);
+            assert_true(direct == DISK_DIRECT_CLAIMS || disk->transfers == transfers + 1);
+        }
+        if (direct == DISK_DIRECT) {
+            assert_true(disk->direct_writes > 15);  // each batch, and filling
+        }
+        log_close(&log, false);
+        assert_int_equal(log_open(&log), OK);
+        assert_true(model_holds(&log.model, &log.recovered));
+        log_append(&log, 2, 10);  // behind an end that must be read first
         log_run(&log);
-        assert_int_equal(log.writer->condition, WAL_GOOD);
-        assert_int_equal(log.writer->durable_write, log.write);
         log_close(&log, true);
-        disk.short_max = steps[i];
         assert_int_equal(log_open(&log), OK);
         assert_true(model_holds(&log.model, &log.recovered));
         log_free(&log);
-        disk_free(&disk);
+    }
+    assert_true(disks[DISK_DIRECT_CLAIMS].direct_writes > 0);
+    assert_int_equal(disks[DISK_NO_DIRECT].direct_writes, 0);
+    assert_true(disk_equal(&disks[DISK_DIRECT], &disks[DISK_NO_DIRECT]));
+    assert_true(disk_equal(&disks[DISK_DIRECT_CLAIMS], &disks[DISK_NO_DIRECT]));
+    for (int direct = DISK_DIRECT; direct <= DISK_NO_DIRECT; direct++) {
+        disk_free(&disks[direct]);
     }
 }
 
@@ -640,9 +738,10 @@ static void note_outcome(struct story *s, uint64_t *acknowledged, uint64_t *made
 
 // Stops the machine (or the process only) in `call`, starts it again, perhaps with a crash in the repair, and stops it again
 // somewhere. False: the story has fewer calls.
-static bool crash_in(uint64_t seed, uint64_t call, uint64_t segment_bytes) {
+static bool crash_in(uint64_t seed, uint64_t call, uint64_t segment_bytes, enum disk_direct direct) {
     struct story s = {.random = seed};
     disk_init(&s.disk, seed + call);
+    s.disk.direct = direct;
     log_init(&s.log, &s.disk, segment_bytes);
     s.disk.crash_at = call;
     uint64_t acknowledged = 0;
@@ -679,7 +778,8 @@ static void TestLogCrashEverywhere(void **state) {
     uint64_t seed = seed_from_environment();
     for (uint64_t story = 0; story < 20; story++) {
         uint64_t segment_bytes = story % 10 == 0 ? 256 * KIB : 24 * KIB;
-        for (uint64_t call = 1; crash_in(seed + story * 1000, call, segment_bytes); call++) {
+        enum disk_direct direct = story % 3 == 2 ? DISK_NO_DIRECT : DISK_DIRECT;
+        for (uint64_t call = 1; crash_in(seed + story * 1000, call, segment_bytes, direct); call++) {
         }
     }
 }
@@ -911,11 +1011,13 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogUnfilled),
     cmocka_unit_test(TestLogCorruption),
     cmocka_unit_test(TestLogNoSpace),
+    cmocka_unit_test(TestLogNoSpaceForVotes),
     cmocka_unit_test(TestLogNoSpaceInBatch),
     cmocka_unit_test(TestLogNoSpaceCannotBlank),
     cmocka_unit_test(TestLogNoSpaceThenFails),
     cmocka_unit_test(TestLogSyncFails),
     cmocka_unit_test(TestLogShortWrites),
+    cmocka_unit_test(TestLogDirect),
     cmocka_unit_test(TestLogCrashEverywhere),
     cmocka_unit_test(TestLogLines),
     cmocka_unit_test(TestLogContradictions),

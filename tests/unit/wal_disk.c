@@ -1,5 +1,5 @@
 // The disk in memory. Files and directories live in one table; a name is a path, and a descriptor is an index into the
-// table.
+// table, higher by DIRECT_FD if it leads past the page cache.
 #include "wal_disk.h"
 
 #include <assert.h>
@@ -11,7 +11,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-enum { SECTOR = 512, PATH_SIZE = 128, FIRST_FD = 100 };
+enum { SECTOR = 512, BLOCK = 4096, PATH_SIZE = 128, FIRST_FD = 100, DIRECT_FD = 100000 };
 
 struct disk_file {
     char path[PATH_SIZE];
@@ -57,7 +57,12 @@ static struct disk_file *add(struct disk *disk, const char *path, bool is_dir) {
     return file;
 }
 
+static bool is_direct(int fd) {
+    return fd >= DIRECT_FD;
+}
+
 static struct disk_file *file_of(const struct disk *disk, int fd) {
+    fd -= is_direct(fd) ? DIRECT_FD : 0;
     assert(fd >= FIRST_FD && (size_t)(fd - FIRST_FD) < disk->file_count);
     return &disk->files[fd - FIRST_FD];
 }
@@ -150,7 +155,12 @@ static int disk_open_at(void *self, int dir, const char *name, int flags, mode_t
         errno = EIO;
         return -1;
     }
-    return FIRST_FD + (int)(file - disk->files);
+    int fd = FIRST_FD + (int)(file - disk->files);
+    if ((flags & O_DIRECT) == 0) {
+        return fd;
+    }
+    errno = EINVAL;
+    return disk->direct == DISK_NO_DIRECT ? -1 : fd + DIRECT_FD;
 }
 
 static int disk_close(void *self, int fd) {
@@ -244,12 +254,30 @@ static bool plan_sync(struct disk *disk) {
     return false;
 }
 
+// Past the page cache everything is in whole blocks.
+static bool takes_direct(struct disk *disk, const struct iovec *parts, int count, off_t offset) {
+    bool whole = offset % BLOCK == 0;
+    for (int i = 0; i < count; i++) {
+        whole = whole && (uintptr_t)parts[i].iov_base % BLOCK == 0 && parts[i].iov_len % BLOCK == 0;
+    }
+    disk->direct_writes++;
+    errno = EINVAL;
+    return whole && disk->direct == DISK_DIRECT;
+}
+
+static ssize_t in_blocks(ssize_t len) {
+    return len < BLOCK ? BLOCK : len / BLOCK * BLOCK;
+}
+
 static ssize_t disk_write_at(void *self, int fd, const struct iovec *parts, int count, off_t offset, int flags) {
     struct disk *disk = self;
     struct disk_file *file = file_of(disk, fd);
     size_t len = 0;
     for (int i = 0; i < count; i++) {
         len += parts[i].iov_len;
+    }
+    if (is_direct(fd) && !takes_direct(disk, parts, count, offset)) {
+        return -1;
     }
     ssize_t allowed = transfer(disk, len);
     if (allowed < 0 || !begin(disk)) {
@@ -259,6 +287,7 @@ static ssize_t disk_write_at(void *self, int fd, const struct iovec *parts, int 
     if (allowed < 0) {
         return -1;
     }
+    allowed = is_direct(fd) ? in_blocks(allowed) : allowed;
     size_t grows = (size_t)offset + (size_t)allowed > file->seen.len ? (size_t)offset + (size_t)allowed - file->seen.len : 0;
     uint64_t left = disk->space - used(disk);
     if (grows > left) {

@@ -13,11 +13,20 @@
 
 struct disk_file;
 
+// What the file system makes of O_DIRECT.
+enum disk_direct {
+    DISK_DIRECT,         // takes it, and refuses what is not in whole blocks
+    DISK_DIRECT_CLAIMS,  // takes it, and then refuses every write
+    DISK_NO_DIRECT,      // refuses to open
+};
+
 struct disk {
     struct wal_io io;  // give this to the log
     struct disk_file *files;
     size_t file_count;
     uint64_t seed;  // of the coin
+    enum disk_direct direct;
+    uint64_t direct_writes;  // so far
 
     uint64_t calls;     // so far, but reads and looks
     uint64_t crash_at;  // the call at which the machine stops: it is begun, and fails like all after it; 0: never
@@ -31,7 +40,7 @@ struct disk {
     uint64_t writes;
     uint64_t syncs;
 
-    size_t short_max;  // bytes of one read or write at most; 0: all
+    size_t short_max;  // bytes of one read or write at most, but a block past the page cache; 0: all
     uint64_t eintr;    // each n-th read or write is interrupted; 0: none
     uint64_t transfers;
     uint64_t space;   // bytes that all files together may have
