@@ -148,9 +148,9 @@ static void read_environment(struct setting *settings) {
 
 static enum error_code read_flags(int argc, char **argv, struct setting *settings, struct error *error) {
     opterr = 0;
-    optind = 1;
+    optind = 0;  // from the beginning, and not on in a word of several short options where a call before has ended
     for (;;) {
-        int at = optind;
+        int at = optind == 0 ? 1 : optind;
         int found = getopt_long(argc, argv, ":", long_options, NULL);
         if (found == -1)
             break;
