@@ -135,6 +135,17 @@ def test_nothing_is_left_to_do():
     assert not found, "\n".join(found)
 
 
+def test_readme_quotes_what_is_said():
+    """Whoever looks for a message in the README's table finds it: as the source has it, but for the name of a node."""
+    readme = (ROOT / "README.md").read_text()
+    quoted = [text for row in re.findall(r"^\| (.*?) \|", readme[readme.index("| you see |") :], re.MULTILINE)
+              for text in re.findall("`([^`]+)`", row)]  # fmt: skip
+    said = "".join(path.read_text() for folder in ("src", "deploy") for path in (ROOT / folder).rglob("*")
+                   if path.is_file() and path.suffix in ("", ".c", ".h"))  # fmt: skip
+    assert len(quoted) >= 8
+    assert [text for text in quoted if not re.search(re.sub(r"\\?\bn2\b", r"%[.*]*s", re.escape(text)), said)] == []
+
+
 def test_files_say_first_what_they_are():
     """But for generated files and the plans of single rooms, which say nothing but what the room is made of."""
     opening = {".c": "// ", ".h": "// ", ".proto": "// ", ".py": ('"""', 'r"""'), "": ("# ", '"""')}
