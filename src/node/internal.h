@@ -58,6 +58,7 @@ struct node_metrics {
     struct metric *cpu_seconds;
     struct metric *resident_bytes;
     struct metric *open_fds;
+    struct metric *max_fds;
     struct metric *start_time;
 };
 

@@ -314,6 +314,7 @@ void node_metrics_register(struct node *node) {
     m->cpu_seconds = metrics_add(metrics, METRIC_COUNTER, "process_cpu_seconds_total", "CPU time used, in seconds.", NULL);
     m->resident_bytes = metrics_add(metrics, METRIC_GAUGE, "process_resident_memory_bytes", "Resident memory.", NULL);
     m->open_fds = metrics_add(metrics, METRIC_GAUGE, "process_open_fds", "Open file descriptors.", NULL);
+    m->max_fds = metrics_add(metrics, METRIC_GAUGE, "process_max_fds", "Most that there may be.", NULL);
     m->start_time = metrics_add(metrics, METRIC_GAUGE, "process_start_time_seconds", "Start, in unix time.", NULL);
     metric_set(m->start_time, (double)node_wall_ms() / 1000);
     metrics_add(metrics, METRIC_GAUGE, "baton_build_info", "1; the label tells the version.",
@@ -356,6 +357,9 @@ void node_metrics_sample(struct node *node) {
                                             (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
     metric_set(node->m.resident_bytes, resident_bytes());
     metric_set(node->m.open_fds, open_fds());
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+        metric_set(node->m.max_fds, (double)files.rlim_cur);
     metric_set(node->m.log_bytes, (double)raft_slab_bytes(node->slab));
     double counts[2][2] = {{0, 0}, {0, 0}};
     state_workers(node->state, slice_of(NULL, 0), count_worker, counts);

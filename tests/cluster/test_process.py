@@ -44,6 +44,7 @@ def TestClusterClientsLeaveTheLogItsFiles(empty_cluster: Cluster) -> None:
             idle.connect((leader.place.host, 7400))
         wait_for(lambda: "too many connections" in leader.log(), "clients are refused")
         assert leader.get("/livez")[0] == 200
+        assert "\nprocess_max_fds 64\n" in leader.get("/metrics")[2]
         value = os.urandom(MIB - 1000)
         for number in range(70):  # a segment, and some
             leader.call("Put", timeout=10, key=b"%d" % number, value=value)
