@@ -47,6 +47,8 @@ void store_free(struct store *store) {
 
 // --- history ---
 
+enum { PREFETCH_AHEAD = 8 };
+
 static void remember(struct store *store, struct raft_entry *entry, bool is_delete, struct slice key, struct slice value) {
     if (store->history_count == HISTORY_MAX) {
         struct raft_entry *oldest = store->history[store->history_first].entry;
@@ -54,6 +56,8 @@ static void remember(struct store *store, struct raft_entry *entry, bool is_dele
         store->history_first = (store->history_first + 1) % HISTORY_MAX;
         store->history_count--;
         raft_entry_unref(oldest);
+        // What was applied so long ago is in no cache any more: the next ones to go are fetched meanwhile.
+        __builtin_prefetch(store->history[(store->history_first + PREFETCH_AHEAD) % HISTORY_MAX].entry);
     }
     store->history[(store->history_first + store->history_count++) % HISTORY_MAX] = (struct store_change){
         .entry = raft_entry_ref(entry),
