@@ -39,6 +39,7 @@ static bool follow(struct raft_node *node, const struct raft_message *message) {
     node->leader = message->from;
     node->leader_heard_us = node->now_us;
     node->pre_voting = false;
+    node->pre_vote_rounds = 0;
     raft_reset_election_timer(node);
     return true;
 }

@@ -55,6 +55,7 @@ bool raft_may_campaign(const struct raft_node *node) {
 // Opens a round of questions; answers to an earlier one no longer count.
 static void ask_voters(struct raft_node *node, bool pre_vote) {
     node->pre_voting = pre_vote;
+    node->pre_vote_rounds += pre_vote;
     node->ask_votes = true;
     for (size_t i = 0; i < node->peer_count; i++) {
         node->peers[i].granted = false;
@@ -143,12 +144,13 @@ bool raft_would_elect(const struct raft_node *node, const struct raft_message *m
 
 // Of two nodes that ask each other at the same time one must give way, or both get a majority and then split the votes: the
 // one with the worse log; of equal logs the one that is not preferred where the other is; or else the one with the later id.
+// Two that do not agree on who is preferred would both insist, for ever: from the second round on the id alone counts.
 static bool gives_way(const struct raft_node *node, const struct raft_peer *peer, const struct raft_message *message) {
     struct raft_entry_id ours = raft_log_last(&node->log);
     struct raft_entry_id theirs = message->request_vote.last_log;
     if (theirs.term != ours.term || theirs.index != ours.index)
         return true;  // raft_would_elect: theirs is the better one
-    if (peer->preferred != node->preferred)
+    if (peer->preferred != node->preferred && node->pre_vote_rounds <= 1)
         return peer->preferred;
     return raft_id_compare(&peer->id, &node->id) < 0;
 }
@@ -207,6 +209,7 @@ void raft_handle_request_vote(struct raft_node *node, struct raft_peer *peer, co
 static void become_leader(struct raft_node *node) {
     raft_record_transition(node, RAFT_LEADER, "elected by a majority");
     node->leader = node->id;
+    node->pre_vote_rounds = 0;
     raft_start_leading(node);
 }
 

@@ -142,9 +142,10 @@ struct raft_node {
     struct raft_id lost_leader;     // whose connection died last, in lost_term, at lost_us
     raft_term lost_term;
     uint64_t lost_us;
-    bool pre_voting;         // a Follower that asks PreVotes
-    bool ask_votes;          // at the end of this step: RequestVote, or PreVote if pre_voting
-    bool transfer_election;  // the candidacy was asked for by TimeoutNow
+    bool pre_voting;           // a Follower that asks PreVotes
+    uint64_t pre_vote_rounds;  // since a leader was heard
+    bool ask_votes;            // at the end of this step: RequestVote, or PreVote if pre_voting
+    bool transfer_election;    // the candidacy was asked for by TimeoutNow
 
     // --- as leader ---
     uint64_t leader_since_us;

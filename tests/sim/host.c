@@ -324,9 +324,13 @@ void sim_restart(struct sim *sim, size_t node) {
     host->applied = 0;
     host->paused_until_us = 0;
     host->turn_us = UINT64_MAX;
+    struct raft_member members[SIM_NODES_MAX];
+    memcpy(members, sim->members, sizeof members);
+    for (size_t i = 0; i < sim->node_count && sim->config.selfish; i++)
+        members[i].preferred = i == node;
     struct raft_config config = {
         .id = host->id,
-        .members = sim->members,
+        .members = members,
         .member_count = sim->node_count,
         .seed = rng_next(&sim->rng),
         .election_timeout_min_us = ELECTION_TIMEOUT_MIN_US,

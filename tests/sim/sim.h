@@ -37,6 +37,7 @@ struct sim_config {
     unsigned loss_permille;
     unsigned duplicate_permille;
     unsigned late_permille;  // messages that take up to a second
+    bool selfish;            // each node takes itself, and no other, for the one that had better lead
 };
 
 struct sim;

@@ -597,6 +597,32 @@ static void TestPreVoteGivesWay(void **state) {
     }
 }
 
+// Each of two takes itself for the preferred one, as when --leader-cloud is changed on one node after the other: they delay
+// an election by a round, and then the earlier id wins.
+static void TestPreVoteGivesWayInTheEnd(void **state) {
+    (void)state;
+    for (size_t self = 1; self <= 3; self += 2) {
+        struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5, .self = self, .preferred = self});
+        size_t other = 4 - self;
+        solo_heartbeat(solo, 2, 5, at(0, 0), 0);
+        lose(solo, 2);
+        solo_message(solo, solo_pre_vote(solo, other, 5, at(1, 1)));
+        assert_vote(solo, false, 5);
+        solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
+        assert_true(solo_sent(solo, other, RAFT_REQUEST_VOTE).request_vote.pre_vote);
+        solo_message(solo, solo_pre_vote(solo, other, 5, at(1, 1)));
+        assert_vote(solo, other < self, 5);
+        // The next time it is the cloud that counts first, again.
+        solo_heartbeat(solo, 2, 5, at(0, 0), 0);
+        solo->now_us += LOST_LEADER_ECHO_US;
+        solo_heartbeat(solo, 2, 5, at(0, 0), 0);
+        lose(solo, 2);
+        solo_message(solo, solo_pre_vote(solo, other, 5, at(1, 1)));
+        assert_vote(solo, false, 5);
+        solo_free(solo);
+    }
+}
+
 static void TestPreVoteEndsWithLeader(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -804,6 +830,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestPreVoteKept),
     cmocka_unit_test(TestPreVoteEarly),
     cmocka_unit_test(TestPreVoteGivesWay),
+    cmocka_unit_test(TestPreVoteGivesWayInTheEnd),
     cmocka_unit_test(TestPreVoteEndsWithLeader),
     cmocka_unit_test(TestElectionLearner),
     cmocka_unit_test(TestElectionSingleVoter),

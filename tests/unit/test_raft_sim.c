@@ -58,6 +58,7 @@ static void TestChaos(void **state) {
         if (sim_skips(seed))
             continue;
         struct sim_config config = bad_network(seed, 1 + seed % 5, seed % 3 == 0);
+        config.selfish = seed % 4 == 0;
         struct sim *sim = sim_new(&config);
         sim_run_chaos(sim, &all, 6 * US_PER_S);
         sim_recover(sim, 10 * US_PER_S);
@@ -141,6 +142,22 @@ static void TestSimCutOff(void **state) {
     }
 }
 
+// The leader dies, its followers learn of it at the same time, and each of them thinks that it had better lead.
+static void TestSimSelfish(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct sim_config config = lan(seed, 3 + seed % 3);
+        config.selfish = true;
+        struct sim *sim = settled(config);
+        size_t old = sim_leader(sim);
+        sim_crash(sim, old);
+        sim_run(sim, 3 * US_PER_S);
+        size_t leader = sim_leader(sim);
+        assert_true(leader != SIZE_MAX && raft_leader_is_established(sim_core(sim, leader)));
+        end(sim);
+    }
+}
+
 // Five nodes of which two see only one other each, which the leader is not: they must not depose it over and over.
 static void TestSimPartialLinks(void **state) {
     (void)state;
@@ -208,9 +225,9 @@ static void TestSimCatchUp(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestSplitBrain),   cmocka_unit_test(TestChaos),      cmocka_unit_test(TestSimReplays),
-    cmocka_unit_test(TestSimQuiet),     cmocka_unit_test(TestSimCutOff),  cmocka_unit_test(TestSimPartialLinks),
-    cmocka_unit_test(TestSimSlowDisks), cmocka_unit_test(TestSimCatchUp),
+    cmocka_unit_test(TestSplitBrain), cmocka_unit_test(TestChaos),        cmocka_unit_test(TestSimReplays),
+    cmocka_unit_test(TestSimQuiet),   cmocka_unit_test(TestSimCutOff),    cmocka_unit_test(TestSimPartialLinks),
+    cmocka_unit_test(TestSimSelfish), cmocka_unit_test(TestSimSlowDisks), cmocka_unit_test(TestSimCatchUp),
 };
 
 UNIT_MAIN(tests)
