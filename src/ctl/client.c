@@ -39,7 +39,6 @@ struct ctl_client {
     size_t vain;                    // attempts in vain since the last pause
     char address[ADDRESS_MAX + 1];  // where the channel leads; empty: there is none
     struct rpc_channel *channel;    // NULL: there is none
-    bool opened;                    // the transport stands, but `up` only when gRPC is spoken over it
     bool up;
     bool down;
     char failure[192];  // why the last connection could not be made, where more is known than that
@@ -116,11 +115,6 @@ void ctl_client_free(struct ctl_client *client) {
 
 // --- the connection ---
 
-static void on_open(void *user) {
-    struct ctl_client *client = user;
-    client->opened = true;
-}
-
 static void on_up(void *user) {
     struct ctl_client *client = user;
     client->up = true;
@@ -135,9 +129,9 @@ static void on_down(void *user, enum rpc_down_reason reason) {
 
 // Why there is no connection; "": nobody is there. Who takes HTTP's port for gRPC's, or speaks plaintext to a node with
 // certificates, gets a connection that is closed at once.
-static const char *why_down(const struct ctl_client *client, const struct rpc_channel *channel, bool opened) {
+static const char *why_down(const struct ctl_client *client, const struct rpc_channel *channel) {
     const char *failure = rpc_channel_failure(channel);
-    if (failure[0] != '\0' || !opened)
+    if (failure[0] != '\0' || !rpc_channel_hung_up(channel))
         return failure;
     return client->tls != NULL ? "no gRPC is spoken there; a node's port for HTTP is another"
                                : "no gRPC is spoken there in plaintext; a node that has certificates wants --tls-cert, "
@@ -168,17 +162,15 @@ static bool connect_within(struct ctl_client *client, uint64_t until_ms) {
         .tls = client->tls,
         .keepalive_interval_ms = KEEPALIVE_MS,
         .keepalive_timeout_ms = KEEPALIVE_MS,
-        .on_open = on_open,
         .on_up = on_up,
         .on_down = on_down,
         .user = client,
     };
-    client->opened = client->up = client->down = false;
+    client->up = client->down = false;
     client->channel = rpc_channel_new(client->runtime, &options);
     while (!client->up && !client->down && turn(client, until_ms))
         ;
-    snprintf(client->failure, sizeof client->failure, "%s",
-             why_down(client, client->channel, client->opened && client->down));
+    snprintf(client->failure, sizeof client->failure, "%s", why_down(client, client->channel));
     return client->up;
 }
 
@@ -372,7 +364,6 @@ struct asked {
     struct ctl_client *client;
     struct ctl_probe *probe;
     struct rpc_channel *channel;
-    bool opened;   // as of the client
     bool settled;  // the probe has its answer, or its why
     bool ended;    // no callback is left to come
 };
@@ -400,29 +391,23 @@ static void probe_done(void *user, uint64_t tag, const struct rpc_result *result
     settle(asked, result->status == RPC_OK, rpc_status_name(result->status));
 }
 
-static void probe_open(void *user) {
-    struct asked *asked = user;
-    asked->opened = true;
-}
-
 static void probe_down(void *user, enum rpc_down_reason reason) {
     struct asked *asked = user;
     const char *failure = rpc_channel_failure(asked->channel);
     bool refused = reason == RPC_DOWN_REFUSED;
     if (!asked->settled)
-        note_failure(asked->client, why_down(asked->client, asked->channel, asked->opened && refused));
+        note_failure(asked->client, why_down(asked->client, asked->channel));
     settle(asked, false,
-           failure[0] != '\0'         ? failure
-           : refused && asked->opened ? "speaks no gRPC"
-           : refused                  ? "cannot connect"
-                                      : "the connection was lost");
+           failure[0] != '\0'                    ? failure
+           : rpc_channel_hung_up(asked->channel) ? "speaks no gRPC"
+           : refused                             ? "cannot connect"
+                                                 : "the connection was lost");
 }
 
 static void ask(struct ctl_client *client, const char *path, struct asked *asked) {
     struct rpc_channel_options options = {
         .target = asked->probe->address,
         .tls = client->tls,
-        .on_open = probe_open,
         .on_down = probe_down,
         .user = asked,
     };

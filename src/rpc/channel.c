@@ -145,6 +145,7 @@ static void on_ready(struct rpc_connection *connection) {
     }
     channel->open = channel->up = true;
     channel->failure[0] = '\0';
+    channel->hung_up = false;
     channel->connect_timeout_ms = CONNECT_TIMEOUT_MIN_MS;
     channel->up_at_ms = rpc_now_ms(channel->runtime);
     if (channel->options.on_up != NULL) {
@@ -214,6 +215,7 @@ static void on_gone(struct rpc_connection *connection, enum rpc_down_reason reas
         say_down(channel, reason);
     } else {
         note_failure(channel, connection->transport->failure);
+        channel->hung_up = connection->opened && (reason == RPC_DOWN_REFUSED || reason == RPC_DOWN_RESET);
         if (reason == RPC_DOWN_KEEPALIVE && channel->connect_timeout_ms < CONNECT_TIMEOUT_MAX_MS) {
             channel->connect_timeout_ms *= 2;
         }
@@ -283,6 +285,10 @@ bool rpc_channel_is_up(const struct rpc_channel *channel) {
 
 const char *rpc_channel_failure(const struct rpc_channel *channel) {
     return channel->failure;
+}
+
+bool rpc_channel_hung_up(const struct rpc_channel *channel) {
+    return channel->hung_up;
 }
 
 // But a woken attempt is let be, or one that is heard of again and again beyond a long way would never be reached.

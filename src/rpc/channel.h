@@ -28,6 +28,7 @@ struct rpc_channel {
     bool woken;                   // the next attempt, or the one under way, was rpc_channel_wake's wish
     uint64_t attempt_at_ms;       // the latest began
     char failure[192];            // of the last attempt
+    bool hung_up;                 // see rpc_channel_hung_up
     uint64_t backoff_ms;          // before the next attempt; 0: at once
     uint64_t connect_timeout_ms;  // of the next attempt
     uint64_t up_at_ms;

@@ -208,6 +208,9 @@ bool rpc_channel_is_up(const struct rpc_channel *channel);
 // Why the last attempt to connect failed, for people; "" while none has.
 const char *rpc_channel_failure(const struct rpc_channel *channel);
 
+// Whether the last attempt got a connection whose other side ended it without a word of gRPC: something else listens there.
+bool rpc_channel_hung_up(const struct rpc_channel *channel);
+
 // The server has been heard of: connects now, if it is waiting for its next attempt, or if what it has sent of the present
 // one was so probably lost (to a host that was not there yet) that a new one is sooner.
 void rpc_channel_wake(struct rpc_channel *channel);
