@@ -1261,7 +1261,12 @@ static void TestWireAppendRefused(void **state) {
     refuse_append(p, ERR_INVALID, "prev_log");
     p = good_append();
     p->append.term = 0;
-    refuse_append(p, ERR_INVALID, "term");
+    refuse_append(p, ERR_INVALID, "term: must be at least 1");
+    p = good_append();  // the log's first entry, of no term
+    p->append.prev_log_index = p->append.prev_log_term = p->entry[0].term = 0;
+    p->entry[0].index = 1;
+    p->entry[1].index = 2;
+    refuse_append(p, ERR_INVALID, "index 1 of term 0");
     p = good_append();
     p->entry[1].type = 4;
     refuse_append(p, ERR_INVALID, "type 4");
