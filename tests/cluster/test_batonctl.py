@@ -240,11 +240,11 @@ def TestBatonctlIntoHead(cluster: Cluster, batonctl: Batonctl) -> None:
     batonctl.environment.update(BATON_TLS_CERT="", BATON_TLS_KEY="", BATON_TLS_CA="")
     reading, writing = os.pipe()
     os.close(reading)
-    piped = batonctl.start("log", stdout=writing, stderr=subprocess.PIPE)
+    piped = batonctl.start("list", stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert piped.communicate(timeout=DEADLINE)[1] == b"" and piped.returncode == FAILED
     with open("/dev/full", "wb") as full:
-        failing = batonctl.start("log", stdout=full, stderr=subprocess.PIPE)
+        failing = batonctl.start("list", stdout=full, stderr=subprocess.PIPE)
     assert b"No space left" in failing.communicate(timeout=DEADLINE)[1] and failing.returncode == FAILED
 
 
