@@ -84,6 +84,9 @@ static enum error_code read_configuration(struct node *node, const struct wal_re
     if (strcmp(self->address, node->config->advertise) != 0)
         slog(SLOG_WARN, "the others reach this node under another address than it advertises",
              F_STR("theirs", self->address), F_STR("advertise", node->config->advertise));
+    if (strcmp(self->cloud, node->config->cloud) != 0)
+        slog(SLOG_WARN, "the log places this node in another cloud than --cloud does, and the log counts",
+             F_STR("log", self->cloud), F_STR("cloud", node->config->cloud));
     return OK;
 }
 

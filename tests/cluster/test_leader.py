@@ -37,6 +37,18 @@ def TestClusterFoundedWithOtherPeersIsSaid(empty_cluster: Cluster) -> None:
     assert log.count(said) == 1 and "peer=n3" in log[log.index(said) :].splitlines()[0]
 
 
+def TestClusterSaysWhereTheLogPlacesANode(cluster: Cluster) -> None:
+    """The members stand in the log; who is started with another address or cloud is told which of them counts."""
+    n3 = cluster["n3"]
+    n3.stop()
+    peers = n3._command.index("--peers")
+    n3._command[peers : peers + 3] = ["--cloud", "gcp", "--advertise", "198.18.2.3:7500"]
+    n3.start()
+    wait_for(lambda: n3.status().leader, "n3 follows a leader")
+    assert 'theirs=198.18.2.3:7400 advertise=198.18.2.3:7500' in n3.log()
+    assert 'and the log counts" log=aws cloud=gcp' in n3.log()
+
+
 def TestClusterElectsAnotherLeaderAfterAKill(cluster: Cluster) -> None:
     old = cluster.leader()
     term = old.status().term
