@@ -336,6 +336,13 @@ static void TestLogCorruption(void **state) {
 
 // --- full and failing disks ---
 
+// Closed, as log_close, and opened again.
+static void assert_holds_again(struct log *log, bool trim, const struct model *model) {
+    log_close(log, trim);
+    assert_int_equal(log_open(log), OK);
+    assert_true(model_holds(model, &log->recovered));
+}
+
 static void run_out_of_space(uint64_t segment_bytes) {
     struct disk disk;
     disk_init(&disk, 1);
@@ -434,9 +441,7 @@ static void TestLogNoSpaceForVotes(void **state) {
     log_append(&log, 3, 1000);
     log_run(&log);
     assert_int_equal(log.writer->durable_write, log.write);
-    log_close(&log, false);
-    assert_int_equal(log_open(&log), OK);
-    assert_true(model_holds(&log.model, &log.recovered));
+    assert_holds_again(&log, false, &log.model);
     log_free(&log);
     disk_free(&disk);
 }
@@ -465,9 +470,7 @@ static void run_out_in_batch(enum disk_direct direct, size_t after) {
     log_run(&log);
     assert_int_equal(log.writer->condition, WAL_GOOD);
     assert_int_equal(log.writer->durable_write, 2);
-    log_close(&log, false);
-    assert_int_equal(log_open(&log), OK);
-    assert_true(model_holds(&log.model, &log.recovered));
+    assert_holds_again(&log, false, &log.model);
     buf_free(&before);
     log_free(&log);
     disk_free(&disk);
@@ -576,9 +579,7 @@ static void TestLogSyncFails(void **state) {
         found.count = log.recovered.log.count;
         assert_true(model_holds(&found, &log.recovered));
         disk_crash(&disk);
-        log_close(&log, false);
-        assert_int_equal(log_open(&log), OK);
-        assert_true(model_holds(&found, &log.recovered));
+        assert_holds_again(&log, false, &found);
         log_free(&log);
         disk_free(&disk);
     }
@@ -646,14 +647,10 @@ static void TestLogDirect(void **state) {
         if (direct == DISK_DIRECT) {
             assert_true(disk->direct_writes > 15);  // each batch, and filling
         }
-        log_close(&log, false);
-        assert_int_equal(log_open(&log), OK);
-        assert_true(model_holds(&log.model, &log.recovered));
+        assert_holds_again(&log, false, &log.model);
         log_append(&log, 2, 10);  // behind an end that must be read first
         log_run(&log);
-        log_close(&log, true);
-        assert_int_equal(log_open(&log), OK);
-        assert_true(model_holds(&log.model, &log.recovered));
+        assert_holds_again(&log, true, &log.model);
         log_free(&log);
     }
     assert_true(disks[DISK_DIRECT_CLAIMS].direct_writes > 0);
