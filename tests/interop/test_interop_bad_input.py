@@ -276,7 +276,7 @@ def test_interop_calls_with_large_headers(server):
         time.sleep(1)
         grown, gone = server.rss_kib() - before, sum(connection.wait_closed(0.01) for connection in held)
         print(f"40,000 calls with 16 KiB of headers each: the server grew by {grown} KiB, {gone} connections were closed")
-        assert grown < 300 * MIB
+        assert grown < 400 * MIB  # a sanitizer takes a quarter more; uncounted they were 640
         for connection in held:
             connection.vanish()
     server.wait_idle()
