@@ -4,10 +4,19 @@
 #include <assert.h>
 #include <sys/resource.h>
 
-size_t files_raise(size_t wanted) {
+static struct rlimit limits(void) {
     struct rlimit files;
     int failed = getrlimit(RLIMIT_NOFILE, &files);
     assert(failed == 0);  // it fails on a bad pointer only
+    return files;
+}
+
+size_t files_allowed(void) {
+    return limits().rlim_cur;
+}
+
+size_t files_raise(size_t wanted) {
+    struct rlimit files = limits();
     if (files.rlim_cur < wanted) {
         rlim_t before = files.rlim_cur;
         files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
@@ -19,6 +28,6 @@ size_t files_raise(size_t wanted) {
 }
 
 size_t files_share(size_t part, size_t most) {
-    size_t share = files_raise(0) / part;
+    size_t share = files_allowed() / part;
     return share < most ? share : most;
 }

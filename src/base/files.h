@@ -7,6 +7,9 @@
 
 #include <stddef.h>
 
+// The limit as it is.
+size_t files_allowed(void);
+
 // Raises the limit to `wanted`, as far as the process may; what shells and systemd give, 1,024, is for programs of the time
 // of select(2). Returns the limit.
 size_t files_raise(size_t wanted);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/env.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "bench/writer.h"
@@ -95,16 +96,10 @@ static enum error_code parse_number(int flag, const char *text, uint64_t *value,
     return OK;
 }
 
-// NULL: unset, or empty.
-static const char *variable(const char *name) {
-    const char *value = getenv(name);
-    return value != NULL && value[0] != '\0' ? value : NULL;
-}
-
 static enum error_code parse(int argc, char **argv, struct arguments *arguments, struct error *error) {
     uint64_t values[NUMBERS];
     arguments->tls_files = (struct tls_files){
-        .cert = variable("BATON_TLS_CERT"), .key = variable("BATON_TLS_KEY"), .ca = variable("BATON_TLS_CA")};
+        .cert = env_get("BATON_TLS_CERT"), .key = env_get("BATON_TLS_KEY"), .ca = env_get("BATON_TLS_CA")};
     for (int i = 0; i < NUMBERS; i++)
         values[i] = numbers[i].otherwise;
     opterr = 0;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/env.h"
 #include "base/slog.h"
 #include "ctl/commands.h"
 
@@ -12,21 +13,14 @@ static int fail(enum ctl_exit status, const struct error *error) {
     return (int)status;
 }
 
-// NULL: unset, or empty.
-static const char *variable(const char *name) {
-    const char *value = getenv(name);
-    return value != NULL && value[0] != '\0' ? value : NULL;
-}
-
 // What the command line leaves open stands in the environment. *tls stays NULL where there is neither.
 static enum error_code open_tls(const struct ctl_options *options, struct tls **tls, struct error *error) {
-    const char *demand = getenv("BATON_TLS_REQUIRED");
+    const char *demand = env_get("BATON_TLS_REQUIRED");
     struct tls_files files = options->tls_files;
-    files.cert = files.cert != NULL ? files.cert : variable("BATON_TLS_CERT");
-    files.key = files.key != NULL ? files.key : variable("BATON_TLS_KEY");
-    files.ca = files.ca != NULL ? files.ca : variable("BATON_TLS_CA");
-    bool required = options->tls_required ||
-                    (demand != NULL && strcmp(demand, "") != 0 && strcmp(demand, "0") != 0 && strcmp(demand, "false") != 0);
+    files.cert = files.cert != NULL ? files.cert : env_get("BATON_TLS_CERT");
+    files.key = files.key != NULL ? files.key : env_get("BATON_TLS_KEY");
+    files.ca = files.ca != NULL ? files.ca : env_get("BATON_TLS_CA");
+    bool required = options->tls_required || (demand != NULL && strcmp(demand, "0") != 0 && strcmp(demand, "false") != 0);
     bool given;
     enum error_code code = tls_files_check(&files, required, &given, error);
     return code == OK && given ? tls_new(&files, NULL, tls, error) : code;

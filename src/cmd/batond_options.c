@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/env.h"
 #include "base/ids.h"
 #include "base/limits.h"
 
@@ -138,9 +139,7 @@ static void read_environment(struct setting *settings) {
         snprintf(setting->source, sizeof setting->source, "BATON_%s", long_options[i].name);
         for (char *c = setting->source; *c != '\0'; c++)
             *c = *c == '-' ? '_' : (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
-        setting->value = getenv(setting->source);
-        if (setting->value != NULL && setting->value[0] == '\0')
-            setting->value = NULL;  // a line of an EnvironmentFile that is not filled in
+        setting->value = env_get(setting->source);
         if (setting->value == NULL)
             snprintf(setting->source, sizeof setting->source, "--%s", long_options[i].name);
     }

@@ -8,6 +8,8 @@
 
 #include <dirent.h>
 
+#include "base/files.h"
+
 const struct wire_member *node_member(const struct node *node, const struct raft_id *id) {
     for (size_t i = 0; i < node->configuration.count; i++) {
         if (raft_id_equal(&node->configuration.members[i].id, id))
@@ -357,9 +359,7 @@ void node_metrics_sample(struct node *node) {
                                             (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
     metric_set(node->m.resident_bytes, resident_bytes());
     metric_set(node->m.open_fds, open_fds());
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0)
-        metric_set(node->m.max_fds, (double)files.rlim_cur);
+    metric_set(node->m.max_fds, (double)files_allowed());
     metric_set(node->m.log_bytes, (double)raft_slab_bytes(node->slab));
     double counts[2][2] = {{0, 0}, {0, 0}};
     state_workers(node->state, slice_of(NULL, 0), count_worker, counts);
