@@ -138,37 +138,52 @@ static void answer_get(struct node *node, struct rpc_call call, struct slice key
     rpc_reply(node->server, call, buf_slice(&node->out));
 }
 
-struct listing {
-    struct node *node;
-    struct state_item *items;
+// How much of a list one answer holds.
+struct page {
     size_t count;
     size_t limit;
     size_t bytes;
+    size_t bytes_max;
     bool more;
+};
+
+static size_t page_limit(uint32_t asked) {
+    return asked == 0 || asked > LIST_DEFAULT * 10 ? LIST_DEFAULT : asked;
+}
+
+// False: the page has no room for one more of so many bytes; but the first always fits.
+static bool page_takes(struct page *page, size_t bytes) {
+    page->bytes += bytes;
+    page->more = page->count == page->limit || (page->count > 0 && page->bytes > page->bytes_max);
+    return !page->more;
+}
+
+struct listing {
+    struct state_item *items;
+    struct page page;
 };
 
 static bool list_item(void *user, const struct state_item *item) {
     struct listing *listing = user;
-    listing->bytes += item->key.len + item->value.len;
-    if (listing->count == listing->limit || (listing->count > 0 && listing->bytes > LIST_BYTES_MAX)) {
-        listing->more = true;
+    if (!page_takes(&listing->page, item->key.len + item->value.len))
         return false;
-    }
-    listing->items[listing->count++] = *item;
+    listing->items[listing->page.count++] = *item;
     return true;
 }
 
 static void answer_list(struct node *node, struct rpc_call call, const struct wire_list_request *request, raft_index index) {
-    size_t limit = request->limit == 0 || request->limit > LIST_DEFAULT * 10 ? LIST_DEFAULT : request->limit;
+    size_t limit = page_limit(request->limit);
     struct listing listing = {
-        .node = node, .limit = limit, .items = arena_alloc(&node->scratch, limit * sizeof(struct state_item))};
+        .items = arena_alloc(&node->scratch, limit * sizeof(struct state_item)),
+        .page = {.limit = limit, .bytes_max = LIST_BYTES_MAX},
+    };
     if (listing.items == NULL) {
         rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED, "no memory for so long a list; ask for fewer keys");
         return;
     }
     state_list(node->state, request->prefix, request->start_after, list_item, &listing);
     struct wire_list_response response = {
-        .items = listing.items, .count = listing.count, .more = listing.more, .read_index = index};
+        .items = listing.items, .count = listing.page.count, .more = listing.page.more, .read_index = index};
     buf_clear(&node->out);
     wire_list_response_encode(&response, &node->out);
     rpc_reply(node->server, call, buf_slice(&node->out));
@@ -177,11 +192,7 @@ static void answer_list(struct node *node, struct rpc_call call, const struct wi
 struct worker_listing {
     struct node *node;
     struct wire_worker_info *workers;
-    size_t count;
-    size_t limit;
-    size_t bytes;
-    size_t bytes_max;
-    bool more;
+    struct page page;
 };
 
 // Of a worker in an answer, at most: its numbers, its status, and what stands before each text; and before those of a label.
@@ -197,12 +208,9 @@ static size_t worker_bytes(const struct state_worker *worker) {
 
 static bool list_worker(void *user, const struct state_worker *worker) {
     struct worker_listing *listing = user;
-    listing->bytes += worker_bytes(worker);
-    if (listing->count == listing->limit || (listing->count > 0 && listing->bytes > listing->bytes_max)) {
-        listing->more = true;
+    if (!page_takes(&listing->page, worker_bytes(worker)))
         return false;
-    }
-    struct wire_worker_info *info = &listing->workers[listing->count++];
+    struct wire_worker_info *info = &listing->workers[listing->page.count++];
     *info = (struct wire_worker_info){.worker = *worker};
     info->has_last_seen = node_worker_last_seen(listing->node, worker->slot, &info->last_seen_unix_ms);
     return true;
@@ -212,27 +220,24 @@ static bool list_worker(void *user, const struct state_worker *worker) {
 static void answer_workers(struct node *node, struct rpc_call call, const struct wire_list_workers_request *request,
                            raft_index index) {
     bool all = request->limit == 0;
-    size_t limit = all                                  ? MESSAGE_MAX / WORKER_FRAME_BYTES
-                   : request->limit > LIST_DEFAULT * 10 ? LIST_DEFAULT
-                                                        : request->limit;
+    size_t limit = all ? MESSAGE_MAX / WORKER_FRAME_BYTES : page_limit(request->limit);
     struct worker_listing listing = {
         .node = node,
         .workers = arena_alloc(&node->scratch, limit * sizeof(struct wire_worker_info)),
-        .limit = limit,
-        .bytes_max = all ? MESSAGE_MAX : LIST_BYTES_MAX,
+        .page = {.limit = limit, .bytes_max = all ? MESSAGE_MAX : LIST_BYTES_MAX},
     };
     if (listing.workers == NULL) {
         rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED, "no memory for so many workers; ask for fewer");
         return;
     }
     state_workers(node->state, request->start_after, list_worker, &listing);
-    if (all && listing.more) {
+    if (all && listing.page.more) {
         rpc_finish(node->server, call, RPC_RESOURCE_EXHAUSTED,
                    "the workers are too many for one answer; ask for them in pages, by limit and start_after");
         return;
     }
     struct wire_list_workers_response response = {
-        .workers = listing.workers, .count = listing.count, .more = listing.more, .read_index = index};
+        .workers = listing.workers, .count = listing.page.count, .more = listing.page.more, .read_index = index};
     buf_clear(&node->out);
     wire_list_workers_response_encode(&response, &node->out);
     rpc_reply(node->server, call, buf_slice(&node->out));
@@ -297,24 +302,20 @@ void control_read_ready(struct node *node, const struct waiting_read *read, stru
         answer_get(node, read->call, get_request.key, read->index);
 }
 
-// The request waits as what we understand of it, in node->out: whatever else a client has sent along is not kept.
+// The request waits as what we understand of it, in node->request: whatever else a client has sent along is not kept.
 static void ask(struct node *node, enum read_kind kind, struct rpc_call call) {
     if (!leading(node)) {
         control_redirect(node, call);
         return;
     }
-    reads_collect(node->reads, kind, call, buf_slice(&node->out));
+    reads_collect(node->reads, kind, call, buf_slice(&node->request));
     node->collected = true;
 }
 
 // The same for what needs no quorum.
 static void answer_understood(struct node *node, enum read_kind kind, struct rpc_call call) {
-    // Not from node->out itself, which the answer is made in.
-    struct buf request = {0};
-    buf_append_slice(&request, buf_slice(&node->out));
-    answer_in_time(node, &(struct waiting_read){.kind = kind, .call = call, .index = state_last_applied(node->state)},
-                   buf_slice(&request));
-    buf_free(&request);
+    struct waiting_read read = {.kind = kind, .call = call, .index = state_last_applied(node->state)};
+    answer_in_time(node, &read, buf_slice(&node->request));
 }
 
 static void get(void *user, struct rpc_call call, struct slice message) {
@@ -326,8 +327,8 @@ static void get(void *user, struct rpc_call call, struct slice message) {
     } else if (request.stale) {
         answer_get(node, call, request.key, state_last_applied(node->state));
     } else {
-        buf_clear(&node->out);
-        wire_get_request_encode(&request, &node->out);
+        buf_clear(&node->request);
+        wire_get_request_encode(&request, &node->request);
         ask(node, READ_GET, call);
     }
 }
@@ -340,8 +341,8 @@ static void list(void *user, struct rpc_call call, struct slice message) {
         finish_error(node, call, &error);
         return;
     }
-    buf_clear(&node->out);
-    wire_list_request_encode(&request, &node->out);
+    buf_clear(&node->request);
+    wire_list_request_encode(&request, &node->request);
     if (request.stale)
         answer_understood(node, READ_LIST, call);
     else
@@ -355,8 +356,8 @@ static void list_workers(void *user, struct rpc_call call, struct slice message)
     if (wire_list_workers_request_decode(message, &request, &error) != OK) {
         finish_error(node, call, &error);
     } else {
-        buf_clear(&node->out);
-        wire_list_workers_request_encode(&request, &node->out);
+        buf_clear(&node->request);
+        wire_list_workers_request_encode(&request, &node->request);
         ask(node, READ_WORKERS, call);
     }
 }
@@ -390,8 +391,8 @@ static void watch(void *user, struct rpc_call call, struct slice message) {
     } else if (!request.has_from) {
         start_watch(node, call, &request);
     } else {
-        buf_clear(&node->out);
-        wire_watch_request_encode(&request, &node->out);
+        buf_clear(&node->request);
+        wire_watch_request_encode(&request, &node->request);
         answer_understood(node, READ_WATCH, call);
     }
 }
@@ -491,8 +492,8 @@ static void read_log(void *user, struct rpc_call call, struct slice message) {
     } else if (node->raft == NULL) {
         control_redirect(node, call);
     } else {
-        buf_clear(&node->out);
-        wire_read_log_request_encode(&request, &node->out);
+        buf_clear(&node->request);
+        wire_read_log_request_encode(&request, &node->request);
         answer_understood(node, READ_LOG, call);
     }
 }

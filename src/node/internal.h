@@ -106,6 +106,7 @@ struct node {
     struct arena turn;        // what this turn's events point to
     struct arena scratch;     // for one call at a time
     struct buf out;           // for one message at a time
+    struct buf request;       // for one request, as far as it is understood
     raft_index applied_told;  // to the core
     bool collected;           // writes, reads or a handover wait for the turn
     int64_t command_time_ms;  // of the last command proposed

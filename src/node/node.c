@@ -288,6 +288,7 @@ static void free_parts(struct node *node) {
     arena_free(&node->turn);
     arena_free(&node->scratch);
     buf_free(&node->out);
+    buf_free(&node->request);
     free(node->held);
     free(node->changing);
     free(node);
