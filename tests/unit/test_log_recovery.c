@@ -334,6 +334,14 @@ static void TestLogCorruption(void **state) {
     scene_free(&s);
 }
 
+// A new log of one batch: term 1 and three entries.
+static void log_begin(struct log *log, struct disk *disk, uint64_t segment_bytes) {
+    log_init(log, disk, segment_bytes);
+    assert_int_equal(log_open(log), OK);
+    log_push(log, 1, "n1", 1, 3, 100);
+    log_run(log);
+}
+
 // --- full and failing disks ---
 
 // Closed, as log_close, and opened again.
@@ -347,10 +355,7 @@ static void run_out_of_space(uint64_t segment_bytes) {
     struct disk disk;
     disk_init(&disk, 1);
     struct log log;
-    log_init(&log, &disk, segment_bytes);
-    assert_int_equal(log_open(&log), OK);
-    log_push(&log, 1, "n1", 1, 3, 100);
-    log_run(&log);
+    log_begin(&log, &disk, segment_bytes);
     assert_int_equal(log.writer->durable_write, 1);
     disk.space = disk_bytes(&disk, SEGMENT_1).len + 1000;
 
@@ -414,10 +419,7 @@ static void TestLogNoSpaceForVotes(void **state) {
     struct disk disk;
     disk_init(&disk, 1);
     struct log log;
-    log_init(&log, &disk, 0);
-    assert_int_equal(log_open(&log), OK);
-    log_push(&log, 1, "n1", 1, 3, 100);
-    log_run(&log);
+    log_begin(&log, &disk, 0);
     log_close(&log, false);
     struct buf file = {0};
     buf_append_slice(&file, disk_bytes(&disk, SEGMENT_1));
@@ -451,10 +453,7 @@ static void run_out_in_batch(enum disk_direct direct, size_t after) {
     disk_init(&disk, 1);
     disk.direct = direct;
     struct log log;
-    log_init(&log, &disk, 0);
-    assert_int_equal(log_open(&log), OK);
-    log_push(&log, 1, "n1", 1, 3, 100);
-    log_run(&log);
+    log_begin(&log, &disk, 0);
     struct buf before = {0};
     buf_append_slice(&before, disk_bytes(&disk, SEGMENT_1));
     disk.writes = 0;
@@ -492,10 +491,7 @@ static void TestLogNoSpaceCannotBlank(void **state) {
     struct disk disk;
     disk_init(&disk, 1);
     struct log log;
-    log_init(&log, &disk, 0);
-    assert_int_equal(log_open(&log), OK);
-    log_push(&log, 1, "n1", 1, 3, 100);
-    log_run(&log);
+    log_begin(&log, &disk, 0);
     disk.fail_write_at = 1;
     disk.fail_after = 500;
     disk.fail_errno = ENOSPC;
@@ -513,10 +509,7 @@ static void TestLogNoSpaceThenFails(void **state) {
     struct disk disk;
     disk_init(&disk, 1);
     struct log log;
-    log_init(&log, &disk, 0);
-    assert_int_equal(log_open(&log), OK);
-    log_push(&log, 1, "n1", 1, 3, 100);
-    log_run(&log);
+    log_begin(&log, &disk, 0);
     disk.space = disk_bytes(&disk, SEGMENT_1).len;
     for (uint64_t write = 2; log.writer->condition == WAL_GOOD; write++) {
         assert_in_range(write, 2, 200);
@@ -556,10 +549,7 @@ static void TestLogSyncFails(void **state) {
         struct disk disk;
         disk_init(&disk, 1);
         struct log log;
-        log_init(&log, &disk, 0);
-        assert_int_equal(log_open(&log), OK);
-        log_push(&log, 1, "n1", 1, 3, 100);
-        log_run(&log);
+        log_begin(&log, &disk, 0);
         disk.fail_errno = EIO;
         disk.fail_sync_at = what == 0 ? 1 : 0;
         disk.fail_write_at = what == 1 ? 1 : 0;

@@ -1177,16 +1177,22 @@ static bool is_silent(struct env *env) {
     return env->downs > 0 && env->reason == RPC_DOWN_KEEPALIVE;
 }
 
-// A server made by hand, with one client: a channel made from `options`. It has greeted.
-static struct raw raw_serve(struct env *env, struct rpc_channel_options options, uint32_t window) {
+// A socket that takes connections; `target` becomes its address.
+static int raw_listen(int backlog, char target[32]) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(listen(listener, backlog), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(target, 32, "127.0.0.1:%u", ntohs(address.sin_port));
+    return listener;
+}
+
+// A server made by hand, with one client: a channel made from `options`. It has greeted.
+static struct raw raw_serve(struct env *env, struct rpc_channel_options options, uint32_t window) {
     char target[32];
-    snprintf(target, sizeof target, "127.0.0.1:%u", ntohs(address.sin_port));
+    int listener = raw_listen(1, target);
     rpc_channel_close(env->channel);
     env->ups = env->downs = 0;
     options.target = target;
@@ -1231,14 +1237,8 @@ static void TestRpcConnectTimeout(void **state) {
     (void)state;
     struct env env;
     start(&env);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(listener, 10), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
     char target[32];
-    snprintf(target, sizeof target, "127.0.0.1:%u", ntohs(address.sin_port));
+    int listener = raw_listen(10, target);
     rpc_channel_close(env.channel);
     env.downs = 0;
     uint64_t began = uv_now(&env.loop);
