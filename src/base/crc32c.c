@@ -1,8 +1,9 @@
 // CRC-32C by libisal, which uses the processor's instructions where there are any.
 #include "base/crc32c.h"
 
-#include <isa-l/crc.h>
 #include <limits.h>
+
+#include <isa-l/crc.h>
 
 // The register starts as all ones and the result is inverted (RFC 3720, appendix B.4): a finished checksum inverted is the
 // register it came from, which is how one goes on from it; 0 gives the initial register.

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
+
 enum error_code error_set(struct error *error, enum error_code code, const char *format, ...) {
     if (error != NULL) {
         va_list args;
@@ -40,6 +42,6 @@ const char *error_name(enum error_code code) {
         BATON_ERRORS(X)
 #undef X
     };
-    assert((size_t)code < sizeof names / sizeof names[0]);
+    assert((size_t)code < ARRAY_COUNT(names));
     return names[code];
 }

@@ -14,7 +14,7 @@
     X(ERR_BUSY, "in use by another process")                                                                                \
     X(ERR_WAL_CORRUPT, "WAL_CORRUPT") /* damaged where it was durable */                                                    \
     X(ERR_WAL_GAP, "WAL_GAP")         /* entries or segments are missing */                                                 \
-    X(ERR_WAL_FOREIGN, "WAL_FOREIGN") /* another cluster's or node's */                                                     \
+    X(ERR_FOREIGN, "WAL_FOREIGN")     /* another cluster's or node's */                                                     \
     X(ERR_WAL_VERSION, "WAL_VERSION") /* written by a later version */                                                      \
     X(ERR_UNKNOWN_COMMAND, "unknown command")                                                                               \
     X(ERR_UNAVAILABLE, "unavailable")

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/quote.h"
@@ -131,7 +132,7 @@ static bool parse_name(const char *text, const char *const *names, size_t count,
 bool slog_level_parse(const char *text, enum slog_level *level) {
     static const char *const names[] = {"debug", "info", "warn", "error"};
     size_t at;
-    bool known = parse_name(text, names, sizeof names / sizeof names[0], &at);
+    bool known = parse_name(text, names, ARRAY_COUNT(names), &at);
     if (known) {
         *level = (enum slog_level)at;
     }
@@ -141,7 +142,7 @@ bool slog_level_parse(const char *text, enum slog_level *level) {
 bool slog_format_parse(const char *text, enum slog_format *format) {
     static const char *const names[] = {"logfmt", "json"};
     size_t at;
-    bool known = parse_name(text, names, sizeof names / sizeof names[0], &at);
+    bool known = parse_name(text, names, ARRAY_COUNT(names), &at);
     if (known) {
         *format = (enum slog_format)at;
     }

@@ -7,6 +7,7 @@
 #ifndef BATON_BASE_SLOG_H
 #define BATON_BASE_SLOG_H
 
+#include "base/array.h"
 #include "base/slice.h"
 
 enum slog_level { SLOG_DEBUG, SLOG_INFO, SLOG_WARN, SLOG_ERROR };
@@ -44,7 +45,7 @@ void slog_write(enum slog_level level, const char *message, const struct slog_fi
     do {                                                                                                                    \
         if (slog_enabled(level)) {                                                                                          \
             const struct slog_field slog_fields_[] = {__VA_ARGS__ __VA_OPT__(, ){.key = NULL}};                             \
-            slog_write((level), (message), slog_fields_, sizeof slog_fields_ / sizeof slog_fields_[0] - 1);                 \
+            slog_write((level), (message), slog_fields_, ARRAY_COUNT(slog_fields_) - 1);                                    \
         }                                                                                                                   \
     } while (0)
 

@@ -70,9 +70,11 @@ static void write_done(void *user, uint64_t tag, const struct rpc_result *result
 
 static uint64_t lowest_sequence(const struct writer *writer) {
     uint64_t lowest = writer->started + 1;
-    for (size_t i = 0; i < writer->options.in_flight; i++)
-        if (writer->writes[i].used && writer->writes[i].sequence < lowest)
+    for (size_t i = 0; i < writer->options.in_flight; i++) {
+        if (writer->writes[i].used && writer->writes[i].sequence < lowest) {
             lowest = writer->writes[i].sequence;
+        }
+    }
     return lowest;
 }
 
@@ -88,10 +90,11 @@ static void send_write(struct writer *writer, size_t i) {
     buf_clear(&writer->request);
     wire_put_request_encode(&command, &writer->request);
     uint64_t now = now_us();
-    if (write->first_sent_us == 0)
+    if (write->first_sent_us == 0) {
         write->first_sent_us = now;
-    else
+    } else {
         writer->result.retried++;
+    }
     write->sent = true;
     write->attempt++;
     struct rpc_request request = {
@@ -107,8 +110,9 @@ static void send_write(struct writer *writer, size_t i) {
 static void start_write(struct writer *writer) {
     for (size_t i = 0; i < writer->options.in_flight; i++) {
         struct write *write = &writer->writes[i];
-        if (write->used)
+        if (write->used) {
             continue;
+        }
         *write = (struct write){.used = true, .sequence = ++writer->started, .attempt = write->attempt};
         writer->outstanding++;
         return;
@@ -127,17 +131,22 @@ static void pump(struct writer *writer) {
     uint64_t now = now_us();
     while (may_start(writer, now)) {
         start_write(writer);
-        if (writer->options.rate != 0)
+        if (writer->options.rate != 0) {
             writer->next_us += US_PER_S / writer->options.rate;
+        }
     }
     // What could not be begun in its time is left out, not made up for in a burst.
-    if (writer->next_us + US_PER_S / 10 < now)
+    if (writer->next_us + US_PER_S / 10 < now) {
         writer->next_us = now;
-    if (writer->leader == NOBODY)
+    }
+    if (writer->leader == NOBODY) {
         return;
-    for (size_t i = 0; i < writer->options.in_flight; i++)
-        if (writer->writes[i].used && !writer->writes[i].sent)
+    }
+    for (size_t i = 0; i < writer->options.in_flight; i++) {
+        if (writer->writes[i].used && !writer->writes[i].sent) {
             send_write(writer, i);
+        }
+    }
 }
 
 // --- who leads ---
@@ -151,8 +160,9 @@ static void heard_from_leader(struct writer *writer) {
 static void lead_by(struct writer *writer, int leader) {
     for (size_t i = 0; i < writer->options.in_flight; i++) {
         struct write *write = &writer->writes[i];
-        if (write->used && write->sent)
+        if (write->used && write->sent) {
             rpc_channel_cancel(writer->endpoints[writer->leader].channel, write->ticket);
+        }
         write->sent = false;
     }
     writer->leader = leader;
@@ -163,8 +173,9 @@ static void lead_by(struct writer *writer, int leader) {
 static int endpoint_at(const struct writer *writer, struct slice address) {
     for (size_t i = 0; i < writer->options.endpoints->count; i++) {
         const struct endpoint *endpoint = &writer->endpoints[i];
-        if (slice_equal(address, slice_of_str(endpoint->address)) && rpc_channel_is_up(endpoint->channel))
+        if (slice_equal(address, slice_of_str(endpoint->address)) && rpc_channel_is_up(endpoint->channel)) {
             return (int)i;
+        }
     }
     return NOBODY;
 }
@@ -177,21 +188,26 @@ static void status_done(void *user, uint64_t tag, const struct rpc_result *resul
     (void)tag;
     endpoint->asked = false;
     endpoint->ask_again_us = now_us() + WRITER_SEARCH_MS * US_PER_MS;
-    if (writer->done || result->status != RPC_OK)
+    if (writer->done || result->status != RPC_OK) {
         return;
+    }
     arena_reset(&writer->arena);
-    if (wire_status_response_decode(&writer->arena, result->body, &status, &error) != OK)
+    if (wire_status_response_decode(&writer->arena, result->body, &status, &error) != OK) {
         return;
-    if (status.term < writer->term)
+    }
+    if (status.term < writer->term) {
         return;  // it has yet to hear of a term that others are in
+    }
     writer->term = status.term;
     // A follower beside us knows a new leader before one across the ocean can tell that it is.
     int leader = slice_equal(status.role, slice_of_str("leader")) ? (int)(endpoint - writer->endpoints)
                                                                   : endpoint_at(writer, status.leader_address);
-    if (leader == NOBODY)
+    if (leader == NOBODY) {
         return;
-    if (leader != writer->leader)
+    }
+    if (leader != writer->leader) {
         lead_by(writer, leader);
+    }
     heard_from_leader(writer);
     pump(writer);
 }
@@ -210,8 +226,9 @@ static void ask(struct endpoint *endpoint) {
 static void ask_all(struct writer *writer, uint64_t now) {
     for (size_t i = 0; i < writer->options.endpoints->count; i++) {
         struct endpoint *endpoint = &writer->endpoints[i];
-        if (!endpoint->asked && now >= endpoint->ask_again_us && rpc_channel_is_up(endpoint->channel))
+        if (!endpoint->asked && now >= endpoint->ask_again_us && rpc_channel_is_up(endpoint->channel)) {
             ask(endpoint);
+        }
     }
 }
 
@@ -244,16 +261,18 @@ static void keep_sample(struct writer *writer, struct writer_sample sample) {
         writer->sample_cap = writer->sample_cap == 0 ? 4096 : writer->sample_cap * 2;
         result->samples = mem_realloc(result->samples, writer->sample_cap * sizeof sample);
     }
-    if (result->acknowledged == 0 && writer->options.on_ready != NULL)
+    if (result->acknowledged == 0 && writer->options.on_ready != NULL) {
         writer->options.on_ready(writer->endpoints[writer->leader].address);
+    }
     result->samples[result->acknowledged++] = sample;
 }
 
 static void fail_write(struct writer *writer, enum rpc_status status, struct slice message) {
     struct writer_result *result = &writer->result;
-    if (result->failed++ == 0)
+    if (result->failed++ == 0) {
         error_set(&result->failure, ERR_INVALID, "%s: %.*s", rpc_status_name(status), (int)message.len,
                   (const char *)message.data);
+    }
 }
 
 static void retire(struct writer *writer, struct write *write) {
@@ -269,11 +288,13 @@ static bool is_passing(enum rpc_status status) {
 static void write_done(void *user, uint64_t tag, const struct rpc_result *result) {
     struct writer *writer = user;
     struct write *write = &writer->writes[tag >> 32];
-    if (writer->done || !write->used || !write->sent || write->attempt != (uint32_t)tag)
+    if (writer->done || !write->used || !write->sent || write->attempt != (uint32_t)tag) {
         return;  // given up, or with a leader left behind
+    }
     uint64_t now = now_us();
-    if (result->answered)
+    if (result->answered) {
         heard_from_leader(writer);
+    }
     if (result->status == RPC_OK) {
         keep_sample(writer, (struct writer_sample){write->first_sent_us - writer->began_us, now - writer->began_us});
         retire(writer, write);
@@ -283,10 +304,11 @@ static void write_done(void *user, uint64_t tag, const struct rpc_result *result
     } else {
         struct slice address = rpc_result_trailer(result, "baton-leader-address");
         write->sent = false;
-        if (address.data != NULL)
+        if (address.data != NULL) {
             follow(writer, address);
-        else
+        } else {
             search(writer);
+        }
         return;
     }
     pump(writer);
@@ -295,9 +317,11 @@ static void write_done(void *user, uint64_t tag, const struct rpc_result *result
 // --- time ---
 
 static void finish(struct writer *writer) {
-    for (size_t i = 0; i < writer->options.in_flight; i++)
-        if (writer->writes[i].used)
+    for (size_t i = 0; i < writer->options.in_flight; i++) {
+        if (writer->writes[i].used) {
             fail_write(writer, RPC_DEADLINE_EXCEEDED, slice_of_str("not answered by the end"));
+        }
+    }
     writer->done = true;
     uv_stop(&writer->loop);
 }
@@ -308,41 +332,48 @@ static void on_tick(uv_timer_t *timer) {
     uint64_t now = now_us();
     bool out_of_time = options->seconds != 0 && now >= writer->began_us + options->seconds * US_PER_S;
     bool counted = options->count != 0 && writer->started == options->count;
-    if (writer->ended_us == 0 && (out_of_time || counted))
+    if (writer->ended_us == 0 && (out_of_time || counted)) {
         writer->ended_us = now;
+    }
     bool too_late = now >= writer->ended_us + WRITER_FINISH_MS * US_PER_MS;
     if (writer->ended_us != 0 && (writer->outstanding == 0 || too_late)) {
         finish(writer);
         return;
     }
-    if (writer->outstanding == 0)
+    if (writer->outstanding == 0) {
         heard_from_leader(writer);
-    if (now >= writer->silent_since_us + options->patience_ms * US_PER_MS)
+    }
+    if (now >= writer->silent_since_us + options->patience_ms * US_PER_MS) {
         writer->doubting = true;
-    if (writer->leader == NOBODY || writer->doubting)
+    }
+    if (writer->leader == NOBODY || writer->doubting) {
         ask_all(writer, now);
+    }
     pump(writer);
 }
 
 static void on_signal(uv_signal_t *handle, int number) {
     struct writer *writer = handle->data;
     (void)number;
-    if (writer->ended_us == 0)
+    if (writer->ended_us == 0) {
         writer->ended_us = now_us();
+    }
 }
 
 static void on_up(void *user) {
     struct endpoint *endpoint = user;
-    if (endpoint->writer->leader == NOBODY && !endpoint->asked)
+    if (endpoint->writer->leader == NOBODY && !endpoint->asked) {
         ask(endpoint);
+    }
 }
 
 static void on_down(void *user, enum rpc_down_reason reason) {
     struct endpoint *endpoint = user;
     struct writer *writer = endpoint->writer;
     (void)reason;
-    if (!writer->done && writer->leader == endpoint - writer->endpoints)
+    if (!writer->done && writer->leader == endpoint - writer->endpoints) {
         search(writer);
+    }
 }
 
 // --- beginning and end ---
@@ -411,12 +442,14 @@ const struct writer_result *writer_run(struct writer *writer) {
 
 void writer_free(struct writer *writer) {
     writer->done = true;
-    for (size_t i = 0; writer->endpoints != NULL && i < writer->options.endpoints->count; i++)
+    for (size_t i = 0; writer->endpoints != NULL && i < writer->options.endpoints->count; i++) {
         rpc_channel_close(writer->endpoints[i].channel);
+    }
     rpc_runtime_close(writer->runtime);
     uv_close((uv_handle_t *)&writer->tick, NULL);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         uv_close((uv_handle_t *)&writer->signals[i], NULL);
+    }
     uv_run(&writer->loop, UV_RUN_DEFAULT);
     uv_loop_close(&writer->loop);
     buf_free(&writer->request);

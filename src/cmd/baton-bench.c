@@ -90,9 +90,10 @@ static enum error_code parse_number(int flag, const char *text, uint64_t *value,
     errno = 0;
     *value = strtoull(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || *value < numbers[flag].least ||
-        *value > numbers[flag].most)
+        *value > numbers[flag].most) {
         return error_set(error, ERR_INVALID, "--%s is \"%s\"; allowed is %" PRIu64 " to %" PRIu64, flags[flag].name, text,
                          numbers[flag].least, numbers[flag].most);
+    }
     return OK;
 }
 
@@ -100,29 +101,38 @@ static enum error_code parse(int argc, char **argv, struct arguments *arguments,
     uint64_t values[NUMBERS];
     arguments->tls_files = (struct tls_files){
         .cert = env_get("BATON_TLS_CERT"), .key = env_get("BATON_TLS_KEY"), .ca = env_get("BATON_TLS_CA")};
-    for (int i = 0; i < NUMBERS; i++)
+    for (int i = 0; i < NUMBERS; i++) {
         values[i] = numbers[i].otherwise;
+    }
     opterr = 0;
     for (int got; (got = getopt_long(argc, argv, ":", flags, NULL)) != -1;) {
-        if (got == ':' || got == '?')
+        if (got == ':' || got == '?') {
             return error_set(error, ERR_INVALID, got == ':' ? "%s needs a value" : "there is no flag %s", argv[optind - 1]);
-        if (got < NUMBERS && parse_number(got, optarg, &values[got], error) != OK)
+        }
+        if (got < NUMBERS && parse_number(got, optarg, &values[got], error) != OK) {
             return error->code;
-        if (got == ENDPOINTS)
+        }
+        if (got == ENDPOINTS) {
             arguments->endpoints = optarg;
-        if (got == SAMPLES)
+        }
+        if (got == SAMPLES) {
             arguments->samples = optarg;
-        if (got == TLS_CERT)
+        }
+        if (got == TLS_CERT) {
             arguments->tls_files.cert = optarg;
-        if (got == TLS_KEY)
+        }
+        if (got == TLS_KEY) {
             arguments->tls_files.key = optarg;
-        if (got == TLS_CA)
+        }
+        if (got == TLS_CA) {
             arguments->tls_files.ca = optarg;
+        }
         arguments->help = arguments->help || got == HELP;
         arguments->version = arguments->version || got == VERSION;
     }
-    if (optind < argc)
+    if (optind < argc) {
         return error_set(error, ERR_INVALID, "\"%s\" is too much", argv[optind]);
+    }
     arguments->writer = (struct writer_options){
         .count = values[COUNT],
         .seconds = values[SECONDS],
@@ -154,8 +164,9 @@ static double quantile(const double *sorted, size_t count, double q) {
 static void print_latencies(const struct writer_result *result) {
     size_t count = result->acknowledged;
     double *ms = mem_alloc((count + 1) * sizeof *ms);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         ms[i] = (double)(result->samples[i].acked_us - result->samples[i].sent_us) / 1000;
+    }
     qsort(ms, count, sizeof *ms, rising);
     printf(" \"latency_ms\": {\"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"max\": %.3f},\n", quantile(ms, count, 0.5),
            quantile(ms, count, 0.9), quantile(ms, count, 0.99), quantile(ms, count, 1));
@@ -181,18 +192,21 @@ static void print_report(const struct writer_result *result) {
     print_latencies(result);
     printf(" \"longest_gap_ms\": %.3f, \"gap_began_s\": %.6f}\n", (double)gap_us / 1000,
            (double)gap_from_us / (double)US_PER_S);
-    if (result->failed > 0)
+    if (result->failed > 0) {
         fprintf(stderr, "baton-bench: %" PRIu64 " writes failed, the first with %s\n", result->failed,
                 result->failure.message);
+    }
 }
 
 static enum error_code write_samples(const char *path, const struct writer_result *result, struct error *error) {
     FILE *file = fopen(path, "we");
     bool well = file != NULL && fputs("sent_us,acked_us\n", file) >= 0;
-    for (size_t i = 0; well && i < result->acknowledged; i++)
+    for (size_t i = 0; well && i < result->acknowledged; i++) {
         well = fprintf(file, "%" PRIu64 ",%" PRIu64 "\n", result->samples[i].sent_us, result->samples[i].acked_us) > 0;
-    if (file != NULL)
+    }
+    if (file != NULL) {
         well = fclose(file) == 0 && well;
+    }
     return well ? OK : error_set(error, ERR_IO, "%s: %s", path, strerror(errno));
 }
 
@@ -222,13 +236,16 @@ int main(int argc, char **argv) {
         puts("baton-bench " BATON_VERSION);
         return EXIT_SUCCESS;
     }
-    if (code == OK)
+    if (code == OK) {
         code = ctl_endpoints_find(arguments.endpoints, getenv("BATON_ENDPOINTS"), CTL_ENDPOINTS_FILE, &endpoints, &error);
+    }
     bool encrypted = false;
-    if (code == OK)
+    if (code == OK) {
         code = tls_files_check(&arguments.tls_files, false, &encrypted, &error);
-    if (code == OK && encrypted)
+    }
+    if (code == OK && encrypted) {
         code = tls_new(&arguments.tls_files, NULL, &arguments.writer.tls, &error);
+    }
     if (code != OK) {
         fprintf(stderr, "baton-bench: %s; see baton-bench --help\n", error.message);
         return EXIT_USAGE;
@@ -236,7 +253,8 @@ int main(int argc, char **argv) {
     arguments.writer.endpoints = &endpoints;
     arguments.writer.on_ready = on_ready;
     int status = run(&arguments, &error);
-    if (encrypted)
+    if (encrypted) {
         tls_free(arguments.writer.tls);
+    }
     return status;
 }

@@ -8,8 +8,9 @@
 #include "ctl/commands.h"
 
 static int fail(enum ctl_exit status, const struct error *error) {
-    if (error->message[0] != '\0')
+    if (error->message[0] != '\0') {
         fprintf(stderr, "batonctl: %s\n", error->message);
+    }
     return (int)status;
 }
 
@@ -30,8 +31,9 @@ static int run(const struct ctl_options *options, const struct ctl_endpoints *en
     struct ctl ctl = {.options = options, .endpoints = endpoints};
     ctl.client = ctl_client_new(endpoints, tls, options->timeout_ms);
     enum ctl_exit status = ctl_run(&ctl);
-    if (status != CTL_OK)
+    if (status != CTL_OK) {
         fail(status, &ctl.error);
+    }
     ctl_client_free(ctl.client);
     arena_free(&ctl.arena);
     buf_free(&ctl.request);
@@ -45,8 +47,9 @@ int main(int argc, char **argv) {
     struct ctl_endpoints endpoints;
     slog_setup(SLOG_ERROR, SLOG_LOGFMT, NULL);  // what goes wrong is said once, at the end
     signal(SIGPIPE, SIG_IGN);                   // a reader that has gone is an error of write like any other
-    if (ctl_options_parse(argc, argv, &options, &error) != OK)
+    if (ctl_options_parse(argc, argv, &options, &error) != OK) {
         return fail(CTL_USAGE, &error);
+    }
     if (options.version) {
         puts("batonctl " BATON_VERSION);
         return CTL_OK;
@@ -55,13 +58,16 @@ int main(int argc, char **argv) {
         ctl_help(options.command);
         return CTL_OK;
     }
-    if (ctl_endpoints_find(options.endpoints, getenv("BATON_ENDPOINTS"), CTL_ENDPOINTS_FILE, &endpoints, &error) != OK)
+    if (ctl_endpoints_find(options.endpoints, getenv("BATON_ENDPOINTS"), CTL_ENDPOINTS_FILE, &endpoints, &error) != OK) {
         return fail(CTL_USAGE, &error);
+    }
     struct tls *tls = NULL;
-    if (open_tls(&options, &tls, &error) != OK)
+    if (open_tls(&options, &tls, &error) != OK) {
         return fail(CTL_USAGE, &error);
+    }
     int status = run(&options, &endpoints, tls);
-    if (tls != NULL)
+    if (tls != NULL) {
         tls_free(tls);
+    }
     return status;
 }

@@ -31,7 +31,7 @@ static int exit_status(enum error_code code) {
     case OK:
         return EXIT_SUCCESS;
     case ERR_INVALID:
-    case ERR_WAL_FOREIGN:
+    case ERR_FOREIGN:
         return EXIT_USAGE;
     case ERR_WAL_CORRUPT:
     case ERR_WAL_GAP:
@@ -63,8 +63,9 @@ enum { WATCH_MS = 1000 };
 
 static enum error_code open_tls(struct daemon *daemon, struct error *error) {
     const struct batond_options *options = &daemon->options;
-    if (!options->tls)
+    if (!options->tls) {
         return OK;
+    }
     snprintf(daemon->identity, sizeof daemon->identity, "node/%s", options->node.node_id.text);
     return tls_new(&options->tls_files, daemon->identity, &daemon->tls, error);
 }
@@ -77,18 +78,21 @@ static void describe_tls(const struct daemon *daemon, const char *event) {
 
 static void reload_tls(struct daemon *daemon) {
     struct error error = {0};
-    if (daemon->tls == NULL)
+    if (daemon->tls == NULL) {
         return;
-    if (tls_reload(daemon->tls, &error) == OK)
+    }
+    if (tls_reload(daemon->tls, &error) == OK) {
         describe_tls(daemon, "read the certificates again");
-    else
+    } else {
         slog(SLOG_ERROR, "the new certificates cannot be used; going on with the old", F_STR("reason", error.message));
+    }
 }
 
 static void on_watch(uv_timer_t *timer) {
     struct daemon *daemon = timer->data;
-    if (tls_files_changed(daemon->tls))
+    if (tls_files_changed(daemon->tls)) {
         reload_tls(daemon);
+    }
 }
 
 // SIGHUP without certificates has nothing to read, but must not end the process either.
@@ -112,10 +116,12 @@ static int check_config(struct daemon *daemon) {
     const struct batond_options *options = &daemon->options;
     const struct node_config *node = &options->node;
     struct error error = {0};
-    if (open_tls(daemon, &error) != OK)
+    if (open_tls(daemon, &error) != OK) {
         return fail(&error);
-    if (daemon->tls != NULL)
+    }
+    if (daemon->tls != NULL) {
         tls_free(daemon->tls);
+    }
     printf("configuration is valid: node %s of cluster %s in %s, gRPC on %s, HTTP on %s, data in %s\n", node->node_id.text,
            node->cluster_id.text, node->cloud, node->listen, options->http, node->data_dir);
     return EXIT_SUCCESS;
@@ -130,10 +136,11 @@ static int check_wal(const char *dir) {
         printf("%s is sound: %zu entries up to index %llu in %llu segments, term %llu", dir, recovered.log.count,
                (unsigned long long)(recovered.log.base.index + recovered.log.count), (unsigned long long)recovered.segments,
                (unsigned long long)recovered.log.hard_state.current_term);
-        if (recovered.torn_bytes > 0)
+        if (recovered.torn_bytes > 0) {
             printf(
                 "; a torn last batch of %llu bytes at %s was never acknowledged and will be overwritten at the next start",
                 (unsigned long long)recovered.torn_bytes, recovered.torn_where);
+        }
         printf("\n");
     }
     wal_recovered_free(&recovered);
@@ -143,8 +150,9 @@ static int check_wal(const char *dir) {
 
 static int dump_wal(const struct batond_options *options) {
     struct error error = {0};
-    if (wal_dump(options->wal_dir, NULL, options->dump_to, STDOUT_FILENO, &error) != OK)
+    if (wal_dump(options->wal_dir, NULL, options->dump_to, STDOUT_FILENO, &error) != OK) {
         return fail(&error);
+    }
     return EXIT_SUCCESS;
 }
 
@@ -181,30 +189,35 @@ static void watch_signals(struct daemon *daemon) {
 }
 
 static void forget_signals(struct daemon *daemon) {
-    for (size_t i = 0; i < SIGNALS; i++)
+    for (size_t i = 0; i < SIGNALS; i++) {
         uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+    }
 }
 
 static void warn_exposed(const struct daemon *daemon, const char *what, const char *address) {
-    if (daemon->tls == NULL && !address_is_loopback(address))
+    if (daemon->tls == NULL && !address_is_loopback(address)) {
         slog(SLOG_WARN, "listening beyond this machine in plaintext and without authentication: keep it behind a firewall",
              F_STR("service", what), F_STR("address", address));
+    }
 }
 
 static enum error_code start(struct daemon *daemon, struct error *error) {
     struct batond_options *options = &daemon->options;
     enum error_code code = open_tls(daemon, error);
-    if (code != OK)
+    if (code != OK) {
         return code;
+    }
     options->node.tls = daemon->tls;
     code = node_start(&daemon->loop, &options->node, daemon->metrics, on_stopped, daemon, &daemon->node, error);
-    if (code != OK)
+    if (code != OK) {
         return code;
+    }
     struct http_options http = {.listen = options->http, .advertise = options->node.advertise_http, .tls = daemon->tls};
     struct http_source source = node_http_source(daemon->node);
     code = http_server_new(&daemon->loop, &http, &source, &daemon->http, error);
-    if (code == ERR_IO)
+    if (code == ERR_IO) {
         error->code = code = ERR_UNAVAILABLE;
+    }
     if (code != OK) {
         node_close(daemon->node);
         return code;
@@ -219,9 +232,10 @@ static enum error_code start(struct daemon *daemon, struct error *error) {
 static void allow_files(void) {
     size_t wanted = CONNECTIONS_SHARE * CONNECTIONS_MAX;
     size_t files = files_raise(wanted);
-    if (files < wanted)
+    if (files < wanted) {
         slog(SLOG_WARN, "few open files are allowed (ulimit -n), so fewer clients can be connected", F_U64("files", files),
              F_U64("clients", files_share(CONNECTIONS_SHARE, CONNECTIONS_MAX)), F_U64("wanted", wanted));
+    }
 }
 
 static int run(struct daemon *daemon) {
@@ -247,10 +261,12 @@ static int run(struct daemon *daemon) {
     forget_signals(daemon);
     uv_run(&daemon->loop, UV_RUN_DEFAULT);  // the closed handles' last callbacks
     uv_loop_close(&daemon->loop);
-    if (daemon->node != NULL)
+    if (daemon->node != NULL) {
         node_free(daemon->node);
-    if (daemon->tls != NULL)
+    }
+    if (daemon->tls != NULL) {
         tls_free(daemon->tls);
+    }
     metrics_free(daemon->metrics);
     return exit_status(code);
 }
@@ -258,8 +274,9 @@ static int run(struct daemon *daemon) {
 int main(int argc, char **argv) {
     static struct daemon daemon;
     struct error error = {0};
-    if (batond_options_parse(argc, argv, &daemon.options, &error) != OK)
+    if (batond_options_parse(argc, argv, &daemon.options, &error) != OK) {
         return fail(&error);
+    }
     switch (daemon.options.action) {
     case BATOND_HELP:
         fputs(batond_help, stdout);

@@ -137,11 +137,13 @@ static void read_environment(struct setting *settings) {
     for (size_t i = 0; i < OPT_CONFIGURATION_COUNT; i++) {
         struct setting *setting = &settings[i];
         snprintf(setting->source, sizeof setting->source, "BATON_%s", long_options[i].name);
-        for (char *c = setting->source; *c != '\0'; c++)
+        for (char *c = setting->source; *c != '\0'; c++) {
             *c = *c == '-' ? '_' : (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+        }
         setting->value = env_get(setting->source);
-        if (setting->value == NULL)
+        if (setting->value == NULL) {
             snprintf(setting->source, sizeof setting->source, "--%s", long_options[i].name);
+        }
     }
 }
 
@@ -151,40 +153,48 @@ static enum error_code read_flags(int argc, char **argv, struct setting *setting
     for (;;) {
         int at = optind == 0 ? 1 : optind;
         int found = getopt_long(argc, argv, ":", long_options, NULL);
-        if (found == -1)
+        if (found == -1) {
             break;
+        }
         const char *word = argv[optind > at ? optind - 1 : at];  // it stays at a word of several short options
-        if (found == ':')
+        if (found == ':') {
             return error_set(error, ERR_INVALID, "%s needs a value; see batond --help", word);
-        if (found < OPT_BASE && optopt >= OPT_BASE)
+        }
+        if (found < OPT_BASE && optopt >= OPT_BASE) {
             return error_set(error, ERR_INVALID, "%s: --%s stands alone, without a value", word,
                              long_options[optopt - OPT_BASE].name);
-        if (found < OPT_BASE)
+        }
+        if (found < OPT_BASE) {
             return error_set(error, ERR_INVALID, "unknown option %s; see batond --help", word);
+        }
         struct setting *setting = &settings[found - OPT_BASE];
         snprintf(setting->source, sizeof setting->source, "--%s", long_options[found - OPT_BASE].name);
         setting->value = optarg == NULL ? "true" : optarg;
     }
-    if (optind < argc)
+    if (optind < argc) {
         return error_set(error, ERR_INVALID, "unexpected argument %s; every option begins with --, see batond --help",
                          argv[optind]);
+    }
     return OK;
 }
 
 // --- single values ---
 
 static enum error_code require(const struct setting *setting, struct error *error) {
-    if (setting->value == NULL)
+    if (setting->value == NULL) {
         return error_set(error, ERR_INVALID, "%s is missing; see batond --help", setting->source);
+    }
     return OK;
 }
 
 static enum error_code parse_id(const struct setting *setting, struct raft_id *id, struct error *error) {
     enum error_code code = require(setting, error);
-    if (code == OK)
+    if (code == OK) {
         code = id_check(slice_of_str(setting->value), setting->source, error);
-    if (code == OK)
+    }
+    if (code == OK) {
         *id = raft_id_of(slice_of_str(setting->value));
+    }
     return code;
 }
 
@@ -196,12 +206,13 @@ static enum error_code parse_address(const struct setting *setting, const char *
 
 static enum error_code parse_flag(const struct setting *setting, bool *on, struct error *error) {
     const char *value = setting->value == NULL ? "false" : setting->value;
-    if (strcmp(value, "true") == 0 || strcmp(value, "1") == 0)
+    if (strcmp(value, "true") == 0 || strcmp(value, "1") == 0) {
         *on = true;
-    else if (strcmp(value, "false") == 0 || strcmp(value, "0") == 0 || value[0] == '\0')
+    } else if (strcmp(value, "false") == 0 || strcmp(value, "0") == 0 || value[0] == '\0') {
         *on = false;
-    else
+    } else {
         return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed are true and false", setting->source, value);
+    }
     return OK;
 }
 
@@ -209,8 +220,9 @@ static enum error_code parse_flag(const struct setting *setting, bool *on, struc
 static bool take_duration(const char **text, uint64_t *us) {
     char *end;
     errno = 0;
-    if (**text < '0' || **text > '9')
+    if (**text < '0' || **text > '9') {
         return false;
+    }
     unsigned long long number = strtoull(*text, &end, 10);
     uint64_t unit = US_PER_MS;
     if (strncmp(end, "ms", 2) == 0) {
@@ -221,8 +233,9 @@ static bool take_duration(const char **text, uint64_t *us) {
     } else {
         return false;
     }
-    if (errno != 0 || number == 0 || number > 3600 * US_PER_S / unit)
+    if (errno != 0 || number == 0 || number > 3600 * US_PER_S / unit) {
         return false;
+    }
     *us = number * unit;
     *text = end;
     return true;
@@ -234,28 +247,33 @@ static enum error_code parse_timing(const struct setting *settings, struct node_
     config->election_timeout_max_us = ELECTION_TIMEOUT_MAX_US;
     const struct setting *heartbeat = &settings[OPT_HEARTBEAT];
     const char *text = heartbeat->value;
-    if (text != NULL && (!take_duration(&text, &config->heartbeat_interval_us) || *text != '\0'))
+    if (text != NULL && (!take_duration(&text, &config->heartbeat_interval_us) || *text != '\0')) {
         return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is a time such as 150ms", heartbeat->source,
                          heartbeat->value);
+    }
     const struct setting *election = &settings[OPT_ELECTION];
     text = election->value;
     if (text != NULL && (!take_duration(&text, &config->election_timeout_min_us) || *text++ != '-' ||
-                         !take_duration(&text, &config->election_timeout_max_us) || *text != '\0'))
+                         !take_duration(&text, &config->election_timeout_max_us) || *text != '\0')) {
         return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is a range of times such as 300ms-600ms",
                          election->source, election->value);
-    if (config->election_timeout_min_us > config->election_timeout_max_us)
+    }
+    if (config->election_timeout_min_us > config->election_timeout_max_us) {
         return error_set(error, ERR_INVALID, "%s: the shorter time comes first", election->source);
-    if (config->heartbeat_interval_us * 2 > config->election_timeout_min_us)
+    }
+    if (config->heartbeat_interval_us * 2 > config->election_timeout_min_us) {
         return error_set(error, ERR_INVALID,
                          "%s: the shortest election timeout must be at least twice the heartbeat interval (%s), or one lost "
                          "heartbeat causes an election",
                          election->source, heartbeat->source);
-    if (config->heartbeat_interval_us * 2 > QUORUM_TIMEOUT_US)
+    }
+    if (config->heartbeat_interval_us * 2 > QUORUM_TIMEOUT_US) {
         return error_set(error, ERR_INVALID,
                          "%s is \"%s\"; allowed is at most %" PRIu64
                          "ms: a leader steps down when it has had no answer for %" PRIu64 " ms",
                          heartbeat->source, heartbeat->value, QUORUM_TIMEOUT_US / 2 / US_PER_MS,
                          QUORUM_TIMEOUT_US / US_PER_MS);
+    }
     return OK;
 }
 
@@ -263,13 +281,16 @@ static enum error_code parse_placement(const struct setting *settings, struct no
     const struct setting *placement = &settings[OPT_PLACEMENT];
     const struct setting *cloud = &settings[OPT_LEADER_CLOUD];
     config->placement = placement->value == NULL || strcmp(placement->value, "on") == 0;
-    if (!config->placement && strcmp(placement->value, "off") != 0)
+    if (!config->placement && strcmp(placement->value, "off") != 0) {
         return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed are on and off", placement->source, placement->value);
-    if (cloud->value == NULL)
+    }
+    if (cloud->value == NULL) {
         return OK;
+    }
     enum error_code code = cloud_check(slice_of_str(cloud->value), cloud->source, error);
-    if (code == OK)
+    if (code == OK) {
         snprintf(config->leader_cloud, sizeof config->leader_cloud, "%s", cloud->value);
+    }
     return code;
 }
 
@@ -280,19 +301,23 @@ static enum error_code parse_peer(const struct setting *setting, struct slice te
                                   struct error *error) {
     const uint8_t *equals = memchr(text.data, '=', text.len);
     const uint8_t *slash = memrchr(text.data, '/', text.len);
-    if (equals == NULL || slash == NULL || slash < equals)
+    if (equals == NULL || slash == NULL || slash < equals) {
         return error_set(error, ERR_INVALID, "%s: \"%.*s\" is not ID=HOST:PORT/CLOUD, such as n1=10.0.0.1:7400/gcp",
                          setting->source, (int)text.len, (const char *)text.data);
+    }
     struct slice id = slice_of(text.data, (size_t)(equals - text.data));
     struct slice address = slice_of(equals + 1, (size_t)(slash - equals - 1));
     struct slice cloud = slice_of(slash + 1, text.len - (size_t)(slash + 1 - text.data));
     enum error_code code = id_check(id, "id", error);
-    if (code == OK)
+    if (code == OK) {
         code = address_check(address, "address", error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = cloud_check(cloud, "cloud", error);
-    if (code != OK)
+    }
+    if (code != OK) {
         return error_wrap(error, "%s: \"%.*s\"", setting->source, (int)text.len, (const char *)text.data);
+    }
     *member = (struct wire_member){.id = raft_id_of(id), .voter = true};
     memcpy(member->address, address.data, address.len);
     memcpy(member->cloud, cloud.data, cloud.len);
@@ -307,45 +332,55 @@ static enum error_code check_peers(const struct setting *setting, const struct n
     const struct wire_member *self = NULL;
     for (size_t i = 0; i < config->peer_count; i++) {
         const struct wire_member *member = &config->peers[i];
-        if (raft_id_equal(&member->id, &config->node_id))
+        if (raft_id_equal(&member->id, &config->node_id)) {
             self = member;
+        }
         for (size_t j = 0; j < i; j++) {
-            if (raft_id_equal(&member->id, &config->peers[j].id))
+            if (raft_id_equal(&member->id, &config->peers[j].id)) {
                 return error_set(error, ERR_INVALID, "%s names %s twice", setting->source, member->id.text);
-            if (strcmp(member->address, config->peers[j].address) == 0)
+            }
+            if (strcmp(member->address, config->peers[j].address) == 0) {
                 return error_set(error, ERR_INVALID, "%s gives %s and %s the same address %s", setting->source,
                                  config->peers[j].id.text, member->id.text, member->address);
+            }
         }
     }
-    if (self == NULL)
+    if (self == NULL) {
         return error_set(error, ERR_INVALID, "%s does not name this node, %s; it lists all members", setting->source,
                          config->node_id.text);
-    if (strcmp(self->address, config->advertise) != 0)
+    }
+    if (strcmp(self->address, config->advertise) != 0) {
         return error_set(error, ERR_INVALID, "%s gives this node the address %s, but it advertises %s; make them agree",
                          setting->source, self->address, config->advertise);
-    if (strcmp(self->cloud, config->cloud) != 0)
+    }
+    if (strcmp(self->cloud, config->cloud) != 0) {
         return error_set(error, ERR_INVALID, "%s puts this node into %s, but --cloud is %s; make them agree",
                          setting->source, self->cloud, config->cloud);
+    }
     return OK;
 }
 
 static enum error_code parse_peers(const struct setting *setting, struct node_config *config, struct error *error) {
     if (setting->value == NULL) {
-        if (config->bootstrap)
+        if (config->bootstrap) {
             return error_set(error, ERR_INVALID, "--bootstrap needs %s, the list of all members", setting->source);
+        }
         return OK;
     }
     const char *text = setting->value;
     for (;;) {
         const char *end = strchrnul(text, ',');
-        if (config->peer_count == MEMBERS_MAX)
+        if (config->peer_count == MEMBERS_MAX) {
             return error_set(error, ERR_INVALID, "%s names more than %d members", setting->source, MEMBERS_MAX);
+        }
         enum error_code code =
             parse_peer(setting, slice_of(text, (size_t)(end - text)), &config->peers[config->peer_count++], error);
-        if (code != OK)
+        if (code != OK) {
             return code;
-        if (*end == '\0')
+        }
+        if (*end == '\0') {
             break;
+        }
         text = end + 1;
     }
     qsort(config->peers, config->peer_count, sizeof config->peers[0], compare_members);
@@ -372,21 +407,27 @@ bool address_is_loopback(const char *address) {
 static enum error_code parse_addresses(const struct setting *settings, struct batond_options *options, struct error *error) {
     struct node_config *config = &options->node;
     enum error_code code = parse_address(&settings[OPT_LISTEN], "127.0.0.1:7400", &config->listen, error);
-    if (code == OK)
+    if (code == OK) {
         code = parse_address(&settings[OPT_ADVERTISE], config->listen, &config->advertise, error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = parse_address(&settings[OPT_HTTP], "127.0.0.1:7480", &options->http, error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = parse_address(&settings[OPT_ADVERTISE_HTTP], options->http, &config->advertise_http, error);
-    if (code != OK)
+    }
+    if (code != OK) {
         return code;
-    if (host_is(config->advertise, "0.0.0.0") || host_is(config->advertise, "[::]"))
+    }
+    if (host_is(config->advertise, "0.0.0.0") || host_is(config->advertise, "[::]")) {
         return error_set(error, ERR_INVALID, "--advertise is missing: nobody can reach %s; give the address that others use",
                          config->advertise);
-    if (host_is(config->advertise_http, "0.0.0.0") || host_is(config->advertise_http, "[::]"))
+    }
+    if (host_is(config->advertise_http, "0.0.0.0") || host_is(config->advertise_http, "[::]")) {
         return error_set(error, ERR_INVALID,
                          "--advertise-http is missing: nobody can reach %s; give the address that others use",
                          config->advertise_http);
+    }
     return OK;
 }
 
@@ -396,52 +437,67 @@ static enum error_code parse_tls(const struct setting *settings, struct batond_o
     options->tls_files = (struct tls_files){
         .cert = settings[OPT_TLS_CERT].value, .key = settings[OPT_TLS_KEY].value, .ca = settings[OPT_TLS_CA].value};
     enum error_code code = parse_flag(&settings[OPT_TLS_REQUIRED], &required, error);
-    if (code == OK)
+    if (code == OK) {
         code = parse_flag(&settings[OPT_INSECURE], &insecure, error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = tls_files_check(&options->tls_files, required, &options->tls, error);
-    if (code != OK || options->tls || insecure)
+    }
+    if (code != OK || options->tls || insecure) {
         return code;
+    }
     const char *exposed = !address_is_loopback(options->node.listen) ? options->node.listen
                           : !address_is_loopback(options->http)      ? options->http
                                                                      : NULL;
-    if (exposed != NULL)
+    if (exposed != NULL) {
         return error_set(
             error, ERR_INVALID,
             "others could reach %s in plaintext, and do everything; give --tls-cert, --tls-key and --tls-ca, or "
             "--insecure",
             exposed);
+    }
     return OK;
 }
 
 static enum error_code parse_run(const struct setting *settings, struct batond_options *options, struct error *error) {
     struct node_config *config = &options->node;
     enum error_code code = parse_id(&settings[OPT_NODE_ID], &config->node_id, error);
-    if (code == OK)
+    if (code == OK) {
         code = parse_id(&settings[OPT_CLUSTER_ID], &config->cluster_id, error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = require(&settings[OPT_CLOUD], error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = cloud_check(slice_of_str(settings[OPT_CLOUD].value), settings[OPT_CLOUD].source, error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = require(&settings[OPT_DATA_DIR], error);
-    if (code != OK)
+    }
+    if (code != OK) {
         return code;
+    }
     snprintf(config->cloud, sizeof config->cloud, "%s", settings[OPT_CLOUD].value);
     config->data_dir = settings[OPT_DATA_DIR].value;
-    if (config->data_dir[0] == '\0')
+    if (config->data_dir[0] == '\0') {
         return error_set(error, ERR_INVALID, "%s is empty; give a directory", settings[OPT_DATA_DIR].source);
+    }
     code = parse_addresses(settings, options, error);
-    if (code == OK)
+    if (code == OK) {
         code = parse_tls(settings, options, error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = parse_flag(&settings[OPT_BOOTSTRAP], &config->bootstrap, error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = parse_peers(&settings[OPT_PEERS], config, error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = parse_timing(settings, config, error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = parse_placement(settings, config, error);
+    }
     return code;
 }
 
@@ -450,22 +506,26 @@ static enum error_code parse_logging(const struct setting *settings, struct bato
     const struct setting *format = &settings[OPT_LOG_FORMAT];
     options->log_level = SLOG_INFO;
     options->log_format = SLOG_LOGFMT;
-    if (level->value != NULL && !slog_level_parse(level->value, &options->log_level))
+    if (level->value != NULL && !slog_level_parse(level->value, &options->log_level)) {
         return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed are debug, info, warn and error", level->source,
                          level->value);
-    if (format->value != NULL && !slog_format_parse(format->value, &options->log_format))
+    }
+    if (format->value != NULL && !slog_format_parse(format->value, &options->log_format)) {
         return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed are logfmt and json", format->source, format->value);
+    }
     return OK;
 }
 
 static enum error_code parse_index(const struct setting *setting, raft_index *index, struct error *error) {
     char *end;
     errno = 0;
-    if (setting->value == NULL)
+    if (setting->value == NULL) {
         return OK;
+    }
     *index = strtoull(setting->value, &end, 10);
-    if (errno != 0 || end == setting->value || *end != '\0' || setting->value[0] == '-' || *index == 0)
+    if (errno != 0 || end == setting->value || *end != '\0' || setting->value[0] == '-' || *index == 0) {
         return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is an index from 1 on", setting->source, setting->value);
+    }
     return OK;
 }
 
@@ -474,10 +534,12 @@ enum error_code batond_options_parse(int argc, char **argv, struct batond_option
     *options = (struct batond_options){.action = BATOND_RUN};
     read_environment(settings);
     enum error_code code = read_flags(argc, argv, settings, error);
-    if (code == OK)
+    if (code == OK) {
         code = parse_logging(settings, options, error);
-    if (code != OK)
+    }
+    if (code != OK) {
         return code;
+    }
     if (settings[OPT_HELP].value != NULL) {
         options->action = BATOND_HELP;
         return OK;
@@ -492,7 +554,8 @@ enum error_code batond_options_parse(int argc, char **argv, struct batond_option
         options->wal_dir = settings[check ? OPT_CHECK_WAL : OPT_DUMP_WAL].value;
         return parse_index(&settings[OPT_TO], &options->dump_to, error);
     }
-    if (settings[OPT_CHECK_CONFIG].value != NULL)
+    if (settings[OPT_CHECK_CONFIG].value != NULL) {
         options->action = BATOND_CHECK_CONFIG;
+    }
     return parse_run(settings, options, error);
 }

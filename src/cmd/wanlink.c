@@ -1,16 +1,18 @@
 // wanlink: delays, loses and cuts what crosses between two interfaces, as a link between two clouds would. This file: its
 // options; src/wanlink/ does the work.
-#include "base/buf.h"
-#include "base/ids.h"
-#include "base/mem.h"
-#include "wanlink/control.h"
-#include "wanlink/link.h"
 #include <getopt.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+#include "base/array.h"
+#include "base/buf.h"
+#include "base/ids.h"
+#include "base/mem.h"
+#include "wanlink/control.h"
+#include "wanlink/link.h"
 
 static const char usage[] =
     "wanlink emulates a link between two networks, inside the namespace that routes between them.\n"
@@ -195,7 +197,7 @@ static int run(const struct arguments *arguments) {
 
 int main(int argc, char **argv) {
     size_t command = 0;
-    for (size_t i = 1; argc > 1 && i < sizeof commands / sizeof commands[0]; i++) {
+    for (size_t i = 1; argc > 1 && i < ARRAY_COUNT(commands); i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
             command = i;
             optind = 2;

@@ -62,8 +62,9 @@ static void on_timer(uv_timer_t *timer) {
 // One turn of the loop, at most until `until_ms`. False: it is that late already.
 static bool turn(struct ctl_client *client, uint64_t until_ms) {
     uint64_t now = now_ms();
-    if (now >= until_ms)
+    if (now >= until_ms) {
         return false;
+    }
     uv_update_time(&client->loop);
     uv_timer_start(&client->timer, on_timer, until_ms - now, 0);
     uv_run(&client->loop, UV_RUN_ONCE);
@@ -90,8 +91,9 @@ struct ctl_client *ctl_client_new(const struct ctl_endpoints *endpoints, struct 
 }
 
 static void disconnect(struct ctl_client *client) {
-    if (client->channel != NULL)
+    if (client->channel != NULL) {
         rpc_channel_close(client->channel);
+    }
     client->channel = NULL;
     client->address[0] = '\0';
 }
@@ -131,8 +133,9 @@ static void on_down(void *user, enum rpc_down_reason reason) {
 // certificates, gets a connection that is closed at once.
 static const char *why_down(const struct ctl_client *client, const struct rpc_channel *channel) {
     const char *failure = rpc_channel_failure(channel);
-    if (failure[0] != '\0' || !rpc_channel_hung_up(channel))
+    if (failure[0] != '\0' || !rpc_channel_hung_up(channel)) {
         return failure;
+    }
     return client->tls != NULL ? "no gRPC is spoken there; a node's port for HTTP is another"
                                : "no gRPC is spoken there in plaintext; a node that has certificates wants --tls-cert, "
                                  "--tls-key and --tls-ca, and its port for HTTP is another";
@@ -153,10 +156,12 @@ void ctl_move_on(struct ctl_client *client) {
 
 // To where the client leads already, or else to the next endpoint.
 static bool connect_within(struct ctl_client *client, uint64_t until_ms) {
-    if (client->channel != NULL && client->up)
+    if (client->channel != NULL && client->up) {
         return true;
-    if (client->address[0] == '\0')
+    }
+    if (client->address[0] == '\0') {
         lead_to(client, client->endpoints->addresses[client->next++ % client->endpoints->count]);
+    }
     struct rpc_channel_options options = {
         .target = client->address,
         .tls = client->tls,
@@ -215,8 +220,9 @@ static void attempt(struct ctl_client *client, const char *path, struct slice re
     };
     client->reply.ended = false;
     client->ticket = rpc_channel_call(client->channel, &call);
-    while (!client->reply.ended)
+    while (!client->reply.ended) {
         turn(client, now_ms() + KEEPALIVE_MS);  // the call has its own deadline
+    }
 }
 
 // --- a call ---
@@ -225,17 +231,21 @@ enum verdict { OVER, REDIRECTED, AGAIN };
 
 // What the attempt means. `*unknown` becomes true once the write may have been applied without our knowing.
 static enum verdict judge(const struct reply *reply, enum ctl_need need, bool *unknown) {
-    if (reply->status == RPC_OK)
+    if (reply->status == RPC_OK) {
         return OVER;
+    }
     if (reply->status == RPC_FAILED_PRECONDITION && reply->leader_address.len > 1 &&
-        address_check(slice_of(reply->leader_address.data, reply->leader_address.len - 1), "leader", NULL) == OK)
+        address_check(slice_of(reply->leader_address.data, reply->leader_address.len - 1), "leader", NULL) == OK) {
         return REDIRECTED;
+    }
     bool is_write = need == CTL_WRITE || need == CTL_WRITE_ONCE;
     bool late = reply->status == RPC_DEADLINE_EXCEEDED;
-    if (is_write && (reply->unknown || (reply->maybe_processed && (!reply->answered || late))))
+    if (is_write && (reply->unknown || (reply->maybe_processed && (!reply->answered || late)))) {
         *unknown = true;
-    if (need == CTL_WRITE_ONCE && *unknown)
+    }
+    if (need == CTL_WRITE_ONCE && *unknown) {
         return OVER;
+    }
     return late || reply->status == RPC_UNAVAILABLE ? AGAIN : OVER;
 }
 
@@ -261,15 +271,17 @@ static enum ctl_exit finish(const struct ctl_client *client, bool unknown, struc
 enum ctl_exit ctl_nobody(const struct ctl_client *client, struct error *error) {
     const struct ctl_endpoints *endpoints = client->endpoints;
     struct buf list = {.len = 0};
-    for (size_t i = 0; i < endpoints->count; i++)
+    for (size_t i = 0; i < endpoints->count; i++) {
         buf_printf(&list, "%s%s", i == 0 ? "" : ", ", endpoints->addresses[i]);
+    }
     buf_append(&list, "", 1);
-    if (client->failure[0] == '\0')
+    if (client->failure[0] == '\0') {
         error_set(error, ERR_UNAVAILABLE, "nobody answers at %s (from %s); does the cluster run there?",
                   (const char *)list.data, endpoints->source);
-    else
+    } else {
         error_set(error, ERR_UNAVAILABLE, "no connection to %s (from %s): %s", (const char *)list.data, endpoints->source,
                   client->failure);
+    }
     buf_free(&list);
     return CTL_UNREACHABLE;
 }
@@ -307,8 +319,9 @@ enum ctl_exit ctl_call(struct ctl_client *client, enum ctl_need need, const char
             continue;
         }
         uint64_t left = until - least(until, now_ms());
-        if (left == 0)
+        if (left == 0) {
             break;
+        }
         attempt(client, path, request, need == CTL_WRITE_ONCE ? left : least(left, ATTEMPT_MS));
         reached = reached || client->reply.answered;
         switch (judge(&client->reply, need, &unknown)) {
@@ -316,8 +329,9 @@ enum ctl_exit ctl_call(struct ctl_client *client, enum ctl_need need, const char
             return finish(client, unknown, answer, error);
         case REDIRECTED:
             // Straight on, but not round and round while nobody knows better.
-            if (++client->vain % 4 == 0)
+            if (++client->vain % 4 == 0) {
                 pause_for(client, ROUND_PAUSE_MS);
+            }
             lead_to(client, (const char *)client->reply.leader_address.data);
             break;
         case AGAIN:
@@ -335,8 +349,9 @@ bool ctl_stream(struct ctl_client *client, const char *path, struct slice reques
     uint64_t until = now_ms() + client->timeout_ms;
     while (!connect_within(client, least(until, now_ms() + CONNECT_MS))) {
         ctl_move_on(client);
-        if (now_ms() >= until)
+        if (now_ms() >= until) {
             return false;
+        }
     }
     client->vain = 0;
     client->on_message = on_message;
@@ -369,8 +384,9 @@ struct asked {
 };
 
 static void settle(struct asked *asked, bool answered, const char *why) {
-    if (asked->settled)
+    if (asked->settled) {
         return;
+    }
     asked->settled = true;
     asked->probe->answered = answered;
     keep_text(&asked->probe->why, slice_of_str(why));
@@ -378,16 +394,18 @@ static void settle(struct asked *asked, bool answered, const char *why) {
 
 // The reason that one of them gives is worth more than that nobody answers.
 static void note_failure(struct ctl_client *client, const char *failure) {
-    if (failure[0] != '\0')
+    if (failure[0] != '\0') {
         snprintf(client->failure, sizeof client->failure, "%s", failure);
+    }
 }
 
 static void probe_done(void *user, uint64_t tag, const struct rpc_result *result) {
     struct asked *asked = user;
     (void)tag;
     asked->ended = true;
-    if (!asked->settled)
+    if (!asked->settled) {
         buf_append_slice(&asked->probe->answer, result->body);
+    }
     settle(asked, result->status == RPC_OK, rpc_status_name(result->status));
 }
 
@@ -395,8 +413,9 @@ static void probe_down(void *user, enum rpc_down_reason reason) {
     struct asked *asked = user;
     const char *failure = rpc_channel_failure(asked->channel);
     bool refused = reason == RPC_DOWN_REFUSED;
-    if (!asked->settled)
+    if (!asked->settled) {
         note_failure(asked->client, why_down(asked->client, asked->channel));
+    }
     settle(asked, false,
            failure[0] != '\0'                    ? failure
            : rpc_channel_hung_up(asked->channel) ? "speaks no gRPC"
@@ -423,9 +442,11 @@ static void ask(struct ctl_client *client, const char *path, struct asked *asked
 }
 
 static bool any_left(const struct asked *asked, size_t count, bool settled) {
-    for (size_t i = 0; i < count; i++)
-        if (!(settled ? asked[i].settled : asked[i].ended))
+    for (size_t i = 0; i < count; i++) {
+        if (!(settled ? asked[i].settled : asked[i].ended)) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -443,7 +464,8 @@ void ctl_ask_all(struct ctl_client *client, const char *path, struct ctl_probe *
         settle(&asked[i], false, "no answer in time");
         rpc_channel_close(asked[i].channel);
     }
-    while (any_left(asked, count, false))  // calls under way end with their channels
+    while (any_left(asked, count, false)) {  // calls under way end with their channels
         turn(client, now_ms() + KEEPALIVE_MS);
+    }
     free(asked);
 }

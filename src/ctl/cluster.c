@@ -36,15 +36,18 @@ struct node_status {
 };
 
 static bool is_asked(const struct ctl_probe *probes, size_t count, struct slice address) {
-    for (size_t i = 0; i < count; i++)
-        if (slice_equal(slice_of_str(probes[i].address), address))
+    for (size_t i = 0; i < count; i++) {
+        if (slice_equal(slice_of_str(probes[i].address), address)) {
             return true;
+        }
+    }
     return false;
 }
 
 static size_t add_probe(struct ctl_probe *probes, size_t count, struct slice address) {
-    if (count == PROBES_MAX || is_asked(probes, count, address) || address_check(address, "address", NULL) != OK)
+    if (count == PROBES_MAX || is_asked(probes, count, address) || address_check(address, "address", NULL) != OK) {
         return count;
+    }
     probes[count] = (struct ctl_probe){.answered = false};
     memcpy(probes[count].address, address.data, address.len);
     return count + 1;
@@ -53,8 +56,9 @@ static size_t add_probe(struct ctl_probe *probes, size_t count, struct slice add
 static void read_status(struct ctl *ctl, const struct ctl_probe *probe, struct node_status *node) {
     struct wire_status_response status;
     *node = (struct node_status){.probe = probe, .why = slice_of_str((const char *)probe->why.data)};
-    if (!probe->answered)
+    if (!probe->answered) {
         return;
+    }
     if (wire_status_response_decode(&ctl->arena, buf_slice(&probe->answer), &status, &ctl->error) != OK) {
         node->why = slice_of_str("its answer is not a node's status");
         return;
@@ -70,9 +74,11 @@ static void read_status(struct ctl *ctl, const struct ctl_probe *probe, struct n
 }
 
 static bool has_answered(const struct node_status *nodes, size_t count, struct slice id) {
-    for (size_t i = 0; i < count; i++)
-        if (nodes[i].reachable && slice_equal(nodes[i].status.node, id))
+    for (size_t i = 0; i < count; i++) {
+        if (nodes[i].reachable && slice_equal(nodes[i].status.node, id)) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -92,22 +98,30 @@ static void name_unreachable(struct node_status *node, const struct node_status 
 // published port or a tunnel.
 static size_t ask_everybody(struct ctl *ctl, struct ctl_probe probes[PROBES_MAX], struct node_status nodes[PROBES_MAX]) {
     size_t count = 0;
-    for (size_t i = 0; i < ctl->endpoints->count; i++)
+    for (size_t i = 0; i < ctl->endpoints->count; i++) {
         count = add_probe(probes, count, slice_of_str(ctl->endpoints->addresses[i]));
+    }
     size_t asked = count;
     ctl_ask_all(ctl->client, STATUS_PATH, probes, asked);
-    for (size_t i = 0; i < asked; i++)
+    for (size_t i = 0; i < asked; i++) {
         read_status(ctl, &probes[i], &nodes[i]);
-    for (size_t i = 0; i < asked; i++)
-        for (size_t k = 0; k < nodes[i].status.member_count; k++)
-            if (!has_answered(nodes, asked, nodes[i].status.members[k].id))
+    }
+    for (size_t i = 0; i < asked; i++) {
+        for (size_t k = 0; k < nodes[i].status.member_count; k++) {
+            if (!has_answered(nodes, asked, nodes[i].status.members[k].id)) {
                 count = add_probe(probes, count, nodes[i].status.members[k].address);
+            }
+        }
+    }
     ctl_ask_all(ctl->client, STATUS_PATH, probes + asked, count - asked);
-    for (size_t i = asked; i < count; i++)
+    for (size_t i = asked; i < count; i++) {
         read_status(ctl, &probes[i], &nodes[i]);
-    for (size_t i = 0; i < count; i++)
-        if (!nodes[i].reachable)
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!nodes[i].reachable) {
             name_unreachable(&nodes[i], nodes, count);
+        }
+    }
     return count;
 }
 
@@ -146,8 +160,9 @@ static void status_row(struct table *table, const struct node_status *node) {
     table_text(table, node->cloud);
     if (!node->reachable) {
         table_text(table, node->why);
-        for (int i = 0; i < 7; i++)
+        for (int i = 0; i < 7; i++) {
             table_text(table, slice_of(NULL, 0));
+        }
         return;
     }
     table_text(table, status->role);
@@ -165,8 +180,9 @@ static void trouble_line(struct buf *out, const struct node_status *node) {
     const char *trouble = node->disk_full                  ? "has no space for its log, and acknowledges nothing"
                           : node->status.member_count == 0 ? "belongs to no cluster: it started on an empty data directory"
                                                            : NULL;
-    if (!node->reachable || trouble == NULL)
+    if (!node->reachable || trouble == NULL) {
         return;
+    }
     text_for_people(out, node->status.node, ID_MAX);
     buf_printf(out, " %s\n", trouble);
 }
@@ -179,10 +195,11 @@ static void placement_line(struct buf *out, const struct wire_status_response *s
         const struct wire_member_status *member = &status->members[i];
         buf_append_str(out, i == 0 ? " " : ", ");
         text_for_people(out, member->id, ID_MAX);
-        if (member->commit_ms > 0)
+        if (member->commit_ms > 0) {
             buf_printf(out, " %.1f ms", member->commit_ms);
-        else
+        } else {
             buf_append_str(out, " -");
+        }
     }
     buf_append_str(out, "; placement: ");
     text_for_people(out, status->placement.decision, DECISION_MAX);
@@ -199,19 +216,23 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
     struct buf below = {0};
     struct table table;
     table_begin(&table, "ENDPOINT|NODE|CLOUD|ROLE|TERM|LEADER|COMMIT|APPLIED|LAST|UPTIME|VERSION");
-    if (ctl->options->json)
+    if (ctl->options->json) {
         json_begin(&json, '[');
+    }
     for (size_t i = 0; i < count; i++) {
         reached += nodes[i].reachable;
         refused = refused || slice_equal(nodes[i].why, slice_of_str(rpc_status_name(RPC_PERMISSION_DENIED)));
-        if (ctl->options->json)
+        if (ctl->options->json) {
             status_json(&json, &nodes[i]);
+        }
         status_row(&table, &nodes[i]);
-        if (slice_equal(nodes[i].status.role, slice_of_str("leader")))
+        if (slice_equal(nodes[i].status.role, slice_of_str("leader"))) {
             placement_line(&below, &nodes[i].status);
+        }
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         trouble_line(&below, &nodes[i]);
+    }
     for (size_t i = 0; i < count; i++) {
         buf_free(&probes[i].answer);
         buf_free(&probes[i].why);
@@ -226,10 +247,12 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
         status = ctl_print(ctl);
     }
     buf_free(&below);
-    if (status != CTL_OK || reached > 0)
+    if (status != CTL_OK || reached > 0) {
         return status;
-    if (!refused)
+    }
+    if (!refused) {
         return ctl_nobody(ctl->client, &ctl->error);
+    }
     error_set(&ctl->error, ERR_INVALID, "no node tells its status; the certificate must be an operator's");
     return CTL_FAILED;
 }
@@ -261,10 +284,11 @@ static void member_row(struct table *table, const struct wire_member_status *mem
                                    : slice_equal(member->id, status->leader) ? "leader"
                                                                              : "voter"));
     table_text(table, slice_of_str(member->reachable ? "yes" : "no"));
-    if (member->rtt_ms > 0)
+    if (member->rtt_ms > 0) {
         table_printf(table, "%.1f ms", member->rtt_ms);
-    else
+    } else {
         table_text(table, slice_of(NULL, 0));
+    }
     table_u64(table, member->match_index);
 }
 
@@ -272,12 +296,15 @@ static void member_row(struct table *table, const struct wire_member_status *mem
 static enum ctl_exit leader_status(struct ctl *ctl, struct wire_status_response *status) {
     struct slice answer;
     enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, STATUS_PATH, &answer);
-    if (asked != CTL_OK)
+    if (asked != CTL_OK) {
         return asked;
-    if (wire_status_response_decode(&ctl->arena, answer, status, &ctl->error) != OK)
+    }
+    if (wire_status_response_decode(&ctl->arena, answer, status, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
-    if (slice_equal(status->node, status->leader) || address_check(status->leader_address, "leader", NULL) != OK)
+    }
+    if (slice_equal(status->node, status->leader) || address_check(status->leader_address, "leader", NULL) != OK) {
         return CTL_OK;
+    }
     struct slice first = arena_copy(&ctl->arena, answer);
     struct ctl_probe leader = {.answered = false};
     memcpy(leader.address, status->leader_address.data, status->leader_address.len);
@@ -285,27 +312,31 @@ static enum ctl_exit leader_status(struct ctl *ctl, struct wire_status_response 
     struct slice second = arena_copy(&ctl->arena, buf_slice(&leader.answer));
     buf_free(&leader.answer);
     buf_free(&leader.why);
-    if (wire_status_response_decode(&ctl->arena, leader.answered ? second : first, status, &ctl->error) != OK)
+    if (wire_status_response_decode(&ctl->arena, leader.answered ? second : first, status, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
+    }
     return CTL_OK;
 }
 
 enum ctl_exit ctl_member_list(struct ctl *ctl) {
     struct wire_status_response status;
     enum ctl_exit asked = leader_status(ctl, &status);
-    if (asked != CTL_OK)
+    if (asked != CTL_OK) {
         return asked;
+    }
     if (ctl->options->json) {
         struct json json = {.out = &ctl->out};
         json_begin(&json, '[');
-        for (size_t i = 0; i < status.member_count; i++)
+        for (size_t i = 0; i < status.member_count; i++) {
             member_json(&json, &status.members[i], &status);
+        }
         return print_array(ctl, &json);
     }
     struct table table;
     table_begin(&table, "ID|ADDRESS|HTTP|CLOUD|ROLE|REACHABLE|RTT|MATCH");
-    for (size_t i = 0; i < status.member_count; i++)
+    for (size_t i = 0; i < status.member_count; i++) {
         member_row(&table, &status.members[i], &status);
+    }
     return print_table(ctl, &table);
 }
 
@@ -321,16 +352,18 @@ static void worker_json(struct json *json, const struct wire_worker_info *info) 
     json_string(json, "status", slice_of_str(worker->online ? "online" : "offline"));
     json_string(json, "reason", worker->reason);
     rfc3339_format(seen, info->last_seen_unix_ms);
-    if (info->has_last_seen)
+    if (info->has_last_seen) {
         json_string(json, "last_seen", slice_of_str(seen));
-    else
+    } else {
         json_null(json, "last_seen");
+    }
     json_u64(json, "epoch", worker->epoch);
     json_string(json, "instance_id", worker->instance_id);
     json_u64(json, "slots", worker->slots);
     json_open(json, "labels", '{');
-    for (size_t i = 0; i < worker->label_count; i++)
+    for (size_t i = 0; i < worker->label_count; i++) {
         json_pair(json, worker->labels[i].key, worker->labels[i].value);
+    }
     json_end(json, '}');
     json_u64(json, "since_index", worker->since_index);
     json_end(json, '}');
@@ -366,15 +399,18 @@ static enum ctl_exit worker_page(struct ctl *ctl, struct buf *after, struct json
     struct slice answer;
     enum ctl_exit asked = ctl_ask(ctl, CTL_READ, "/baton.v1.ControlService/ListWorkers", &answer);
     struct wire_list_workers_response response;
-    if (asked != CTL_OK)
+    if (asked != CTL_OK) {
         return asked;
-    if (wire_list_workers_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK)
+    }
+    if (wire_list_workers_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
+    }
     for (size_t i = 0; i < response.count; i++) {
-        if (ctl->options->json)
+        if (ctl->options->json) {
             worker_json(json, &response.workers[i]);
-        else
+        } else {
             worker_row(table, &response.workers[i]);
+        }
     }
     *more = response.more && response.count > 0;
     if (*more) {
@@ -391,13 +427,16 @@ enum ctl_exit ctl_worker_list(struct ctl *ctl) {
     bool more = true;
     enum ctl_exit status = CTL_OK;
     table_begin(&table, "ID|STATUS|REASON|CLOUD|ADDRESS|SLOTS|EPOCH|LAST SEEN|LABELS");
-    if (ctl->options->json)
+    if (ctl->options->json) {
         json_begin(&json, '[');
-    while (more && status == CTL_OK)
+    }
+    while (more && status == CTL_OK) {
         status = worker_page(ctl, &after, &json, &table, &more);
+    }
     buf_free(&after);
-    if (status == CTL_OK && !ctl->options->json)
+    if (status == CTL_OK && !ctl->options->json) {
         return print_table(ctl, &table);
+    }
     buf_free(&table.text);
     return status == CTL_OK ? print_array(ctl, &json) : status;
 }
@@ -406,16 +445,19 @@ enum ctl_exit ctl_worker_list(struct ctl *ctl) {
 
 // The old leader answers when it has been deposed, and may not have heard yet by whom: then the others are asked.
 static enum ctl_exit new_leader(struct ctl *ctl, struct slice transferred, struct raft_id *leader, raft_term *term) {
-    if (wire_transfer_response_decode(transferred, leader, term, &ctl->error) != OK)
+    if (wire_transfer_response_decode(transferred, leader, term, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
+    }
     for (int asks = 0; leader->len == 0 && asks < 100; asks++) {
         struct slice answer;
         struct wire_status_response status;
         enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, STATUS_PATH, &answer);
-        if (asked != CTL_OK)
+        if (asked != CTL_OK) {
             return asked;
-        if (wire_status_response_decode(&ctl->arena, answer, &status, &ctl->error) != OK)
+        }
+        if (wire_status_response_decode(&ctl->arena, answer, &status, &ctl->error) != OK) {
             return ctl_undecodable(ctl);
+        }
         if (status.term >= *term && id_check(status.leader, "leader", NULL) == OK) {
             *leader = raft_id_of(status.leader);
             *term = status.term;
@@ -430,8 +472,9 @@ enum ctl_exit ctl_leader_transfer(struct ctl *ctl) {
     struct raft_id target = {.len = 0};
     const char *wanted = ctl->options->arguments[0];
     if (wanted != NULL) {
-        if (id_check(slice_of_str(wanted), "NODE", &ctl->error) != OK)
+        if (id_check(slice_of_str(wanted), "NODE", &ctl->error) != OK) {
             return CTL_USAGE;
+        }
         target = raft_id_of(slice_of_str(wanted));
     }
     wire_transfer_request_encode(&target, &ctl->request);
@@ -439,14 +482,16 @@ enum ctl_exit ctl_leader_transfer(struct ctl *ctl) {
     struct raft_id leader;
     raft_term term;
     enum ctl_exit asked = ctl_ask(ctl, CTL_WRITE_ONCE, "/baton.v1.ControlService/TransferLeadership", &answer);
-    if (asked == CTL_OK)
+    if (asked == CTL_OK) {
         asked = new_leader(ctl, answer, &leader, &term);
-    if (asked != CTL_OK)
+    }
+    if (asked != CTL_OK) {
         return asked;
+    }
     if (ctl->options->json) {
         struct json json = {.out = &ctl->out};
         json_begin(&json, '{');
-        json_string(&json, "leader", slice_of(leader.text, leader.len));
+        json_string(&json, "leader", raft_id_slice(&leader));
         json_u64(&json, "term", term);
         json_end(&json, '}');
         buf_append_str(&ctl->out, "\n");
@@ -499,19 +544,24 @@ enum ctl_exit ctl_log(struct ctl *ctl) {
         struct slice answer;
         enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, "/baton.v1.ControlService/ReadLog", &answer);
         struct wire_read_log_response response;
-        if (asked != CTL_OK)
+        if (asked != CTL_OK) {
             return asked;
-        if (wire_read_log_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK)
+        }
+        if (wire_read_log_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK) {
             return ctl_undecodable(ctl);
-        for (size_t i = 0; i < response.count; i++)
+        }
+        for (size_t i = 0; i < response.count; i++) {
             print_entry(ctl, &response.entries[i]);
+        }
         // The end is fixed with the first answer: a busy log would never end.
-        if (request.to == 0)
+        if (request.to == 0) {
             request.to = response.commit_index;
+        }
         request.from = response.next;
         asked = ctl_print(ctl);
-        if (asked != CTL_OK)
+        if (asked != CTL_OK) {
             return asked;
+        }
     } while (request.from != 0);
     return CTL_OK;
 }

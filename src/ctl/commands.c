@@ -31,10 +31,12 @@ enum ctl_exit ctl_print(struct ctl *ctl) {
     struct slice left = buf_slice(&ctl->out);
     while (left.len > 0) {
         ssize_t written = write(STDOUT_FILENO, left.data, left.len);
-        if (written < 0 && errno == EINTR)
+        if (written < 0 && errno == EINTR) {
             continue;
-        if (written < 0 && errno == EPIPE)
+        }
+        if (written < 0 && errno == EPIPE) {
             return CTL_FAILED;  // head has seen enough, and nobody needs to hear of it
+        }
         if (written < 0) {
             error_set(&ctl->error, ERR_IO, "cannot write to standard output: %s", strerror(errno));
             return CTL_FAILED;

@@ -12,23 +12,27 @@ static enum error_code parse_list(const char *list, struct ctl_endpoints *endpoi
         const char *end = strchrnul(text, ',');
         struct slice address = slice_of(text, (size_t)(end - text));
         enum error_code code = address_check(address, endpoints->source, error);
-        if (code != OK)
+        if (code != OK) {
             return code;
-        if (endpoints->count == CTL_ENDPOINTS_MAX)
+        }
+        if (endpoints->count == CTL_ENDPOINTS_MAX) {
             return error_set(error, ERR_INVALID, "%s: more than %d addresses", endpoints->source, CTL_ENDPOINTS_MAX);
+        }
         char *copy = endpoints->addresses[endpoints->count++];
         memcpy(copy, address.data, address.len);
         copy[address.len] = '\0';
-        if (*end == '\0')
+        if (*end == '\0') {
             return OK;
+        }
         text = end;
     }
 }
 
 static enum error_code parse_file(FILE *file, struct ctl_endpoints *endpoints, struct error *error) {
     char line[CTL_ENDPOINTS_MAX * (ADDRESS_MAX + 1) + 2];
-    if (fgets(line, sizeof line, file) == NULL)
+    if (fgets(line, sizeof line, file) == NULL) {
         return error_set(error, ERR_INVALID, "%s: is empty; a line HOST:PORT,... is expected", endpoints->source);
+    }
     line[strcspn(line, "\r\n")] = '\0';
     return parse_list(line, endpoints, error);
 }
@@ -36,11 +40,13 @@ static enum error_code parse_file(FILE *file, struct ctl_endpoints *endpoints, s
 enum error_code ctl_endpoints_find(const char *flag, const char *environment, const char *path,
                                    struct ctl_endpoints *endpoints, struct error *error) {
     *endpoints = (struct ctl_endpoints){.source = "--endpoints"};
-    if (flag != NULL)
+    if (flag != NULL) {
         return parse_list(flag, endpoints, error);
+    }
     endpoints->source = "BATON_ENDPOINTS";
-    if (environment != NULL && environment[0] != '\0')
+    if (environment != NULL && environment[0] != '\0') {
         return parse_list(environment, endpoints, error);
+    }
     endpoints->source = path;
     FILE *file = fopen(path, "re");
     if (file != NULL) {
@@ -48,8 +54,9 @@ enum error_code ctl_endpoints_find(const char *flag, const char *environment, co
         fclose(file);
         return code;
     }
-    if (errno != ENOENT && errno != ENOTDIR)
+    if (errno != ENOENT && errno != ENOTDIR) {
         return error_set(error, ERR_IO, "%s: %s", path, strerror(errno));
+    }
     endpoints->source = "the default";
     return parse_list(CTL_ENDPOINTS_DEFAULT, endpoints, error);
 }

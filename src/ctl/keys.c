@@ -31,14 +31,16 @@ static enum ctl_exit read_input(struct ctl *ctl, struct buf *value) {
     while (value->len <= COMMAND_MAX) {
         uint8_t *room = buf_reserve(value, 64 * KIB);
         ssize_t got = read(STDIN_FILENO, room, 64 * KIB);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && errno == EINTR) {
             continue;
+        }
         if (got < 0) {
             error_set(&ctl->error, ERR_IO, "cannot read standard input: %s", strerror(errno));
             return CTL_FAILED;
         }
-        if (got == 0)
+        if (got == 0) {
             return CTL_OK;
+        }
         value->len += (size_t)got;
     }
     error_set(&ctl->error, ERR_TOO_LARGE, "the value on standard input is larger than the %d bytes allowed", COMMAND_MAX);
@@ -72,20 +74,24 @@ static enum ctl_exit put_value(struct ctl *ctl, struct slice value) {
     struct slice answer;
     enum ctl_exit status = ctl_ask(ctl, CTL_WRITE, "/baton.v1.ControlService/Put", &answer);
     uint64_t revision;
-    if (status != CTL_OK)
+    if (status != CTL_OK) {
         return status;
-    if (wire_put_response_decode(answer, &revision, &ctl->error) != OK)
+    }
+    if (wire_put_response_decode(answer, &revision, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
+    }
     return print_revision(ctl, revision);
 }
 
 enum ctl_exit ctl_put(struct ctl *ctl) {
-    if (strcmp(argument(ctl, 1), "-") != 0)
+    if (strcmp(argument(ctl, 1), "-") != 0) {
         return put_value(ctl, slice_of_str(argument(ctl, 1)));
+    }
     struct buf value = {.len = 0};
     enum ctl_exit status = read_input(ctl, &value);
-    if (status == CTL_OK)
+    if (status == CTL_OK) {
         status = put_value(ctl, buf_slice(&value));
+    }
     buf_free(&value);
     return status;
 }
@@ -109,10 +115,12 @@ enum ctl_exit ctl_delete(struct ctl *ctl) {
     enum ctl_exit status = ctl_ask(ctl, CTL_WRITE, "/baton.v1.ControlService/Delete", &answer);
     uint64_t revision;
     bool existed;
-    if (status != CTL_OK)
+    if (status != CTL_OK) {
         return status;
-    if (wire_delete_response_decode(answer, &revision, &existed, &ctl->error) != OK)
+    }
+    if (wire_delete_response_decode(answer, &revision, &existed, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
+    }
     return existed ? print_revision(ctl, revision) : no_such_key(ctl);
 }
 
@@ -131,21 +139,25 @@ enum ctl_exit ctl_get(struct ctl *ctl) {
     wire_get_request_encode(&request, &ctl->request);
     struct slice answer;
     enum ctl_exit status = ctl_ask(ctl, request.stale ? CTL_ANY_NODE : CTL_READ, "/baton.v1.ControlService/Get", &answer);
-    if (status == CTL_NOT_FOUND)
+    if (status == CTL_NOT_FOUND) {
         return no_such_key(ctl);
+    }
     struct wire_get_response response;
-    if (status != CTL_OK)
+    if (status != CTL_OK) {
         return status;
-    if (wire_get_response_decode(answer, &response, &ctl->error) != OK)
+    }
+    if (wire_get_response_decode(answer, &response, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
+    }
     if (ctl->options->json) {
         struct state_item item = {.key = request.key, .value = response.value, .revision = response.revision};
         json_item(&(struct json){.out = &ctl->out}, &item);
         buf_append_str(&ctl->out, "\n");
     } else {
         buf_append_slice(&ctl->out, response.value);
-        if (isatty(STDOUT_FILENO))
+        if (isatty(STDOUT_FILENO)) {
             buf_append_str(&ctl->out, "\n");
+        }
     }
     return ctl_print(ctl);
 }
@@ -162,10 +174,12 @@ static enum ctl_exit list_page(struct ctl *ctl, struct buf *after, struct json *
     struct slice answer;
     enum ctl_exit status = ctl_ask(ctl, request.stale ? CTL_ANY_NODE : CTL_READ, "/baton.v1.ControlService/List", &answer);
     struct wire_list_response response;
-    if (status != CTL_OK)
+    if (status != CTL_OK) {
         return status;
-    if (wire_list_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK)
+    }
+    if (wire_list_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
+    }
     for (size_t i = 0; i < response.count; i++) {
         const struct state_item *item = &response.items[i];
         struct buf shown = {.len = 0};
@@ -195,19 +209,23 @@ enum ctl_exit ctl_list(struct ctl *ctl) {
     bool more = true;
     enum ctl_exit status = CTL_OK;
     table_begin(&table, "KEY|REVISION|BYTES|VALUE");
-    if (ctl->options->json)
+    if (ctl->options->json) {
         json_begin(&json, '[');
-    while (more && status == CTL_OK)
+    }
+    while (more && status == CTL_OK) {
         status = list_page(ctl, &after, &json, &table, &more);
+    }
     buf_free(&after);
     struct buf text = {.len = 0};
     table_end(&table, &text);
-    if (ctl->options->json)
+    if (ctl->options->json) {
         json_end(&json, ']');
-    if (ctl->options->json)
+    }
+    if (ctl->options->json) {
         buf_append_str(&ctl->out, "\n");
-    else
+    } else {
         buf_append_slice(&ctl->out, buf_slice(&text));
+    }
     buf_free(&text);
     return status == CTL_OK ? ctl_print(ctl) : status;
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
+
 // Options that not every command takes.
 enum { TAKES_STALE = 1, TAKES_EXPECT = 2, TAKES_FROM = 4, TAKES_TO = 8 };
 
@@ -110,8 +112,9 @@ static size_t least(size_t a, size_t b) {
 static size_t distance(const char *a, const char *b) {
     size_t row[NAME_MAX_LEN + 1];
     size_t len = strlen(b);
-    for (size_t j = 0; j <= len; j++)
+    for (size_t j = 0; j <= len; j++) {
         row[j] = j;
+    }
     for (size_t i = 1; a[i - 1] != '\0'; i++) {
         size_t diagonal = row[0];
         row[0] = i;
@@ -125,8 +128,9 @@ static size_t distance(const char *a, const char *b) {
 }
 
 const char *ctl_nearest(const char *text, const char *const *names, size_t count) {
-    if (strlen(text) > NAME_MAX_LEN)
+    if (strlen(text) > NAME_MAX_LEN) {
         return NULL;
+    }
     const char *nearest = NULL;
     size_t best = strlen(text) / 2;  // more than half of it wrong: something else was meant
     best = best < 1 ? 1 : best > 3 ? 3 : best;
@@ -174,14 +178,15 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-enum { OPTION_COUNT = sizeof long_options / sizeof long_options[0] - 1 };
+enum { OPTION_COUNT = ARRAY_COUNT(long_options) - 1 };
 
 static enum error_code parse_number(const char *option, const char *text, uint64_t *number, struct error *error) {
     char *end;
     errno = 0;
     *number = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0) {
         return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is a number", option, text);
+    }
     return OK;
 }
 
@@ -223,8 +228,9 @@ static enum error_code take_option(int option, struct ctl_options *options, unsi
         return OK;
     case 'o':
         options->json = strcmp(optarg, "json") == 0;
-        if (!options->json && strcmp(optarg, "table") != 0)
+        if (!options->json && strcmp(optarg, "table") != 0) {
             return error_set(error, ERR_INVALID, "--output is \"%s\"; allowed are table and json", optarg);
+        }
         return OK;
     case OPT_TIMEOUT:
         return parse_timeout(optarg, &options->timeout_ms, error);
@@ -255,11 +261,13 @@ static enum error_code take_option(int option, struct ctl_options *options, unsi
 
 static enum error_code unknown_option(const char *text, struct error *error) {
     const char *names[OPTION_COUNT];
-    for (size_t i = 0; i < OPTION_COUNT; i++)
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
         names[i] = long_options[i].name;
+    }
     const char *nearest = strncmp(text, "--", 2) == 0 ? ctl_nearest(text + 2, names, OPTION_COUNT) : NULL;
-    if (nearest != NULL)
+    if (nearest != NULL) {
         return error_set(error, ERR_INVALID, "unknown option %s; did you mean --%s?", text, nearest);
+    }
     return error_set(error, ERR_INVALID,
                      "unknown option %s; see batonctl --help (an argument that begins with - goes behind --)", text);
 }
@@ -271,15 +279,19 @@ static enum error_code read_options(int argc, char **argv, struct ctl_options *o
     for (;;) {
         int at = optind == 0 ? 1 : optind;
         int option = getopt_long(argc, argv, ":o:h", long_options, NULL);
-        if (option == -1)
+        if (option == -1) {
             return OK;
-        if (option == ':')
+        }
+        if (option == ':') {
             return error_set(error, ERR_INVALID, "%s needs a value; see batonctl --help", argv[optind - 1]);
-        if (option == '?')
+        }
+        if (option == '?') {
             return unknown_option(optind > at ? argv[optind - 1] : argv[at], error);
+        }
         enum error_code code = take_option(option, options, given, error);
-        if (code != OK)
+        if (code != OK) {
             return code;
+        }
     }
 }
 
@@ -288,21 +300,27 @@ static enum error_code read_options(int argc, char **argv, struct ctl_options *o
 static enum error_code unknown_command(const char *first, const char *second, struct error *error) {
     const char *names[CTL_COMMAND_COUNT];
     char text[NAME_MAX_LEN + 2];
-    for (size_t i = 0; i < CTL_COMMAND_COUNT; i++)
+    for (size_t i = 0; i < CTL_COMMAND_COUNT; i++) {
         names[i] = commands[i].name;
+    }
     // The first word of two, such as "worker".
     size_t len = strlen(first);
-    for (size_t i = 0; i < CTL_COMMAND_COUNT; i++)
-        if (strncmp(names[i], first, len) == 0 && names[i][len] == ' ')
+    for (size_t i = 0; i < CTL_COMMAND_COUNT; i++) {
+        if (strncmp(names[i], first, len) == 0 && names[i][len] == ' ') {
             return error_set(error, ERR_INVALID, "there is no command \"%s%s%s\"; did you mean \"%s\"?", first,
                              second == NULL ? "" : " ", second == NULL ? "" : second, names[i]);
+        }
+    }
     const char *nearest = NULL;
-    if (second != NULL && (size_t)snprintf(text, sizeof text, "%s %s", first, second) < sizeof text)
+    if (second != NULL && (size_t)snprintf(text, sizeof text, "%s %s", first, second) < sizeof text) {
         nearest = ctl_nearest(text, names, CTL_COMMAND_COUNT);
-    if (nearest == NULL || strchr(nearest, ' ') == NULL)
+    }
+    if (nearest == NULL || strchr(nearest, ' ') == NULL) {
         nearest = ctl_nearest(first, names, CTL_COMMAND_COUNT);
-    if (nearest != NULL)
+    }
+    if (nearest != NULL) {
         return error_set(error, ERR_INVALID, "there is no command \"%s\"; did you mean \"%s\"?", first, nearest);
+    }
     return error_set(error, ERR_INVALID, "there is no command \"%s\"; see batonctl --help", first);
 }
 
@@ -310,8 +328,9 @@ static enum error_code unknown_command(const char *first, const char *second, st
 static int matches(enum ctl_command command, char **words, int count) {
     const char *name = commands[command].name;
     const char *space = strchr(name, ' ');
-    if (space == NULL)
+    if (space == NULL) {
         return count >= 1 && strcmp(words[0], name) == 0 ? 1 : 0;
+    }
     size_t len = (size_t)(space - name);
     bool both =
         count >= 2 && strlen(words[0]) == len && memcmp(words[0], name, len) == 0 && strcmp(words[1], space + 1) == 0;
@@ -321,20 +340,25 @@ static int matches(enum ctl_command command, char **words, int count) {
 static enum error_code read_command(char **words, int count, struct ctl_options *options, struct error *error) {
     int name_words = 0;
     enum ctl_command command = 0;
-    while (command < CTL_COMMAND_COUNT && (name_words = matches(command, words, count)) == 0)
+    while (command < CTL_COMMAND_COUNT && (name_words = matches(command, words, count)) == 0) {
         command++;
-    if (command == CTL_COMMAND_COUNT)
+    }
+    if (command == CTL_COMMAND_COUNT) {
         return unknown_command(words[0], count > 1 ? words[1] : NULL, error);
+    }
     options->command = command;
-    if (options->help)
+    if (options->help) {
         return OK;
+    }
     int arguments = count - name_words;
-    if (arguments < commands[command].least || arguments > commands[command].most)
+    if (arguments < commands[command].least || arguments > commands[command].most) {
         return error_set(error, ERR_INVALID, "%s arguments; usage: batonctl %s %s",
                          arguments < commands[command].least ? "too few" : "too many", commands[command].name,
                          commands[command].arguments);
-    for (int i = 0; i < arguments; i++)
+    }
+    for (int i = 0; i < arguments; i++) {
         options->arguments[i] = words[name_words + i];
+    }
     return OK;
 }
 
@@ -343,19 +367,25 @@ enum error_code ctl_options_parse(int argc, char **argv, struct ctl_options *opt
     *options = (struct ctl_options){.command = CTL_NO_COMMAND, .timeout_ms = CTL_TIMEOUT_DEFAULT_MS};
     unsigned given = 0;
     enum error_code code = read_options(argc, argv, options, &given, error);
-    if (code != OK || options->version)
+    if (code != OK || options->version) {
         return code;
-    if (optind == argc)
+    }
+    if (optind == argc) {
         return options->help ? OK : error_set(error, ERR_INVALID, "which command? see batonctl --help");
+    }
     code = read_command(argv + optind, argc - optind, options, error);
-    if (code != OK || options->help)
+    if (code != OK || options->help) {
         return code;
-    for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++)
-        if ((given & 1u << i) != 0 && (commands[options->command].takes & 1u << i) == 0)
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(optional); i++) {
+        if ((given & 1u << i) != 0 && (commands[options->command].takes & 1u << i) == 0) {
             return error_set(error, ERR_INVALID, "%s does not go with %s; see batonctl --help", optional[i],
                              commands[options->command].name);
-    if (options->to != 0 && options->from > options->to)
+        }
+    }
+    if (options->to != 0 && options->from > options->to) {
         return error_set(error, ERR_INVALID, "--from %llu is behind --to %llu", (unsigned long long)options->from,
                          (unsigned long long)options->to);
+    }
     return OK;
 }

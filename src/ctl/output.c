@@ -14,8 +14,9 @@
 // --- JSON ---
 
 static void comma(struct json *json) {
-    if (json->more)
+    if (json->more) {
         buf_append_str(json->out, ",");
+    }
     json->more = true;
 }
 
@@ -65,10 +66,11 @@ void json_bool(struct json *json, const char *key, bool value) {
 
 void json_number(struct json *json, const char *key, double value) {
     name(json, key);
-    if (isfinite(value))
+    if (isfinite(value)) {
         buf_printf(json->out, "%.3f", value);
-    else
+    } else {
         buf_append_str(json->out, "null");
+    }
 }
 
 void json_null(struct json *json, const char *key) {
@@ -91,13 +93,17 @@ void json_bytes(struct json *json, const char *key, struct slice value) {
 // --- text ---
 
 static bool is_plain(struct slice bytes) {
-    for (size_t i = 0; i < bytes.len; i++)
-        if (bytes.data[i] < 0x20 || bytes.data[i] == 0x7f)
+    for (size_t i = 0; i < bytes.len; i++) {
+        if (bytes.data[i] < 0x20 || bytes.data[i] == 0x7f) {
             return false;
+        }
+    }
     // C1 controls are obeyed by terminals too; in UTF-8 they begin with C2.
-    for (size_t i = 0; i + 1 < bytes.len; i++)
-        if (bytes.data[i] == 0xc2 && bytes.data[i + 1] < 0xa0)
+    for (size_t i = 0; i + 1 < bytes.len; i++) {
+        if (bytes.data[i] == 0xc2 && bytes.data[i + 1] < 0xa0) {
             return false;
+        }
+    }
     return utf8_valid(bytes);
 }
 
@@ -105,15 +111,18 @@ void text_for_people(struct buf *out, struct slice bytes, size_t max) {
     struct slice shown = bytes;
     if (bytes.len > max) {
         shown.len = max;
-        while (shown.len > 0 && (bytes.data[shown.len] & 0xc0) == 0x80)
+        while (shown.len > 0 && (bytes.data[shown.len] & 0xc0) == 0x80) {
             shown.len--;  // not within a character
+        }
     }
-    if (is_plain(shown))
+    if (is_plain(shown)) {
         buf_append_slice(out, shown);
-    else
+    } else {
         quote_logfmt(out, shown);
-    if (shown.len < bytes.len)
+    }
+    if (shown.len < bytes.len) {
         buf_append_str(out, "...");
+    }
 }
 
 // --- tables ---
@@ -139,10 +148,11 @@ void table_begin(struct table *table, const char *headings) {
 
 void table_text(struct table *table, struct slice text) {
     enum { CELL_MAX = 256 };
-    if (text.len == 0)
+    if (text.len == 0) {
         buf_append_str(&table->text, "-");
-    else
+    } else {
         text_for_people(&table->text, text, CELL_MAX);
+    }
     end_cell(table);
 }
 
@@ -163,8 +173,9 @@ void table_printf(struct table *table, const char *format, ...) {
 // Characters, for cells are UTF-8; wide ones are not accounted for.
 static size_t width_of(const char *text) {
     size_t width = 0;
-    for (; *text != '\0'; text++)
+    for (; *text != '\0'; text++) {
         width += ((unsigned char)*text & 0xc0) != 0x80;
+    }
     return width;
 }
 
@@ -174,17 +185,19 @@ void table_end(struct table *table, struct buf *out) {
     const char *cell = (const char *)table->text.data;
     for (size_t i = 0; i < table->cells; i++, cell += strlen(cell) + 1) {
         size_t width = width_of(cell);
-        if (width > widths[i % table->columns])
+        if (width > widths[i % table->columns]) {
             widths[i % table->columns] = width;
+        }
     }
     cell = (const char *)table->text.data;
     for (size_t i = 0; i < table->cells; i++, cell += strlen(cell) + 1) {
         bool last = (i + 1) % table->columns == 0;
         buf_append_str(out, cell);
-        if (!last)
+        if (!last) {
             buf_printf(out, "%*s", (int)(widths[i % table->columns] - width_of(cell) + 2), "");
-        else
+        } else {
             buf_append_str(out, "\n");
+        }
     }
     buf_free(&table->text);
 }

@@ -19,8 +19,9 @@ static void print_change(struct ctl *ctl, const struct state_change *change) {
         json_u64(&json, "revision", change->revision);
         json_string(&json, "type", slice_of_str(change->is_delete ? "delete" : "put"));
         json_bytes(&json, "key", change->key);
-        if (!change->is_delete)
+        if (!change->is_delete) {
             json_bytes(&json, "value", change->value);
+        }
         json_end(&json, '}');
     } else {
         buf_printf(&ctl->out, "%llu %s ", (unsigned long long)change->revision, change->is_delete ? "delete" : "put");
@@ -37,21 +38,24 @@ static void on_message(void *user, struct slice message) {
     struct watching *watching = user;
     struct ctl *ctl = watching->ctl;
     struct wire_watch_response response;
-    if (watching->status != CTL_OK)
+    if (watching->status != CTL_OK) {
         return;
+    }
     arena_reset(&ctl->arena);
     if (wire_watch_response_decode(&ctl->arena, message, &response, &ctl->error) != OK) {
         watching->status = ctl_undecodable(ctl);
         ctl_stop(ctl->client);
         return;
     }
-    for (size_t i = 0; i < response.count; i++)
+    for (size_t i = 0; i < response.count; i++) {
         print_change(ctl, &response.events[i]);
+    }
     watching->begun = true;
     watching->next = response.revision + 1;
     watching->status = ctl_print(ctl);
-    if (watching->status != CTL_OK)
+    if (watching->status != CTL_OK) {
         ctl_stop(ctl->client);
+    }
 }
 
 // Whether the watch can go on elsewhere after its stream has ended.
@@ -87,12 +91,14 @@ enum ctl_exit ctl_watch(struct ctl *ctl) {
         wire_watch_request_encode(&request, &ctl->request);
         uint64_t before = watching.next;
         if (!ctl_stream(ctl->client, "/baton.v1.ControlService/Watch", buf_slice(&ctl->request), on_message, &watching)) {
-            if (watching.begun)
+            if (watching.begun) {
                 continue;  // it was there once: wait until it is back
+            }
             return ctl_nobody(ctl->client, &ctl->error);
         }
-        if (watching.status != CTL_OK)
+        if (watching.status != CTL_OK) {
             return watching.status;
+        }
         struct ctl_end end = ctl_ended(ctl->client);
         if (!may_go_on(&watching, end)) {
             error_set(&ctl->error, ERR_UNAVAILABLE, "%s (%s, from %s)", end.message, rpc_status_name(end.status),
@@ -100,13 +106,15 @@ enum ctl_exit ctl_watch(struct ctl *ctl) {
             return CTL_FAILED;
         }
         said = said && watching.next == before;
-        if (watching.begun && !said)
+        if (watching.begun && !said) {
             fprintf(stderr, "batonctl: %s ends the watch (%s); going on from revision %llu\n", end.address, end.message,
                     (unsigned long long)watching.next);
+        }
         said = true;
         request.has_from = request.has_from || watching.begun;
-        if (watching.begun)
+        if (watching.begun) {
             request.from_revision = watching.next;
+        }
         ctl_move_on(ctl->client);
     }
 }

@@ -1,6 +1,7 @@
 // The pages that this node answers by itself, and the table of all.
 #include "http/pages.h"
 
+#include "base/array.h"
 #include "base/mem.h"
 #include "base/quote.h"
 #include "base/rfc3339.h"
@@ -57,7 +58,7 @@ http_page *page_find(const char *path) {
         {"/metrics", page_metrics},     {"/livez", page_livez},
         {"/readyz", page_readyz},
     };
-    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(pages); i++) {
         if (strcmp(path, pages[i].path) == 0) {
             return pages[i].page;
         }

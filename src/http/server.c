@@ -3,11 +3,8 @@
 //
 // Its inactivity timeout is not used: a client that sends a byte every second would pass it for ever. Every connection has a
 // deadline here instead: for the headers of its next request, then for its response to be taken.
-#include "http/http.h"
-
 #include <assert.h>
 #include <errno.h>
-#include <gnutls/abstract.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -15,10 +12,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <gnutls/abstract.h>
+
+#include "base/array.h"
 #include "base/files.h"
 #include "base/ids.h"
 #include "base/mem.h"
 #include "http/host.h"
+#include "http/http.h"
 #include "http/pages.h"
 #include "tls/tls.h"
 
@@ -73,7 +74,7 @@ static void reply(struct exchange *exchange, unsigned status, const char *conten
     exchange->status = status;
     exchange->response = response;
     exchange_add_header(exchange, "Content-Type", content_type);
-    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(headers); i++) {
         exchange_add_header(exchange, headers[i][0], headers[i][1]);
     }
     if (exchange->suspended) {

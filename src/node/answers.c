@@ -31,15 +31,17 @@ struct answers *answers_new(const struct answers_maker *maker) {
 static struct waiting *take(struct answers *answers) {
     struct waiting *waiting = answers->first;
     answers->first = waiting->next;
-    if (answers->first == NULL)
+    if (answers->first == NULL) {
         answers->end = &answers->first;
+    }
     answers->count--;
     return waiting;
 }
 
 void answers_free(struct answers *answers) {
-    while (answers->first != NULL)
+    while (answers->first != NULL) {
         free(take(answers));
+    }
     free(answers);
 }
 
@@ -54,12 +56,14 @@ bool answers_ask(struct answers *answers, const struct waiting_read *read, struc
         make(answers, read, request);
         return true;
     }
-    if (answers->count == ANSWERS_MAX)
+    if (answers->count == ANSWERS_MAX) {
         return false;
+    }
     struct waiting *waiting = mem_alloc(sizeof *waiting + request.len);
     *waiting = (struct waiting){.read = *read, .len = request.len};
-    if (request.len > 0)
+    if (request.len > 0) {
         memcpy(waiting->request, request.data, request.len);
+    }
     *answers->end = waiting;
     answers->end = &waiting->next;
     answers->count++;
@@ -70,8 +74,9 @@ void answers_turn(struct answers *answers) {
     answers->spent_us = 0;
     while (answers->first != NULL && answers->spent_us < ANSWERS_TURN_US) {
         struct waiting *waiting = take(answers);
-        if (answers->maker.wanted(answers->maker.user, waiting->read.call))
+        if (answers->maker.wanted(answers->maker.user, waiting->read.call)) {
             make(answers, &waiting->read, slice_of(waiting->request, waiting->len));
+        }
         free(waiting);
     }
 }

@@ -1,7 +1,6 @@
 // Committed entries, into the state machine, and the answers to those who wait for them.
-#include "node/internal.h"
-
 #include "base/slog.h"
+#include "node/internal.h"
 
 void node_write_lost(struct node *node, const struct waiting_write *write, bool outcome_known) {
     metric_add(node->m.proposals_failed, 1);
@@ -54,8 +53,9 @@ static bool apply_command(struct node *node, struct raft_entry *entry, struct st
         return false;
     }
     state_apply(node->state, entry, &command, result);
-    if (command.operation == STATE_REGISTER_WORKER || command.operation == STATE_CHANGE_WORKERS)
+    if (command.operation == STATE_REGISTER_WORKER || command.operation == STATE_CHANGE_WORKERS) {
         workers_applied(node, &command);
+    }
     return true;
 }
 
@@ -65,13 +65,15 @@ bool node_apply(struct node *node) {
     for (size_t i = 0; i < APPLY_TURN_MAX && applied < commit; i++) {
         struct raft_entry *entry = raft_entry_at(node->raft, ++applied);
         struct state_result result = {0};
-        if (entry->type != RAFT_ENTRY_COMMAND)
+        if (entry->type != RAFT_ENTRY_COMMAND) {
             state_skip(node->state, applied);
-        else if (!apply_command(node, entry, &result))
+        } else if (!apply_command(node, entry, &result)) {
             return false;
+        }
         struct waiting_write write;
-        if (writes_applied(node->writes, entry->id, &write, write_overwritten, node))
+        if (writes_applied(node->writes, entry->id, &write, write_overwritten, node)) {
             write_done(node, &write, &result);
+        }
     }
     return applied < commit;
 }

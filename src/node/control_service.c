@@ -1,15 +1,16 @@
 // ControlService: what operators and control-plane programs ask. Requests are decoded and checked by wire; writes go to the
 // core as proposals and are answered when applied, reads after a quorum round (or at once, if stale), the rest at once.
-#include "node/internal.h"
-
 #include <stdio.h>
 
+#include "base/array.h"
 #include "base/slog.h"
+#include "node/internal.h"
 
 static void finish_error(struct node *node, struct rpc_call call, const struct error *error) {
     enum rpc_status status = RPC_INVALID_ARGUMENT;
-    if (error->code == ERR_NO_MEMORY || error->code == ERR_TOO_LARGE)
+    if (error->code == ERR_NO_MEMORY || error->code == ERR_TOO_LARGE) {
         status = RPC_RESOURCE_EXHAUSTED;
+    }
     rpc_finish(node->server, call, status, error->message);
 }
 
@@ -22,7 +23,7 @@ void control_redirect(struct node *node, struct rpc_call call) {
     char text[2 * ID_MAX + ADDRESS_MAX + 64];
     snprintf(text, sizeof text, "%s does not lead; ask the leader %s at %s", node->config->node_id.text, leader->id.text,
              leader->address);
-    rpc_call_trailer(node->server, call, "baton-leader-id", id_slice(&leader->id));
+    rpc_call_trailer(node->server, call, "baton-leader-id", raft_id_slice(&leader->id));
     rpc_call_trailer(node->server, call, "baton-leader-address", slice_of_str(leader->address));
     rpc_finish(node->server, call, RPC_FAILED_PRECONDITION, text);
 }
@@ -65,17 +66,18 @@ void control_write(struct node *node, struct rpc_call call, enum write_kind kind
     struct state_command command;
     enum error_code code = kind == WRITE_PUT ? wire_put_request_decode(message, &command, &error)
                                              : wire_delete_request_decode(message, &command, &error);
-    if (code != OK)
+    if (code != OK) {
         finish_error(node, call, &error);
-    else
+    } else {
         propose(node, call, &command, kind);
+    }
 }
 
 static void put(void *user, struct rpc_call call, struct slice message) {
     control_write(user, call, WRITE_PUT, message);
 }
 
-static void delete (void *user, struct rpc_call call, struct slice message) {
+static void delete(void *user, struct rpc_call call, struct slice message) {
     control_write(user, call, WRITE_DELETE, message);
 }
 
@@ -117,10 +119,11 @@ void control_write_done(struct node *node, const struct waiting_write *write, co
         return;
     }
     buf_clear(&node->out);
-    if (write->kind == WRITE_PUT)
+    if (write->kind == WRITE_PUT) {
         wire_put_response_encode(result->revision, &node->out);
-    else
+    } else {
         wire_delete_response_encode(result->revision, result->existed, &node->out);
+    }
     rpc_reply(node->server, write->call, buf_slice(&node->out));
 }
 
@@ -165,8 +168,9 @@ struct listing {
 
 static bool list_item(void *user, const struct state_item *item) {
     struct listing *listing = user;
-    if (!page_takes(&listing->page, item->key.len + item->value.len))
+    if (!page_takes(&listing->page, item->key.len + item->value.len)) {
         return false;
+    }
     listing->items[listing->page.count++] = *item;
     return true;
 }
@@ -201,15 +205,17 @@ enum { WORKER_FRAME_BYTES = 64, LABEL_FRAME_BYTES = 10 };
 static size_t worker_bytes(const struct state_worker *worker) {
     size_t bytes = WORKER_FRAME_BYTES + worker->id.len + worker->address.len + worker->cloud.len + worker->reason.len +
                    worker->instance_id.len;
-    for (size_t i = 0; i < worker->label_count; i++)
+    for (size_t i = 0; i < worker->label_count; i++) {
         bytes += LABEL_FRAME_BYTES + worker->labels[i].key.len + worker->labels[i].value.len;
+    }
     return bytes;
 }
 
 static bool list_worker(void *user, const struct state_worker *worker) {
     struct worker_listing *listing = user;
-    if (!page_takes(&listing->page, worker_bytes(worker)))
+    if (!page_takes(&listing->page, worker_bytes(worker))) {
         return false;
+    }
     struct wire_worker_info *info = &listing->workers[listing->page.count++];
     *info = (struct wire_worker_info){.worker = *worker};
     info->has_last_seen = node_worker_last_seen(listing->node, worker->slot, &info->last_seen_unix_ms);
@@ -256,20 +262,24 @@ static void make_answer(void *user, const struct waiting_read *read, struct slic
     arena_reset(&node->scratch);
     switch (read->kind) {
     case READ_LIST:
-        if (wire_list_request_decode(request, &list_request, NULL) == OK)
+        if (wire_list_request_decode(request, &list_request, NULL) == OK) {
             answer_list(node, read->call, &list_request, read->index);
+        }
         break;
     case READ_WORKERS:
-        if (wire_list_workers_request_decode(request, &workers_request, NULL) == OK)
+        if (wire_list_workers_request_decode(request, &workers_request, NULL) == OK) {
             answer_workers(node, read->call, &workers_request, read->index);
+        }
         break;
     case READ_LOG:
-        if (wire_read_log_request_decode(request, &log_request, NULL) == OK)
+        if (wire_read_log_request_decode(request, &log_request, NULL) == OK) {
             answer_log(node, read->call, &log_request);
+        }
         break;
     case READ_WATCH:
-        if (wire_watch_request_decode(request, &watch_request, NULL) == OK)
+        if (wire_watch_request_decode(request, &watch_request, NULL) == OK) {
             start_watch(node, read->call, &watch_request);
+        }
         break;
     case READ_GET:
     case READ_CONFIRM:
@@ -288,18 +298,20 @@ struct answers *control_answers_new(struct node *node) {
 }
 
 static void answer_in_time(struct node *node, const struct waiting_read *read, struct slice request) {
-    if (!answers_ask(node->answers, read, request))
+    if (!answers_ask(node->answers, read, request)) {
         rpc_finish(node->server, read->call, RPC_RESOURCE_EXHAUSTED,
                    "too many long answers wait to be made here; try again later");
+    }
 }
 
 void control_read_ready(struct node *node, const struct waiting_read *read, struct slice request) {
     struct wire_get_request get_request;
     metric_add(node->m.reads, 1);
-    if (read->kind != READ_GET)
+    if (read->kind != READ_GET) {
         answer_in_time(node, read, request);
-    else if (wire_get_request_decode(request, &get_request, NULL) == OK)
+    } else if (wire_get_request_decode(request, &get_request, NULL) == OK) {
         answer_get(node, read->call, get_request.key, read->index);
+    }
 }
 
 // The request waits as what we understand of it, in node->request: whatever else a client has sent along is not kept.
@@ -343,10 +355,11 @@ static void list(void *user, struct rpc_call call, struct slice message) {
     }
     buf_clear(&node->request);
     wire_list_request_encode(&request, &node->request);
-    if (request.stale)
+    if (request.stale) {
         answer_understood(node, READ_LIST, call);
-    else
+    } else {
         ask(node, READ_LIST, call);
+    }
 }
 
 static void list_workers(void *user, struct rpc_call call, struct slice message) {
@@ -434,8 +447,9 @@ static size_t gather_log(struct node *node, raft_index from, raft_index to, stru
         wire_command_summary(entry, summaries);
         size_t summary = summaries->len - before;
         bytes += entry->len + summary;  // a key of control characters grows fourfold
-        if (count > 0 && bytes > READ_LOG_BYTES_MAX)
+        if (count > 0 && bytes > READ_LOG_BYTES_MAX) {
             break;
+        }
         entries[count++] = (struct wire_log_entry){
             .id = entry->id,
             .type = entry->type,
@@ -527,8 +541,9 @@ static const char *transfer_refusal_text(enum raft_refusal refusal) {
 void control_transfer_done(struct node *node, struct rpc_call call, enum raft_transfer_outcome outcome,
                            enum raft_refusal refusal) {
     bool asked_for = call.generation != 0;  // by an operator
-    if (asked_for && outcome != RAFT_TRANSFER_REFUSED)
+    if (asked_for && outcome != RAFT_TRANSFER_REFUSED) {
         placement_pause(&node->placement, node->now_us, raft_current_term(node->raft));
+    }
     if (outcome == RAFT_TRANSFER_DONE) {
         buf_clear(&node->out);
         wire_transfer_response_encode(raft_leader(node->raft), raft_current_term(node->raft), &node->out);
@@ -564,5 +579,5 @@ const struct rpc_service control_service = {
     .roles = roles,
     .name = "baton.v1.ControlService",
     .methods = methods,
-    .method_count = sizeof methods / sizeof methods[0],
+    .method_count = ARRAY_COUNT(methods),
 };

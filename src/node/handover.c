@@ -59,8 +59,9 @@ void handover_begin(struct node *node, const struct raft_id *target, struct rpc_
 }
 
 bool handover_event(struct handover *handover, struct raft_event *event) {
-    if (handover->state != BEGUN)
+    if (handover->state != BEGUN) {
         return false;
+    }
     handover->state = ASKED;
     *event = (struct raft_event){.type = RAFT_EVENT_TRANSFER, .transfer = {.target = handover->target}};
     return true;
@@ -86,8 +87,9 @@ static void resume_writes(struct node *node) {
     struct handover *handover = node->handover;
     for (size_t i = 0; i < handover->paused_count; i++) {
         const struct paused *paused = &handover->paused[i];
-        if (rpc_call_alive(node->server, paused->call))
+        if (rpc_call_alive(node->server, paused->call)) {
             control_write(node, paused->call, paused->kind, slice_of(handover->requests.data + paused->offset, paused->len));
+        }
     }
     handover->paused_count = 0;
     buf_clear(&handover->requests);
@@ -102,12 +104,15 @@ static void end(struct node *node, enum raft_transfer_outcome outcome, enum raft
 
 void handover_follow(struct node *node, const struct raft_update *update) {
     struct handover *handover = node->handover;
-    if (handover->state == ASKED && update->transfer == RAFT_TRANSFER_DONE)
+    if (handover->state == ASKED && update->transfer == RAFT_TRANSFER_DONE) {
         handover->state = WON;
-    else if (handover->state == ASKED && update->transfer != RAFT_TRANSFER_NONE)
+    } else if (handover->state == ASKED && update->transfer != RAFT_TRANSFER_NONE) {
         end(node, update->transfer, update->transfer_refusal);
-    if (handover->state == WON && raft_leader(node->raft)->len > 0)
+    }
+    if (handover->state == WON && raft_leader(node->raft)->len > 0) {
         end(node, RAFT_TRANSFER_DONE, RAFT_ACCEPTED);
-    if (handover->state != IDLE && node->now_us > handover->until_us)
+    }
+    if (handover->state != IDLE && node->now_us > handover->until_us) {
         end(node, RAFT_TRANSFER_FAILED, RAFT_ACCEPTED);
+    }
 }

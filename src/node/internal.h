@@ -6,13 +6,13 @@
 #include "base/slog.h"
 #include "node/answers.h"
 #include "node/handover.h"
-#include "node/liveness.h"
 #include "node/node.h"
 #include "node/peers.h"
-#include "node/placement.h"
 #include "node/reads.h"
 #include "node/watches.h"
 #include "node/writes.h"
+#include "policy/liveness.h"
+#include "policy/placement.h"
 #include "rpc/rpc.h"
 #include "wal/wal.h"
 #include "wire/control.h"
@@ -259,9 +259,5 @@ void node_metrics_register(struct node *node);
 
 // Once a second: what the process uses, and the workers by cloud and status.
 void node_metrics_sample(struct node *node);
-
-static inline struct slice id_slice(const struct raft_id *id) {
-    return slice_of(id->text, id->len);
-}
 
 #endif

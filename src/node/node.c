@@ -1,13 +1,13 @@
 // The node's life: opening its directory, founding a cluster, starting, leaving, closing.
-#include "node/internal.h"
-
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 #include "base/slog.h"
+#include "node/internal.h"
 #include "wire/descriptor.h"
 
 // --- the data directory ---
@@ -36,33 +36,37 @@ static enum error_code found_cluster(struct node *node, struct wal *wal, struct 
             sem_wait(&durable);
             wal_poll(wal, &status);
         }
-        if (status.condition != WAL_GOOD)
+        if (status.condition != WAL_GOOD) {
             code = error_set(error, status.condition == WAL_FULL ? ERR_NO_SPACE : ERR_IO, "%s", status.error.message);
+        }
     }
     raft_entry_unref(entry);
     struct error close_error = {0};
     enum error_code closed = wal_close(wal, code != OK, &close_error);
     sem_destroy(&durable);  // now that the log's thread has ended, which posts behind what it has published
-    if (code == OK && closed != OK)
+    if (code == OK && closed != OK) {
         code = error_set(error, closed, "%s", close_error.message);
+    }
     return code;
 }
 
 static enum error_code open_log(struct node *node, struct wal_recovered *recovered, struct error *error) {
     struct wal_options options = {
         .dir = node->config->data_dir,
-        .cluster_id = id_slice(&node->config->cluster_id),
-        .node_id = id_slice(&node->config->node_id),
+        .cluster_id = raft_id_slice(&node->config->cluster_id),
+        .node_id = raft_id_slice(&node->config->node_id),
         .generation = 1,
     };
     enum error_code code = wal_open(&options, node->slab, &node->wal, recovered, error);
-    if (code != OK || !recovered->empty || !node->config->bootstrap)
+    if (code != OK || !recovered->empty || !node->config->bootstrap) {
         return code;
+    }
     wal_recovered_free(recovered);
     code = found_cluster(node, node->wal, error);
     node->wal = NULL;
-    if (code != OK)
+    if (code != OK) {
         return code;
+    }
     slog(SLOG_INFO, "founded the cluster", F_STR("cluster", node->config->cluster_id.text),
          F_U64("members", node->config->peer_count));
     return wal_open(&options, node->slab, &node->wal, recovered, error);
@@ -70,30 +74,37 @@ static enum error_code open_log(struct node *node, struct wal_recovered *recover
 
 static enum error_code read_configuration(struct node *node, const struct wal_recovered *recovered, struct error *error) {
     const char *dir = node->config->data_dir;
-    if (recovered->log.count == 0)
+    if (recovered->log.count == 0) {
         return error_set(error, ERR_WAL_GAP, "%s holds a log without entry 1, which names the members", dir);
-    if (wire_configuration_decode(recovered->log.entries[0], &node->configuration, error) != OK)
+    }
+    if (wire_configuration_decode(recovered->log.entries[0], &node->configuration, error) != OK) {
         return error_wrap(error, "entry 1 of %s, which names the members", dir);
-    if (!raft_id_equal(&node->configuration.cluster_id, &node->config->cluster_id))
-        return error_set(error, ERR_WAL_FOREIGN, "%s belongs to cluster %s, not %s; check --cluster-id and --data-dir", dir,
+    }
+    if (!raft_id_equal(&node->configuration.cluster_id, &node->config->cluster_id)) {
+        return error_set(error, ERR_FOREIGN, "%s belongs to cluster %s, not %s; check --cluster-id and --data-dir", dir,
                          node->configuration.cluster_id.text, node->config->cluster_id.text);
+    }
     const struct wire_member *self = node_member(node, &node->config->node_id);
-    if (self == NULL)
+    if (self == NULL) {
         return error_set(error, ERR_INVALID, "%s is no member of the cluster in %s; check --node-id and --data-dir",
                          node->config->node_id.text, dir);
-    if (strcmp(self->address, node->config->advertise) != 0)
+    }
+    if (strcmp(self->address, node->config->advertise) != 0) {
         slog(SLOG_WARN, "the others reach this node under another address than it advertises",
              F_STR("theirs", self->address), F_STR("advertise", node->config->advertise));
-    if (strcmp(self->cloud, node->config->cloud) != 0)
+    }
+    if (strcmp(self->cloud, node->config->cloud) != 0) {
         slog(SLOG_WARN, "the log places this node in another cloud than --cloud does, and the log counts",
              F_STR("log", self->cloud), F_STR("cloud", node->config->cloud));
+    }
     return OK;
 }
 
 static uint64_t draw_seed(void) {
     uint64_t seed = 0;
-    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed) {
         seed = node_clock_us();
+    }
     return seed;
 }
 
@@ -111,14 +122,17 @@ static void describe_members(const struct node *node, struct raft_member out[MEM
 
 static enum error_code restore(struct node *node, struct wal_recovered *recovered, struct error *error) {
     node->state = state_new();
-    if (recovered->empty)
+    if (recovered->empty) {
         return OK;
+    }
     enum error_code code = read_configuration(node, recovered, error);
-    if (code != OK)
+    if (code != OK) {
         return code;
-    if (recovered->torn_bytes > 0)
+    }
+    if (recovered->torn_bytes > 0) {
         slog(SLOG_WARN, "the last batch of the log was torn and never acknowledged; it is overwritten",
              F_STR("where", recovered->torn_where), F_U64("bytes", recovered->torn_bytes));
+    }
     struct raft_member members[MEMBERS_MAX];
     describe_members(node, members);
     struct raft_config config = {
@@ -132,8 +146,9 @@ static enum error_code restore(struct node *node, struct wal_recovered *recovere
         .quorum_timeout_us = QUORUM_TIMEOUT_US,
     };
     node->raft = raft_new(&config, node->slab, &recovered->log, node_clock_us());
-    if (node->raft == NULL)
+    if (node->raft == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory for the consensus core");
+    }
     slog(SLOG_INFO, "recovered the log", F_STR("dir", node->config->data_dir), F_U64("entries", recovered->log.count),
          F_U64("segments", recovered->segments), F_U64("term", recovered->log.hard_state.current_term),
          F_STR("voted_for", recovered->log.hard_state.voted_for.text), F_U64("seed", config.seed));
@@ -145,8 +160,9 @@ static enum error_code restore(struct node *node, struct wal_recovered *recovere
 static enum error_code open_directory(struct node *node, struct error *error) {
     struct wal_recovered recovered = {0};
     enum error_code code = open_log(node, &recovered, error);
-    if (code == OK)
+    if (code == OK) {
         code = restore(node, &recovered, error);
+    }
     wal_recovered_free(&recovered);
     return code;
 }
@@ -156,14 +172,16 @@ static enum error_code open_directory(struct node *node, struct error *error) {
 static enum error_code serve(struct node *node, struct error *error) {
     node->rpc = rpc_runtime_new(node->loop, node->metrics);
     enum error_code code = rpc_server_listen(node->rpc, node->config->listen, &node->server, error);
-    if (code != OK)
+    if (code != OK) {
         return code;
-    if (node->config->tls != NULL)
+    }
+    if (node->config->tls != NULL) {
         rpc_server_set_tls(node->server, node->config->tls);
+    }
     node->services[0] = raft_service;
     node->services[1] = control_service;
     node->services[2] = worker_service;
-    for (size_t i = 0; i < sizeof node->services / sizeof node->services[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(node->services); i++) {
         node->services[i].user = node;
         rpc_server_add_service(node->server, &node->services[i]);
         rpc_server_set_serving(node->server, node->services[i].name, true);
@@ -224,8 +242,9 @@ static void wake_loop(void *user) {
 static void on_sample(uv_timer_t *timer) {
     struct node *node = timer->data;
     node_place_sample(node);
-    if (node->raft != NULL)
+    if (node->raft != NULL) {
         peers_ask(node->peers);
+    }
 }
 
 static void start_handles(struct node *node) {
@@ -261,29 +280,35 @@ static struct node *node_new(uv_loop_t *loop, const struct node_config *config, 
 static void drop_events(struct node *node) {
     for (size_t i = 0; i < node->event_count; i++) {
         const struct raft_message *message = &node->events[i].message;
-        if (node->events[i].type != RAFT_EVENT_MESSAGE || message->type != RAFT_APPEND_ENTRIES)
+        if (node->events[i].type != RAFT_EVENT_MESSAGE || message->type != RAFT_APPEND_ENTRIES) {
             continue;
-        for (size_t k = 0; k < message->append.count; k++)
+        }
+        for (size_t k = 0; k < message->append.count; k++) {
             raft_entry_unref(message->append.entries[k]);
+        }
     }
     free(node->events);
 }
 
 static void free_parts(struct node *node) {
     drop_events(node);
-    if (node->raft != NULL)
+    if (node->raft != NULL) {
         raft_free(node->raft);
+    }
     writes_free(node->writes);
     reads_free(node->reads);
     answers_free(node->answers);
     liveness_free(node->liveness);
     handover_free(node->handover);
-    if (node->watches != NULL)
+    if (node->watches != NULL) {
         watches_free(node->watches);
-    if (node->peers != NULL)
+    }
+    if (node->peers != NULL) {
         peers_free(node->peers);
-    if (node->state != NULL)
+    }
+    if (node->state != NULL) {
         state_free(node->state);
+    }
     raft_slab_free(node->slab);
     arena_free(&node->turn);
     arena_free(&node->scratch);
@@ -301,13 +326,16 @@ enum error_code node_start(uv_loop_t *loop, const struct node_config *config, st
     node->stopped = stopped;
     node->stopped_user = user;
     enum error_code code = open_directory(node, error);
-    if (code == OK)
+    if (code == OK) {
         code = serve(node, error);
+    }
     if (code != OK) {
-        if (node->wal != NULL)
+        if (node->wal != NULL) {
             wal_close(node->wal, true, NULL);
-        if (node->rpc != NULL)
+        }
+        if (node->rpc != NULL) {
             rpc_runtime_close(node->rpc);
+        }
         free_parts(node);
         return code;
     }
@@ -317,12 +345,14 @@ enum error_code node_start(uv_loop_t *loop, const struct node_config *config, st
     meet_peers(node);
     start_handles(node);
     code = wal_start(node->wal, wake_loop, &node->wal_done, error);
-    if (code != OK)
+    if (code != OK) {
         node_fail(node, code, error->message);
-    if (node->raft == NULL)
+    }
+    if (node->raft == NULL) {
         slog(SLOG_WARN,
              "the data directory is empty and --bootstrap is not given: this node belongs to no cluster and never votes",
              F_STR("dir", config->data_dir));
+    }
     *out = node;
     return OK;
 }
@@ -331,8 +361,9 @@ enum error_code node_start(uv_loop_t *loop, const struct node_config *config, st
 
 static void drained(void *user) {
     struct node *node = user;
-    if (node->stopping == STOPPED)
+    if (node->stopping == STOPPED) {
         return;
+    }
     node->stopping = STOPPED;
     node->stopped(node->stopped_user, OK);
 }
@@ -352,13 +383,15 @@ static bool is_succeeded(const struct node *node) {
 }
 
 void node_stop_progress(struct node *node) {
-    if (node->stopping == TRANSFERRING && (is_succeeded(node) || node->now_us > node->stopping_until_us))
+    if (node->stopping == TRANSFERRING && (is_succeeded(node) || node->now_us > node->stopping_until_us)) {
         drain(node);
+    }
 }
 
 void node_stop(struct node *node) {
-    if (node->stopping != RUNNING)
+    if (node->stopping != RUNNING) {
         return;
+    }
     slog(SLOG_INFO, "leaving");
     rpc_server_set_serving(node->server, "", false);
     if (node->raft == NULL || raft_state(node->raft) != RAFT_LEADER || node->configuration.count == 1) {
@@ -377,8 +410,9 @@ void node_stop(struct node *node) {
 static void close_log(struct node *node) {
     struct error error = {0};
     bool abandon = node->stopping != STOPPED || node->wal_status.condition != WAL_GOOD;
-    if (wal_close(node->wal, abandon, &error) != OK)
+    if (wal_close(node->wal, abandon, &error) != OK) {
         slog(SLOG_ERROR, "the log was not closed in order", F_STR("reason", error.message));
+    }
 }
 
 void node_close(struct node *node) {
@@ -390,8 +424,9 @@ void node_close(struct node *node) {
     rpc_runtime_close(node->rpc);
     uv_handle_t *handles[] = {(uv_handle_t *)&node->prepare, (uv_handle_t *)&node->check, (uv_handle_t *)&node->tick,
                               (uv_handle_t *)&node->sample,  (uv_handle_t *)&node->busy,  (uv_handle_t *)&node->wal_done};
-    for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++)
+    for (size_t i = 0; i < ARRAY_COUNT(handles); i++) {
         uv_close(handles[i], NULL);
+    }
 }
 
 void node_free(struct node *node) {

@@ -31,7 +31,7 @@ struct node_config {
     uint64_t heartbeat_interval_us;
     uint64_t election_timeout_min_us;
     uint64_t election_timeout_max_us;
-    bool placement;        // hand leadership to where it serves best: see node/placement.h
+    bool placement;        // hand leadership to where it serves best: see policy/placement.h
     char leader_cloud[8];  // which it prefers; "": none
 };
 

@@ -1,13 +1,14 @@
 // The connections behind node/peers.h.
 #include "node/peers.h"
 
-#include "base/mem.h"
-#include "base/slog.h"
-#include "node/link_quality.h"
-
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "base/array.h"
+#include "base/mem.h"
+#include "base/slog.h"
+#include "policy/link_quality.h"
 
 // Between nodes: 64 KiB, HTTP/2's default, over 50 ms would be 1.3 MB/s.
 enum { PEER_STREAM_WINDOW = 8 * MIB, PEER_CONNECTION_WINDOW = 16 * MIB };
@@ -72,8 +73,9 @@ static void ask(struct peer *peer);
 
 static void lane_up(struct peer *peer, enum raft_lane lane) {
     peer->up[lane] = true;
-    if (lane == RAFT_CONTROL)
+    if (lane == RAFT_CONTROL) {
         slog(SLOG_INFO, "connected to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address));
+    }
 }
 
 static const char *down_text(enum rpc_down_reason reason) {
@@ -95,14 +97,17 @@ static const char *down_text(enum rpc_down_reason reason) {
 static void lane_down(struct peer *peer, enum raft_lane lane, enum rpc_down_reason reason) {
     bool was_up = peer->up[lane];
     peer->up[lane] = false;
-    if (was_up && reason == RPC_DOWN_RESET && !peer->peers->closed)
+    if (was_up && reason == RPC_DOWN_RESET && !peer->peers->closed) {
         peer->peers->options.on_event(peer->peers->options.user,
                                       &(struct raft_event){.type = RAFT_EVENT_LOST, .lost_peer = peer->id});
-    if (lane != RAFT_CONTROL || !was_up)
+    }
+    if (lane != RAFT_CONTROL || !was_up) {
         return;
+    }
     peer->view.reachable = false;
-    if (reason != RPC_DOWN_GOAWAY && reason != RPC_DOWN_CLOSED)
+    if (reason != RPC_DOWN_GOAWAY && reason != RPC_DOWN_CLOSED) {
         link_quality_lost(&peer->link, peer->peers->options.now_us());
+    }
     slog(SLOG_WARN, "lost the connection to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address),
          F_STR("reason", down_text(reason)));
 }
@@ -137,14 +142,14 @@ static void peer_metrics(struct peer *peer, const struct wire_member *member) {
     char labels[ID_MAX + 64];
     snprintf(labels, sizeof labels, "peer=\"%s\",cloud=\"%s\"", member->id.text, member->cloud);
     struct metrics *metrics = peer->peers->options.metrics;
-    size_t bounds = sizeof latency_bounds_ms / sizeof latency_bounds_ms[0];
+    size_t bounds = ARRAY_COUNT(latency_bounds_ms);
     peer->replication_latency =
         metrics_add_histogram(metrics, "raft_peer_replication_latency_ms",
                               "From sending entries to a peer to its durable acknowledgement, in milliseconds.", labels,
                               latency_bounds_ms, bounds);
     peer->round_trip =
         metrics_add_histogram(metrics, "raft_peer_round_trip_seconds", "Round trips to a peer, asked once a second.", labels,
-                              round_trip_bounds_s, sizeof round_trip_bounds_s / sizeof round_trip_bounds_s[0]);
+                              round_trip_bounds_s, ARRAY_COUNT(round_trip_bounds_s));
     peer->send_failures = metrics_add(metrics, METRIC_COUNTER, "raft_peer_send_failures_total",
                                       "Requests to a peer that got no answer.", labels);
 }
@@ -180,8 +185,9 @@ struct peers *peers_new(const struct peers_options *options) {
     const struct wire_configuration *configuration = options->configuration;
     for (size_t i = 0; i < configuration->count; i++) {
         const struct wire_member *member = &configuration->members[i];
-        if (raft_id_equal(&member->id, &options->us->node_id))
+        if (raft_id_equal(&member->id, &options->us->node_id)) {
             continue;
+        }
         struct peer *peer = &peers->list[peers->count++];
         peer->peers = peers;
         peer->id = member->id;
@@ -209,8 +215,9 @@ void peers_free(struct peers *peers) {
 
 static struct peer *find(const struct peers *peers, const struct raft_id *id) {
     for (size_t i = 0; i < peers->count; i++) {
-        if (raft_id_equal(&peers->list[i].id, id))
+        if (raft_id_equal(&peers->list[i].id, id)) {
             return (struct peer *)&peers->list[i];
+        }
     }
     return NULL;
 }
@@ -259,10 +266,12 @@ static bool decode_answer(struct peers *peers, const struct request *request, co
     enum error_code code = wire_raft_decode(peers->options.us, reply_type(request->type), result->body, peers->options.slab,
                                             &peers->scratch, &event->message, &error);
     arena_reset(&peers->scratch);
-    if (code == OK && !raft_id_equal(&event->message.from, &request->peer->id))
+    if (code == OK && !raft_id_equal(&event->message.from, &request->peer->id)) {
         code = error_set(&error, ERR_INVALID, "the answer is from %s", event->message.from.text);
-    if (code != OK)
+    }
+    if (code != OK) {
         slog(SLOG_WARN, "refused a peer's answer", F_STR("peer", request->peer->id.text), F_STR("reason", error.message));
+    }
     return code == OK;
 }
 
@@ -270,16 +279,19 @@ static void request_done(void *user, uint64_t tag, const struct rpc_result *resu
     struct peers *peers = user;
     struct request request = peers->requests[tag];
     request_give(peers, (uint32_t)tag);
-    if (peers->closed)
+    if (peers->closed) {
         return;
+    }
     struct raft_event event = {.type = RAFT_EVENT_MESSAGE};
     if (decode_answer(peers, &request, result, &event)) {
         event.message.call = request.call;
-        if (request.type == RAFT_REQUEST_VOTE)
+        if (request.type == RAFT_REQUEST_VOTE) {
             event.message.vote_reply.pre_vote = request.pre_vote;
-        if (request.has_entries && event.message.append_reply.success)
+        }
+        if (request.has_entries && event.message.append_reply.success) {
             histogram_observe(request.peer->replication_latency,
                               (double)(peers->options.now_us() - request.sent_us) / (double)US_PER_MS);
+        }
     } else {
         metric_add(request.peer->send_failures, 1);
         event = (struct raft_event){
@@ -291,8 +303,9 @@ static void request_done(void *user, uint64_t tag, const struct rpc_result *resu
 }
 
 static uint64_t deadline_ms(const struct raft_message *request) {
-    if (request->type == RAFT_REQUEST_VOTE)
+    if (request->type == RAFT_REQUEST_VOTE) {
         return REQUEST_VOTE_DEADLINE_US / US_PER_MS;
+    }
     return request->lane == RAFT_BULK ? BULK_DEADLINE_MS : HEARTBEAT_DEADLINE_MS;
 }
 
@@ -325,9 +338,10 @@ void peers_send(struct peers *peers, const struct raft_message *request) {
 static void learn_address(struct peer *peer, const struct wire_status_response *status) {
     for (size_t i = 0; i < status->member_count; i++) {
         const struct wire_member_status *member = &status->members[i];
-        if (slice_equal(member->id, slice_of(peer->id.text, peer->id.len)) && member->http_address.len <= ADDRESS_MAX)
+        if (slice_equal(member->id, raft_id_slice(&peer->id)) && member->http_address.len <= ADDRESS_MAX) {
             snprintf(peer->view.http_address, sizeof peer->view.http_address, "%.*s", (int)member->http_address.len,
                      (const char *)member->http_address.data);
+        }
     }
 }
 
@@ -337,9 +351,8 @@ static bool same_members(const struct wire_configuration *ours, const struct wir
         const struct wire_member *a = &ours->members[i];
         for (size_t k = 0; k < theirs->member_count; k++) {
             const struct wire_member_status *b = &theirs->members[k];
-            same += slice_equal(b->id, slice_of(a->id.text, a->id.len)) &&
-                    slice_equal(b->address, slice_of_str(a->address)) && slice_equal(b->cloud, slice_of_str(a->cloud)) &&
-                    b->voter == a->voter;
+            same += slice_equal(b->id, raft_id_slice(&a->id)) && slice_equal(b->address, slice_of_str(a->address)) &&
+                    slice_equal(b->cloud, slice_of_str(a->cloud)) && b->voter == a->voter;
         }
     }
     return same == ours->count && theirs->member_count == ours->count;
@@ -349,10 +362,11 @@ static bool same_members(const struct wire_configuration *ours, const struct wir
 // takes them for the same and cannot tell.
 static void compare_members(struct peer *peer, const struct wire_status_response *status) {
     bool agrees = status->member_count == 0 || same_members(peer->peers->options.configuration, status);
-    if (!agrees && !peer->disagrees)
+    if (!agrees && !peer->disagrees) {
         slog(SLOG_ERROR,
              "this peer was founded with other --peers than this node: stop both, and found the one that is wrong anew",
              F_STR("peer", peer->id.text), F_STR("address", peer->address));
+    }
     peer->disagrees = !agrees;
 }
 
@@ -360,11 +374,13 @@ static void question_done(void *user, uint64_t tag, const struct rpc_result *res
     struct peers *peers = user;
     struct peer *peer = &peers->list[tag];
     peer->asked = false;
-    if (peers->closed)
+    if (peers->closed) {
         return;
+    }
     peer->view.reachable = result->status == RPC_OK;
-    if (result->status != RPC_OK)
+    if (result->status != RPC_OK) {
         return;
+    }
     double ms = (double)(peers->options.now_us() - peer->asked_us) / (double)US_PER_MS;
     uint64_t idle_us = peers->options.idle_us(peers->options.user) - peer->asked_idle_us;
     histogram_observe(peer->round_trip, ms / 1000);
@@ -380,8 +396,9 @@ static void question_done(void *user, uint64_t tag, const struct rpc_result *res
 
 static void ask(struct peer *peer) {
     struct peers *peers = peer->peers;
-    if (peer->asked)
+    if (peer->asked) {
         return;
+    }
     peer->asked = true;
     peer->asked_us = peers->options.now_us();
     peer->asked_idle_us = peers->options.idle_us(peers->options.user);
@@ -397,24 +414,28 @@ static void ask(struct peer *peer) {
 }
 
 void peers_ask(struct peers *peers) {
-    for (size_t i = 0; i < peers->count; i++)
+    for (size_t i = 0; i < peers->count; i++) {
         ask(&peers->list[i]);
+    }
 }
 
 void peers_heard(struct peers *peers, const struct raft_id *id) {
     struct peer *peer = find(peers, id);
-    if (peer == NULL)
+    if (peer == NULL) {
         return;
+    }
     for (size_t lane = 0; lane < 2; lane++) {
-        if (!peer->up[lane])
+        if (!peer->up[lane]) {
             rpc_channel_wake(peer->lanes[lane]);
+        }
     }
 }
 
 const struct peer_view *peers_view(struct peers *peers, const struct raft_id *id) {
     struct peer *peer = find(peers, id);
-    if (peer == NULL)
+    if (peer == NULL) {
         return NULL;
+    }
     peer->view.rtt_ms = link_quality_rtt_ms(&peer->link);
     peer->view.rtt_least_ms = link_quality_least_ms(&peer->link);
     peer->view.rtt_spread_ms = link_quality_spread_ms(&peer->link);

@@ -51,7 +51,7 @@ void peers_ask(struct peers *peers);
 // What is known of a peer.
 struct peer_view {
     bool reachable;  // it has answered the last question, and its connection stands since
-    double rtt_ms;   // see node/link_quality.h; 0: never measured
+    double rtt_ms;   // see policy/link_quality.h; 0: never measured
     double rtt_spread_ms;
     double rtt_least_ms;                 // the part of rtt_ms in which this process had nothing else to do
     uint32_t losses;                     // of its control connection within the last minute

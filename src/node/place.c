@@ -1,19 +1,20 @@
-// Feeds node/placement.h with what this node sees and what its peers tell, and carries out what it decides.
-#include "node/internal.h"
-
+// Feeds policy/placement.h with what this node sees and what its peers tell, and carries out what it decides.
 #include "base/slog.h"
+#include "node/internal.h"
 
 void node_place_start(struct node *node) {
     const struct wire_configuration *configuration = &node->configuration;
     struct placement_member members[MEMBERS_MAX];
     size_t self = 0;
-    if (node->raft == NULL)
+    if (node->raft == NULL) {
         return;  // a member of no cluster
+    }
     for (size_t i = 0; i < configuration->count; i++) {
         members[i] = (struct placement_member){.id = configuration->members[i].id, .voter = configuration->members[i].voter};
         memcpy(members[i].cloud, configuration->members[i].cloud, sizeof members[i].cloud);
-        if (raft_id_equal(&members[i].id, &node->config->node_id))
+        if (raft_id_equal(&members[i].id, &node->config->node_id)) {
             self = i;
+        }
     }
     placement_init(&node->placement, node->config->placement, node->config->leader_cloud, members, configuration->count,
                    self);
@@ -46,11 +47,12 @@ static void report_own(struct node *node, uint64_t now_us) {
     };
     for (size_t i = 0; i < node->configuration.count; i++) {
         const struct peer_view *view = peers_view(node->peers, &node->configuration.members[i].id);
-        if (view != NULL && view->reachable)
+        if (view != NULL && view->reachable) {
             report.links[i] = (struct placement_link){.rtt_ms = view->rtt_ms,
                                                       .least_ms = view->rtt_least_ms,
                                                       .spread_ms = view->rtt_spread_ms,
                                                       .losses = view->losses};
+        }
     }
     placement_heard(&node->placement, now_us, node->placement.self, &report);
 }
@@ -59,8 +61,9 @@ static void report_own(struct node *node, uint64_t now_us) {
 
 static size_t member_index(const struct node *node, struct slice id) {
     size_t i = 0;
-    while (i < node->configuration.count && !slice_equal(id, id_slice(&node->configuration.members[i].id)))
+    while (i < node->configuration.count && !slice_equal(id, raft_id_slice(&node->configuration.members[i].id))) {
         i++;
+    }
     return i;
 }
 
@@ -77,8 +80,9 @@ void node_place_heard(void *user, const struct raft_id *peer, const struct wire_
     for (size_t i = 0; i < status->member_count; i++) {
         const struct wire_member_status *member = &status->members[i];
         size_t to = member_index(node, member->id);
-        if (to == node->configuration.count)
+        if (to == node->configuration.count) {
             continue;
+        }
         if (raft_id_equal(peer, &node->configuration.members[to].id)) {
             report.disk_full = member->disk_full;
             report.disk_sync_ms = member->disk_sync_ms;
@@ -87,7 +91,7 @@ void node_place_heard(void *user, const struct raft_id *peer, const struct wire_
                 .rtt_ms = member->rtt_ms, .spread_ms = member->rtt_spread_ms, .losses = member->losses};
         }
     }
-    placement_heard(&node->placement, node_clock_us(), member_index(node, id_slice(peer)), &report);
+    placement_heard(&node->placement, node_clock_us(), member_index(node, raft_id_slice(peer)), &report);
     node_place(node);
 }
 
@@ -98,14 +102,17 @@ void node_place(struct node *node) {
     bool leading = raft_state(node->raft) == RAFT_LEADER && raft_leader_is_established(node->raft) &&
                    node->stopping == RUNNING && !handover_is_running(node->handover);
     raft_index match_index[MEMBERS_MAX];
-    for (size_t i = 0; i < node->configuration.count; i++)
+    for (size_t i = 0; i < node->configuration.count; i++) {
         match_index[i] = node_match_index(node, &node->configuration.members[i].id);
+    }
     placement_lead(&node->placement, raft_current_term(node->raft), leading);
-    if (leading)
+    if (leading) {
         placement_progress(&node->placement, now_us, raft_commit_index(node->raft), match_index);
+    }
     const struct raft_id *target = placement_decide(&node->placement, now_us);
-    if (target == NULL)
+    if (target == NULL) {
         return;
+    }
     slog(SLOG_INFO, "leadership goes where it serves better", F_STR("target", target->text),
          F_STR("reason", node->placement.moved_why));
     metric_add(node->m.placement_moves, 1);
@@ -114,8 +121,9 @@ void node_place(struct node *node) {
 
 void node_place_sample(struct node *node) {
     sample_disk(node);
-    if (node->raft == NULL)
+    if (node->raft == NULL) {
         return;
+    }
     report_own(node, node_clock_us());
     node_place(node);
 }

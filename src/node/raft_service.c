@@ -1,11 +1,11 @@
 // RaftService: calls from the other members become events of the core; its replies answer them.
-#include "node/internal.h"
-
+#include "base/array.h"
 #include "base/slog.h"
+#include "node/internal.h"
 
 static enum rpc_status status_of(enum error_code code) {
     switch (code) {
-    case ERR_WAL_FOREIGN:
+    case ERR_FOREIGN:
         return RPC_PERMISSION_DENIED;
     case ERR_NO_MEMORY:
         return RPC_RESOURCE_EXHAUSTED;
@@ -31,17 +31,19 @@ static void take(struct node *node, struct rpc_call call, enum raft_message_type
     enum error_code code = wire_raft_decode(&node->identity, type, bytes, node->slab, &node->turn, &message, &error);
     bool member = code == OK && node_member(node, &message.from) != NULL;
     if (code == OK && (!member || !is_sender(peer, &message.from))) {
-        for (size_t i = 0; type == RAFT_APPEND_ENTRIES && i < message.append.count; i++)
+        for (size_t i = 0; type == RAFT_APPEND_ENTRIES && i < message.append.count; i++) {
             raft_entry_unref(message.append.entries[i]);
-        code = member ? error_set(&error, ERR_WAL_FOREIGN, "%s speaks for %s", peer.identity, message.from.text)
-                      : error_set(&error, ERR_WAL_FOREIGN, "%s is no member of cluster %s", message.from.text,
+        }
+        code = member ? error_set(&error, ERR_FOREIGN, "%s speaks for %s", peer.identity, message.from.text)
+                      : error_set(&error, ERR_FOREIGN, "%s is no member of cluster %s", message.from.text,
                                   node->identity.cluster_id.text);
     }
     if (code != OK) {
         uint64_t suppressed;
-        if (slog_allowed(&node->refused, node_clock_us() / US_PER_MS, &suppressed))
+        if (slog_allowed(&node->refused, node_clock_us() / US_PER_MS, &suppressed)) {
             slog(SLOG_WARN, "refused a message", F_STR("caller", peer.address), F_STR("path", wire_raft_path(type)),
                  F_STR("reason", error.message), F_U64("suppressed", suppressed));
+        }
         rpc_finish(node->server, call, status_of(code), error.message);
         return;
     }
@@ -66,8 +68,9 @@ static void timeout_now(void *user, struct rpc_call call, struct slice message) 
 
 void raft_service_reply(struct node *node, const struct raft_message *reply) {
     struct rpc_call call = rpc_call_unpack(reply->call);
-    if (!rpc_call_alive(node->server, call))
+    if (!rpc_call_alive(node->server, call)) {
         return;
+    }
     buf_clear(&node->out);
     wire_raft_encode(&node->identity, reply, &node->out);
     rpc_reply(node->server, call, buf_slice(&node->out));
@@ -85,5 +88,5 @@ const struct rpc_service raft_service = {
     .roles = roles,
     .name = "baton.v1.RaftService",
     .methods = methods,
-    .method_count = sizeof methods / sizeof methods[0],
+    .method_count = ARRAY_COUNT(methods),
 };

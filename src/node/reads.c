@@ -1,11 +1,11 @@
 // The groups behind node/reads.h: one group a turn, in a ring by the tag that the core hands back.
 #include "node/reads.h"
 
-#include "base/buf.h"
-#include "base/mem.h"
-
 #include <assert.h>
 #include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
 
 struct item {
     enum read_kind kind;
@@ -69,8 +69,9 @@ static void grow(struct reads *reads) {
 
 void reads_collect(struct reads *reads, enum read_kind kind, struct rpc_call call, struct slice request) {
     if (!reads->open) {
-        if (reads->count == reads->cap)
+        if (reads->count == reads->cap) {
             grow(reads);
+        }
         reads->count++;
         reads->open = true;
         struct group *fresh = group_of(reads, reads->first_tag + reads->count - 1);
@@ -89,8 +90,9 @@ void reads_collect(struct reads *reads, enum read_kind kind, struct rpc_call cal
 }
 
 bool reads_event(struct reads *reads, struct raft_event *event) {
-    if (!reads->open)
+    if (!reads->open) {
         return false;
+    }
     reads->open = false;
     *event = (struct raft_event){.type = RAFT_EVENT_READ, .read = {.tag = reads->first_tag + reads->count - 1}};
     return true;
@@ -120,13 +122,15 @@ void reads_release(struct reads *reads, raft_index applied,
                    void (*ready)(void *user, const struct waiting_read *read, struct slice request,
                                  enum raft_refusal refusal),
                    void *user) {
-    if (reads->answered == 0)
+    if (reads->answered == 0) {
         return;
+    }
     size_t count = reads->count;
     for (size_t i = 0; i < count && reads->answered > 0; i++) {
         const struct group *waiting = group_of(reads, reads->first_tag + i);
-        if (waiting->state != ANSWERED || (waiting->refusal == RAFT_ACCEPTED && waiting->index > applied))
+        if (waiting->state != ANSWERED || (waiting->refusal == RAFT_ACCEPTED && waiting->index > applied)) {
             continue;
+        }
         struct group group = *waiting;
         // A callback may collect reads and so move the ring: the group's memory is taken out of it meanwhile.
         *group_of(reads, reads->first_tag + i) = (struct group){.state = RELEASED};

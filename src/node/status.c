@@ -1,19 +1,19 @@
 // How this node sees the cluster and itself: for ControlService.Status, the debug pages and the metrics.
-#include "node/internal.h"
-
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <dirent.h>
-
+#include "base/array.h"
 #include "base/files.h"
+#include "node/internal.h"
 
 const struct wire_member *node_member(const struct node *node, const struct raft_id *id) {
     for (size_t i = 0; i < node->configuration.count; i++) {
-        if (raft_id_equal(&node->configuration.members[i].id, id))
+        if (raft_id_equal(&node->configuration.members[i].id, id)) {
             return &node->configuration.members[i];
+        }
     }
     return NULL;
 }
@@ -24,8 +24,9 @@ static const struct raft_id *leader_of(const struct node *node) {
 }
 
 static const char *role_of(const struct node *node) {
-    if (node->raft == NULL)
+    if (node->raft == NULL) {
         return "follower";
+    }
     switch (raft_state(node->raft)) {
     case RAFT_LEADER:
         return "leader";
@@ -39,14 +40,17 @@ static const char *role_of(const struct node *node) {
 
 raft_index node_match_index(const struct node *node, const struct raft_id *id) {
     struct raft_progress progress[MEMBERS_MAX];
-    if (node->raft == NULL || raft_state(node->raft) != RAFT_LEADER)
+    if (node->raft == NULL || raft_state(node->raft) != RAFT_LEADER) {
         return 0;
-    if (raft_id_equal(id, &node->config->node_id))
+    }
+    if (raft_id_equal(id, &node->config->node_id)) {
         return raft_last_log(node->raft).index;
+    }
     size_t count = raft_progress(node->raft, progress);
     for (size_t i = 0; i < count; i++) {
-        if (raft_id_equal(&progress[i].id, id))
+        if (raft_id_equal(&progress[i].id, id)) {
             return progress[i].match_index;
+        }
     }
     return 0;
 }
@@ -56,9 +60,10 @@ static size_t describe_round_trips(const struct node *node, size_t member, struc
     size_t count = 0;
     for (size_t i = 0; i < node->configuration.count; i++) {
         double rtt_ms = node->placement.seats[member].report.links[i].rtt_ms;
-        if (rtt_ms > 0)
+        if (rtt_ms > 0) {
             round_trips[count++] =
-                (struct wire_round_trip){.id = id_slice(&node->configuration.members[i].id), .rtt_ms = rtt_ms};
+                (struct wire_round_trip){.id = raft_id_slice(&node->configuration.members[i].id), .rtt_ms = rtt_ms};
+        }
     }
     return count;
 }
@@ -69,7 +74,7 @@ static void describe_member(const struct node *node, size_t index, struct wire_m
     const struct placement_report *report = &node->placement.seats[index].report;
     double commit_ms = placement_commit_ms(&node->placement, node_clock_us(), index);
     *out = (struct wire_member_status){
-        .id = id_slice(&member->id),
+        .id = raft_id_slice(&member->id),
         .address = slice_of_str(member->address),
         .cloud = slice_of_str(member->cloud),
         .voter = member->voter,
@@ -105,7 +110,7 @@ static struct wire_placement describe_placement(const struct node *node, uint64_
         .cooldown_ms = cooldown.left_us / US_PER_MS,
         .cooldown_term = cooldown.term,
         .decision = slice_of_str(placement->verdict),
-        .moved_to = id_slice(&placement->moved_to),
+        .moved_to = raft_id_slice(&placement->moved_to),
         .moved_why = slice_of_str(placement->moved_why),
         .moved_ago_ms = placement->moved_us == 0 ? 0 : (now_us - placement->moved_us) / US_PER_MS,
     };
@@ -116,11 +121,11 @@ void node_status(struct node *node, struct node_status *out) {
     const struct raft_id *leader = leader_of(node);
     const struct wire_member *leading = node_member(node, leader);
     out->response = (struct wire_status_response){
-        .node = id_slice(&node->config->node_id),
-        .cluster_id = id_slice(&node->config->cluster_id),
+        .node = raft_id_slice(&node->config->node_id),
+        .cluster_id = raft_id_slice(&node->config->cluster_id),
         .role = slice_of_str(role_of(node)),
         .term = node->raft == NULL ? 0 : raft_current_term(node->raft),
-        .leader = id_slice(leader),
+        .leader = raft_id_slice(leader),
         .leader_address = leading == NULL ? slice_of(NULL, 0) : slice_of_str(leading->address),
         .commit_index = node->raft == NULL ? 0 : raft_commit_index(node->raft),
         .last_applied = state_last_applied(node->state),
@@ -131,8 +136,9 @@ void node_status(struct node *node, struct node_status *out) {
         .member_count = node->configuration.count,
         .placement = describe_placement(node, now_us),
     };
-    for (size_t i = 0; i < node->configuration.count; i++)
+    for (size_t i = 0; i < node->configuration.count; i++) {
         describe_member(node, i, &out->members[i], out->round_trips[i]);
+    }
 }
 
 // --- the debug pages ---
@@ -155,8 +161,9 @@ static struct view_member view_of_member(const struct node_status *status, size_
     for (size_t to = 0; to < status->response.member_count; to++) {
         view.round_trips_ms[to] = -1;
         for (size_t i = 0; i < member->round_trip_count; i++) {
-            if (slice_equal(member->round_trips[i].id, status->members[to].id))
+            if (slice_equal(member->round_trips[i].id, status->members[to].id)) {
                 view.round_trips_ms[to] = member->round_trips[i].rtt_ms;
+            }
         }
     }
     return view;
@@ -191,12 +198,14 @@ static void http_status(void *user, struct view_status *out) {
         .member_count = status.response.member_count,
         .placement = view_of_placement(&status.response.placement),
     };
-    if (node->raft != NULL && raft_state(node->raft) == RAFT_LEADER)
+    if (node->raft != NULL && raft_state(node->raft) == RAFT_LEADER) {
         out->role = VIEW_LEADER;
-    else if (node->raft != NULL && raft_state(node->raft) == RAFT_CANDIDATE)
+    } else if (node->raft != NULL && raft_state(node->raft) == RAFT_CANDIDATE) {
         out->role = VIEW_CANDIDATE;
-    for (size_t i = 0; i < status.response.member_count; i++)
+    }
+    for (size_t i = 0; i < status.response.member_count; i++) {
         out->members[i] = view_of_member(&status, i);
+    }
 }
 
 struct http_visit {
@@ -208,8 +217,9 @@ struct http_visit {
 static bool http_worker(void *user, const struct state_worker *worker) {
     struct http_visit *visit = user;
     struct view_label labels[LABELS_MAX];
-    for (size_t i = 0; i < worker->label_count; i++)
+    for (size_t i = 0; i < worker->label_count; i++) {
         labels[i] = (struct view_label){.key = worker->labels[i].key, .value = worker->labels[i].value};
+    }
     struct view_worker view = {
         .id = worker->id,
         .instance_id = worker->instance_id,
@@ -224,8 +234,9 @@ static bool http_worker(void *user, const struct state_worker *worker) {
         .label_count = worker->label_count,
     };
     int64_t seen;
-    if (node_worker_last_seen(visit->node, worker->slot, &seen))
+    if (node_worker_last_seen(visit->node, worker->slot, &seen)) {
         view.last_seen_unix_ms = seen;
+    }
     return visit->visit(visit->arg, &view);
 }
 
@@ -244,15 +255,18 @@ static void http_metrics(void *user, struct buf *out) {
 static bool http_ready(void *user, struct buf *reasons) {
     struct node *node = user;
     size_t before = reasons->len;
-    if (node->raft == NULL)
+    if (node->raft == NULL) {
         buf_append_str(reasons,
                        "this node belongs to no cluster: it started on an empty data directory without --bootstrap\n");
-    else if (raft_leader(node->raft)->len == 0)
+    } else if (raft_leader(node->raft)->len == 0) {
         buf_append_str(reasons, "no leader is known\n");
-    if (node->condition == WAL_FULL)
+    }
+    if (node->condition == WAL_FULL) {
         buf_append_str(reasons, "there is no space for the log\n");
-    if (node->stopping != RUNNING)
+    }
+    if (node->stopping != RUNNING) {
         buf_append_str(reasons, "this node is leaving\n");
+    }
     return reasons->len == before;
 }
 
@@ -280,9 +294,9 @@ void node_metrics_register(struct node *node) {
     m->elections = metrics_add(metrics, METRIC_COUNTER, "raft_elections_total",
                                "Elections this node has started; PreVotes are not counted.", NULL);
     m->term = metrics_add(metrics, METRIC_COUNTER, "raft_term", "The current term; it never falls.", NULL);
-    m->replication_latency = metrics_add_histogram(
-        metrics, "raft_replication_latency_ms", "From the leader's append to the majority's commit, in milliseconds.", NULL,
-        replication_bounds_ms, sizeof replication_bounds_ms / sizeof replication_bounds_ms[0]);
+    m->replication_latency = metrics_add_histogram(metrics, "raft_replication_latency_ms",
+                                                   "From the leader's append to the majority's commit, in milliseconds.",
+                                                   NULL, replication_bounds_ms, ARRAY_COUNT(replication_bounds_ms));
     m->is_leader = metrics_add(metrics, METRIC_GAUGE, "raft_is_leader", "1 while this node leads.", NULL);
     m->has_leader = metrics_add(metrics, METRIC_GAUGE, "raft_has_leader", "1 while this node knows a leader.", NULL);
     m->leader_changes =
@@ -297,7 +311,7 @@ void node_metrics_register(struct node *node) {
         metrics_add(metrics, METRIC_GAUGE, "raft_proposals_pending", "Writes that wait for a majority.", NULL);
     m->reads = metrics_add(metrics, METRIC_COUNTER, "raft_reads_total", "Linearizable reads answered.", NULL);
     m->fsync = metrics_add_histogram(metrics, "wal_fsync_duration_seconds", "One write and sync of the log.", NULL,
-                                     fsync_bounds_s, sizeof fsync_bounds_s / sizeof fsync_bounds_s[0]);
+                                     fsync_bounds_s, ARRAY_COUNT(fsync_bounds_s));
     m->wal_batches = metrics_add(metrics, METRIC_COUNTER, "wal_batches_total", "Batches written and synced.", NULL);
     m->wal_bytes = metrics_add(metrics, METRIC_COUNTER, "wal_written_bytes_total", "Bytes written to the log.", NULL);
     m->wal_full = metrics_add(metrics, METRIC_GAUGE, "wal_full", "1 while there is no space for the log.", NULL);
@@ -307,9 +321,10 @@ void node_metrics_register(struct node *node) {
         {"cloud=\"aws\",status=\"offline\"", "cloud=\"aws\",status=\"online\""},
     };
     for (size_t cloud = 0; cloud < 2; cloud++) {
-        for (size_t online = 0; online < 2; online++)
+        for (size_t online = 0; online < 2; online++) {
             m->workers[cloud][online] =
                 metrics_add(metrics, METRIC_GAUGE, "baton_workers", "Registered workers.", labels[cloud][online]);
+        }
     }
     m->placement_moves = metrics_add(metrics, METRIC_COUNTER, "baton_placement_moves_total",
                                      "Times this leader has begun to hand over to a node that serves better.", NULL);
@@ -334,8 +349,9 @@ static double resident_bytes(void) {
     unsigned long long size = 0;
     unsigned long long resident = 0;
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL)
+    if (file == NULL) {
         return 0;
+    }
     int fields = fscanf(file, "%llu %llu", &size, &resident);
     fclose(file);
     return fields == 2 ? (double)resident * (double)sysconf(_SC_PAGESIZE) : 0;
@@ -343,20 +359,23 @@ static double resident_bytes(void) {
 
 static double open_fds(void) {
     DIR *dir = opendir("/proc/self/fd");
-    if (dir == NULL)
+    if (dir == NULL) {
         return 0;
+    }
     double count = -3;  // ".", ".." and the directory itself
-    while (readdir(dir) != NULL)
+    while (readdir(dir) != NULL) {
         count++;
+    }
     closedir(dir);
     return count;
 }
 
 void node_metrics_sample(struct node *node) {
     struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) == 0)
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
         metric_set(node->m.cpu_seconds, (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                                             (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+    }
     metric_set(node->m.resident_bytes, resident_bytes());
     metric_set(node->m.open_fds, open_fds());
     metric_set(node->m.max_fds, (double)files_allowed());
@@ -364,7 +383,8 @@ void node_metrics_sample(struct node *node) {
     double counts[2][2] = {{0, 0}, {0, 0}};
     state_workers(node->state, slice_of(NULL, 0), count_worker, counts);
     for (size_t cloud = 0; cloud < 2; cloud++) {
-        for (size_t online = 0; online < 2; online++)
+        for (size_t online = 0; online < 2; online++) {
             metric_set(node->m.workers[cloud][online], counts[cloud][online]);
+        }
     }
 }

@@ -1,13 +1,12 @@
 // The turn of the loop: one step of the core for everything that has come in, and what follows from it.
-#include "node/internal.h"
-
-#include "base/mem.h"
-#include "base/slog.h"
-
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "base/mem.h"
+#include "base/slog.h"
+#include "node/internal.h"
 
 uint64_t node_clock_us(void) {
     struct timespec now;
@@ -24,10 +23,12 @@ int64_t node_wall_ms(void) {
 int64_t node_command_time_ms(struct node *node) {
     int64_t now = node_wall_ms();
     int64_t applied = state_time_unix_ms(node->state);
-    if (now > node->command_time_ms)
+    if (now > node->command_time_ms) {
         node->command_time_ms = now;
-    if (applied > node->command_time_ms)
+    }
+    if (applied > node->command_time_ms) {
         node->command_time_ms = applied;
+    }
     return node->command_time_ms;
 }
 
@@ -41,8 +42,9 @@ struct raft_event *node_event(struct node *node) {
 
 void node_fail(struct node *node, enum error_code code, const char *message) {
     slog(SLOG_ERROR, "this node cannot go on and stops", F_STR("error", error_name(code)), F_STR("reason", message));
-    if (node->stopping == STOPPED)
+    if (node->stopping == STOPPED) {
         return;
+    }
     node->stopping = STOPPED;
     node->stopped(node->stopped_user, code);
 }
@@ -58,8 +60,9 @@ static void note_sync(struct node *node, double seconds) {
 static void collect_log(struct node *node) {
     struct wal_status *status = &node->wal_status;
     wal_poll(node->wal, status);
-    for (size_t i = 0; i < status->sync_count; i++)
+    for (size_t i = 0; i < status->sync_count; i++) {
         note_sync(node, status->sync_seconds[i]);
+    }
     metric_set(node->m.wal_batches, (double)status->batches);
     metric_set(node->m.wal_bytes, (double)status->bytes);
     if (status->condition == WAL_FAILED) {
@@ -69,12 +72,13 @@ static void collect_log(struct node *node) {
     if (status->condition != node->condition) {
         node->condition = status->condition;
         metric_set(node->m.wal_full, status->condition == WAL_FULL);
-        if (status->condition == WAL_FULL)
+        if (status->condition == WAL_FULL) {
             slog(SLOG_ERROR,
                  "no space for the log: this node acknowledges nothing and neither leads nor campaigns until there is",
                  F_STR("reason", status->error.message));
-        else
+        } else {
             slog(SLOG_INFO, "there is space for the log again");
+        }
         *node_event(node) = (struct raft_event){
             .type = RAFT_EVENT_STORAGE,
             .storage = status->condition == WAL_FULL ? RAFT_STORAGE_FULL : RAFT_STORAGE_GOOD,
@@ -89,18 +93,22 @@ static void collect_log(struct node *node) {
 static void collect(struct node *node) {
     struct raft_event event;
     node->collected = false;
-    if (writes_event(node->writes, &event))
+    if (writes_event(node->writes, &event)) {
         *node_event(node) = event;
-    if (handover_event(node->handover, &event))
+    }
+    if (handover_event(node->handover, &event)) {
         *node_event(node) = event;
-    if (reads_event(node->reads, &event))
+    }
+    if (reads_event(node->reads, &event)) {
         *node_event(node) = event;
+    }
 }
 
 static void tell_applied(struct node *node) {
     raft_index applied = state_last_applied(node->state);
-    if (applied == node->applied_told)
+    if (applied == node->applied_told) {
         return;
+    }
     node->applied_told = applied;
     *node_event(node) = (struct raft_event){.type = RAFT_EVENT_APPLIED, .applied_index = applied};
 }
@@ -137,15 +145,17 @@ static bool is_awaited(const struct node *node, const struct raft_message *messa
 static void drop_unawaited(struct node *node) {
     size_t kept = 0;
     for (size_t i = 0; i < node->held_count; i++) {
-        if (is_awaited(node, &node->held[i]))
+        if (is_awaited(node, &node->held[i])) {
             node->held[kept++] = node->held[i];
+        }
     }
     node->held_count = kept;
 }
 
 static void hold_message(struct node *node, const struct raft_message *message) {
-    if (node->held_count == node->held_cap)
+    if (node->held_count == node->held_cap) {
         drop_unawaited(node);
+    }
     if (node->held_count == node->held_cap) {
         node->held_cap = node->held_cap == 0 ? 64 : node->held_cap * 2;
         node->held = mem_realloc(node->held, node->held_cap * sizeof *node->held);
@@ -156,10 +166,11 @@ static void hold_message(struct node *node, const struct raft_message *message) 
 static void release_messages(struct node *node) {
     size_t kept = 0;
     for (size_t i = 0; i < node->held_count; i++) {
-        if (raft_may_leave(&node->held[i], node->durable_write, node->wal_status.durable_hard_state_write))
+        if (raft_may_leave(&node->held[i], node->durable_write, node->wal_status.durable_hard_state_write)) {
             send_message(node, &node->held[i]);
-        else
+        } else {
             node->held[kept++] = node->held[i];
+        }
     }
     node->held_count = kept;
 }
@@ -192,10 +203,12 @@ static void follow_leadership(struct node *node, const struct raft_update *updat
             node->leader_lost_us = node->now_us;
         }
     }
-    if (state == RAFT_LEADER && node->state_before != RAFT_LEADER)
+    if (state == RAFT_LEADER && node->state_before != RAFT_LEADER) {
         node->leader_since_us = node->now_us;
-    if (state != RAFT_LEADER && node->state_before == RAFT_LEADER)
+    }
+    if (state != RAFT_LEADER && node->state_before == RAFT_LEADER) {
         node->leader_since_us = 0;
+    }
     node->state_before = state;
     bool serving = state == RAFT_LEADER && raft_leader_is_established(node->raft) &&
                    state_last_applied(node->state) >= raft_commit_index(node->raft);
@@ -209,13 +222,16 @@ static void follow_leadership(struct node *node, const struct raft_update *updat
 // What nobody has learned the end of for too long.
 static void end_patience(struct node *node) {
     bool leading = raft_state(node->raft) == RAFT_LEADER;
-    if (leading || node->leader_lost_us == 0)
+    if (leading || node->leader_lost_us == 0) {
         return;
-    if (writes_count(node->writes) > 0 && node->now_us - node->leader_lost_us > ORPHAN_PATIENCE_US)
+    }
+    if (writes_count(node->writes) > 0 && node->now_us - node->leader_lost_us > ORPHAN_PATIENCE_US) {
         writes_drop(node->writes, write_orphaned, node);
-    if (watches_count(node->watches) > 0 && node->now_us - node->leader_lost_us > LEADERLESS_PATIENCE_US)
+    }
+    if (watches_count(node->watches) > 0 && node->now_us - node->leader_lost_us > LEADERLESS_PATIENCE_US) {
         watches_finish(node->watches, RPC_UNAVAILABLE,
                        "this node hears no leader; watch on another node from the next revision");
+    }
 }
 
 // --- the step ---
@@ -237,38 +253,46 @@ static void write_refused(void *user, const struct waiting_write *write, enum ra
                    "leadership is being handed over; nothing was written, try again");
         break;
     default:
-        if (write->kind == WRITE_REGISTER || write->kind == WRITE_DEREGISTER)
+        if (write->kind == WRITE_REGISTER || write->kind == WRITE_DEREGISTER) {
             worker_redirect(node, write);
-        else
+        } else {
             control_redirect(node, write->call);
+        }
         break;
     }
 }
 
 static void read_ready(void *user, const struct waiting_read *read, struct slice request, enum raft_refusal refusal) {
     struct node *node = user;
-    if (read->kind == READ_CONFIRM)
+    if (read->kind == READ_CONFIRM) {
         workers_confirmed(node, refusal == RAFT_ACCEPTED);
-    else if (refusal == RAFT_ACCEPTED)
+    } else if (refusal == RAFT_ACCEPTED) {
         control_read_ready(node, read, request);
-    else
+    } else {
         control_redirect(node, read->call);
+    }
 }
 
 static void carry_out(struct node *node, const struct raft_update *update) {
-    for (size_t i = 0; i < update->transition_count; i++)
+    for (size_t i = 0; i < update->transition_count; i++) {
         log_transition(node, &update->transitions[i]);
+    }
     // The log's thread starts before the peers are written to: both take their time side by side.
-    if (update->has_persist)
+    if (update->has_persist) {
         wal_submit(node->wal, &update->persist, node->now_us);
-    for (size_t i = 0; i < update->send_now_count; i++)
+    }
+    for (size_t i = 0; i < update->send_now_count; i++) {
         send_message(node, &update->send_now[i]);
-    for (size_t i = 0; i < update->send_after_persist_count; i++)
+    }
+    for (size_t i = 0; i < update->send_after_persist_count; i++) {
         hold_message(node, &update->send_after_persist[i]);
-    for (size_t i = 0; i < update->proposed_count; i++)
+    }
+    for (size_t i = 0; i < update->proposed_count; i++) {
         writes_placed(node->writes, &update->proposed[i], node->now_us, write_orphaned, write_refused, node);
-    for (size_t i = 0; i < update->read_count; i++)
+    }
+    for (size_t i = 0; i < update->read_count; i++) {
         reads_answered(node->reads, &update->reads[i]);
+    }
     metric_add(node->m.elections, (double)update->elections_started);
     node->next_tick_us = update->next_tick_us;
 }
@@ -277,12 +301,15 @@ static void carry_out(struct node *node, const struct raft_update *update) {
 static void arm_tick(struct node *node) {
     uint64_t at_us = node->next_tick_us;
     uint64_t expiry_us = workers_due_us(node);
-    if (expiry_us < at_us)
+    if (expiry_us < at_us) {
         at_us = expiry_us;
-    if (at_us > node->now_us + TURN_GAP_MAX_US)
+    }
+    if (at_us > node->now_us + TURN_GAP_MAX_US) {
         at_us = node->now_us + TURN_GAP_MAX_US;
-    if (node->armed_us != 0 && node->armed_us <= at_us)
+    }
+    if (node->armed_us != 0 && node->armed_us <= at_us) {
         return;
+    }
     node->armed_us = at_us;
     uint64_t wait_us = at_us > node->now_us ? at_us - node->now_us : 0;
     // libuv counts milliseconds from the loop's cached time: never early, at most one late.
@@ -302,8 +329,9 @@ void node_tick(uv_timer_t *timer) {
 
 static void notice_stall(struct node *node) {
     uint64_t gap = node->now_us - node->last_turn_us;
-    if (node->last_turn_us != 0 && gap > US_PER_S)
+    if (node->last_turn_us != 0 && gap > US_PER_S) {
         slog(SLOG_WARN, "the loop stood still", F_DOUBLE("seconds", (double)gap / (double)US_PER_S));
+    }
     node->last_turn_us = node->now_us;
 }
 
@@ -312,8 +340,9 @@ static void follow_up(struct node *node, const struct raft_update *update, bool 
     follow_leadership(node, update);
     reads_release(node->reads, state_last_applied(node->state), read_ready, node);
     watches_advance(node->watches);
-    if (after_wait)
+    if (after_wait) {
         workers_tick(node);
+    }
     end_patience(node);
     handover_follow(node, update);
     node_stop_progress(node);
@@ -324,22 +353,26 @@ static void follow_up(struct node *node, const struct raft_update *update, bool 
     metric_set(node->m.applied_index, (double)state_last_applied(node->state));
     metric_set(node->m.proposals_pending, (double)writes_count(node->writes));
     // What following up has collected must not wait for the next event from outside.
-    if (more || node->collected || node->event_count > 0 || answers_waiting(node->answers))
+    if (more || node->collected || node->event_count > 0 || answers_waiting(node->answers)) {
         uv_idle_start(&node->busy, node_busy);
-    else
+    } else {
         uv_idle_stop(&node->busy);
+    }
 }
 
 void node_turn(struct node *node, bool after_wait) {
-    if (node->stopping == STOPPED)
+    if (node->stopping == STOPPED) {
         return;
+    }
     answers_turn(node->answers);
-    if (node->raft == NULL)
+    if (node->raft == NULL) {
         return;
+    }
     node->now_us = node_clock_us();
     collect_log(node);
-    if (node->stopping == STOPPED)
+    if (node->stopping == STOPPED) {
         return;
+    }
     collect(node);
     bool busy = uv_is_active((uv_handle_t *)&node->busy) || answers_waiting(node->answers);
     bool expiring = after_wait && node->now_us >= workers_due_us(node);

@@ -2,11 +2,11 @@
 // from the state machine's history, so a slow reader costs a number, not a queue.
 #include "node/watches.h"
 
-#include "base/mem.h"
-#include "wire/control.h"
-
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "base/mem.h"
+#include "wire/control.h"
 
 // Bytes of keys and values gathered into one message; a single larger change goes alone.
 enum { BATCH_BYTES = 64 * KIB };
@@ -37,8 +37,9 @@ struct watches *watches_new(struct rpc_server *server, const struct state *state
 }
 
 void watches_free(struct watches *watches) {
-    for (size_t i = 0; i < watches->count; i++)
+    for (size_t i = 0; i < watches->count; i++) {
         buf_free(&watches->list[i].prefix);
+    }
     free(watches->list);
     free(watches->batch);
     buf_free(&watches->message);
@@ -47,8 +48,9 @@ void watches_free(struct watches *watches) {
 
 static struct watch *find(struct watches *watches, struct rpc_call call) {
     for (size_t i = 0; i < watches->count; i++) {
-        if (rpc_call_pack(watches->list[i].call) == rpc_call_pack(call))
+        if (rpc_call_pack(watches->list[i].call) == rpc_call_pack(call)) {
             return &watches->list[i];
+        }
     }
     return NULL;
 }
@@ -101,8 +103,9 @@ static bool advance(struct watches *watches, struct watch *watch) {
         }
         struct gather g = {.watches = watches, .prefix = buf_slice(&watch->prefix), .next = watch->next};
         state_history(watches->state, watch->next, gather_change, &g);
-        if (!g.more)
+        if (!g.more) {
             g.next = state_last_applied(watches->state) + 1;
+        }
         if (g.count > 0) {
             struct wire_watch_response response = {.events = watches->batch, .count = g.count, .revision = g.next - 1};
             buf_clear(&watches->message);
@@ -118,8 +121,9 @@ static bool advance(struct watches *watches, struct watch *watch) {
 }
 
 bool watches_add(struct watches *watches, struct rpc_call call, struct slice prefix, uint64_t from) {
-    if (watches->count == WATCHES_MAX)
+    if (watches->count == WATCHES_MAX) {
         return false;
+    }
     if (watches->count == watches->cap) {
         watches->cap = watches->cap == 0 ? 16 : watches->cap * 2;
         watches->list = mem_realloc(watches->list, watches->cap * sizeof *watches->list);
@@ -131,30 +135,35 @@ bool watches_add(struct watches *watches, struct rpc_call call, struct slice pre
     buf_clear(&watches->message);
     wire_watch_response_encode(&response, &watches->message);
     rpc_send(watches->server, call, buf_slice(&watches->message));
-    if (!advance(watches, watch))
+    if (!advance(watches, watch)) {
         drop(watches, watch);
+    }
     return true;
 }
 
 void watches_remove(struct watches *watches, struct rpc_call call) {
     struct watch *watch = find(watches, call);
-    if (watch != NULL)
+    if (watch != NULL) {
         drop(watches, watch);
+    }
 }
 
 void watches_writable(struct watches *watches, struct rpc_call call) {
     struct watch *watch = find(watches, call);
-    if (watch == NULL)
+    if (watch == NULL) {
         return;
+    }
     watch->blocked = false;
-    if (!advance(watches, watch))
+    if (!advance(watches, watch)) {
         drop(watches, watch);
+    }
 }
 
 void watches_advance(struct watches *watches) {
     for (size_t i = watches->count; i-- > 0;) {
-        if (!advance(watches, &watches->list[i]))
+        if (!advance(watches, &watches->list[i])) {
             drop(watches, &watches->list[i]);
+        }
     }
 }
 

@@ -1,20 +1,21 @@
 // WorkerService: registration, heartbeats and goodbyes. A node that does not lead answers OK with accepted false and says
 // who does; a leader answers from the moment its no-op is applied, since only then is its registry current.
-#include "node/internal.h"
-
 #include <stdio.h>
 
+#include "base/array.h"
+#include "node/internal.h"
 #include "wire/worker.h"
 
 typedef void encode_fn(const struct wire_worker_response *response, struct buf *out);
 
 static void respond(struct node *node, struct rpc_call call, struct wire_worker_response *response, encode_fn *encode) {
     struct slice addresses[MEMBERS_MAX];
-    for (size_t i = 0; i < node->configuration.count; i++)
+    for (size_t i = 0; i < node->configuration.count; i++) {
         addresses[i] = slice_of_str(node->configuration.members[i].address);
+    }
     const struct wire_member *leader = node->raft == NULL ? NULL : node_member(node, raft_leader(node->raft));
     if (leader != NULL) {
-        response->redirect.leader_id = id_slice(&leader->id);
+        response->redirect.leader_id = raft_id_slice(&leader->id);
         response->redirect.leader_address = slice_of_str(leader->address);
     }
     response->redirect.member_addresses = addresses;
@@ -27,15 +28,17 @@ static void respond(struct node *node, struct rpc_call call, struct wire_worker_
 
 // False: the call has been answered, this node cannot serve it.
 static bool serving(struct node *node, struct rpc_call call, encode_fn *encode) {
-    if (node->serving_workers)
+    if (node->serving_workers) {
         return true;
+    }
     bool leading = node->raft != NULL && raft_state(node->raft) == RAFT_LEADER;
-    if (!leading && node->raft != NULL && raft_leader(node->raft)->len > 0)
+    if (!leading && node->raft != NULL && raft_leader(node->raft)->len > 0) {
         respond(node, call, &(struct wire_worker_response){.accepted = false}, encode);
-    else if (leading)
+    } else if (leading) {
         rpc_finish(node->server, call, RPC_UNAVAILABLE, "this node has just become leader and is not ready yet; try again");
-    else
+    } else {
         rpc_finish(node->server, call, RPC_UNAVAILABLE, "there is no leader at the moment; try again");
+    }
     return false;
 }
 
@@ -44,8 +47,9 @@ static encode_fn *response_encoder(enum write_kind kind) {
 }
 
 void worker_redirect(struct node *node, const struct waiting_write *write) {
-    if (serving(node, write->call, response_encoder(write->kind)))
+    if (serving(node, write->call, response_encoder(write->kind))) {
         rpc_finish(node->server, write->call, RPC_UNAVAILABLE, "leadership changed meanwhile; nothing was done, try again");
+    }
 }
 
 static void finish_error(struct node *node, struct rpc_call call, const struct error *error) {
@@ -62,8 +66,9 @@ static void register_worker(void *user, struct rpc_call call, struct slice messa
         finish_error(node, call, &error);
         return;
     }
-    if (!serving(node, call, wire_register_worker_response_encode))
+    if (!serving(node, call, wire_register_worker_response_encode)) {
         return;
+    }
     command.time_unix_ms = node_command_time_ms(node);
     struct raft_entry *entry = wire_command_encode(node->slab, &command);
     if (entry == NULL) {
@@ -104,8 +109,9 @@ static void heartbeat(void *user, struct rpc_call call, struct slice message) {
         return;
     }
     struct state_worker worker;
-    if (!serving(node, call, wire_heartbeat_response_encode) || !find_worker(node, call, &ref, &worker))
+    if (!serving(node, call, wire_heartbeat_response_encode) || !find_worker(node, call, &ref, &worker)) {
         return;
+    }
     workers_heard(node, &worker);
     respond(node, call, &(struct wire_worker_response){.accepted = true}, wire_heartbeat_response_encode);
 }
@@ -119,8 +125,9 @@ static void deregister_worker(void *user, struct rpc_call call, struct slice mes
         return;
     }
     struct state_worker worker;
-    if (!serving(node, call, wire_deregister_worker_response_encode) || !find_worker(node, call, &ref, &worker))
+    if (!serving(node, call, wire_deregister_worker_response_encode) || !find_worker(node, call, &ref, &worker)) {
         return;
+    }
     struct state_worker_change change = {
         .worker_id = worker.id, .epoch = worker.epoch, .online = false, .reason = slice_of_str("left")};
     workers_propose(node, &change, 1, call, WRITE_DEREGISTER);
@@ -145,5 +152,5 @@ static const struct rpc_method methods[] = {
 const struct rpc_service worker_service = {
     .name = "baton.v1.WorkerService",
     .methods = methods,
-    .method_count = sizeof methods / sizeof methods[0],
+    .method_count = ARRAY_COUNT(methods),
 };

@@ -1,14 +1,13 @@
 // The registry's liveness on the leader: what heartbeats and their absence propose to the log. The clockwork is
-// node/liveness.h; here it meets the state machine and the core.
+// policy/liveness.h; here it meets the state machine and the core.
 //
 // Nobody is called offline before waiting input has been read (workers_tick runs behind the loop's wait) and before a quorum
 // has confirmed that this node still leads.
-#include "node/internal.h"
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "base/slog.h"
-
-#include <stdlib.h>
+#include "node/internal.h"
 
 // Changes in one entry: it must stay far below COMMAND_MAX.
 enum { CHANGES_MAX = 1024 };
@@ -16,8 +15,9 @@ enum { CHANGES_MAX = 1024 };
 static void mark(struct node *node, uint32_t slot, bool changing) {
     if (slot >= node->changing_count) {
         uint32_t count = state_worker_slots(node->state) + 64;
-        if (count <= slot)
+        if (count <= slot) {
             count = slot + 64;
+        }
         node->changing = mem_realloc(node->changing, count * sizeof *node->changing);
         memset(node->changing + node->changing_count, 0, (count - node->changing_count) * sizeof *node->changing);
         node->changing_count = count;
@@ -47,8 +47,9 @@ void workers_propose(struct node *node, const struct state_worker_change *change
 
 void workers_heard(struct node *node, const struct state_worker *worker) {
     liveness_heard(node->liveness, worker->slot, node_clock_us());
-    if (worker->online || is_changing(node, worker->slot))
+    if (worker->online || is_changing(node, worker->slot)) {
         return;
+    }
     mark(node, worker->slot, true);
     struct state_worker_change change = {.worker_id = worker->id, .epoch = worker->epoch, .online = true};
     workers_propose(node, &change, 1, (struct rpc_call){0}, WRITE_WORKER_CHANGES);
@@ -56,22 +57,25 @@ void workers_heard(struct node *node, const struct state_worker *worker) {
 
 static bool watch_online(void *user, const struct state_worker *worker) {
     struct node *node = user;
-    if (worker->online)
+    if (worker->online) {
         liveness_watch(node->liveness, worker->slot, node->now_us);
+    }
     return true;
 }
 
 static void forget_changes(struct node *node) {
-    if (node->changing_count > 0)
+    if (node->changing_count > 0) {
         memset(node->changing, 0, node->changing_count * sizeof *node->changing);
+    }
     node->expiry_read = false;
 }
 
 void workers_leadership(struct node *node) {
     liveness_reset(node->liveness);
     forget_changes(node);
-    if (node->serving_workers)
+    if (node->serving_workers) {
         state_workers(node->state, slice_of(NULL, 0), watch_online, node);
+    }
 }
 
 uint64_t workers_due_us(const struct node *node) {
@@ -79,8 +83,9 @@ uint64_t workers_due_us(const struct node *node) {
 }
 
 void workers_tick(struct node *node) {
-    if (node->now_us < workers_due_us(node))
+    if (node->now_us < workers_due_us(node)) {
         return;
+    }
     node->expiry_read = true;
     reads_collect(node->reads, READ_CONFIRM, (struct rpc_call){0}, slice_of(NULL, 0));
     node->collected = true;
@@ -96,8 +101,9 @@ static bool expire_some(struct node *node) {
         struct state_worker worker;
         // Whoever is expired needs no second look until its change is applied or lost.
         liveness_forget(node->liveness, slots[i]);
-        if (!state_worker_at(node->state, slots[i], &worker) || !worker.online || is_changing(node, slots[i]))
+        if (!state_worker_at(node->state, slots[i], &worker) || !worker.online || is_changing(node, slots[i])) {
             continue;
+        }
         mark(node, slots[i], true);
         changes[count++] = (struct state_worker_change){
             .worker_id = worker.id,
@@ -106,8 +112,9 @@ static bool expire_some(struct node *node) {
             .reason = slice_of_str("missed-heartbeats"),
         };
     }
-    if (count > 0)
+    if (count > 0) {
         workers_propose(node, changes, count, (struct rpc_call){0}, WRITE_WORKER_CHANGES);
+    }
     return expired == CHANGES_MAX;
 }
 
@@ -115,8 +122,9 @@ static bool expire_some(struct node *node) {
 void workers_confirmed(struct node *node, bool leader) {
     node->expiry_read = false;
     bool more = leader && node->serving_workers;
-    while (more)
+    while (more) {
         more = expire_some(node);
+    }
 }
 
 static void log_worker(const struct state_worker *worker) {
@@ -127,18 +135,21 @@ static void log_worker(const struct state_worker *worker) {
 
 static void follow_worker(struct node *node, struct slice id, bool registered) {
     struct state_worker worker;
-    if (!state_worker(node->state, id, &worker))
+    if (!state_worker(node->state, id, &worker)) {
         return;
+    }
     mark(node, worker.slot, false);
     log_worker(&worker);
-    if (!node->serving_workers)
+    if (!node->serving_workers) {
         return;
-    if (registered)
+    }
+    if (registered) {
         liveness_heard(node->liveness, worker.slot, node->now_us);
-    else if (!worker.online)
+    } else if (!worker.online) {
         liveness_forget(node->liveness, worker.slot);
-    else if (!liveness_watches(node->liveness, worker.slot))
+    } else if (!liveness_watches(node->liveness, worker.slot)) {
         liveness_watch(node->liveness, worker.slot, node->now_us);
+    }
 }
 
 void workers_applied(struct node *node, const struct state_command *command) {
@@ -146,28 +157,32 @@ void workers_applied(struct node *node, const struct state_command *command) {
         follow_worker(node, command->register_worker.worker_id, true);
         return;
     }
-    for (size_t i = 0; i < command->change_workers.count; i++)
+    for (size_t i = 0; i < command->change_workers.count; i++) {
         follow_worker(node, command->change_workers.changes[i].worker_id, false);
+    }
 }
 
 // Rare (leadership is lost, or too much waits): everybody online and unwatched gets a new full timeout.
 static bool watch_again(void *user, const struct state_worker *worker) {
     struct node *node = user;
-    if (worker->online && !liveness_watches(node->liveness, worker->slot))
+    if (worker->online && !liveness_watches(node->liveness, worker->slot)) {
         liveness_watch(node->liveness, worker->slot, node->now_us);
+    }
     return true;
 }
 
 void workers_lost(struct node *node) {
     forget_changes(node);
-    if (node->serving_workers)
+    if (node->serving_workers) {
         state_workers(node->state, slice_of(NULL, 0), watch_again, node);
+    }
 }
 
 bool node_worker_last_seen(const struct node *node, uint32_t slot, int64_t *unix_ms) {
     uint64_t heard_us;
-    if (!node->serving_workers || !liveness_last_heard(node->liveness, slot, &heard_us))
+    if (!node->serving_workers || !liveness_last_heard(node->liveness, slot, &heard_us)) {
         return false;
+    }
     *unix_ms = node_wall_ms() - (int64_t)((node_clock_us() - heard_us) / US_PER_MS);
     return true;
 }

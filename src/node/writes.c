@@ -1,10 +1,10 @@
 // The two queues behind node/writes.h.
 #include "node/writes.h"
 
-#include "base/mem.h"
-
 #include <assert.h>
 #include <stdlib.h>
+
+#include "base/mem.h"
 
 struct writes {
     // Collected in this turn: entries[i] is proposed for collected[i].
@@ -25,8 +25,9 @@ struct writes *writes_new(void) {
 }
 
 void writes_free(struct writes *writes) {
-    for (size_t i = 0; i < writes->collected_count; i++)
+    for (size_t i = 0; i < writes->collected_count; i++) {
         raft_entry_unref(writes->entries[i]);
+    }
     free(writes->entries);
     free(writes->collected);
     free(writes->ring);
@@ -44,8 +45,9 @@ void writes_collect(struct writes *writes, struct raft_entry *entry, struct rpc_
 }
 
 bool writes_event(struct writes *writes, struct raft_event *event) {
-    if (writes->collected_count == 0)
+    if (writes->collected_count == 0) {
         return false;
+    }
     *event = (struct raft_event){
         .type = RAFT_EVENT_PROPOSE,
         .propose = {.entries = writes->entries, .count = writes->collected_count},
@@ -61,8 +63,9 @@ static void push(struct writes *writes, const struct waiting_write *write) {
     if (writes->count == writes->cap) {
         size_t cap = writes->cap == 0 ? 1024 : writes->cap * 2;
         struct waiting_write *ring = mem_alloc(cap * sizeof *ring);
-        for (size_t i = 0; i < writes->count; i++)
+        for (size_t i = 0; i < writes->count; i++) {
             ring[i] = *at(writes, i);
+        }
         free(writes->ring);
         writes->ring = ring;
         writes->first = 0;
@@ -79,8 +82,9 @@ void writes_placed(struct writes *writes, const struct raft_proposed *proposed, 
     size_t count = writes->collected_count;
     writes->collected_count = 0;
     if (proposed->refusal != RAFT_ACCEPTED) {
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             refused(user, &writes->collected[i], proposed->refusal);
+        }
         return;
     }
     while (writes->count > 0 && at(writes, writes->count - 1)->id.index >= proposed->first.index) {

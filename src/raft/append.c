@@ -6,19 +6,22 @@
 #include "raft/node.h"
 
 static void drop_entries(const struct raft_message *message, size_t from) {
-    for (size_t i = from; i < message->append.count; i++)
+    for (size_t i = from; i < message->append.count; i++) {
         raft_entry_unref(message->append.entries[i]);
+    }
 }
 
 // What no correct leader breaks. Checked because it comes from outside, before anything changes.
 static bool is_well_formed(const struct raft_message *message) {
     struct raft_entry_id last = message->append.prev_log;
-    if (last.index > RAFT_NUMBER_MAX || (last.index == 0) != (last.term == 0))
+    if (last.index > RAFT_NUMBER_MAX || (last.index == 0) != (last.term == 0)) {
         return false;
+    }
     for (size_t i = 0; i < message->append.count; i++) {
         struct raft_entry_id id = message->append.entries[i]->id;
-        if (id.index != last.index + 1 || id.term < last.term)
+        if (id.index != last.index + 1 || id.term < last.term) {
             return false;
+        }
         last = id;
     }
     return last.term <= message->term;
@@ -26,16 +29,19 @@ static bool is_well_formed(const struct raft_message *message) {
 
 // Whether we follow the sender, in its term, from now on. Two leaders in one term cannot be: the second is refused.
 static bool follow(struct raft_node *node, const struct raft_message *message) {
-    if (message->term < node->current_term)
+    if (message->term < node->current_term) {
         return false;
+    }
     if (message->term == node->current_term) {
         bool knows_another = node->leader.len > 0 && !raft_id_equal(&node->leader, &message->from);
-        if (node->state == RAFT_LEADER || knows_another)
+        if (node->state == RAFT_LEADER || knows_another) {
             return false;
+        }
     }
     raft_become_follower(node, message->term, "another node leads the term");
-    if (raft_is_echo(node, message))
+    if (raft_is_echo(node, message)) {
         return true;
+    }
     node->leader = message->from;
     node->leader_heard_us = node->now_us;
     node->pre_voting = false;
@@ -58,18 +64,21 @@ static raft_index take_entries(struct raft_node *node, const struct raft_message
     size_t count = message->append.count;
     size_t i = 0;
     for (; i < count; i++) {
-        if (entries[i]->id.index > log->base.index && !raft_log_holds(log, entries[i]->id))
+        if (entries[i]->id.index > log->base.index && !raft_log_holds(log, entries[i]->id)) {
             break;
+        }
         raft_entry_unref(entries[i]);
     }
     if (i < count && !may_change(node, entries[i]->id.index)) {
         drop_entries(message, i);
         return message->append.prev_log.index + i;
     }
-    if (i < count && entries[i]->id.index <= raft_log_last(log).index)
+    if (i < count && entries[i]->id.index <= raft_log_last(log).index) {
         raft_log_cut(log, entries[i]->id.index);
-    for (; i < count; i++)
+    }
+    for (; i < count; i++) {
         raft_log_append(log, entries[i]);
+    }
     return message->append.prev_log.index + count;
 }
 
@@ -105,16 +114,18 @@ static void accept(struct raft_node *node, const struct raft_message *message) {
     raft_index verified = take_entries(node, message);
     // Nothing is known of entries behind those that this message verified: they may be another leader's.
     raft_index commit = message->append.leader_commit < verified ? message->append.leader_commit : verified;
-    if (commit > node->commit_index)
+    if (commit > node->commit_index) {
         node->commit_index = commit;
+    }
 
     raft_index durable = node->log.durable_index;
     uint64_t after_write = raft_hard_state_write(node);
     bool claims_entries = verified > durable && message->append.count > 0 && node->storage == RAFT_STORAGE_GOOD;
-    if (claims_entries)
+    if (claims_entries) {
         after_write = later(after_write, raft_log_tail_write(node));
-    else if (verified > durable)
+    } else if (verified > durable) {
         verified = durable;
+    }
     struct raft_message *reply = reply_to(node, message, after_write);
     reply->claims_entries = claims_entries;
     reply->append_reply.success = true;
@@ -127,8 +138,9 @@ void raft_handle_append_entries(struct raft_node *node, struct raft_peer *peer, 
         return;
     }
     struct raft_entry_id prev = message->append.prev_log;
-    if (prev.index < node->log.base.index || raft_log_holds(&node->log, prev))
+    if (prev.index < node->log.base.index || raft_log_holds(&node->log, prev)) {
         accept(node, message);
-    else
+    } else {
         reject(node, message);
+    }
 }

@@ -5,18 +5,22 @@
 
 static uint64_t cost_of(const struct raft_event *event) {
     uint64_t cost = 0;
-    for (size_t i = 0; i < event->propose.count; i++)
+    for (size_t i = 0; i < event->propose.count; i++) {
         cost += raft_entry_cost(event->propose.entries[i]);
+    }
     return cost;
 }
 
 static enum raft_refusal refusal_of(const struct raft_node *node, uint64_t cost) {
-    if (node->state != RAFT_LEADER)
+    if (node->state != RAFT_LEADER) {
         return RAFT_NOT_LEADER;
-    if (node->transfer_target != NULL)
+    }
+    if (node->transfer_target != NULL) {
         return RAFT_TRANSFERRING;
-    if (node->uncommitted_cost + cost > UNCOMMITTED_BYTES_MAX)
+    }
+    if (node->uncommitted_cost + cost > UNCOMMITTED_BYTES_MAX) {
         return RAFT_TOO_MUCH;
+    }
     return RAFT_ACCEPTED;
 }
 
@@ -33,12 +37,14 @@ void raft_handle_propose(struct raft_node *node, const struct raft_event *event)
     proposed->tag = event->propose.tag;
     proposed->refusal = refusal_of(node, cost);
     if (proposed->refusal != RAFT_ACCEPTED) {
-        for (size_t i = 0; i < event->propose.count; i++)
+        for (size_t i = 0; i < event->propose.count; i++) {
             raft_entry_unref(event->propose.entries[i]);
+        }
         return;
     }
-    for (size_t i = 0; i < event->propose.count; i++)
+    for (size_t i = 0; i < event->propose.count; i++) {
         raft_append_own(node, event->propose.entries[i]);
+    }
     proposed->first = event->propose.entries[0]->id;
     struct raft_proposal *proposal = raft_queue_push(&node->proposals);
     proposal->last_index = raft_log_last(&node->log).index;
@@ -51,12 +57,14 @@ uint64_t raft_quorum_value(const struct raft_node *node, uint64_t own, uint64_t 
     size_t count = 0;
     for (size_t i = 0; i <= node->peer_count; i++) {
         bool self = i == node->peer_count;
-        if (self ? !node->voter : !node->peers[i].voter)
+        if (self ? !node->voter : !node->peers[i].voter) {
             continue;
+        }
         uint64_t value = self ? own : of_peer(&node->peers[i]);
         size_t at = count++;
-        for (; at > 0 && values[at - 1] < value; at--)
+        for (; at > 0 && values[at - 1] < value; at--) {
             values[at] = values[at - 1];
+        }
         values[at] = value;
     }
     return values[raft_majority(node) - 1];
@@ -68,21 +76,24 @@ static uint64_t match_index_of(const struct raft_peer *peer) {
 
 static void finish_proposals(struct raft_node *node) {
     for (struct raft_proposal *proposal; (proposal = raft_queue_front(&node->proposals)) != NULL;) {
-        if (proposal->last_index > node->commit_index)
+        if (proposal->last_index > node->commit_index) {
             return;
+        }
         node->uncommitted_cost -= proposal->cost;
         raft_queue_pop(&node->proposals);
     }
 }
 
 void raft_advance_commit(struct raft_node *node) {
-    if (node->state != RAFT_LEADER || !node->match_changed)
+    if (node->state != RAFT_LEADER || !node->match_changed) {
         return;
+    }
     node->match_changed = false;
     raft_index index = raft_quorum_value(node, node->log.durable_index, match_index_of);
     // An entry of an earlier term on a majority may still be overwritten (paper figure 8); one of our own term commits it.
-    if (index <= node->commit_index || raft_log_term(&node->log, index) != node->current_term)
+    if (index <= node->commit_index || raft_log_term(&node->log, index) != node->current_term) {
         return;
+    }
     node->commit_index = index;
     finish_proposals(node);
 }

@@ -27,12 +27,15 @@ void raft_become_follower(struct raft_node *node, raft_term term, const char *re
     assert(term >= node->current_term);
     bool higher_term = term > node->current_term;
     bool led = node->state == RAFT_LEADER;
-    if (higher_term)
+    if (higher_term) {
         enter_term(node, term);  // else the vote stays: it was given in this very term
-    if (higher_term || node->state != RAFT_FOLLOWER)
+    }
+    if (higher_term || node->state != RAFT_FOLLOWER) {
         node->pre_voting = false;
-    if (node->state == RAFT_FOLLOWER)
+    }
+    if (node->state == RAFT_FOLLOWER) {
         return;
+    }
     raft_record_transition(node, RAFT_FOLLOWER, reason);
     node->leader = (struct raft_id){0};
     if (led) {
@@ -75,26 +78,30 @@ void raft_start_election(struct raft_node *node, bool transfer) {
 }
 
 void raft_run_election_timer(struct raft_node *node) {
-    if (node->now_us < node->election_deadline_us)
+    if (node->now_us < node->election_deadline_us) {
         return;
+    }
     // A candidate that was not elected asks PreVotes again, so that its term does not run away while it is cut off.
     raft_become_follower(node, node->current_term, "the election timed out");
     node->leader = (struct raft_id){0};
-    if (raft_may_campaign(node))
+    if (raft_may_campaign(node)) {
         ask_voters(node, true);
-    else
+    } else {
         raft_reset_election_timer(node);
+    }
 }
 
 void raft_handle_lost(struct raft_node *node, const struct raft_peer *peer) {
-    if (node->state != RAFT_FOLLOWER || !raft_id_equal(&node->leader, &peer->id))
+    if (node->state != RAFT_FOLLOWER || !raft_id_equal(&node->leader, &peer->id)) {
         return;
+    }
     node->lost_leader = node->leader;
     node->lost_term = node->current_term;
     node->lost_us = node->now_us;
     node->leader = (struct raft_id){0};
-    if (raft_may_campaign(node))
+    if (raft_may_campaign(node)) {
         ask_voters(node, true);
+    }
 }
 
 bool raft_is_echo(const struct raft_node *node, const struct raft_message *message) {
@@ -105,14 +112,16 @@ bool raft_is_echo(const struct raft_node *node, const struct raft_message *messa
 void raft_send_vote_requests(struct raft_node *node) {
     bool asks = node->ask_votes && (node->pre_voting || node->state == RAFT_CANDIDATE);
     node->ask_votes = false;
-    if (!asks)
+    if (!asks) {
         return;
+    }
     // A PreVote binds nobody. A RequestVote waits until term and own vote are durable: an answer elects us.
     uint64_t after_write = node->pre_voting ? 0 : raft_hard_state_write(node);
     for (size_t i = 0; i < node->peer_count; i++) {
         struct raft_peer *peer = &node->peers[i];
-        if (!peer->voter)
+        if (!peer->voter) {
             continue;
+        }
         uint64_t call = raft_call_number(peer->votes_next - 1, RAFT_CALL_VOTE);
         struct raft_message *message = raft_request_after(node, peer, RAFT_REQUEST_VOTE, call, after_write);
         message->request_vote.last_log = raft_log_last(&node->log);
@@ -132,8 +141,9 @@ static bool is_up_to_date(const struct raft_node *node, struct raft_entry_id the
 // A leader that was heard this recently has a quorum for all we know: nobody is elected over its head. A leader hears
 // itself; CheckQuorum sees to it that it does not do so for long on its own.
 bool raft_hears_leader(const struct raft_node *node) {
-    if (node->state == RAFT_LEADER)
+    if (node->state == RAFT_LEADER) {
         return true;
+    }
     return node->leader.len > 0 && node->now_us < node->leader_heard_us + node->config.election_timeout_min_us;
 }
 
@@ -148,18 +158,22 @@ bool raft_would_elect(const struct raft_node *node, const struct raft_message *m
 static bool gives_way(const struct raft_node *node, const struct raft_peer *peer, const struct raft_message *message) {
     struct raft_entry_id ours = raft_log_last(&node->log);
     struct raft_entry_id theirs = message->request_vote.last_log;
-    if (theirs.term != ours.term || theirs.index != ours.index)
+    if (theirs.term != ours.term || theirs.index != ours.index) {
         return true;  // raft_would_elect: theirs is the better one
-    if (peer->preferred != node->preferred && node->pre_vote_rounds <= 1)
+    }
+    if (peer->preferred != node->preferred && node->pre_vote_rounds <= 1) {
         return peer->preferred;
+    }
     return raft_id_compare(&peer->id, &node->id) < 0;
 }
 
 bool raft_grant_pre_vote(struct raft_node *node, const struct raft_peer *peer, const struct raft_message *message) {
-    if (!node->pre_voting)
+    if (!node->pre_voting) {
         return true;
-    if (!gives_way(node, peer, message))
+    }
+    if (!gives_way(node, peer, message)) {
         return false;
+    }
     node->pre_voting = false;
     raft_reset_election_timer(node);
     return true;
@@ -167,15 +181,19 @@ bool raft_grant_pre_vote(struct raft_node *node, const struct raft_peer *peer, c
 
 // The vote proper. Having voted for the same candidate before is a repeated question.
 static bool grants_vote(struct raft_node *node, const struct raft_message *message) {
-    if (message->term < node->current_term)
+    if (message->term < node->current_term) {
         return false;
-    if (!message->request_vote.leadership_transfer && raft_hears_leader(node))
+    }
+    if (!message->request_vote.leadership_transfer && raft_hears_leader(node)) {
         return false;  // without adopting its term
-    if (message->term > node->current_term)
+    }
+    if (message->term > node->current_term) {
         raft_become_follower(node, message->term, "a candidate has a higher term");
+    }
     bool free_to_vote = node->voted_for.len == 0 || raft_id_equal(&node->voted_for, &message->from);
-    if (!free_to_vote || !is_up_to_date(node, message->request_vote.last_log))
+    if (!free_to_vote || !is_up_to_date(node, message->request_vote.last_log)) {
         return false;
+    }
     if (node->voted_for.len == 0) {
         node->voted_for = message->from;
         node->hard_state_changed = true;
@@ -214,20 +232,25 @@ static void become_leader(struct raft_node *node) {
 }
 
 void raft_count_votes(struct raft_node *node) {
-    if (!node->pre_voting && node->state != RAFT_CANDIDATE)
+    if (!node->pre_voting && node->state != RAFT_CANDIDATE) {
         return;
+    }
     // An election won before the own vote is durable could be won again in the same term after a crash, with another log.
-    if (!node->pre_voting && raft_hard_state_write(node) > node->persisted_write)
+    if (!node->pre_voting && raft_hard_state_write(node) > node->persisted_write) {
         return;
+    }
     size_t votes = 1;
-    for (size_t i = 0; i < node->peer_count; i++)
+    for (size_t i = 0; i < node->peer_count; i++) {
         votes += node->peers[i].voter && node->peers[i].granted;
-    if (votes < raft_majority(node))
+    }
+    if (votes < raft_majority(node)) {
         return;
-    if (node->pre_voting)
+    }
+    if (node->pre_voting) {
         raft_start_election(node, false);
-    else
+    } else {
         become_leader(node);
+    }
 }
 
 void raft_handle_vote_reply(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
@@ -235,8 +258,9 @@ void raft_handle_vote_reply(struct raft_node *node, struct raft_peer *peer, cons
     bool latest = message->call == raft_call_number(peer->votes_next - 1, RAFT_CALL_VOTE);
     // The voter of a PreVote may be of a lower term, and stays there; a vote is one of our own term.
     bool fits = message->vote_reply.pre_vote || message->term == node->current_term;
-    if (!open || !latest || !fits || !message->vote_reply.granted)
+    if (!open || !latest || !fits || !message->vote_reply.granted) {
         return;
+    }
     peer->granted = true;
     raft_count_votes(node);
 }

@@ -4,89 +4,117 @@
 static const char *check_order(const struct raft_node *node) {
     const struct raft_log *log = &node->log;
     raft_index last = raft_log_last(log).index;
-    if (last != log->base.index + log->count)
+    if (last != log->base.index + log->count) {
         return "the log has no gap";
-    if (raft_log_last(log).term > node->current_term)
+    }
+    if (raft_log_last(log).term > node->current_term) {
         return "no entry is of a later term than the current one";
-    if (!(log->durable_index <= log->written_index && log->written_index <= last))
+    }
+    if (!(log->durable_index <= log->written_index && log->written_index <= last)) {
         return "durable <= written <= last";
-    if (!(log->base.index <= node->last_applied && node->last_applied <= node->commit_index && node->commit_index <= last))
+    }
+    if (!(log->base.index <= node->last_applied && node->last_applied <= node->commit_index && node->commit_index <= last)) {
         return "base <= applied <= commit <= last";
-    if (log->written_index != last || node->hard_state_changed)
+    }
+    if (log->written_index != last || node->hard_state_changed) {
         return "a step hands out all that is newer than the disk";
+    }
     return node->persisted_write <= node->last_write ? NULL : "what is persisted was handed out";
 }
 
 static const char *check_peer(const struct raft_node *node, const struct raft_peer *peer) {
     raft_index last = raft_log_last(&node->log).index;
-    if (peer->match_index > last || peer->next_index > last + 1)
+    if (peer->match_index > last || peer->next_index > last + 1) {
         return "a peer is not ahead of its leader";
-    if (peer->next_index <= peer->match_index)
+    }
+    if (peer->next_index <= peer->match_index) {
         return "next_index > match_index";
+    }
     uint64_t cost = 0;
-    for (uint64_t s = peer->appends_first; s < peer->appends_next; s++)
+    for (uint64_t s = peer->appends_first; s < peer->appends_next; s++) {
         cost += peer->appends[s % INFLIGHT_MESSAGES_MAX].cost;
-    if (cost != peer->appends_cost)
+    }
+    if (cost != peer->appends_cost) {
         return "the bytes under way add up";
-    if (peer->appends_next - peer->appends_first > (peer->probing ? 1 : INFLIGHT_MESSAGES_MAX))
+    }
+    if (peer->appends_next - peer->appends_first > (peer->probing ? 1 : INFLIGHT_MESSAGES_MAX)) {
         return "no more is under way than allowed";
+    }
     return NULL;
 }
 
 static const char *check_leader(const struct raft_node *node) {
-    if (!raft_id_equal(&node->leader, &node->id) || !raft_id_equal(&node->voted_for, &node->id))
+    if (!raft_id_equal(&node->leader, &node->id) || !raft_id_equal(&node->voted_for, &node->id)) {
         return "a leader voted for itself and knows it";
+    }
     if (raft_log_last(&node->log).index < node->term_start_index ||
-        raft_log_term(&node->log, node->term_start_index) != node->current_term)
+        raft_log_term(&node->log, node->term_start_index) != node->current_term) {
         return "an entry of its own opens a leader's term";
+    }
     uint64_t cost = 0;
-    for (size_t i = 0; i < node->proposals.count; i++)
+    for (size_t i = 0; i < node->proposals.count; i++) {
         cost += ((struct raft_proposal *)raft_queue_at(&node->proposals, i))->cost;
-    if (cost != node->uncommitted_cost)
+    }
+    if (cost != node->uncommitted_cost) {
         return "the uncommitted bytes add up";
+    }
     for (size_t i = 0; i < node->peer_count; i++) {
         const char *broken = check_peer(node, &node->peers[i]);
-        if (broken != NULL)
+        if (broken != NULL) {
             return broken;
+        }
     }
     return NULL;
 }
 
 static const char *check_state(const struct raft_node *node) {
-    if (node->pre_voting && node->state != RAFT_FOLLOWER)
+    if (node->pre_voting && node->state != RAFT_FOLLOWER) {
         return "who asks PreVotes is a Follower";
-    if (node->state == RAFT_CANDIDATE && !raft_id_equal(&node->voted_for, &node->id))
+    }
+    if (node->state == RAFT_CANDIDATE && !raft_id_equal(&node->voted_for, &node->id)) {
         return "a candidate voted for itself";
-    if (node->state != RAFT_LEADER && (node->reads.count > 0 || node->proposals.count > 0 || node->transfer_target != NULL))
+    }
+    if (node->state != RAFT_LEADER &&
+        (node->reads.count > 0 || node->proposals.count > 0 || node->transfer_target != NULL)) {
         return "only a leader has reads, proposals or a transfer under way";
-    if (node->state != RAFT_LEADER && raft_id_equal(&node->leader, &node->id))
+    }
+    if (node->state != RAFT_LEADER && raft_id_equal(&node->leader, &node->id)) {
         return "who does not lead does not call itself the leader";
+    }
     return node->state == RAFT_LEADER ? check_leader(node) : NULL;
 }
 
 static const char *check_change(const struct raft_node *node) {
     const struct raft_seen *seen = &node->seen;
-    if (node->current_term < seen->current_term)
+    if (node->current_term < seen->current_term) {
         return "current_term never falls";
-    if (node->commit_index < seen->commit_index || node->last_applied < seen->last_applied)
+    }
+    if (node->commit_index < seen->commit_index || node->last_applied < seen->last_applied) {
         return "commit_index and last_applied never fall";
-    if (node->current_term != seen->current_term)
+    }
+    if (node->current_term != seen->current_term) {
         return NULL;
-    if (seen->voted_for.len > 0 && !raft_id_equal(&node->voted_for, &seen->voted_for))
+    }
+    if (seen->voted_for.len > 0 && !raft_id_equal(&node->voted_for, &seen->voted_for)) {
         return "a vote stays for its term";
-    if (seen->state == RAFT_LEADER && !raft_log_holds(&node->log, seen->last_log))
+    }
+    if (seen->state == RAFT_LEADER && !raft_log_holds(&node->log, seen->last_log)) {
         return "a leader's log only grows";
-    if (seen->state == RAFT_FOLLOWER && node->state != RAFT_FOLLOWER)
+    }
+    if (seen->state == RAFT_FOLLOWER && node->state != RAFT_FOLLOWER) {
         return "a Follower stays one for its term";
+    }
     return NULL;
 }
 
 const char *raft_check_invariants(struct raft_node *node) {
     const char *broken = check_order(node);
-    if (broken == NULL)
+    if (broken == NULL) {
         broken = check_state(node);
-    if (broken == NULL)
+    }
+    if (broken == NULL) {
         broken = check_change(node);
+    }
     node->seen = (struct raft_seen){
         .current_term = node->current_term,
         .voted_for = node->voted_for,

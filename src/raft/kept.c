@@ -14,8 +14,9 @@ static void answer(struct raft_node *node, struct raft_peer *peer, bool granted)
 }
 
 void raft_keep_pre_vote(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
-    if (peer->keeps)
+    if (peer->keeps) {
         answer(node, peer, false);  // it has asked anew, the older question is closed
+    }
     peer->kept = *message;
     peer->kept_until_us = node->now_us + KEPT_PRE_VOTE_US;
     peer->keeps = true;
@@ -24,22 +25,25 @@ void raft_keep_pre_vote(struct raft_node *node, struct raft_peer *peer, const st
 void raft_settle_pre_votes(struct raft_node *node) {
     for (size_t i = 0; i < node->peer_count; i++) {
         struct raft_peer *peer = &node->peers[i];
-        if (!peer->keeps)
+        if (!peer->keeps) {
             continue;
-        if (!raft_would_elect(node, &peer->kept))
+        }
+        if (!raft_would_elect(node, &peer->kept)) {
             answer(node, peer, false);
-        else if (!raft_hears_leader(node))
+        } else if (!raft_hears_leader(node)) {
             answer(node, peer, raft_grant_pre_vote(node, peer, &peer->kept));
-        else if (node->now_us >= peer->kept_until_us)
+        } else if (node->now_us >= peer->kept_until_us) {
             answer(node, peer, false);
+        }
     }
 }
 
 uint64_t raft_next_kept(const struct raft_node *node) {
     uint64_t next = UINT64_MAX;
     for (size_t i = 0; i < node->peer_count; i++) {
-        if (node->peers[i].keeps && node->peers[i].kept_until_us < next)
+        if (node->peers[i].keeps && node->peers[i].kept_until_us < next) {
             next = node->peers[i].kept_until_us;
+        }
     }
     // The leader may fall silent before.
     uint64_t silent = node->leader_heard_us + node->config.election_timeout_min_us;

@@ -12,15 +12,17 @@ void raft_log_init(struct raft_log *log, struct raft_entry_id base, struct raft_
         .written_index = base.index,
         .writes = raft_queue_of(sizeof(struct raft_write)),
     };
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         raft_log_append(log, entries[i]);
+    }
     log->written_index = raft_log_last(log).index;
     log->durable_index = log->written_index;
 }
 
 void raft_log_free(struct raft_log *log) {
-    for (size_t i = 0; i < log->count; i++)
+    for (size_t i = 0; i < log->count; i++) {
         raft_entry_unref(log->entries[i]);
+    }
     free(log->entries);
     raft_queue_free(&log->writes);
 }
@@ -35,14 +37,16 @@ raft_term raft_log_term(const struct raft_log *log, raft_index index) {
 }
 
 struct raft_entry *raft_log_at(const struct raft_log *log, raft_index index) {
-    if (index <= log->base.index || index - log->base.index > log->count)
+    if (index <= log->base.index || index - log->base.index > log->count) {
         return NULL;
+    }
     return log->entries[index - log->base.index - 1];
 }
 
 bool raft_log_holds(const struct raft_log *log, struct raft_entry_id id) {
-    if (id.index < log->base.index || id.index - log->base.index > log->count)
+    if (id.index < log->base.index || id.index - log->base.index > log->count) {
         return false;
+    }
     return raft_log_term(log, id.index) == id.term;
 }
 
@@ -63,17 +67,21 @@ void raft_log_append(struct raft_log *log, struct raft_entry *entry) {
 
 void raft_log_cut(struct raft_log *log, raft_index first) {
     assert(first > log->base.index);
-    while (log->count > first - log->base.index - 1)
+    while (log->count > first - log->base.index - 1) {
         raft_entry_unref(log->entries[--log->count]);
+    }
     raft_index last = first - 1;
-    if (log->written_index > last)
+    if (log->written_index > last) {
         log->written_index = last;
-    if (log->durable_index > last)
+    }
+    if (log->durable_index > last) {
         log->durable_index = last;
+    }
     for (size_t i = 0; i < log->writes.count; i++) {
         struct raft_write *write = raft_queue_at(&log->writes, i);
-        if (write->last_index > last)
+        if (write->last_index > last) {
             write->last_index = last;
+        }
     }
 }
 
@@ -82,10 +90,11 @@ raft_index raft_log_last_up_to_term(const struct raft_log *log, raft_term term, 
     raft_index high = limit;  // the answer is in [low, high]
     while (low < high) {
         raft_index middle = high - (high - low) / 2;
-        if (raft_log_term(log, middle) <= term)
+        if (raft_log_term(log, middle) <= term) {
             low = middle;
-        else
+        } else {
             high = middle - 1;
+        }
     }
     return low;
 }
@@ -103,16 +112,18 @@ void raft_log_write(struct raft_log *log, uint64_t number, uint64_t now_us) {
 
 void raft_log_persisted(struct raft_log *log, uint64_t number) {
     for (struct raft_write *write; (write = raft_queue_front(&log->writes)) != NULL && write->number <= number;) {
-        if (write->last_index > log->durable_index)
+        if (write->last_index > log->durable_index) {
             log->durable_index = write->last_index;
+        }
         raft_queue_pop(&log->writes);
     }
 }
 
 bool raft_log_writing_since(const struct raft_log *log, uint64_t *since_us) {
     const struct raft_write *write = raft_queue_front(&log->writes);
-    if (write == NULL)
+    if (write == NULL) {
         return false;
+    }
     *since_us = write->since_us;
     return true;
 }

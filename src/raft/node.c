@@ -9,8 +9,9 @@
 struct raft_id raft_id_of(struct slice text) {
     assert(text.len <= ID_MAX);
     struct raft_id id = {.len = (uint8_t)text.len};
-    if (text.len > 0)
+    if (text.len > 0) {
         memcpy(id.text, text.data, text.len);
+    }
     return id;
 }
 
@@ -22,8 +23,9 @@ const char *raft_state_name(enum raft_state state) {
 
 struct raft_peer *raft_peer_find(struct raft_node *node, const struct raft_id *id) {
     for (size_t i = 0; i < node->peer_count; i++) {
-        if (raft_id_equal(&node->peers[i].id, id))
+        if (raft_id_equal(&node->peers[i].id, id)) {
             return &node->peers[i];
+        }
     }
     return NULL;
 }
@@ -55,8 +57,9 @@ static void add_member(struct raft_node *node, const struct raft_member *member)
 
 static void add_members(struct raft_node *node, const struct raft_config *config) {
     assert(config->member_count >= 1 && config->member_count <= MEMBERS_MAX);
-    for (size_t i = 0; i < config->member_count; i++)
+    for (size_t i = 0; i < config->member_count; i++) {
         add_member(node, &config->members[i]);
+    }
     assert(node->peer_count + 1 == config->member_count);  // this node is one of them
     assert(node->voter_count > 0);
     qsort(node->peers, node->peer_count, sizeof node->peers[0], compare_peers);
@@ -67,8 +70,9 @@ struct raft_node *raft_new(const struct raft_config *config, struct raft_slab *s
     assert(config->election_timeout_min_us <= config->election_timeout_max_us);
     assert(config->heartbeat_interval_us * 2 <= config->election_timeout_min_us);
     struct raft_node *node = calloc(1, sizeof *node);
-    if (node == NULL)
+    if (node == NULL) {
         return NULL;
+    }
     node->id = config->id;
     node->config = *config;
     node->config.members = NULL;
@@ -91,8 +95,9 @@ struct raft_node *raft_new(const struct raft_config *config, struct raft_slab *s
 }
 
 void raft_free(struct raft_node *node) {
-    if (node == NULL)
+    if (node == NULL) {
         return;
+    }
     raft_log_free(&node->log);
     raft_queue_free(&node->proposals);
     raft_queue_free(&node->reads);
@@ -117,33 +122,38 @@ static void handle_request(struct raft_node *node, struct raft_peer *peer, const
 }
 
 static void handle_reply(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
-    if (peer == NULL)
+    if (peer == NULL) {
         return;
-    if (message->term > node->current_term)
+    }
+    if (message->term > node->current_term) {
         raft_become_follower(node, message->term, "a higher term was seen");
-    else if (message->type == RAFT_REQUEST_VOTE_REPLY)
+    } else if (message->type == RAFT_REQUEST_VOTE_REPLY) {
         raft_handle_vote_reply(node, peer, message);
-    else if (message->type == RAFT_APPEND_ENTRIES_REPLY)
+    } else if (message->type == RAFT_APPEND_ENTRIES_REPLY) {
         raft_handle_append_reply(node, peer, message);
+    }
 }
 
 // What is not from a member to us, or has an absurd term, is treated as a stranger's: answered, and without effect.
 static void handle_message(struct raft_node *node, const struct raft_message *message) {
     struct raft_peer *peer = NULL;
-    if (raft_id_equal(&message->to, &node->id) && message->term <= RAFT_NUMBER_MAX)
+    if (raft_id_equal(&message->to, &node->id) && message->term <= RAFT_NUMBER_MAX) {
         peer = raft_peer_find(node, &message->from);
+    }
     bool request =
         message->type == RAFT_REQUEST_VOTE || message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_TIMEOUT_NOW;
-    if (request)
+    if (request) {
         handle_request(node, peer, message);
-    else
+    } else {
         handle_reply(node, peer, message);
+    }
 }
 
 static void handle_persisted(struct raft_node *node, uint64_t write) {
     assert(write <= node->last_write);
-    if (write <= node->persisted_write)
+    if (write <= node->persisted_write) {
         return;
+    }
     node->persisted_write = write;
     raft_log_persisted(&node->log, write);
     node->match_changed = true;
@@ -152,8 +162,9 @@ static void handle_persisted(struct raft_node *node, uint64_t write) {
 
 static void handle_storage(struct raft_node *node, enum raft_storage storage) {
     node->storage = storage;
-    if (storage == RAFT_STORAGE_GOOD)
+    if (storage == RAFT_STORAGE_GOOD) {
         return;
+    }
     node->pre_voting = false;
     raft_become_follower(node, node->current_term, "the disk is full");
 }
@@ -167,14 +178,16 @@ static void handle_event(struct raft_node *node, const struct raft_event *event)
         return;
     case RAFT_EVENT_SEND_FAILED: {
         struct raft_peer *peer = raft_peer_find(node, &event->send_failed.peer);
-        if (peer != NULL)
+        if (peer != NULL) {
             raft_handle_send_failed(node, peer, event->send_failed.call);
+        }
         return;
     }
     case RAFT_EVENT_LOST: {
         struct raft_peer *peer = raft_peer_find(node, &event->lost_peer);
-        if (peer != NULL)
+        if (peer != NULL) {
             raft_handle_lost(node, peer);
+        }
         return;
     }
     case RAFT_EVENT_PROPOSE:
@@ -206,14 +219,17 @@ void raft_step(struct raft_node *node, uint64_t now_us, struct raft_event *event
     uint64_t gap_us = now_us - node->now_us;
     node->now_us = now_us;
     // Who has not looked for so long may have been replaced meanwhile.
-    if (node->state == RAFT_LEADER && gap_us > node->config.quorum_timeout_us)
+    if (node->state == RAFT_LEADER && gap_us > node->config.quorum_timeout_us) {
         raft_become_follower(node, node->current_term, "the process stood still");
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         handle_event(node, &events[i]);
-    if (node->state == RAFT_LEADER)
+    }
+    if (node->state == RAFT_LEADER) {
         raft_run_leader_timers(node);
-    else
+    } else {
         raft_run_election_timer(node);
+    }
     if (node->state == RAFT_LEADER) {
         raft_advance_commit(node);
         raft_advance_reads(node);
@@ -264,8 +280,9 @@ size_t raft_progress(const struct raft_node *node, struct raft_progress out[MEMB
     for (size_t i = 0; i < node->peer_count; i++) {
         const struct raft_peer *peer = &node->peers[i];
         out[i] = (struct raft_progress){.id = peer->id, .voter = peer->voter};
-        if (!leads)
+        if (!leads) {
             continue;
+        }
         out[i].match_index = peer->match_index;
         out[i].next_index = peer->next_index;
         out[i].inflight = peer->appends_next - peer->appends_first;

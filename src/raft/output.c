@@ -84,8 +84,9 @@ void raft_record_transition(struct raft_node *node, enum raft_state to, const ch
 
 // One write for all that is newer than the disk.
 static void fill_persist(struct raft_node *node, struct raft_update *update) {
-    if (!node->hard_state_changed && !raft_log_has_unwritten(&node->log))
+    if (!node->hard_state_changed && !raft_log_has_unwritten(&node->log)) {
         return;
+    }
     struct raft_persist *persist = &update->persist;
     update->has_persist = true;
     persist->write = ++node->last_write;
@@ -98,8 +99,9 @@ static void fill_persist(struct raft_node *node, struct raft_update *update) {
     }
     raft_index last = raft_log_last(&node->log).index;
     persist->count = last - node->log.written_index;
-    if (persist->count > 0)
+    if (persist->count > 0) {
         persist->entries = raft_log_from(&node->log, node->log.written_index + 1);
+    }
     raft_log_write(&node->log, persist->write, node->now_us);
 }
 
@@ -108,16 +110,20 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 }
 
 static uint64_t next_tick(const struct raft_node *node) {
-    if (node->more_to_send)
+    if (node->more_to_send) {
         return node->now_us;
-    if (node->state != RAFT_LEADER)
+    }
+    if (node->state != RAFT_LEADER) {
         return earlier(node->election_deadline_us, raft_next_kept(node));
+    }
     uint64_t next = earlier(node->heartbeat_due_us, node->quorum_heard_us + node->config.quorum_timeout_us + 1);
     uint64_t writing_since;
-    if (raft_log_writing_since(&node->log, &writing_since))
+    if (raft_log_writing_since(&node->log, &writing_since)) {
         next = earlier(next, writing_since + DISK_STUCK_US + 1);
-    if (node->transfer_target != NULL)
+    }
+    if (node->transfer_target != NULL) {
         next = earlier(next, node->transfer_deadline_us);
+    }
     return next;
 }
 

@@ -10,8 +10,9 @@
 // Makes room for one more at the end: by moving to the front where at least half is free there (so that each item moves
 // less than once on average), else by doubling.
 static void make_room(struct raft_queue *queue) {
-    if (queue->head + queue->count < queue->capacity)
+    if (queue->head + queue->count < queue->capacity) {
         return;
+    }
     if (queue->head > 0 && queue->head >= queue->capacity / 2) {
         memmove(queue->items, queue->items + queue->head * queue->item_size, queue->count * queue->item_size);
         queue->head = 0;

@@ -35,9 +35,13 @@ struct raft_id {
     char text[ID_MAX + 1];
 };
 
+static inline struct slice raft_id_slice(const struct raft_id *id) {
+    return slice_of(id->text, id->len);
+}
+
 // Byte order, as of all ids here.
 static inline int raft_id_compare(const struct raft_id *a, const struct raft_id *b) {
-    return slice_compare(slice_of(a->text, a->len), slice_of(b->text, b->len));
+    return slice_compare(raft_id_slice(a), raft_id_slice(b));
 }
 
 static inline bool raft_id_equal(const struct raft_id *a, const struct raft_id *b) {

@@ -36,13 +36,15 @@ void raft_refuse_reads(struct raft_node *node) {
 // Those without a round yet are the last in the queue.
 static void open_round(struct raft_node *node) {
     size_t i = node->reads.count;
-    if (i == 0 || ((struct raft_pending_read *)raft_queue_at(&node->reads, i - 1))->round != 0)
+    if (i == 0 || ((struct raft_pending_read *)raft_queue_at(&node->reads, i - 1))->round != 0) {
         return;
+    }
     node->read_round++;
     while (i > 0) {
         struct raft_pending_read *read = raft_queue_at(&node->reads, --i);
-        if (read->round != 0)
+        if (read->round != 0) {
             return;
+        }
         read->index = node->commit_index;
         read->round = node->read_round;
     }
@@ -53,8 +55,9 @@ static uint64_t round_heard_of(const struct raft_peer *peer) {
 }
 
 void raft_advance_reads(struct raft_node *node) {
-    if (node->reads.count == 0 || !raft_leader_is_established(node))
+    if (node->reads.count == 0 || !raft_leader_is_established(node)) {
         return;
+    }
     open_round(node);
     uint64_t confirmed = raft_quorum_value(node, node->read_round, round_heard_of);
     for (struct raft_pending_read *read; (read = raft_queue_front(&node->reads)) != NULL && read->round <= confirmed;) {

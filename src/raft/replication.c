@@ -45,8 +45,9 @@ static void probe_from(struct raft_peer *peer, raft_index next_index) {
 // match_index + 1: of a peer that has not answered this leader yet that is the whole log.
 static void probe_again(struct raft_peer *peer) {
     raft_index next = peer->match_index + 1;
-    if (peer->appends_first < peer->appends_next && append_at(peer, peer->appends_first)->prev_index >= next)
+    if (peer->appends_first < peer->appends_next && append_at(peer, peer->appends_first)->prev_index >= next) {
         next = append_at(peer, peer->appends_first)->prev_index + 1;
+    }
     probe_from(peer, next);
 }
 
@@ -82,8 +83,9 @@ void raft_start_leading(struct raft_node *node) {
 }
 
 void raft_stop_leading(struct raft_node *node, bool higher_term) {
-    if (node->transfer_target != NULL)
+    if (node->transfer_target != NULL) {
         raft_end_transfer(node, higher_term && node->timeout_now_sent ? RAFT_TRANSFER_DONE : RAFT_TRANSFER_FAILED);
+    }
     raft_refuse_reads(node);
     raft_queue_clear(&node->proposals);
 }
@@ -97,23 +99,26 @@ static void run_heartbeat_timer(struct raft_node *node) {
     for (size_t i = 0; i < node->peer_count; i++) {
         struct raft_peer *peer = &node->peers[i];
         bool under_way = peer->appends_first < peer->appends_next;
-        if (under_way && node->now_us - peer->appends_since_us > APPEND_RETRY_US)
+        if (under_way && node->now_us - peer->appends_since_us > APPEND_RETRY_US) {
             probe_again(peer);
+        }
         peer->paused = false;
     }
 }
 
 void raft_run_leader_timers(struct raft_node *node) {
     uint64_t heard_us = raft_quorum_value(node, node->now_us, heard_us_of);
-    if (heard_us > node->quorum_heard_us)
+    if (heard_us > node->quorum_heard_us) {
         node->quorum_heard_us = heard_us;
+    }
     uint64_t writing_since_us;
-    if (node->now_us - node->quorum_heard_us > node->config.quorum_timeout_us)
+    if (node->now_us - node->quorum_heard_us > node->config.quorum_timeout_us) {
         raft_become_follower(node, node->current_term, "no answer from a majority");
-    else if (raft_log_writing_since(&node->log, &writing_since_us) && node->now_us > writing_since_us + DISK_STUCK_US)
+    } else if (raft_log_writing_since(&node->log, &writing_since_us) && node->now_us > writing_since_us + DISK_STUCK_US) {
         raft_become_follower(node, node->current_term, "the disk is stuck");
-    else if (node->now_us >= node->heartbeat_due_us)
+    } else if (node->now_us >= node->heartbeat_due_us) {
         run_heartbeat_timer(node);
+    }
 }
 
 // --- sending ---
@@ -139,26 +144,30 @@ static size_t batch_of(const struct raft_node *node, const struct raft_peer *pee
     size_t available = last - peer->next_index + 1;
     size_t count = 1;
     *cost = raft_entry_cost(entries[0]);
-    while (count < available && *cost + raft_entry_cost(entries[count]) <= APPEND_BATCH_MAX)
+    while (count < available && *cost + raft_entry_cost(entries[count]) <= APPEND_BATCH_MAX) {
         *cost += raft_entry_cost(entries[count++]);
+    }
     return count;
 }
 
 static bool may_send_append(const struct raft_node *node, const struct raft_peer *peer) {
     // Entries at or below the base are in a snapshot, which somebody else must send.
-    if (peer->paused || peer->next_index > raft_log_last(&node->log).index || peer->next_index <= node->log.base.index)
+    if (peer->paused || peer->next_index > raft_log_last(&node->log).index || peer->next_index <= node->log.base.index) {
         return false;
+    }
     uint64_t under_way = peer->appends_next - peer->appends_first;
-    if (peer->probing)
+    if (peer->probing) {
         return under_way == 0;
+    }
     return under_way < INFLIGHT_MESSAGES_MAX && peer->appends_cost < INFLIGHT_BYTES_MAX;
 }
 
 static void send_append(struct raft_node *node, struct raft_peer *peer) {
     uint64_t cost;
     size_t count = batch_of(node, peer, &cost);
-    if (peer->appends_first == peer->appends_next)
+    if (peer->appends_first == peer->appends_next) {
         peer->appends_since_us = node->now_us;
+    }
     uint64_t sequence = peer->appends_next++;
     struct raft_sent *sent = append_at(peer, sequence);
     *sent = (struct raft_sent){
@@ -185,11 +194,13 @@ static void send_append(struct raft_node *node, struct raft_peer *peer) {
 // more on the other one, if it is small; its answer is taken like a heartbeat's.
 static void copy_stuck_append(struct raft_node *node, struct raft_peer *peer) {
     bool stuck = peer->appends_first < peer->appends_next && node->now_us - peer->appends_since_us > APPEND_COPY_US;
-    if (!stuck)
+    if (!stuck) {
         return;
+    }
     const struct raft_sent *sent = append_at(peer, peer->appends_first);
-    if (sent->cost > APPEND_COPY_MAX || sent->prev_index < node->log.base.index)
+    if (sent->cost > APPEND_COPY_MAX || sent->prev_index < node->log.base.index) {
         return;
+    }
     uint64_t sequence = peer->heartbeats_next++;
     *heartbeat_at(peer, sequence) = (struct raft_sent){.since_us = node->now_us, .round = node->read_round};
     struct raft_message *message =
@@ -204,45 +215,55 @@ static void copy_stuck_append(struct raft_node *node, struct raft_peer *peer) {
 
 void raft_send_append_entries(struct raft_node *node) {
     bool due = node->now_us >= node->heartbeat_due_us;
-    if (due)
+    if (due) {
         node->heartbeat_due_us = node->now_us + node->config.heartbeat_interval_us;
+    }
     for (size_t i = 0; i < node->peer_count; i++) {
         struct raft_peer *peer = &node->peers[i];
         bool for_read = peer->round_sent < node->read_round &&
                         peer->heartbeats_next - 1 - peer->heartbeats_answered < RAFT_READ_ROUNDS_MAX;
-        if (due || for_read)
+        if (due || for_read) {
             send_heartbeat(node, peer);
-        if (due)
+        }
+        if (due) {
             copy_stuck_append(node, peer);
-        if (may_send_append(node, peer))
+        }
+        if (may_send_append(node, peer)) {
             send_append(node, peer);
-        if (may_send_append(node, peer))
+        }
+        if (may_send_append(node, peer)) {
             node->more_to_send = true;
+        }
     }
 }
 
 // --- answers ---
 
 static void heard(struct raft_peer *peer, const struct raft_sent *sent) {
-    if (sent->since_us > peer->heard_us)
+    if (sent->since_us > peer->heard_us) {
         peer->heard_us = sent->since_us;
-    if (sent->round > peer->round_heard)
+    }
+    if (sent->round > peer->round_heard) {
         peer->round_heard = sent->round;
+    }
 }
 
 // The follower has our log up to `index`, durably. True whenever it was said in this term, however late it comes: a
 // leader's log only grows, and a follower of it drops nothing that it has verified.
 static void matched(struct raft_node *node, struct raft_peer *peer, raft_index index) {
-    if (index <= peer->match_index || index > raft_log_last(&node->log).index)
+    if (index <= peer->match_index || index > raft_log_last(&node->log).index) {
         return;
+    }
     peer->match_index = index;
     node->match_changed = true;
-    if (peer->next_index <= index)
+    if (peer->next_index <= index) {
         peer->next_index = index + 1;
+    }
     while (peer->appends_first < peer->appends_next) {
         const struct raft_sent *sent = append_at(peer, peer->appends_first);
-        if (sent->last_index > index)
+        if (sent->last_index > index) {
             break;
+        }
         peer->appends_cost -= sent->cost;
         peer->appends_first++;
     }
@@ -256,11 +277,13 @@ static raft_index next_after_rejection(const struct raft_node *node, const struc
     raft_term term = reply->append_reply.conflict_term;
     if (term > 0) {
         raft_index ours = raft_log_last_up_to_term(&node->log, term, prev_index);
-        if (ours > 0 && raft_log_term(&node->log, ours) == term)
+        if (ours > 0 && raft_log_term(&node->log, ours) == term) {
             next = ours + 1;
+        }
     }
-    if (next > prev_index)
+    if (next > prev_index) {
         next = prev_index;
+    }
     return next > peer->match_index ? next : peer->match_index + 1;
 }
 
@@ -272,46 +295,55 @@ static void append_answered(struct raft_node *node, struct raft_peer *peer, uint
         heard(peer, &sent);
         peer->appends_since_us = node->now_us;
     }
-    if (reply->append_reply.success)
+    if (reply->append_reply.success) {
         matched(node, peer, reply->append_reply.match_index);
-    if (!open)
+    }
+    if (!open) {
         return;  // a success is true whenever it comes; a rejection speaks of a log that has moved on
-    if (!reply->append_reply.success && sent.prev_index > peer->match_index)
+    }
+    if (!reply->append_reply.success && sent.prev_index > peer->match_index) {
         probe_from(peer, next_after_rejection(node, peer, sent.prev_index, reply));
-    else if (!reply->append_reply.success || reply->append_reply.match_index < sent.last_index)
+    } else if (!reply->append_reply.success || reply->append_reply.match_index < sent.last_index) {
         retreat(peer);  // it takes nothing now, for instance because its disk is full
-    else
+    } else {
         peer->probing = false;
+    }
 }
 
 static void heartbeat_answered(struct raft_node *node, struct raft_peer *peer, uint64_t sequence,
                                const struct raft_message *reply) {
     if (heartbeat_is_known(peer, sequence)) {
         heard(peer, heartbeat_at(peer, sequence));
-        if (sequence > peer->heartbeats_answered)
+        if (sequence > peer->heartbeats_answered) {
             peer->heartbeats_answered = sequence;
+        }
     }
-    if (reply->append_reply.success)
+    if (reply->append_reply.success) {
         matched(node, peer, reply->append_reply.match_index);
+    }
 }
 
 void raft_handle_append_reply(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
-    if (node->state != RAFT_LEADER || message->term != node->current_term)
+    if (node->state != RAFT_LEADER || message->term != node->current_term) {
         return;
+    }
     uint64_t sequence = message->call / RAFT_CALL_KINDS;
-    if (message->call % RAFT_CALL_KINDS == RAFT_CALL_APPEND)
+    if (message->call % RAFT_CALL_KINDS == RAFT_CALL_APPEND) {
         append_answered(node, peer, sequence, message);
-    else if (message->call % RAFT_CALL_KINDS == RAFT_CALL_HEARTBEAT)
+    } else if (message->call % RAFT_CALL_KINDS == RAFT_CALL_HEARTBEAT) {
         heartbeat_answered(node, peer, sequence, message);
+    }
 }
 
 void raft_handle_send_failed(struct raft_node *node, struct raft_peer *peer, uint64_t call) {
-    if (node->state != RAFT_LEADER)
+    if (node->state != RAFT_LEADER) {
         return;
+    }
     uint64_t sequence = call / RAFT_CALL_KINDS;
-    if (call % RAFT_CALL_KINDS == RAFT_CALL_APPEND && append_is_under_way(peer, sequence))
+    if (call % RAFT_CALL_KINDS == RAFT_CALL_APPEND && append_is_under_way(peer, sequence)) {
         retreat(peer);
-    else if (call % RAFT_CALL_KINDS == RAFT_CALL_TIMEOUT_NOW && peer == node->transfer_target &&
-             sequence + 1 == peer->timeout_nows_next)
+    } else if (call % RAFT_CALL_KINDS == RAFT_CALL_TIMEOUT_NOW && peer == node->transfer_target &&
+               sequence + 1 == peer->timeout_nows_next) {
         raft_end_transfer(node, RAFT_TRANSFER_FAILED);
+    }
 }

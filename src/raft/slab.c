@@ -4,6 +4,7 @@
 // them would cost a cache line a touch and buy nothing. The slab itself holds one reference on the block that it fills, so
 // that a block cannot go while there is room in it.
 #include "raft/slab.h"
+
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -28,24 +29,28 @@ static_assert(sizeof(struct raft_slab_block) % alignof(struct raft_entry) == 0, 
 
 struct raft_slab *raft_slab_new(void) {
     struct raft_slab *slab = mem_try_alloc(sizeof *slab);
-    if (slab != NULL)
+    if (slab != NULL) {
         *slab = (struct raft_slab){0};
+    }
     return slab;
 }
 
 static void block_unref(struct raft_slab_block *block) {
     assert(block->refs > 0);
-    if (--block->refs > 0)
+    if (--block->refs > 0) {
         return;
+    }
     block->slab->bytes -= block->size;
     free(block);
 }
 
 void raft_slab_free(struct raft_slab *slab) {
-    if (slab == NULL)
+    if (slab == NULL) {
         return;
-    if (slab->filling != NULL)
+    }
+    if (slab->filling != NULL) {
         block_unref(slab->filling);
+    }
     assert(slab->bytes == 0);  // else an entry is still referenced
     free(slab);
 }
@@ -56,8 +61,9 @@ size_t raft_slab_bytes(const struct raft_slab *slab) {
 
 static struct raft_slab_block *block_new(struct raft_slab *slab, size_t size, void *(*alloc)(size_t)) {
     struct raft_slab_block *block = alloc(size);
-    if (block == NULL)
+    if (block == NULL) {
         return NULL;
+    }
     *block = (struct raft_slab_block){.slab = slab, .size = size, .used = sizeof *block};
     slab->bytes += size;
     return block;
@@ -65,20 +71,25 @@ static struct raft_slab_block *block_new(struct raft_slab *slab, size_t size, vo
 
 // The block that the next `size` bytes come from; without any reference for them yet.
 static struct raft_slab_block *block_for(struct raft_slab *slab, size_t size, void *(*alloc)(size_t)) {
-    if (size >= SLAB_ALONE_BYTES)
+    if (size >= SLAB_ALONE_BYTES) {
         return block_new(slab, sizeof(struct raft_slab_block) + size, alloc);
+    }
     struct raft_slab_block *filling = slab->filling;
-    if (filling != NULL && filling->refs == 1)
+    if (filling != NULL && filling->refs == 1) {
         filling->used = sizeof *filling;  // all its entries are gone
-    if (filling != NULL && filling->size - filling->used >= size)
+    }
+    if (filling != NULL && filling->size - filling->used >= size) {
         return filling;
+    }
     struct raft_slab_block *fresh = block_new(slab, SLAB_BLOCK_BYTES, alloc);
-    if (fresh == NULL)
+    if (fresh == NULL) {
         return NULL;
+    }
     fresh->refs = 1;
     slab->filling = fresh;
-    if (filling != NULL)
+    if (filling != NULL) {
         block_unref(filling);
+    }
     return fresh;
 }
 
@@ -88,8 +99,9 @@ static struct raft_entry *entry_new(struct raft_slab *slab, enum raft_entry_type
     size_t align = alignof(struct raft_entry);
     size_t size = (sizeof(struct raft_entry) + len + align - 1) / align * align;
     struct raft_slab_block *block = block_for(slab, size, alloc);
-    if (block == NULL)
+    if (block == NULL) {
         return NULL;
+    }
     struct raft_entry *entry = (struct raft_entry *)((uint8_t *)block + block->used);
     block->used += size;
     block->refs++;

@@ -11,8 +11,9 @@ static struct raft_peer *best_successor(struct raft_node *node) {
         bool answers = peer->heard_us + node->config.quorum_timeout_us >= node->now_us;
         bool better =
             best == NULL || answers > best_answers || (answers == best_answers && peer->match_index > best->match_index);
-        if (!peer->voter || !better)
+        if (!peer->voter || !better) {
             continue;
+        }
         best = peer;
         best_answers = answers;
     }
@@ -20,10 +21,12 @@ static struct raft_peer *best_successor(struct raft_node *node) {
 }
 
 static enum raft_refusal refusal_of(const struct raft_node *node, const struct raft_peer *target) {
-    if (node->state != RAFT_LEADER)
+    if (node->state != RAFT_LEADER) {
         return RAFT_NOT_LEADER;
-    if (node->transfer_target != NULL)
+    }
+    if (node->transfer_target != NULL) {
         return RAFT_BUSY;
+    }
     return target == NULL || !target->voter ? RAFT_NO_SUCH_NODE : RAFT_ACCEPTED;
 }
 
@@ -47,24 +50,28 @@ void raft_end_transfer(struct raft_node *node, enum raft_transfer_outcome outcom
 
 void raft_run_transfer(struct raft_node *node) {
     struct raft_peer *target = node->transfer_target;
-    if (node->state != RAFT_LEADER || target == NULL)
+    if (node->state != RAFT_LEADER || target == NULL) {
         return;
+    }
     if (node->now_us >= node->transfer_deadline_us) {
         raft_end_transfer(node, RAFT_TRANSFER_FAILED);
         return;
     }
-    if (node->timeout_now_sent || target->match_index != raft_log_last(&node->log).index)
+    if (node->timeout_now_sent || target->match_index != raft_log_last(&node->log).index) {
         return;
+    }
     node->timeout_now_sent = true;
     raft_request(node, target, RAFT_TIMEOUT_NOW, raft_call_number(target->timeout_nows_next++, RAFT_CALL_TIMEOUT_NOW));
 }
 
 void raft_handle_timeout_now(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
     raft_reply(node, message, RAFT_TIMEOUT_NOW_REPLY, raft_hard_state_write(node));
-    if (peer == NULL || message->term != node->current_term || !raft_id_equal(&node->leader, &message->from))
+    if (peer == NULL || message->term != node->current_term || !raft_id_equal(&node->leader, &message->from)) {
         return;
+    }
     node->leader_heard_us = node->now_us;
     raft_reset_election_timer(node);
-    if (raft_may_campaign(node))
+    if (raft_may_campaign(node)) {
         raft_start_election(node, true);
+    }
 }

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 #include "base/slog.h"
 
@@ -641,7 +642,7 @@ static void submit_settings(struct rpc_connection *connection, const struct rpc_
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
         {server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH, server ? STREAMS_MAX : 0},
     };
-    nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof settings[0]);
+    nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE, settings, ARRAY_COUNT(settings));
     nghttp2_session_set_local_window_size(connection->session, NGHTTP2_FLAG_NONE, 0, options->connection_window);
 }
 

@@ -3,6 +3,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "base/array.h"
 #include "base/limits.h"
 
 // --- metadata: each entry is the lengths of key and value, then both ---
@@ -98,7 +99,7 @@ size_t rpc_timeout_format(char text[RPC_TIMEOUT_TEXT], uint64_t ms) {
     const uint64_t largest = 99999999;
     uint64_t number = largest;
     char unit = 'H';
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
         uint64_t rounded = ms / units[i].ms + (ms % units[i].ms != 0);
         if (rounded <= largest) {
             number = rounded;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/mem.h"
 
@@ -56,7 +57,7 @@ static struct histogram *add_duration(struct rpc_runtime *runtime, const struct 
     struct histogram *histogram = metrics_add_histogram(
         runtime->metrics, stats->server ? "rpc_server_call_duration_seconds" : "rpc_client_call_duration_seconds",
         stats->server ? "From a unary call's first header to its answer." : "From making a unary call to its result.",
-        (const char *)labels.data, bounds, sizeof bounds / sizeof bounds[0]);
+        (const char *)labels.data, bounds, ARRAY_COUNT(bounds));
     buf_free(&labels);
     return histogram;
 }

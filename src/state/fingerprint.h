@@ -21,8 +21,9 @@ static inline uint64_t fingerprint_bytes(uint64_t fingerprint, struct slice byte
         fingerprint = fingerprint_u64(fingerprint, word);
     }
     uint64_t rest = 0;
-    for (size_t shift = 0; i < bytes.len; i++, shift += 8)
+    for (size_t shift = 0; i < bytes.len; i++, shift += 8) {
         rest |= (uint64_t)bytes.data[i] << shift;
+    }
     return fingerprint_u64(fingerprint, rest);
 }
 

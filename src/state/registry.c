@@ -59,8 +59,9 @@ static void give_slot(struct registry *registry, uint32_t slot) {
 
 static struct slice copy_text(uint8_t **at, struct slice text) {
     struct slice copy = slice_of(*at, text.len);
-    if (text.len != 0)
+    if (text.len != 0) {
         memcpy(*at, text.data, text.len);
+    }
     *at += text.len;
     return copy;
 }
@@ -69,8 +70,9 @@ static struct slice copy_text(uint8_t **at, struct slice text) {
 static void take_description(struct registered *worker, const struct state_command *c) {
     size_t count = c->register_worker.label_count;
     size_t size = c->register_worker.instance_id.len + c->register_worker.address.len + c->register_worker.cloud.len;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         size += c->register_worker.labels[i].key.len + c->register_worker.labels[i].value.len;
+    }
     free(worker->text);
     free(worker->labels);
     worker->text = mem_alloc(size + 1);
@@ -90,12 +92,15 @@ static void take_description(struct registered *worker, const struct state_comma
 
 static bool description_equal(const struct state_worker *view, const struct state_command *c) {
     if (!slice_equal(view->address, c->register_worker.address) || !slice_equal(view->cloud, c->register_worker.cloud) ||
-        view->slots != c->register_worker.slots || view->label_count != c->register_worker.label_count)
+        view->slots != c->register_worker.slots || view->label_count != c->register_worker.label_count) {
         return false;
-    for (size_t i = 0; i < view->label_count; i++)
+    }
+    for (size_t i = 0; i < view->label_count; i++) {
         if (!slice_equal(view->labels[i].key, c->register_worker.labels[i].key) ||
-            !slice_equal(view->labels[i].value, c->register_worker.labels[i].value))
+            !slice_equal(view->labels[i].value, c->register_worker.labels[i].value)) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -113,8 +118,9 @@ void registry_free(struct registry *registry) {
 }
 
 static void set_online(struct registry *registry, struct registered *worker, raft_index index) {
-    if (!worker->view.online)
+    if (!worker->view.online) {
         remove_offline(registry, worker);
+    }
     worker->view.online = true;
     worker->view.reason = slice_of(worker->reason, 0);
     worker->view.since_index = index;
@@ -122,11 +128,13 @@ static void set_online(struct registry *registry, struct registered *worker, raf
 
 static void set_offline(struct registry *registry, struct registered *worker, raft_index index, struct slice reason) {
     assert(reason.len <= sizeof worker->reason);
-    if (worker->view.online)
+    if (worker->view.online) {
         append_offline(registry, worker);
+    }
     worker->view.online = false;
-    if (reason.len != 0)
+    if (reason.len != 0) {
         memcpy(worker->reason, reason.data, reason.len);
+    }
     worker->view.reason = slice_of(worker->reason, reason.len);
     worker->view.since_index = index;
 }
@@ -137,8 +145,9 @@ static void set_offline(struct registry *registry, struct registered *worker, ra
 static struct registered *add_worker(struct registry *registry, struct slice id) {
     if (registry->by_id.count == WORKERS_MAX) {
         struct registered *dropped = registry->offline_first;
-        if (dropped == NULL)
+        if (dropped == NULL) {
             return NULL;
+        }
         remove_offline(registry, dropped);
         give_slot(registry, dropped->view.slot);
         release_worker(trie_remove(&registry->by_id, dropped->leaf.key));
@@ -163,12 +172,15 @@ void registry_register(struct registry *registry, raft_index index, const struct
     }
     bool same_instance = slice_equal(worker->view.instance_id, command->register_worker.instance_id);
     bool same_description = same_instance && description_equal(&worker->view, command);
-    if (!same_instance)
+    if (!same_instance) {
         worker->view.epoch = index;
-    if (!same_description)
+    }
+    if (!same_description) {
         take_description(worker, command);
-    if (!same_description || !worker->view.online)
+    }
+    if (!same_description || !worker->view.online) {
         set_online(registry, worker, index);
+    }
     result->revision = index;
     result->epoch = worker->view.epoch;
 }
@@ -183,14 +195,17 @@ void registry_change(struct registry *registry, raft_index index, const struct s
     for (size_t i = 0; i < command->change_workers.count; i++) {
         const struct state_worker_change *change = &command->change_workers.changes[i];
         struct registered *worker = (struct registered *)trie_find(&registry->by_id, change->worker_id);
-        if (worker == NULL || worker->view.epoch != change->epoch)
+        if (worker == NULL || worker->view.epoch != change->epoch) {
             continue;  // decided before it was replaced or dropped
-        if (has_left(&worker->view))
+        }
+        if (has_left(&worker->view)) {
             continue;  // decided before its goodbye: it is gone until it registers again
-        if (change->online && !worker->view.online)
+        }
+        if (change->online && !worker->view.online) {
             set_online(registry, worker, index);
-        else if (!change->online && (worker->view.online || !slice_equal(worker->view.reason, change->reason)))
+        } else if (!change->online && (worker->view.online || !slice_equal(worker->view.reason, change->reason))) {
             set_offline(registry, worker, index, change->reason);
+        }
     }
 }
 
@@ -198,15 +213,17 @@ void registry_change(struct registry *registry, raft_index index, const struct s
 
 bool registry_get(const struct registry *registry, struct slice id, struct state_worker *worker) {
     const struct trie_leaf *leaf = trie_find(&registry->by_id, id);
-    if (leaf == NULL)
+    if (leaf == NULL) {
         return false;
+    }
     *worker = ((const struct registered *)leaf)->view;
     return true;
 }
 
 bool registry_get_at(const struct registry *registry, uint32_t slot, struct state_worker *worker) {
-    if (slot >= registry->slots || registry->by_slot[slot] == NULL)
+    if (slot >= registry->slots || registry->by_slot[slot] == NULL) {
         return false;
+    }
     *worker = registry->by_slot[slot]->view;
     return true;
 }
@@ -233,8 +250,9 @@ static uint64_t worker_digest(const struct state_worker *worker, uint64_t digest
     digest = fingerprint_u64(fingerprint_u64(digest, worker->slots), worker->epoch);
     digest = fingerprint_u64(fingerprint_u64(digest, worker->online), worker->since_index);
     digest = fingerprint_bytes(digest, worker->reason);
-    for (size_t i = 0; i < worker->label_count; i++)
+    for (size_t i = 0; i < worker->label_count; i++) {
         digest = fingerprint_bytes(fingerprint_bytes(digest, worker->labels[i].key), worker->labels[i].value);
+    }
     return digest;
 }
 
@@ -247,7 +265,8 @@ static bool digest_worker(void *user, const struct state_worker *worker) {
 uint64_t registry_digest(const struct registry *registry, uint64_t digest) {
     registry_visit(registry, slice_of(NULL, 0), digest_worker, &digest);
     // The order in which they would be dropped.
-    for (const struct registered *worker = registry->offline_first; worker != NULL; worker = worker->offline_behind)
+    for (const struct registered *worker = registry->offline_first; worker != NULL; worker = worker->offline_behind) {
         digest = fingerprint_bytes(digest, worker->leaf.key);
+    }
     return digest;
 }

@@ -76,21 +76,24 @@ static size_t results_end(const struct session *session) {
 static size_t find_result(const struct session *session, uint64_t sequence) {
     size_t low = session->first;
     size_t high = results_end(session);
-    if (low < high && session->results[high - 1].sequence < sequence)
+    if (low < high && session->results[high - 1].sequence < sequence) {
         return high;  // the usual case: a new one
+    }
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (session->results[middle].sequence < sequence)
+        if (session->results[middle].sequence < sequence) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     return low;
 }
 
 static void drop_results_below(struct session *session, uint64_t sequence) {
-    if (sequence <= session->kept_from)
+    if (sequence <= session->kept_from) {
         return;
+    }
     session->kept_from = sequence;
     size_t first = find_result(session, sequence);
     session->count -= first - session->first;
@@ -99,8 +102,9 @@ static void drop_results_below(struct session *session, uint64_t sequence) {
 
 // Room for one more behind the last: what was dropped in front is used again once it is half of all.
 static void reserve_result(struct session *session) {
-    if (results_end(session) < session->cap)
+    if (results_end(session) < session->cap) {
         return;
+    }
     if (session->first > 0 && session->first >= session->cap / 2) {
         memmove(session->results, session->results + session->first, session->count * sizeof *session->results);
         session->first = 0;
@@ -143,8 +147,9 @@ bool session_admit(struct sessions *sessions, const struct state_command *comman
         return false;
     }
     size_t at = find_result(session, command->sequence);
-    if (at == results_end(session) || session->results[at].sequence != command->sequence)
+    if (at == results_end(session) || session->results[at].sequence != command->sequence) {
         return true;
+    }
     if (session->results[at].fingerprint != command_fingerprint(command)) {
         result->outcome = STATE_SEQUENCE_REUSED;
         return false;

@@ -51,15 +51,18 @@ static void apply_operation(struct state *state, struct raft_entry *entry, const
 void state_apply(struct state *state, struct raft_entry *entry, const struct state_command *command,
                  struct state_result *result) {
     state_skip(state, entry->id.index);
-    if (command->time_unix_ms > state->time_unix_ms)
+    if (command->time_unix_ms > state->time_unix_ms) {
         state->time_unix_ms = command->time_unix_ms;
+    }
     *result = (struct state_result){.outcome = STATE_DONE};
     struct session *session = NULL;
-    if (command->client_id.len != 0 && !session_admit(&state->sessions, command, &session, result))
+    if (command->client_id.len != 0 && !session_admit(&state->sessions, command, &session, result)) {
         return;
+    }
     apply_operation(state, entry, command, result);
-    if (session != NULL)
+    if (session != NULL) {
         session_keep(session, command, result);
+    }
 }
 
 void state_skip(struct state *state, raft_index index) {

@@ -40,8 +40,9 @@ static void release_item(struct trie_leaf *leaf) {
 
 void store_free(struct store *store) {
     trie_clear(&store->items, release_item);
-    for (size_t i = 0; i < store->history_count; i++)
+    for (size_t i = 0; i < store->history_count; i++) {
         raft_entry_unref(store->history[(store->history_first + i) % HISTORY_MAX].entry);
+    }
     free(store->history);
 }
 
@@ -80,10 +81,11 @@ void store_history(const struct store *store, uint64_t from, bool (*visit)(void 
     size_t high = store->history_count;
     while (low < high) {  // the first change with revision >= from
         size_t middle = (low + high) / 2;
-        if (change_at(store, middle)->entry->id.index < from)
+        if (change_at(store, middle)->entry->id.index < from) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     for (; low < store->history_count; low++) {
         const struct store_change *change = change_at(store, low);
@@ -93,8 +95,9 @@ void store_history(const struct store *store, uint64_t from, bool (*visit)(void 
             .value = slice_of(change->entry->data + change->value_at, change->value_len),
             .revision = change->entry->id.index,
         };
-        if (!visit(user, &told))
+        if (!visit(user, &told)) {
             return;
+        }
     }
 }
 
@@ -110,8 +113,9 @@ static struct state_item item_view(const struct store_item *item) {
 
 bool store_get(const struct store *store, struct slice key, struct state_item *item) {
     const struct trie_leaf *leaf = trie_find(&store->items, key);
-    if (leaf == NULL)
+    if (leaf == NULL) {
         return false;
+    }
     *item = item_view((const struct store_item *)leaf);
     return true;
 }
@@ -138,8 +142,9 @@ void store_list(const struct store *store, struct slice prefix, struct slice sta
 static bool expectation_holds(const struct store_item *item, bool has_expected, uint64_t expected,
                               struct state_result *result) {
     uint64_t revision = item == NULL ? 0 : item->entry->id.index;
-    if (!has_expected || expected == revision)
+    if (!has_expected || expected == revision) {
         return true;
+    }
     result->outcome = STATE_REVISION_MISMATCH;
     result->revision = revision;
     return false;
@@ -157,16 +162,19 @@ void store_put(struct store *store, struct raft_entry *entry, const struct state
                struct state_result *result) {
     struct slice key = command->put.key;
     struct store_item *item = (struct store_item *)trie_find(&store->items, key);
-    if (!expectation_holds(item, command->put.has_expected, command->put.expected_revision, result))
+    if (!expectation_holds(item, command->put.has_expected, command->put.expected_revision, result)) {
         return;
+    }
     struct raft_entry *old = item == NULL ? NULL : item->entry;
-    if (item == NULL)
+    if (item == NULL) {
         item = add_item(store, key);
+    }
     item->entry = raft_entry_ref(entry);
     item->value = command->put.value.data;
     item->value_len = (uint32_t)command->put.value.len;
-    if (old != NULL)
+    if (old != NULL) {
         raft_entry_unref(old);
+    }
     remember(store, entry, false, key, command->put.value);
     result->revision = entry->id.index;
 }
@@ -176,11 +184,13 @@ void store_delete(struct store *store, struct raft_entry *entry, const struct st
     struct slice key = command->delete.key;
     struct trie_leaf *leaf = trie_find(&store->items, key);
     if (!expectation_holds((struct store_item *)leaf, command->delete.has_expected, command->delete.expected_revision,
-                           result))
+                           result)) {
         return;
+    }
     result->revision = entry->id.index;
-    if (leaf == NULL)
+    if (leaf == NULL) {
         return;
+    }
     trie_remove(&store->items, key);
     release_item(leaf);
     remember(store, entry, true, key, slice_of(NULL, 0));

@@ -9,8 +9,9 @@
 // The bit of the key's symbol at a position.
 static uint32_t symbol_at(struct slice key, uint32_t position) {
     size_t byte = position / 2;
-    if (byte >= key.len)
+    if (byte >= key.len) {
         return 1;
+    }
     unsigned half = position % 2 == 0 ? key.data[byte] >> 4 : key.data[byte] & 15;
     return 2u << half;
 }
@@ -29,13 +30,15 @@ static size_t twig_count(const struct trie_node *branch) {
 }
 
 struct trie_leaf *trie_find(const struct trie *trie, struct slice key) {
-    if (trie->count == 0)
+    if (trie->count == 0) {
         return NULL;
+    }
     const struct trie_node *node = &trie->root;
     while (is_branch(node)) {
         uint32_t symbol = symbol_at(key, node->position);
-        if ((node->symbols & symbol) == 0)
+        if ((node->symbols & symbol) == 0) {
             return NULL;
+        }
         node = &node->twigs[twig_index(node, symbol)];
     }
     return slice_equal(node->leaf->key, key) ? node->leaf : NULL;
@@ -56,10 +59,12 @@ static struct trie_leaf *nearest(const struct trie *trie, struct slice key) {
 static uint32_t first_difference(struct slice a, struct slice b) {
     size_t common = a.len < b.len ? a.len : b.len;
     size_t i = 0;
-    while (i < common && a.data[i] == b.data[i])
+    while (i < common && a.data[i] == b.data[i]) {
         i++;
-    if (i == common)
+    }
+    if (i == common) {
         return a.len == b.len ? UINT32_MAX : (uint32_t)(2 * i);
+    }
     return (uint32_t)(2 * i) + ((a.data[i] ^ b.data[i]) < 16);
 }
 
@@ -86,8 +91,9 @@ void trie_insert(struct trie *trie, struct trie_leaf *leaf) {
     assert(position != UINT32_MAX);
     // All keys below the node that we stop at agree up to `position`.
     struct trie_node *node = &trie->root;
-    while (is_branch(node) && node->position < position)
+    while (is_branch(node) && node->position < position) {
         node = &node->twigs[twig_index(node, symbol_at(leaf->key, node->position))];
+    }
     if (!is_branch(node) || node->position != position) {
         struct trie_node below = *node;
         *node = (struct trie_node){.twigs = NULL, .position = position};
@@ -97,24 +103,28 @@ void trie_insert(struct trie *trie, struct trie_leaf *leaf) {
 }
 
 struct trie_leaf *trie_remove(struct trie *trie, struct slice key) {
-    if (trie->count == 0)
+    if (trie->count == 0) {
         return NULL;
+    }
     struct trie_node *parent = NULL;
     struct trie_node *node = &trie->root;
     uint32_t symbol = 0;
     while (is_branch(node)) {
         symbol = symbol_at(key, node->position);
-        if ((node->symbols & symbol) == 0)
+        if ((node->symbols & symbol) == 0) {
             return NULL;
+        }
         parent = node;
         node = &node->twigs[twig_index(node, symbol)];
     }
     struct trie_leaf *leaf = node->leaf;
-    if (!slice_equal(leaf->key, key))
+    if (!slice_equal(leaf->key, key)) {
         return NULL;
+    }
     trie->count--;
-    if (parent == NULL)
+    if (parent == NULL) {
         return leaf;
+    }
     size_t count = twig_count(parent);
     size_t at = (size_t)(node - parent->twigs);
     if (count == 2) {  // a branch with one way is none
@@ -138,50 +148,61 @@ struct visit {
 };
 
 static bool visit_all(const struct trie_node *node, const struct visit *visit) {
-    if (!is_branch(node))
+    if (!is_branch(node)) {
         return visit->visit(visit->user, node->leaf);
-    for (size_t i = 0, count = twig_count(node); i < count; i++)
-        if (!visit_all(&node->twigs[i], visit))
+    }
+    for (size_t i = 0, count = twig_count(node); i < count; i++) {
+        if (!visit_all(&node->twigs[i], visit)) {
             return false;
+        }
+    }
     return true;
 }
 
 static const struct trie_leaf *first_leaf(const struct trie_node *node) {
-    while (is_branch(node))
+    while (is_branch(node)) {
         node = node->twigs;
+    }
     return node->leaf;
 }
 
 // `node` lies on the way of visit->after.
 static bool visit_behind(const struct trie_node *node, const struct visit *visit) {
     // Below the divergence, and at a leaf, all keys are on the same side of `after`.
-    if (!is_branch(node) || node->position > visit->divergence)
+    if (!is_branch(node) || node->position > visit->divergence) {
         return slice_compare(first_leaf(node)->key, visit->after) <= 0 || visit_all(node, visit);
+    }
     uint32_t symbol = symbol_at(visit->after, node->position);
     size_t i = twig_index(node, symbol);
-    if ((node->symbols & symbol) != 0 && !visit_behind(&node->twigs[i++], visit))
+    if ((node->symbols & symbol) != 0 && !visit_behind(&node->twigs[i++], visit)) {
         return false;
-    for (size_t count = twig_count(node); i < count; i++)
-        if (!visit_all(&node->twigs[i], visit))
+    }
+    for (size_t count = twig_count(node); i < count; i++) {
+        if (!visit_all(&node->twigs[i], visit)) {
             return false;
+        }
+    }
     return true;
 }
 
 void trie_visit(const struct trie *trie, struct slice prefix, struct slice after,
                 bool (*visit_leaf)(void *user, struct trie_leaf *leaf), void *user) {
-    if (trie->count == 0)
+    if (trie->count == 0) {
         return;
+    }
     const struct trie_node *node = &trie->root;
     while (is_branch(node) && node->position < 2 * prefix.len) {
         uint32_t symbol = symbol_at(prefix, node->position);
-        if ((node->symbols & symbol) == 0)
+        if ((node->symbols & symbol) == 0) {
             return;
+        }
         node = &node->twigs[twig_index(node, symbol)];
     }
     // All keys below agree in as many bytes as the prefix has: one stands for all.
     struct slice first = first_leaf(node)->key;
-    if (!slice_starts_with(first, prefix))
+    if (!slice_starts_with(first, prefix)) {
         return;
+    }
     struct visit visit = {.visit = visit_leaf, .user = user, .after = after};
     if (slice_compare(after, prefix) < 0 || after.len == 0) {
         visit_all(node, &visit);
@@ -196,13 +217,15 @@ static void clear(struct trie_node *node, void (*release)(struct trie_leaf *leaf
         release(node->leaf);
         return;
     }
-    for (size_t i = 0, count = twig_count(node); i < count; i++)
+    for (size_t i = 0, count = twig_count(node); i < count; i++) {
         clear(&node->twigs[i], release);
+    }
     free(node->twigs);
 }
 
 void trie_clear(struct trie *trie, void (*release)(struct trie_leaf *leaf)) {
-    if (trie->count != 0)
+    if (trie->count != 0) {
         clear(&trie->root, release);
+    }
     *trie = (struct trie){.count = 0};
 }

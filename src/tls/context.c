@@ -2,14 +2,16 @@
 // what was there.
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/ids.h"
 #include "base/mem.h"
@@ -44,7 +46,7 @@ struct tls {
 
 static bool identity_valid(const char *text, size_t len) {
     static const char *const roles[] = {"node/", "worker/", "operator/"};
-    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(roles); i++) {
         size_t role = strlen(roles[i]);
         if (len > role && memcmp(text, roles[i], role) == 0) {
             return id_check(slice_of(text + role, len - role), "name", NULL) == OK;

@@ -1,8 +1,9 @@
 // One connection's TLS. OpenSSL reads and writes through a BIO whose two ends are the bytes fed in, which are borrowed, and
 // a buffer of what is to go out.
-#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <openssl/err.h>
 
 #include "base/buf.h"
 #include "base/mem.h"

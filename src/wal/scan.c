@@ -64,7 +64,7 @@ static enum error_code take_identity(struct scan *s, const struct wal_header *he
         header->generation == s->want.generation) {
         return OK;
     }
-    return error_set(error, ERR_WAL_FOREIGN,
+    return error_set(error, ERR_FOREIGN,
                      "this log belongs to node %.*s of cluster %.*s (generation %" PRIu64
                      "), not to node %.*s of cluster %.*s"
                      " (generation %" PRIu64 "); give that node's own data directory",
@@ -103,8 +103,7 @@ static enum error_code take_hard_state(struct scan *s, raft_term term, struct sl
         return error_set(error, ERR_WAL_CORRUPT, "the term falls from %" PRIu64 " to %" PRIu64, s->hard_state.current_term,
                          term);
     }
-    if (term == s->hard_state.current_term && before->len > 0 &&
-        !slice_equal(voted_for, slice_of(before->text, before->len))) {
+    if (term == s->hard_state.current_term && before->len > 0 && !slice_equal(voted_for, raft_id_slice(before))) {
         return error_set(error, ERR_WAL_CORRUPT, "the vote in term %" PRIu64 " changes from %s", term, before->text);
     }
     s->hard_state = (struct raft_hard_state){.current_term = term, .voted_for = raft_id_of(voted_for)};

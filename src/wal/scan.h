@@ -41,7 +41,7 @@ struct wal_log_end {
     uint64_t bytes;  // up to the last mark, all segments together
 };
 
-// Scans all segments. `want` NULL: any identity, as long as it is one. ERR_WAL_CORRUPT, ERR_WAL_GAP, ERR_WAL_FOREIGN,
+// Scans all segments. `want` NULL: any identity, as long as it is one. ERR_WAL_CORRUPT, ERR_WAL_GAP, ERR_FOREIGN,
 // ERR_WAL_VERSION with file:line, ERR_IO, or the visitor's.
 enum error_code wal_scan(const struct wal_directory *dir, const struct wal_identity *want, const struct wal_visitor *visitor,
                          struct wal_log_end *end, struct error *error);

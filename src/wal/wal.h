@@ -40,7 +40,7 @@ void wal_recovered_free(struct wal_recovered *recovered);
 
 // Locks the directory (creating it if missing), reads and verifies the log, repairs a torn last batch, writes the last
 // complete batch again and syncs it, and is ready for writes. Nothing is created in the log before the first write.
-// Errors: ERR_BUSY (another process has it), ERR_WAL_FOREIGN (naming both identities), ERR_WAL_CORRUPT, ERR_WAL_GAP,
+// Errors: ERR_BUSY (another process has it), ERR_FOREIGN (naming both identities), ERR_WAL_CORRUPT, ERR_WAL_GAP,
 // ERR_WAL_VERSION (each with file:line; the files are untouched), ERR_NO_SPACE, ERR_IO.
 enum error_code wal_open(const struct wal_options *options, struct raft_slab *slab, struct wal **wal,
                          struct wal_recovered *recovered, struct error *error);

@@ -14,10 +14,11 @@
 #ifndef BATON_WANLINK_CONTROL_H
 #define BATON_WANLINK_CONTROL_H
 
+#include <net/if.h>
+
 #include "base/buf.h"
 #include "base/error.h"
 #include "wanlink/lane.h"
-#include <net/if.h>
 
 enum {
     CONTROL_CLIENTS_MAX = 16,   // open connections; more wait in the backlog

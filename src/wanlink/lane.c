@@ -1,10 +1,12 @@
 // One direction of an emulated link; lane.h says what it promises.
 #include "wanlink/lane.h"
 
-#include "base/mem.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/array.h"
+#include "base/mem.h"
 
 void lane_init(struct lane *lane, const struct lane_settings *settings, uint64_t seed) {
     *lane = (struct lane){
@@ -81,7 +83,7 @@ static enum error_code parse_duration(const char *key, const char *value, uint32
     } units[] = {{"us", 1}, {"ms", 1e3}, {"s", 1e6}};
     char *unit;
     double number = strtod(value, &unit);
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
         double result = number * units[i].us;
         if (unit != value && strcmp(unit, units[i].unit) == 0 && result >= 0 && result <= LANE_DELAY_MAX_US) {
             *us = (uint32_t)(result + 0.5);

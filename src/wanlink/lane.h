@@ -6,11 +6,12 @@
 #ifndef BATON_WANLINK_LANE_H
 #define BATON_WANLINK_LANE_H
 
-#include "base/error.h"
-#include "base/rng.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/error.h"
+#include "base/rng.h"
 
 enum {
     LANE_PACKETS_MAX = 200000,            // waiting in one direction: 25 ms at eight million packets a second

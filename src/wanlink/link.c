@@ -2,11 +2,8 @@
 // is due (its timer's slack is set to a nanosecond). link.h says how packets are held.
 #include "wanlink/link.h"
 
-#include "wanlink/control.h"
-#include "wanlink/rules.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libnetfilter_queue/libnetfilter_queue.h>
 #include <linux/netfilter.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,6 +14,11 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <libnetfilter_queue/libnetfilter_queue.h>
+
+#include "wanlink/control.h"
+#include "wanlink/rules.h"
 
 enum {
     RECEIVE_MESSAGES = 64,              // a system call

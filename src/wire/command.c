@@ -30,8 +30,9 @@ static size_t register_worker_size(const struct state_command *c) {
     size_t size = pb_bytes_size(1, c->register_worker.worker_id) + pb_bytes_size(2, c->register_worker.instance_id) +
                   pb_bytes_size(3, c->register_worker.address) + pb_bytes_size(4, c->register_worker.cloud) +
                   pb_u64_size(5, c->register_worker.slots);
-    for (size_t i = 0; i < c->register_worker.label_count; i++)
+    for (size_t i = 0; i < c->register_worker.label_count; i++) {
         size += pb_message_size(6, label_size(&c->register_worker.labels[i]));
+    }
     return size;
 }
 
@@ -42,8 +43,9 @@ static size_t change_size(const struct state_worker_change *change) {
 
 static size_t change_workers_size(const struct state_command *c) {
     size_t size = 0;
-    for (size_t i = 0; i < c->change_workers.count; i++)
+    for (size_t i = 0; i < c->change_workers.count; i++) {
         size += pb_message_size(1, change_size(&c->change_workers.changes[i]));
+    }
     return size;
 }
 
@@ -136,8 +138,9 @@ struct raft_entry *wire_command_encode(struct raft_slab *slab, const struct stat
     size_t size = command_size(command, operation);
     assert(size <= COMMAND_MAX);
     struct raft_entry *entry = raft_entry_new(slab, RAFT_ENTRY_COMMAND, (struct raft_entry_id){0, 0}, size);
-    if (entry == NULL)
+    if (entry == NULL) {
         return NULL;
+    }
     uint8_t *at = pb_put_u64(entry->data, 1, FORMAT);
     at = pb_put_u64(at, 2, (uint64_t)command->time_unix_ms);
     at = pb_put_bytes(at, 3, command->client_id);
@@ -178,8 +181,9 @@ static void read_put(struct pb_reader *r, struct command_reader *reader) {
             reader->unknown = f.number;
         }
     }
-    if (c->put.key.len == 0 || c->put.key.len > KEY_MAX)
+    if (c->put.key.len == 0 || c->put.key.len > KEY_MAX) {
         pb_fail(r, "a key that is empty or too long");
+    }
 }
 
 static void read_delete(struct pb_reader *r, struct command_reader *reader) {
@@ -198,8 +202,9 @@ static void read_delete(struct pb_reader *r, struct command_reader *reader) {
             reader->unknown = f.number;
         }
     }
-    if (c->delete.key.len == 0 || c->delete.key.len > KEY_MAX)
+    if (c->delete.key.len == 0 || c->delete.key.len > KEY_MAX) {
         pb_fail(r, "a key that is empty or too long");
+    }
 }
 
 static void read_label(struct pb_reader *outer, const struct pb_field *message, struct command_reader *reader,
@@ -256,10 +261,12 @@ static void read_register_worker(struct pb_reader *r, struct command_reader *rea
             reader->unknown = f.number;
         }
     }
-    if (c->register_worker.worker_id.len == 0 || c->register_worker.worker_id.len > ID_MAX)
+    if (c->register_worker.worker_id.len == 0 || c->register_worker.worker_id.len > ID_MAX) {
         pb_fail(r, "a worker id that is empty or too long");
-    if (c->register_worker.instance_id.len == 0 || c->register_worker.instance_id.len > ID_MAX)
+    }
+    if (c->register_worker.instance_id.len == 0 || c->register_worker.instance_id.len > ID_MAX) {
         pb_fail(r, "an instance id that is empty or too long");
+    }
 }
 
 static void read_change(struct pb_reader *outer, const struct pb_field *message, struct command_reader *reader,
@@ -284,8 +291,9 @@ static void read_change(struct pb_reader *outer, const struct pb_field *message,
             reader->unknown = f.number;
         }
     }
-    if (change->worker_id.len > ID_MAX || change->reason.len > ID_MAX)
+    if (change->worker_id.len > ID_MAX || change->reason.len > ID_MAX) {
         pb_fail(&r, "a worker id or a reason that is too long");
+    }
     pb_leave(outer, &r);
 }
 
@@ -362,8 +370,9 @@ static void read_command(struct pb_reader *r, struct command_reader *reader) {
             reader->unknown = f.number;
         }
     }
-    if (reader->command->client_id.len > ID_MAX)
+    if (reader->command->client_id.len > ID_MAX) {
         pb_fail(r, "a client id that is too long");
+    }
 }
 
 enum error_code wire_command_decode(struct arena *arena, const struct raft_entry *entry, struct state_command *command,
@@ -373,13 +382,14 @@ enum error_code wire_command_decode(struct arena *arena, const struct raft_entry
     struct pb_reader r = pb_reader_of(raft_entry_command(entry));
     read_command(&r, &reader);
     enum error_code code = pb_finish(&r, "Command", error);
-    if (code == OK && reader.format != FORMAT)
+    if (code == OK && reader.format != FORMAT) {
         code =
             error_set(error, ERR_UNKNOWN_COMMAND, "command format %u; this version knows format %d", reader.format, FORMAT);
-    else if (code == OK && reader.unknown != 0)
+    } else if (code == OK && reader.unknown != 0) {
         code = error_set(error, ERR_UNKNOWN_COMMAND, "field %u of a command is not known here", reader.unknown);
-    else if (code == OK && command->operation == 0)
+    } else if (code == OK && command->operation == 0) {
         code = error_set(error, ERR_UNKNOWN_COMMAND, "a command without an operation");
+    }
     return code == OK ? OK : error_wrap(error, "entry %llu", (unsigned long long)entry->id.index);
 }
 
@@ -390,19 +400,20 @@ struct raft_entry *wire_configuration_encode(struct raft_slab *slab, struct raft
     struct buf out = {.data = NULL};
     pb_add_u64(&out, 1, FORMAT);
     pb_add_u64(&out, 2, configuration->generation);
-    pb_add_bytes(&out, 3, slice_of(configuration->cluster_id.text, configuration->cluster_id.len));
+    pb_add_bytes(&out, 3, raft_id_slice(&configuration->cluster_id));
     for (size_t i = 0; i < configuration->count; i++) {
         const struct wire_member *member = &configuration->members[i];
         size_t mark = pb_open(&out, 4);
-        pb_add_bytes(&out, 1, slice_of(member->id.text, member->id.len));
+        pb_add_bytes(&out, 1, raft_id_slice(&member->id));
         pb_add_bytes(&out, 2, slice_of_str(member->address));
         pb_add_bytes(&out, 3, slice_of_str(member->cloud));
         pb_add_u64(&out, 4, member->voter);
         pb_close(&out, mark);
     }
     struct raft_entry *entry = raft_entry_new(slab, RAFT_ENTRY_CONFIGURATION, id, out.len);
-    if (entry != NULL)
+    if (entry != NULL) {
         memcpy(entry->data, out.data, out.len);
+    }
     buf_free(&out);
     return entry;
 }
@@ -418,17 +429,22 @@ struct member_fields {
 static enum error_code take_member(const struct member_fields *fields, struct wire_configuration *configuration,
                                    struct error *error) {
     enum error_code code = id_check(fields->id, "members.id", error);
-    if (code == OK)
+    if (code == OK) {
         code = address_check(fields->address, "members.address", error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = cloud_check(fields->cloud, "members.cloud", error);
-    if (code != OK)
+    }
+    if (code != OK) {
         return code;
-    if (configuration->count == MEMBERS_MAX)
+    }
+    if (configuration->count == MEMBERS_MAX) {
         return error_set(error, ERR_TOO_LARGE, "members: at most %d are allowed", MEMBERS_MAX);
+    }
     struct wire_member *member = &configuration->members[configuration->count];
-    if (configuration->count > 0 && slice_compare(slice_of_str(member[-1].id.text), fields->id) >= 0)
+    if (configuration->count > 0 && slice_compare(slice_of_str(member[-1].id.text), fields->id) >= 0) {
         return error_set(error, ERR_INVALID, "members: must be in the order of their ids, each once");
+    }
     configuration->count++;
     *member = (struct wire_member){.id = raft_id_of(fields->id), .voter = fields->voter};
     memcpy(member->address, fields->address.data, fields->address.len);
@@ -490,15 +506,19 @@ enum error_code wire_configuration_decode(const struct raft_entry *entry, struct
             unknown = f.number;
         }
     }
-    if (code == OK)
+    if (code == OK) {
         code = pb_finish(&r, "Configuration", error);
-    if (code == OK && (format != FORMAT || unknown != 0))
+    }
+    if (code == OK && (format != FORMAT || unknown != 0)) {
         code = error_set(error, ERR_UNKNOWN_COMMAND, "configuration format %u, field %u; this version knows format %d",
                          format, unknown, FORMAT);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = id_check(cluster_id, "cluster_id", error);
-    if (code != OK)
+    }
+    if (code != OK) {
         return error_wrap(error, "entry %llu", (unsigned long long)entry->id.index);
+    }
     configuration->cluster_id = raft_id_of(cluster_id);
     return OK;
 }
@@ -509,12 +529,13 @@ enum error_code wire_configuration_decode(const struct raft_entry *entry, struct
 static void add_escaped(struct buf *out, struct slice text) {
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
-        if (c == '"' || c == '\\')
+        if (c == '"' || c == '\\') {
             buf_printf(out, "\\%c", c);
-        else if (c < 0x20 || c > 0x7e)
+        } else if (c < 0x20 || c > 0x7e) {
             buf_printf(out, "\\x%02x", c);
-        else
+        } else {
             buf_append(out, &c, 1);
+        }
     }
 }
 
@@ -525,8 +546,9 @@ static void add_key(struct buf *out, const char *what, struct slice key) {
 }
 
 static void add_expected(struct buf *out, bool has_expected, uint64_t revision) {
-    if (has_expected)
+    if (has_expected) {
         buf_printf(out, " if at revision %llu", (unsigned long long)revision);
+    }
 }
 
 enum { SUMMARY_CHANGES_MAX = 8 };  // a line for people
@@ -584,14 +606,16 @@ void wire_command_summary(const struct raft_entry *entry, struct buf *out) {
             break;
         }
         buf_append_str(out, "members");
-        for (size_t i = 0; i < configuration.count; i++)
+        for (size_t i = 0; i < configuration.count; i++) {
             buf_printf(out, "%s %s", i == 0 ? "" : ",", configuration.members[i].id.text);
+        }
         break;
     case RAFT_ENTRY_COMMAND:
-        if (wire_command_decode(&arena, entry, &command, &error) == OK)
+        if (wire_command_decode(&arena, entry, &command, &error) == OK) {
             add_command(out, &command);
-        else
+        } else {
             buf_append_str(out, "unreadable command");
+        }
         break;
     }
     arena_free(&arena);

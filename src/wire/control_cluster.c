@@ -26,8 +26,9 @@ static void add_member(const struct wire_member_status *member, struct buf *out)
     pb_add_double(out, 9, member->rtt_spread_ms);
     pb_add_u64(out, 10, member->losses);
     pb_add_double(out, 11, member->commit_ms);
-    for (size_t i = 0; i < member->round_trip_count; i++)
+    for (size_t i = 0; i < member->round_trip_count; i++) {
         add_round_trip(&member->round_trips[i], out);
+    }
     pb_add_double(out, 13, member->disk_sync_ms);
     pb_add_u64(out, 14, member->disk_full);
     pb_close(out, mark);
@@ -60,8 +61,9 @@ void wire_status_response_encode(const struct wire_status_response *response, st
     pb_add_u64(out, 9, response->last_log_index);
     pb_add_bytes(out, 10, response->version);
     pb_add_u64(out, 11, response->uptime_ms);
-    for (size_t i = 0; i < response->member_count; i++)
+    for (size_t i = 0; i < response->member_count; i++) {
         add_member(&response->members[i], out);
+    }
     add_placement(&response->placement, out);
 }
 
@@ -113,8 +115,9 @@ static void read_member(struct pb_reader *outer, const struct pb_field *message,
     struct pb_field f;
     struct wire_round_trip *round_trips = pb_list(arena, r, 12, sizeof *round_trips);
     *member = (struct wire_member_status){.round_trips = round_trips};
-    if (round_trips == NULL)
+    if (round_trips == NULL) {
         pb_fail(&r, "more round trips than there is memory for");
+    }
     while (pb_next(&r, &f)) {
         switch (f.number) {
         case 1:
@@ -241,8 +244,9 @@ enum error_code wire_status_response_decode(struct arena *arena, struct slice by
     *response = (struct wire_status_response){.term = 0};
     struct pb_reader r = pb_reader_of(bytes);
     struct wire_member_status *members = pb_list(arena, r, 12, sizeof *members);
-    if (members == NULL)
+    if (members == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory for the members of a StatusResponse");
+    }
     response->members = members;
     read_status(&r, response, members, arena);
     return pb_finish(&r, "StatusResponse", error);
@@ -256,15 +260,17 @@ enum error_code wire_read_log_request_decode(struct slice bytes, struct wire_rea
     struct pb_reader r = pb_reader_of(bytes);
     struct pb_field f;
     while (pb_next(&r, &f)) {
-        if (f.number == 1)
+        if (f.number == 1) {
             request->from = pb_u64(&r, &f);
-        else if (f.number == 2)
+        } else if (f.number == 2) {
             request->to = pb_u64(&r, &f);
+        }
     }
     enum error_code code = pb_finish(&r, "ReadLogRequest", error);
-    if (code == OK && request->to != 0 && request->from > request->to)
+    if (code == OK && request->to != 0 && request->from > request->to) {
         code = error_set(error, ERR_INVALID, "from: %llu is behind to, %llu", (unsigned long long)request->from,
                          (unsigned long long)request->to);
+    }
     return code;
 }
 
@@ -311,8 +317,9 @@ static void read_entry(struct pb_reader *outer, const struct pb_field *message, 
             break;
         }
     }
-    if (entry->type < RAFT_ENTRY_COMMAND || entry->type > RAFT_ENTRY_CONFIGURATION)
+    if (entry->type < RAFT_ENTRY_COMMAND || entry->type > RAFT_ENTRY_CONFIGURATION) {
         pb_fail(&r, "an entry of an unknown type");
+    }
     pb_leave(outer, &r);
 }
 
@@ -321,8 +328,9 @@ enum error_code wire_read_log_response_decode(struct arena *arena, struct slice 
     *response = (struct wire_read_log_response){.count = 0};
     struct pb_reader r = pb_reader_of(bytes);
     struct wire_log_entry *entries = pb_list(arena, r, 1, sizeof *entries);
-    if (entries == NULL)
+    if (entries == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory for the entries of a ReadLogResponse");
+    }
     response->entries = entries;
     struct pb_field f;
     while (pb_next(&r, &f)) {
@@ -349,10 +357,11 @@ enum error_code wire_list_workers_request_decode(struct slice bytes, struct wire
     struct pb_reader r = pb_reader_of(bytes);
     struct pb_field f;
     while (pb_next(&r, &f)) {
-        if (f.number == 1)
+        if (f.number == 1) {
             request->start_after = pb_bytes(&r, &f);
-        else if (f.number == 2)
+        } else if (f.number == 2) {
             request->limit = pb_u32(&r, &f);
+        }
     }
     enum error_code code = pb_finish(&r, "ListWorkersRequest", error);
     return code == OK ? wire_length_check(request->start_after, ID_MAX, "start_after", error) : code;
@@ -371,8 +380,9 @@ static void add_worker(const struct wire_worker_info *info, struct buf *out) {
     pb_add_bytes(out, 3, worker->cloud);
     pb_add_bytes(out, 4, slice_of_str(worker->online ? "online" : "offline"));
     pb_add_bytes(out, 5, worker->reason);
-    if (info->has_last_seen)
+    if (info->has_last_seen) {
         pb_add_present(out, 6, (uint64_t)info->last_seen_unix_ms);
+    }
     pb_add_u64(out, 7, worker->epoch);
     pb_add_bytes(out, 8, worker->instance_id);
     pb_add_u64(out, 9, worker->slots);
@@ -387,8 +397,9 @@ static void add_worker(const struct wire_worker_info *info, struct buf *out) {
 }
 
 void wire_list_workers_response_encode(const struct wire_list_workers_response *response, struct buf *out) {
-    for (size_t i = 0; i < response->count; i++)
+    for (size_t i = 0; i < response->count; i++) {
         add_worker(&response->workers[i], out);
+    }
     pb_add_u64(out, 2, response->read_index);
     pb_add_u64(out, 3, response->more);
 }
@@ -398,10 +409,11 @@ static void read_label(struct pb_reader *outer, const struct pb_field *message, 
     struct pb_field f;
     *label = (struct state_label){.key = {NULL, 0}};
     while (pb_next(&r, &f)) {
-        if (f.number == 1)
+        if (f.number == 1) {
             label->key = pb_bytes(&r, &f);
-        else if (f.number == 2)
+        } else if (f.number == 2) {
             label->value = pb_bytes(&r, &f);
+        }
     }
     pb_leave(outer, &r);
 }
@@ -455,8 +467,9 @@ static void read_worker(struct arena *arena, struct pb_reader *outer, const stru
     *info = (struct wire_worker_info){.has_last_seen = false};
     struct state_label *labels = pb_list(arena, r, 10, sizeof *labels);
     info->worker.labels = labels;
-    if (labels == NULL)
+    if (labels == NULL) {
         pb_fail(&r, "more labels than there is memory for");
+    }
     read_worker_fields(&r, info, labels);
     pb_leave(outer, &r);
 }
@@ -466,17 +479,19 @@ enum error_code wire_list_workers_response_decode(struct arena *arena, struct sl
     *response = (struct wire_list_workers_response){.count = 0};
     struct pb_reader r = pb_reader_of(bytes);
     struct wire_worker_info *workers = pb_list(arena, r, 1, sizeof *workers);
-    if (workers == NULL)
+    if (workers == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory for the workers of a ListWorkersResponse");
+    }
     response->workers = workers;
     struct pb_field f;
     while (pb_next(&r, &f)) {
-        if (f.number == 1)
+        if (f.number == 1) {
             read_worker(arena, &r, &f, &workers[response->count++]);
-        else if (f.number == 2)
+        } else if (f.number == 2) {
             response->read_index = pb_u64(&r, &f);
-        else if (f.number == 3)
+        } else if (f.number == 3) {
             response->more = pb_bool(&r, &f);
+        }
     }
     return pb_finish(&r, "ListWorkersResponse", error);
 }
@@ -488,24 +503,28 @@ enum error_code wire_transfer_request_decode(struct slice bytes, struct raft_id 
     struct slice id = {NULL, 0};
     struct pb_reader r = pb_reader_of(bytes);
     struct pb_field f;
-    while (pb_next(&r, &f))
-        if (f.number == 1)
+    while (pb_next(&r, &f)) {
+        if (f.number == 1) {
             id = pb_bytes(&r, &f);
+        }
+    }
     enum error_code code = pb_finish(&r, "TransferLeadershipRequest", error);
-    if (code != OK || id.len == 0)
+    if (code != OK || id.len == 0) {
         return code;
+    }
     code = id_check(id, "target", error);
-    if (code == OK)
+    if (code == OK) {
         *target = raft_id_of(id);
+    }
     return code;
 }
 
 void wire_transfer_request_encode(const struct raft_id *target, struct buf *out) {
-    pb_add_bytes(out, 1, slice_of(target->text, target->len));
+    pb_add_bytes(out, 1, raft_id_slice(target));
 }
 
 void wire_transfer_response_encode(const struct raft_id *leader, raft_term term, struct buf *out) {
-    pb_add_bytes(out, 1, slice_of(leader->text, leader->len));
+    pb_add_bytes(out, 1, raft_id_slice(leader));
     pb_add_u64(out, 2, term);
 }
 
@@ -517,15 +536,18 @@ enum error_code wire_transfer_response_decode(struct slice bytes, struct raft_id
     struct pb_reader r = pb_reader_of(bytes);
     struct pb_field f;
     while (pb_next(&r, &f)) {
-        if (f.number == 1)
+        if (f.number == 1) {
             id = pb_bytes(&r, &f);
-        else if (f.number == 2)
+        } else if (f.number == 2) {
             *term = pb_u64(&r, &f);
+        }
     }
     enum error_code code = pb_finish(&r, "TransferLeadershipResponse", error);
-    if (code == OK)
+    if (code == OK) {
         code = wire_length_check(id, ID_MAX, "leader", error);
-    if (code == OK)
+    }
+    if (code == OK) {
         *leader = raft_id_of(id);
+    }
     return code;
 }

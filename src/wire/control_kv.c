@@ -27,29 +27,35 @@ static void read_session(struct pb_reader *outer, const struct pb_field *message
 
 static enum error_code check_session(const struct state_command *command, struct error *error) {
     enum error_code code = id_check(command->client_id, "session.client_id", error);
-    if (code != OK)
+    if (code != OK) {
         return code;
-    if (command->sequence == 0)
+    }
+    if (command->sequence == 0) {
         return error_set(error, ERR_INVALID, "session.sequence: is 0; 1 or more is allowed");
-    if (command->acknowledged_below > command->sequence)
+    }
+    if (command->acknowledged_below > command->sequence) {
         return error_set(error, ERR_INVALID, "session.acknowledged_below: %llu is above the sequence, %llu",
                          (unsigned long long)command->acknowledged_below, (unsigned long long)command->sequence);
+    }
     return OK;
 }
 
 static enum error_code check_write(const struct state_command *command, struct slice key, bool has_session,
                                    struct error *error) {
     enum error_code code = wire_key_check(key, "key", error);
-    if (code == OK && has_session)
+    if (code == OK && has_session) {
         code = check_session(command, error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = wire_command_check(command, error);
+    }
     return code;
 }
 
 static void add_session(uint32_t number, const struct state_command *command, struct buf *out) {
-    if (command->client_id.len == 0)
+    if (command->client_id.len == 0) {
         return;
+    }
     size_t mark = pb_open(out, number);
     pb_add_bytes(out, 1, command->client_id);
     pb_add_u64(out, 2, command->sequence);
@@ -113,15 +119,17 @@ enum error_code wire_delete_request_decode(struct slice bytes, struct state_comm
 void wire_put_request_encode(const struct state_command *command, struct buf *out) {
     pb_add_bytes(out, 1, command->put.key);
     pb_add_bytes(out, 2, command->put.value);
-    if (command->put.has_expected)
+    if (command->put.has_expected) {
         pb_add_present(out, 3, command->put.expected_revision);
+    }
     add_session(4, command, out);
 }
 
 void wire_delete_request_encode(const struct state_command *command, struct buf *out) {
     pb_add_bytes(out, 1, command->delete.key);
-    if (command->delete.has_expected)
+    if (command->delete.has_expected) {
         pb_add_present(out, 2, command->delete.expected_revision);
+    }
     add_session(3, command, out);
 }
 
@@ -138,9 +146,11 @@ enum error_code wire_put_response_decode(struct slice bytes, uint64_t *revision,
     *revision = 0;
     struct pb_reader r = pb_reader_of(bytes);
     struct pb_field f;
-    while (pb_next(&r, &f))
-        if (f.number == 1)
+    while (pb_next(&r, &f)) {
+        if (f.number == 1) {
             *revision = pb_u64(&r, &f);
+        }
+    }
     return pb_finish(&r, "PutResponse", error);
 }
 
@@ -150,10 +160,11 @@ enum error_code wire_delete_response_decode(struct slice bytes, uint64_t *revisi
     struct pb_reader r = pb_reader_of(bytes);
     struct pb_field f;
     while (pb_next(&r, &f)) {
-        if (f.number == 1)
+        if (f.number == 1) {
             *revision = pb_u64(&r, &f);
-        else if (f.number == 2)
+        } else if (f.number == 2) {
             *existed = pb_bool(&r, &f);
+        }
     }
     return pb_finish(&r, "DeleteResponse", error);
 }
@@ -165,10 +176,11 @@ enum error_code wire_get_request_decode(struct slice bytes, struct wire_get_requ
     struct pb_reader r = pb_reader_of(bytes);
     struct pb_field f;
     while (pb_next(&r, &f)) {
-        if (f.number == 1)
+        if (f.number == 1) {
             request->key = pb_bytes(&r, &f);
-        else if (f.number == 2)
+        } else if (f.number == 2) {
             request->stale = pb_bool(&r, &f);
+        }
     }
     enum error_code code = pb_finish(&r, "GetRequest", error);
     return code == OK ? wire_key_check(request->key, "key", error) : code;
@@ -228,10 +240,12 @@ enum error_code wire_list_request_decode(struct slice bytes, struct wire_list_re
         }
     }
     enum error_code code = pb_finish(&r, "ListRequest", error);
-    if (code == OK)
+    if (code == OK) {
         code = wire_length_check(request->prefix, PREFIX_MAX, "prefix", error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = wire_length_check(request->start_after, KEY_MAX, "start_after", error);
+    }
     return code;
 }
 
@@ -280,8 +294,9 @@ enum error_code wire_list_response_decode(struct arena *arena, struct slice byte
     *response = (struct wire_list_response){.count = 0};
     struct pb_reader r = pb_reader_of(bytes);
     struct state_item *items = pb_list(arena, r, 1, sizeof *items);
-    if (items == NULL)
+    if (items == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory for the items of a ListResponse");
+    }
     response->items = items;
     struct pb_field f;
     while (pb_next(&r, &f)) {
@@ -320,8 +335,9 @@ enum error_code wire_watch_request_decode(struct slice bytes, struct wire_watch_
 
 void wire_watch_request_encode(const struct wire_watch_request *request, struct buf *out) {
     pb_add_bytes(out, 1, request->prefix);
-    if (request->has_from)
+    if (request->has_from) {
         pb_add_present(out, 2, request->from_revision);
+    }
 }
 
 void wire_watch_response_encode(const struct wire_watch_response *response, struct buf *out) {
@@ -365,15 +381,17 @@ enum error_code wire_watch_response_decode(struct arena *arena, struct slice byt
     *response = (struct wire_watch_response){.count = 0};
     struct pb_reader r = pb_reader_of(bytes);
     struct state_change *events = pb_list(arena, r, 1, sizeof *events);
-    if (events == NULL)
+    if (events == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory for the events of a WatchResponse");
+    }
     response->events = events;
     struct pb_field f;
     while (pb_next(&r, &f)) {
-        if (f.number == 1)
+        if (f.number == 1) {
             read_change(&r, &f, &events[response->count++]);
-        else if (f.number == 2)
+        } else if (f.number == 2) {
             response->revision = pb_u64(&r, &f);
+        }
     }
     return pb_finish(&r, "WatchResponse", error);
 }

@@ -37,8 +37,9 @@ static inline struct pb_reader pb_reader_of(struct slice bytes) {
 
 // Ends the reading; returns false.
 static inline bool pb_fail(struct pb_reader *r, const char *problem) {
-    if (r->problem == NULL)
+    if (r->problem == NULL) {
         r->problem = problem;
+    }
     r->at = r->end;
     return false;
 }
@@ -59,20 +60,24 @@ bool pb_read_fixed(struct pb_reader *r, size_t len, uint64_t *value);
 static inline bool pb_next(struct pb_reader *r, struct pb_field *field) {
     uint64_t tag;
     uint64_t len;
-    if (r->at == r->end || !pb_read_varint(r, &tag))
+    if (r->at == r->end || !pb_read_varint(r, &tag)) {
         return false;
-    if (tag < 8 || tag > UINT32_MAX)
+    }
+    if (tag < 8 || tag > UINT32_MAX) {
         return pb_fail(r, "a field number out of range");
+    }
     field->number = (uint32_t)tag >> 3;
     field->type = tag & 7;
     switch (field->type) {
     case PB_VARINT:
         return pb_read_varint(r, &field->value);
     case PB_BYTES:
-        if (!pb_read_varint(r, &len))
+        if (!pb_read_varint(r, &len)) {
             return false;
-        if (len > (size_t)(r->end - r->at))
+        }
+        if (len > (size_t)(r->end - r->at)) {
             return pb_fail(r, "a length beyond the end");
+        }
         field->bytes = slice_of(r->at, (size_t)len);
         r->at += len;
         return true;
@@ -100,8 +105,9 @@ static inline uint64_t pb_u64(struct pb_reader *r, const struct pb_field *field)
 
 static inline uint32_t pb_u32(struct pb_reader *r, const struct pb_field *field) {
     uint64_t value = pb_u64(r, field);
-    if (value > UINT32_MAX)
+    if (value > UINT32_MAX) {
         pb_fail(r, "a number that does not fit 32 bits");
+    }
     return (uint32_t)value;
 }
 
@@ -117,8 +123,9 @@ static inline struct pb_reader pb_enter(struct pb_reader *r, const struct pb_fie
 }
 
 static inline void pb_leave(struct pb_reader *outer, const struct pb_reader *inner) {
-    if (inner->problem != NULL)
+    if (inner->problem != NULL) {
         pb_fail(outer, inner->problem);
+    }
 }
 
 // How often field `number` comes: the room a list needs. `r` stays where it is.
@@ -159,8 +166,9 @@ static inline size_t pb_bytes_size(uint32_t number, struct slice bytes) {
 }
 
 static inline uint8_t *pb_put_varint(uint8_t *at, uint64_t value) {
-    for (; value >= 0x80; value >>= 7)
+    for (; value >= 0x80; value >>= 7) {
         *at++ = (uint8_t)(value | 0x80);
+    }
     *at++ = (uint8_t)value;
     return at;
 }
@@ -179,8 +187,9 @@ static inline uint8_t *pb_put_head(uint8_t *at, uint32_t number, size_t len) {
 }
 
 static inline uint8_t *pb_put_bytes(uint8_t *at, uint32_t number, struct slice bytes) {
-    if (bytes.len == 0)
+    if (bytes.len == 0) {
         return at;
+    }
     at = pb_put_head(at, number, bytes.len);
     memcpy(at, bytes.data, bytes.len);
     return at + bytes.len;

@@ -14,10 +14,11 @@ static void read_label(struct pb_reader *outer, const struct pb_field *message, 
     struct pb_field f;
     *label = (struct state_label){.key = {NULL, 0}};
     while (pb_next(&r, &f)) {
-        if (f.number == 1)
+        if (f.number == 1) {
             label->key = pb_bytes(&r, &f);
-        else if (f.number == 2)
+        } else if (f.number == 2) {
             label->value = pb_bytes(&r, &f);
+        }
     }
     pb_leave(outer, &r);
 }
@@ -57,19 +58,24 @@ static enum error_code check_labels(struct state_label *labels, size_t count, st
     for (size_t i = 0; i < count; i++) {
         struct slice key = labels[i].key;
         struct slice value = labels[i].value;
-        if (key.len == 0 || key.len > LABEL_MAX || !utf8_valid(key))
+        if (key.len == 0 || key.len > LABEL_MAX || !utf8_valid(key)) {
             return error_set(error, ERR_INVALID, "labels: a key of %zu bytes; 1 to %d bytes of UTF-8 are allowed", key.len,
                              LABEL_MAX);
-        if (value.len > LABEL_MAX || !utf8_valid(value))
+        }
+        if (value.len > LABEL_MAX || !utf8_valid(value)) {
             return error_set(error, ERR_INVALID, "labels: %.*s has %zu bytes; at most %d bytes of UTF-8 are allowed",
                              (int)key.len, (const char *)key.data, value.len, LABEL_MAX);
+        }
     }
-    if (count > 1)
+    if (count > 1) {
         qsort(labels, count, sizeof *labels, label_order);
-    for (size_t i = 1; i < count; i++)
-        if (slice_equal(labels[i - 1].key, labels[i].key))
+    }
+    for (size_t i = 1; i < count; i++) {
+        if (slice_equal(labels[i - 1].key, labels[i].key)) {
             return error_set(error, ERR_INVALID, "labels: %.*s is there twice", (int)labels[i].key.len,
                              (const char *)labels[i].key.data);
+        }
+    }
     return OK;
 }
 
@@ -78,25 +84,32 @@ enum error_code wire_register_worker_request_decode(struct arena *arena, struct 
     *command = (struct state_command){.operation = STATE_REGISTER_WORKER};
     struct pb_reader r = pb_reader_of(bytes);
     size_t count = pb_count(r, 6);
-    if (count > LABELS_MAX)
+    if (count > LABELS_MAX) {
         return error_set(error, ERR_INVALID, "labels: %zu are too many; at most %d are allowed", count, LABELS_MAX);
+    }
     struct state_label *labels = arena_alloc(arena, (count + 1) * sizeof *labels);
-    if (labels == NULL)
+    if (labels == NULL) {
         return error_set(error, ERR_NO_MEMORY, "no memory for %zu labels", count);
+    }
     command->register_worker.labels = labels;
     read_register_worker(&r, command, labels);
 
     enum error_code code = pb_finish(&r, "RegisterWorkerRequest", error);
-    if (code == OK)
+    if (code == OK) {
         code = id_check(command->register_worker.worker_id, "worker_id", error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = id_check(command->register_worker.instance_id, "instance_id", error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = address_check(command->register_worker.address, "address", error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = cloud_check(command->register_worker.cloud, "cloud", error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = check_labels(labels, count, error);
+    }
     return code;
 }
 
@@ -119,10 +132,12 @@ static enum error_code worker_ref_decode(const char *message, struct slice bytes
         }
     }
     enum error_code code = pb_finish(&r, message, error);
-    if (code == OK)
+    if (code == OK) {
         code = id_check(ref->worker_id, "worker_id", error);
-    if (code == OK)
+    }
+    if (code == OK) {
         code = id_check(ref->instance_id, "instance_id", error);
+    }
     return code;
 }
 
@@ -140,8 +155,9 @@ static void add_redirect(uint32_t number, const struct wire_redirect *redirect, 
     size_t mark = pb_open(out, number);
     pb_add_bytes(out, 1, redirect->leader_id);
     pb_add_bytes(out, 2, redirect->leader_address);
-    for (size_t i = 0; i < redirect->member_count; i++)
+    for (size_t i = 0; i < redirect->member_count; i++) {
         pb_add_item(out, 3, redirect->member_addresses[i]);
+    }
     pb_close(out, mark);
 }
 

@@ -15,16 +15,19 @@ static void stall(void) {
     const char *ms = getenv("SLOW_DISK_MS");
     const char *told = getenv("SLOW_DISK_TOLD");
     clock_gettime(CLOCK_MONOTONIC, &now);
-    if (now.tv_sec == last || file == NULL || ms == NULL || access(file, F_OK) != 0)
+    if (now.tv_sec == last || file == NULL || ms == NULL || access(file, F_OK) != 0) {
         return;
+    }
     last = now.tv_sec;
     struct timespec pause = {.tv_nsec = strtol(ms, NULL, 10) * 1000000};
     nanosleep(&pause, NULL);
     int fd = told == NULL ? -1 : open(told, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd >= 0 && write(fd, ".", 1) < 0)
+    if (fd >= 0 && write(fd, ".", 1) < 0) {
         abort();
-    if (fd >= 0)
+    }
+    if (fd >= 0) {
         close(fd);
+    }
 }
 
 int fdatasync(int fd) {
@@ -37,7 +40,8 @@ int fdatasync(int fd) {
 ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off64_t offset, int flags) {
     ssize_t (*real)(int, const struct iovec *, int, off64_t, int) =
         (ssize_t(*)(int, const struct iovec *, int, off64_t, int))dlsym(RTLD_NEXT, "pwritev64v2");
-    if (flags & RWF_DSYNC)
+    if (flags & RWF_DSYNC) {
         stall();
+    }
     return real(fd, parts, count, offset, flags);
 }

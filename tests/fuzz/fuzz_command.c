@@ -8,8 +8,9 @@ static void apply(struct fuzz *fuzz, struct raft_entry *entry) {
     struct state_command command;
     struct state_command again;
     struct error error;
-    if (wire_command_decode(&fuzz->arena, entry, &command, &error) != OK)
+    if (wire_command_decode(&fuzz->arena, entry, &command, &error) != OK) {
         return;
+    }
     struct raft_entry *encoded = wire_command_encode(fuzz->slab, &command);
     encoded->id = (struct raft_entry_id){1, 2};
     enum error_code code = wire_command_decode(&fuzz->arena, encoded, &again, &error);
@@ -23,8 +24,9 @@ static void apply(struct fuzz *fuzz, struct raft_entry *entry) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (size == 0 || size - 1 > COMMAND_MAX)
+    if (size == 0 || size - 1 > COMMAND_MAX) {
         return 0;
+    }
     struct fuzz fuzz = fuzz_begin();
     struct wire_configuration configuration;
     struct error error;
@@ -32,10 +34,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     enum raft_entry_type type = data[0] % 4 == 0 ? RAFT_ENTRY_CONFIGURATION : RAFT_ENTRY_COMMAND;
     struct raft_entry *entry = raft_entry_new(fuzz.slab, type, (struct raft_entry_id){1, 1}, size - 1);
     memcpy(entry->data, data + 1, size - 1);
-    if (type == RAFT_ENTRY_COMMAND)
+    if (type == RAFT_ENTRY_COMMAND) {
         apply(&fuzz, entry);
-    else
+    } else {
         (void)wire_configuration_decode(entry, &configuration, &error);
+    }
     wire_command_summary(entry, &summary);
     buf_free(&summary);
     raft_entry_unref(entry);

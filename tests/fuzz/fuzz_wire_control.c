@@ -15,8 +15,9 @@ static void check_write(const struct state_command *command, struct slice key, s
 
 static void check_registration(const struct state_command *command) {
     assert(id_check(command->register_worker.worker_id, "", NULL) == OK);
-    for (size_t i = 1; i < command->register_worker.label_count; i++)
+    for (size_t i = 1; i < command->register_worker.label_count; i++) {
         assert(slice_compare(command->register_worker.labels[i - 1].key, command->register_worker.labels[i].key) < 0);
+    }
 }
 
 static void decode_request(unsigned which, struct slice bytes, struct fuzz *fuzz) {
@@ -31,16 +32,19 @@ static void decode_request(unsigned which, struct slice bytes, struct fuzz *fuzz
     struct raft_id target;
     switch (which) {
     case 0:
-        if (wire_put_request_decode(bytes, &command, &error) == OK)
+        if (wire_put_request_decode(bytes, &command, &error) == OK) {
             check_write(&command, command.put.key, fuzz->slab);
+        }
         break;
     case 1:
-        if (wire_delete_request_decode(bytes, &command, &error) == OK)
+        if (wire_delete_request_decode(bytes, &command, &error) == OK) {
             check_write(&command, command.delete.key, fuzz->slab);
+        }
         break;
     case 2:
-        if (wire_register_worker_request_decode(&fuzz->arena, bytes, &command, &error) == OK)
+        if (wire_register_worker_request_decode(&fuzz->arena, bytes, &command, &error) == OK) {
             check_registration(&command);
+        }
         break;
     case 3:
         (void)wire_heartbeat_request_decode(bytes, &ref, &error);
@@ -61,8 +65,9 @@ static void decode_request(unsigned which, struct slice bytes, struct fuzz *fuzz
         (void)wire_transfer_request_decode(bytes, &target, &error);
         break;
     case 18:
-        if (wire_list_workers_request_decode(bytes, &workers, &error) == OK)
+        if (wire_list_workers_request_decode(bytes, &workers, &error) == OK) {
             assert(workers.start_after.len <= ID_MAX);
+        }
         break;
     }
 }
@@ -110,8 +115,9 @@ static void decode_response(unsigned which, struct slice bytes, struct fuzz *fuz
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (size == 0)
+    if (size == 0) {
         return 0;
+    }
     struct fuzz fuzz = fuzz_begin();
     decode_request(data[0] % 19, slice_of(data + 1, size - 1), &fuzz);
     decode_response(data[0] % 19, slice_of(data + 1, size - 1), &fuzz);

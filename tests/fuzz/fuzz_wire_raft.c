@@ -8,23 +8,28 @@ static const uint8_t valid_front[] = {0x0a, 13, 0x0a, 1, 'c', 0x10, 1, 0x1a, 1, 
 static const uint8_t speaker[] = {0x1a, 1, 'b'};
 
 static void release(const struct raft_message *message) {
-    if (message->type == RAFT_APPEND_ENTRIES)
-        for (size_t i = 0; i < message->append.count; i++)
+    if (message->type == RAFT_APPEND_ENTRIES) {
+        for (size_t i = 0; i < message->append.count; i++) {
             raft_entry_unref(message->append.entries[i]);
+        }
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (size == 0)
+    if (size == 0) {
         return 0;
+    }
     struct fuzz fuzz = fuzz_begin();
     struct wire_identity us = {
         .cluster_id = raft_id_of(slice_of_str("c")), .generation = 1, .node_id = raft_id_of(slice_of_str("a"))};
     enum raft_message_type type = data[0] % (RAFT_TIMEOUT_NOW_REPLY + 1);
     struct buf in = {.len = 0};
-    if (data[0] >= 0x80)
+    if (data[0] >= 0x80) {
         buf_append(&in, valid_front, sizeof valid_front);
-    if (data[0] >= 0x80 && (type == RAFT_REQUEST_VOTE || type == RAFT_APPEND_ENTRIES))
+    }
+    if (data[0] >= 0x80 && (type == RAFT_REQUEST_VOTE || type == RAFT_APPEND_ENTRIES)) {
         buf_append(&in, speaker, sizeof speaker);
+    }
     buf_append(&in, data + 1, size - 1);
     struct raft_message message;
     struct raft_message again;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -372,7 +373,7 @@ int main(int argc, char **argv) {
     const struct rpc_service service = {
         .name = "baton.interop.Echo",
         .methods = methods,
-        .method_count = sizeof methods / sizeof methods[0],
+        .method_count = ARRAY_COUNT(methods),
         .user = &echo,
     };
     rpc_server_add_service(echo.server, &service);

@@ -8,11 +8,13 @@ static size_t any_node(struct sim *sim) {
 
 static void split(struct sim *sim) {
     bool side[SIM_NODES_MAX];
-    for (size_t i = 0; i < sim->node_count; i++)
-        side[i] = sim_chance(sim, 2);
     for (size_t i = 0; i < sim->node_count; i++) {
-        for (size_t j = 0; j < sim->node_count; j++)
+        side[i] = sim_chance(sim, 2);
+    }
+    for (size_t i = 0; i < sim->node_count; i++) {
+        for (size_t j = 0; j < sim->node_count; j++) {
             sim->cut[i][j] = side[i] != side[j];
+        }
     }
 }
 
@@ -46,8 +48,9 @@ static void change_lives(struct sim *sim) {
     bool all = sim_chance(sim, 15);
     for (size_t i = 0; i < sim->node_count; i++) {
         if (sim->nodes[i].core == NULL) {
-            if (sim_chance(sim, 2))
+            if (sim_chance(sim, 2)) {
                 sim_restart(sim, i);
+            }
         } else if (all || sim_chance(sim, 2 * sim->node_count)) {
             sim_crash(sim, i);
         }
@@ -56,10 +59,11 @@ static void change_lives(struct sim *sim) {
 
 static void change_disks(struct sim *sim) {
     size_t node = any_node(sim);
-    if (sim_chance(sim, 2))
+    if (sim_chance(sim, 2)) {
         sim_stick_disk(sim, node, sim_between(sim, 1000, 900000));
-    else
+    } else {
         sim_fill_disk(sim, node, !sim->nodes[node].disk.full && sim_chance(sim, 2));
+    }
 }
 
 static void reset_connections(struct sim *sim) {
@@ -68,22 +72,27 @@ static void reset_connections(struct sim *sim) {
 }
 
 static void misbehave(struct sim *sim, const struct sim_chaos *chaos) {
-    if (chaos->partitions && sim_chance(sim, 3))
+    if (chaos->partitions && sim_chance(sim, 3)) {
         change_links(sim);
-    if (chaos->partitions && sim_chance(sim, 8))
+    }
+    if (chaos->partitions && sim_chance(sim, 8)) {
         reset_connections(sim);
-    if (chaos->crashes && sim_chance(sim, 5))
+    }
+    if (chaos->crashes && sim_chance(sim, 5)) {
         change_lives(sim);
+    }
     if (chaos->pauses && sim_chance(sim, 10)) {
         size_t node = any_node(sim);
         sim_pause(sim, node, sim_between(sim, 1000, 1500000));
     }
-    if (chaos->disks && sim_chance(sim, 6))
+    if (chaos->disks && sim_chance(sim, 6)) {
         change_disks(sim);
+    }
     if (chaos->transfers && sim_chance(sim, 6)) {
         size_t leader = sim_leader(sim);
-        if (leader != SIZE_MAX)
+        if (leader != SIZE_MAX) {
             sim_transfer(sim, leader, any_node(sim));
+        }
     }
 }
 
@@ -91,13 +100,16 @@ static void misbehave(struct sim *sim, const struct sim_chaos *chaos) {
 static void be_clients(struct sim *sim) {
     for (size_t i = 0; i < sim->node_count; i++) {
         struct raft_node *core = sim->nodes[i].core;
-        if (core == NULL || (raft_state(core) != RAFT_LEADER && !sim_chance(sim, 10)))
+        if (core == NULL || (raft_state(core) != RAFT_LEADER && !sim_chance(sim, 10))) {
             continue;
+        }
         size_t bytes = sim_chance(sim, 50) ? sim_between(sim, 0, 300 * KIB) : 8;
-        if (!sim_chance(sim, 3))
+        if (!sim_chance(sim, 3)) {
             sim_propose(sim, i, sim_between(sim, 1, 4), bytes);
-        if (sim_chance(sim, 2))
+        }
+        if (sim_chance(sim, 2)) {
             sim_read(sim, i);
+        }
     }
 }
 
@@ -125,14 +137,17 @@ bool sim_recover(struct sim *sim, uint64_t limit_us) {
     raft_index before = sim_history_length(sim);
     uint64_t end_us = sim->now_us + limit_us;
     while (!sim->broken && sim->now_us < end_us) {
-        if (sim_is_settled(sim) && sim_history_length(sim) > before)
+        if (sim_is_settled(sim) && sim_history_length(sim) > before) {
             return true;
+        }
         size_t leader = sim_leader(sim);
-        if (leader != SIZE_MAX && sim_history_length(sim) == before)
+        if (leader != SIZE_MAX && sim_history_length(sim) == before) {
             sim_propose(sim, leader, 1, 8);
+        }
         sim_run(sim, 100000);
     }
-    if (!sim->broken)
+    if (!sim->broken) {
         sim_break(sim, 0, "no progress %.1f s after all was well again", (double)limit_us / 1e6);
+    }
     return false;
 }

@@ -27,13 +27,15 @@ static struct committed *committed_at(const struct sim *sim, raft_index index) {
 void sim_history_free(struct sim *sim) {
     struct sim_history *history = &sim->history;
     for (size_t i = 0; i < history->known_count; i++) {
-        for (size_t j = 0; j < history->known[i].count; j++)
+        for (size_t j = 0; j < history->known[i].count; j++) {
             raft_entry_unref(((struct sim_known *)raft_queue_at(&history->known[i], j))->entry);
+        }
         raft_queue_free(&history->known[i]);
     }
     free(history->known);
-    for (raft_index index = 1; index <= sim_history_length(sim); index++)
+    for (raft_index index = 1; index <= sim_history_length(sim); index++) {
         raft_entry_unref(committed_at(sim, index)->entry);
+    }
     raft_queue_free(&history->committed);
     raft_queue_free(&history->leaders);
 }
@@ -62,11 +64,13 @@ static void check_known(struct sim *sim, size_t node, struct raft_entry *entry, 
     struct raft_queue *known = known_at(&sim->history, entry->id.index);
     for (size_t i = 0; i < known->count; i++) {
         const struct sim_known *other = raft_queue_at(known, i);
-        if (other->entry->id.term != entry->id.term)
+        if (other->entry->id.term != entry->id.term) {
             continue;
-        if (!same(other->entry, entry) || other->prev_term != prev_term)
+        }
+        if (!same(other->entry, entry) || other->prev_term != prev_term) {
             sim_break(sim, node, "two logs differ at index %llu of term %llu", (unsigned long long)entry->id.index,
                       (unsigned long long)entry->id.term);
+        }
         return;
     }
     struct sim_known *fresh = raft_queue_push(known);
@@ -77,10 +81,11 @@ void sim_history_stored(struct sim *sim, size_t node, const struct raft_persist 
     for (size_t i = 0; i < persist->count; i++) {
         struct raft_entry *entry = persist->entries[i];
         raft_term prev_term = 0;
-        if (i > 0)
+        if (i > 0) {
             prev_term = persist->entries[i - 1]->id.term;
-        else if (entry->id.index > 1)
+        } else if (entry->id.index > 1) {
             prev_term = raft_entry_at(sim->nodes[node].core, entry->id.index - 1)->id.term;
+        }
         check_known(sim, node, entry, prev_term);
     }
 }
@@ -100,14 +105,16 @@ void sim_history_committed(struct sim *sim, size_t node, raft_index from, raft_i
     for (raft_index index = from; index <= to && !sim->broken; index++) {
         struct raft_entry *entry = raft_entry_at(sim->nodes[node].core, index);
         if (index <= sim_history_length(sim)) {
-            if (!same(entry, committed_at(sim, index)->entry))
+            if (!same(entry, committed_at(sim, index)->entry)) {
                 sim_break(sim, node, "commits another entry at index %llu than was committed before",
                           (unsigned long long)index);
+            }
             continue;
         }
-        if (durable_on(sim, entry) < sim->config.voters / 2 + 1)
+        if (durable_on(sim, entry) < sim->config.voters / 2 + 1) {
             sim_break(sim, node, "commits index %llu, which is on the disks of %zu voters of %zu", (unsigned long long)index,
                       durable_on(sim, entry), sim->config.voters);
+        }
         struct committed *committed = raft_queue_push(&sim->history.committed);
         *committed = (struct committed){.entry = raft_entry_ref(entry), .by = raft_current_term(sim->nodes[node].core)};
         sim->counts.committed++;
@@ -120,8 +127,9 @@ static void check_complete(struct sim *sim, size_t node, raft_term term) {
     for (raft_index index = 1; index <= sim_history_length(sim) && !sim->broken; index++) {
         const struct committed *committed = committed_at(sim, index);
         const struct raft_entry *entry = raft_entry_at(sim->nodes[node].core, index);
-        if (committed->by < term && (entry == NULL || !same(entry, committed->entry)))
+        if (committed->by < term && (entry == NULL || !same(entry, committed->entry))) {
             sim_break(sim, node, "is elected without the committed entry %llu", (unsigned long long)index);
+        }
     }
 }
 
@@ -129,16 +137,18 @@ void sim_history_led(struct sim *sim, size_t node, raft_term term) {
     struct raft_queue *leaders = &sim->history.leaders;
     for (size_t i = 0; i < leaders->count; i++) {
         const struct leader_of *other = raft_queue_at(leaders, i);
-        if (other->term == term)
+        if (other->term == term) {
             sim_break(sim, node, "is elected in term %llu, in which %s was", (unsigned long long)term,
                       sim->nodes[other->node].id.text);
+        }
     }
     struct leader_of *fresh = raft_queue_push(leaders);
     *fresh = (struct leader_of){.term = term, .node = node};
     sim->counts.leaders++;
     const struct raft_node *core = sim->nodes[node].core;
-    if (raft_state(core) == RAFT_LEADER && raft_current_term(core) == term)
+    if (raft_state(core) == RAFT_LEADER && raft_current_term(core) == term) {
         check_complete(sim, node, term);  // else it was one for part of a step, and its log has gone on
+    }
 }
 
 // --- promises ---
@@ -149,16 +159,21 @@ void sim_history_promised(struct sim *sim, size_t node, const struct raft_messag
     bool vote = message->type == RAFT_REQUEST_VOTE_REPLY && message->vote_reply.granted && !message->vote_reply.pre_vote;
     bool candidacy = message->type == RAFT_REQUEST_VOTE && !message->request_vote.pre_vote;
     bool append = message->type == RAFT_APPEND_ENTRIES_REPLY && message->append_reply.success;
-    if (!vote && !candidacy && !append)
+    if (!vote && !candidacy && !append) {
         return;
-    if (hard_state->current_term < message->term)
+    }
+    if (hard_state->current_term < message->term) {
         sim_break(sim, node, "speaks in term %llu before that is durable", (unsigned long long)message->term);
-    if (hard_state->current_term != message->term)
+    }
+    if (hard_state->current_term != message->term) {
         return;  // it has moved on, and keeps no promise of an old term
+    }
     const struct raft_id *voted_for = candidacy ? &message->from : &message->to;
-    if (!append && !raft_id_equal(&hard_state->voted_for, voted_for))
+    if (!append && !raft_id_equal(&hard_state->voted_for, voted_for)) {
         sim_break(sim, node, "a vote leaves before it is durable");
-    if (append && disk->count < message->append_reply.match_index)
+    }
+    if (append && disk->count < message->append_reply.match_index) {
         sim_break(sim, node, "acknowledges index %llu, with %zu entries on its disk",
                   (unsigned long long)message->append_reply.match_index, disk->count);
+    }
 }

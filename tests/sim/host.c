@@ -13,23 +13,26 @@ enum { TURN_DELAY_MAX_US = 300 };  // what comes in within it often shares a tur
 // --- the disk ---
 
 static void disk_cut(struct sim_disk *disk, size_t count) {
-    while (disk->count > count)
+    while (disk->count > count) {
         raft_entry_unref(disk->entries[--disk->count]);
+    }
 }
 
 // Takes the write's entries.
 static void disk_apply(struct sim *sim, size_t node, struct raft_persist *persist) {
     struct sim_disk *disk = &sim->nodes[node].disk;
     if (persist->has_hard_state && persist->write > disk->hard_state_write) {
-        if (persist->hard_state.current_term < disk->hard_state.current_term)
+        if (persist->hard_state.current_term < disk->hard_state.current_term) {
             sim_break(sim, node, "an older term is written over a newer one");
+        }
         disk->hard_state = persist->hard_state;
         disk->hard_state_write = persist->write;
     }
     for (size_t i = 0; i < persist->count; i++) {
         raft_index index = persist->entries[i]->id.index;
-        if (index > disk->count + 1)
+        if (index > disk->count + 1) {
             sim_break(sim, node, "a write leaves a gap before index %llu", (unsigned long long)index);
+        }
         disk_cut(disk, index - 1);
         if (disk->count == disk->capacity) {
             disk->capacity = disk->capacity == 0 ? 64 : disk->capacity * 2;
@@ -41,18 +44,21 @@ static void disk_apply(struct sim *sim, size_t node, struct raft_persist *persis
 }
 
 static void disk_drop(struct raft_persist *persist) {
-    for (size_t i = 0; i < persist->count; i++)
+    for (size_t i = 0; i < persist->count; i++) {
         raft_entry_unref(persist->entries[i]);
+    }
     free((void *)persist->entries);
 }
 
 static void schedule_disk(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
     const struct sim_disk_write *write = raft_queue_front(&host->disk.writes);
-    if (write == NULL)
+    if (write == NULL) {
         return;
-    if (host->disk.full)
+    }
+    if (host->disk.full) {
         write = raft_queue_at(&host->disk.writes, host->disk.writes.count - 1);
+    }
     uint64_t at_us = write->done_us > sim->now_us ? write->done_us : sim->now_us;
     at_us = at_us > host->disk.stuck_until_us ? at_us : host->disk.stuck_until_us;
     sim_schedule(sim, (struct sim_event){.at_us = at_us, .type = SIM_DISK, .node = node, .life = host->life});
@@ -90,8 +96,9 @@ static void write_hard_state_ahead(struct sim *sim, size_t node) {
         struct raft_persist hard_state = write->persist;
         hard_state.entries = NULL;
         hard_state.count = 0;
-        if (write->done_us <= sim->now_us)
+        if (write->done_us <= sim->now_us) {
             disk_apply(sim, node, &hard_state);
+        }
     }
     release_held(sim, node);
 }
@@ -109,15 +116,17 @@ void sim_host_disk_done(struct sim *sim, size_t node) {
     }
     uint64_t before = host->durable_write;
     for (struct sim_disk_write *write; (write = raft_queue_front(&disk->writes)) != NULL;) {
-        if (write->done_us > sim->now_us)
+        if (write->done_us > sim->now_us) {
             break;
+        }
         host->durable_write = write->persist.write;
         disk_apply(sim, node, &write->persist);
         raft_queue_pop(&disk->writes);
     }
     schedule_disk(sim, node);
-    if (host->durable_write == before)
+    if (host->durable_write == before) {
         return;
+    }
     release_held(sim, node);
     sim_host_event(sim, node, (struct raft_event){.type = RAFT_EVENT_PERSISTED, .persisted_write = host->durable_write});
 }
@@ -128,8 +137,9 @@ void sim_stick_disk(struct sim *sim, size_t node, uint64_t duration_us) {
 
 void sim_fill_disk(struct sim *sim, size_t node, bool full) {
     struct sim_node *host = &sim->nodes[node];
-    if (host->disk.full == full)
+    if (host->disk.full == full) {
         return;
+    }
     host->disk.full = full;
     if (host->core != NULL) {
         enum raft_storage storage = full ? RAFT_STORAGE_FULL : RAFT_STORAGE_GOOD;
@@ -164,12 +174,14 @@ static bool is_reply(const struct raft_message *message) {
 static struct sim_message address(struct sim *sim, size_t node, const struct raft_message *message) {
     struct sim_message out = {.message = *message, .from = node, .from_life = sim->nodes[node].life};
     out.to = sim_index_of(sim, &message->to);
-    if (message->type == RAFT_APPEND_ENTRIES)
+    if (message->type == RAFT_APPEND_ENTRIES) {
         out.message.append.entries = sim_copy_entries(message->append.entries, message->append.count);
+    }
     if (is_reply(message)) {
         const struct sim_call *call = raft_queue_at(&sim->calls, message->call - 1);
-        if (call->from != out.to)
+        if (call->from != out.to) {
             sim_break(sim, node, "a reply goes to another node than its request came from");
+        }
         out.message.call = call->call;
         out.to_life = call->life;
     }
@@ -193,22 +205,25 @@ static void send_all(struct sim *sim, size_t node, const struct raft_update *upd
 // Each request among the events has one reply in the update; a PreVote may wait.
 static size_t replies_to(const struct raft_message *messages, size_t count, uint64_t call) {
     size_t found = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         found += is_reply(&messages[i]) && messages[i].call == call;
+    }
     return found;
 }
 
 static void check_replies(struct sim *sim, size_t node, const struct raft_event *events, size_t count,
                           const struct raft_update *update) {
     for (size_t i = 0; i < count; i++) {
-        if (events[i].type != RAFT_EVENT_MESSAGE || is_reply(&events[i].message))
+        if (events[i].type != RAFT_EVENT_MESSAGE || is_reply(&events[i].message)) {
             continue;
+        }
         uint64_t call = events[i].message.call;
         size_t found = replies_to(update->send_now, update->send_now_count, call) +
                        replies_to(update->send_after_persist, update->send_after_persist_count, call);
         bool may_wait = events[i].message.type == RAFT_REQUEST_VOTE && events[i].message.request_vote.pre_vote;
-        if (found > 1 || (found == 0 && !may_wait))
+        if (found > 1 || (found == 0 && !may_wait)) {
             sim_break(sim, node, "a request has %zu replies", found);
+        }
     }
 }
 
@@ -217,16 +232,18 @@ static void take_reads(struct sim *sim, size_t node, const struct raft_update *u
     for (size_t i = 0; i < update->read_count; i++) {
         const struct raft_read *read = &update->reads[i];
         size_t at = 0;
-        while (at < host->reads.count && ((struct sim_read_asked *)raft_queue_at(&host->reads, at))->tag != read->tag)
+        while (at < host->reads.count && ((struct sim_read_asked *)raft_queue_at(&host->reads, at))->tag != read->tag) {
             at++;
+        }
         if (at == host->reads.count) {
             sim_break(sim, node, "a read is answered that nobody asked, or twice");
             return;
         }
         struct sim_read_asked *asked = raft_queue_at(&host->reads, at);
-        if (read->refusal == RAFT_ACCEPTED && read->index < asked->committed)
+        if (read->refusal == RAFT_ACCEPTED && read->index < asked->committed) {
             sim_break(sim, node, "a read at %llu misses what was committed up to %llu when it was asked",
                       (unsigned long long)read->index, (unsigned long long)asked->committed);
+        }
         sim->counts.reads_served += read->refusal == RAFT_ACCEPTED;
         *asked = *(struct sim_read_asked *)raft_queue_front(&host->reads);
         raft_queue_pop(&host->reads);
@@ -236,19 +253,22 @@ static void take_reads(struct sim *sim, size_t node, const struct raft_update *u
 static void take_transitions(struct sim *sim, size_t node, const struct raft_update *update) {
     for (size_t i = 0; i < update->transition_count; i++) {
         const struct raft_transition *t = &update->transitions[i];
-        if (sim->trace)
+        if (sim->trace) {
             fprintf(stderr, "%10.3f %s transitioned from %s to %s (term %llu): %s\n", (double)sim->now_us / 1000,
                     sim->nodes[node].id.text, raft_state_name(t->from), raft_state_name(t->to), (unsigned long long)t->term,
                     t->reason);
-        if (t->to == RAFT_LEADER)
+        }
+        if (t->to == RAFT_LEADER) {
             sim_history_led(sim, node, t->term);
+        }
     }
 }
 
 static void apply(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
-    if (host->applied == host->commit_index || sim_chance(sim, 3))
+    if (host->applied == host->commit_index || sim_chance(sim, 3)) {
         return;
+    }
     host->applied = host->commit_index;
     *(struct raft_event *)raft_queue_push(&host->inbox) =
         (struct raft_event){.type = RAFT_EVENT_APPLIED, .applied_index = host->applied};
@@ -267,15 +287,18 @@ void sim_host_turn(struct sim *sim, size_t node) {
     sim->counts.steps++;
     raft_step(host->core, sim->now_us, raft_queue_front(&events), events.count, &update);
     const char *broken = raft_check_invariants(host->core);
-    if (broken != NULL)
+    if (broken != NULL) {
         sim_break(sim, node, "%s", broken);
+    }
     check_replies(sim, node, raft_queue_front(&events), events.count, &update);
     for (size_t i = 0; i < events.count; i++) {
         const struct raft_event *event = raft_queue_at(&events, i);
-        if (event->type == RAFT_EVENT_MESSAGE && event->message.type == RAFT_APPEND_ENTRIES)
+        if (event->type == RAFT_EVENT_MESSAGE && event->message.type == RAFT_APPEND_ENTRIES) {
             free(event->message.append.entries);
-        if (event->type == RAFT_EVENT_PROPOSE)
+        }
+        if (event->type == RAFT_EVENT_PROPOSE) {
             free(event->propose.entries);
+        }
     }
     raft_queue_free(&events);
     if (update.has_persist) {
@@ -315,8 +338,9 @@ void sim_host_init(struct sim *sim, size_t node) {
 
 void sim_restart(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
-    if (host->core != NULL)
+    if (host->core != NULL) {
         return;
+    }
     host->life++;
     host->durable_write = 0;
     host->disk.hard_state_write = 0;
@@ -326,8 +350,9 @@ void sim_restart(struct sim *sim, size_t node) {
     host->turn_us = UINT64_MAX;
     struct raft_member members[SIM_NODES_MAX];
     memcpy(members, sim->members, sizeof members);
-    for (size_t i = 0; i < sim->node_count && sim->config.selfish; i++)
+    for (size_t i = 0; i < sim->node_count && sim->config.selfish; i++) {
         members[i].preferred = i == node;
+    }
     struct raft_config config = {
         .id = host->id,
         .members = members,
@@ -342,19 +367,22 @@ void sim_restart(struct sim *sim, size_t node) {
     restored.entries = sim_copy_entries(host->disk.entries, host->disk.count);
     host->core = raft_new(&config, sim->slab, &restored, sim->now_us);
     free(restored.entries);
-    if (host->disk.full)
+    if (host->disk.full) {
         sim_host_event(sim, node, (struct raft_event){.type = RAFT_EVENT_STORAGE, .storage = RAFT_STORAGE_FULL});
+    }
     sim_wake(sim, node, sim->now_us);
 }
 
 static void drop_inbox(struct sim_node *host) {
     for (struct raft_event *event; (event = raft_queue_front(&host->inbox)) != NULL;) {
         struct sim_message message = {.message = event->message};
-        if (event->type == RAFT_EVENT_MESSAGE)
+        if (event->type == RAFT_EVENT_MESSAGE) {
             sim_message_drop(&message);
+        }
         if (event->type == RAFT_EVENT_PROPOSE) {
-            for (size_t i = 0; i < event->propose.count; i++)
+            for (size_t i = 0; i < event->propose.count; i++) {
                 raft_entry_unref(event->propose.entries[i]);
+            }
             free(event->propose.entries);
         }
         raft_queue_pop(&host->inbox);
@@ -364,7 +392,7 @@ static void drop_inbox(struct sim_node *host) {
 // What the others' systems tell them of a process that has gone, a one-way delay later; or of one that lives, now and then.
 void sim_reset_connections(struct sim *sim, size_t node) {
     for (size_t i = 0; i < sim->node_count; i++) {
-        if (i != node && sim->nodes[i].core != NULL)
+        if (i != node && sim->nodes[i].core != NULL) {
             sim_schedule(sim, (struct sim_event){
                                   .at_us = sim->now_us + sim_between(sim, 100, 60000),
                                   .type = SIM_LOST,
@@ -372,30 +400,35 @@ void sim_reset_connections(struct sim *sim, size_t node) {
                                   .life = sim->nodes[i].life,
                                   .peer = node,
                               });
+        }
     }
 }
 
 void sim_crash(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
-    if (host->core == NULL)
+    if (host->core == NULL) {
         return;
-    if (sim->trace)
+    }
+    if (sim->trace) {
         fprintf(stderr, "%10.3f %s crashes\n", (double)sim->now_us / 1000, host->id.text);
+    }
     sim_reset_connections(sim, node);
     raft_free(host->core);
     host->core = NULL;
     drop_inbox(host);
-    for (struct sim_message *message; (message = raft_queue_front(&host->held)) != NULL; raft_queue_pop(&host->held))
+    for (struct sim_message *message; (message = raft_queue_front(&host->held)) != NULL; raft_queue_pop(&host->held)) {
         sim_message_drop(message);
+    }
     raft_queue_clear(&host->reads);
     // Some of what was under way may have reached the disk, in order.
     bool survives = !host->disk.full;
     for (struct sim_disk_write *write; (write = raft_queue_front(&host->disk.writes)) != NULL;) {
         survives = survives && sim_chance(sim, 2);
-        if (survives)
+        if (survives) {
             disk_apply(sim, node, &write->persist);
-        else
+        } else {
             disk_drop(&write->persist);
+        }
         raft_queue_pop(&host->disk.writes);
     }
 }
@@ -419,8 +452,9 @@ void sim_pause(struct sim *sim, size_t node, uint64_t duration_us) {
 // --- what clients ask ---
 
 void sim_propose(struct sim *sim, size_t node, size_t entries, size_t bytes) {
-    if (sim->nodes[node].core == NULL)
+    if (sim->nodes[node].core == NULL) {
         return;
+    }
     struct raft_event event = {.type = RAFT_EVENT_PROPOSE};
     event.propose.tag = ++sim->tags;
     event.propose.count = entries;
@@ -437,8 +471,9 @@ void sim_propose(struct sim *sim, size_t node, size_t entries, size_t bytes) {
 
 void sim_read(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
-    if (host->core == NULL)
+    if (host->core == NULL) {
         return;
+    }
     struct sim_read_asked *asked = raft_queue_push(&host->reads);
     asked->tag = ++sim->tags;
     asked->committed = sim_history_length(sim);
@@ -446,7 +481,8 @@ void sim_read(struct sim *sim, size_t node) {
 }
 
 void sim_transfer(struct sim *sim, size_t node, size_t target) {
-    if (sim->nodes[node].core == NULL)
+    if (sim->nodes[node].core == NULL) {
         return;
+    }
     sim_host_event(sim, node, (struct raft_event){.type = RAFT_EVENT_TRANSFER, .transfer.target = sim->nodes[target].id});
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 
 uint64_t sim_seed(uint64_t otherwise) {
@@ -17,8 +18,9 @@ bool sim_skips(uint64_t seed) {
 }
 
 void sim_break(struct sim *sim, size_t node, const char *format, ...) {
-    if (sim->broken)
+    if (sim->broken) {
         return;
+    }
     sim->broken = true;
     va_list args;
     va_start(args, format);
@@ -70,8 +72,9 @@ void sim_schedule(struct sim *sim, struct sim_event event) {
     event.order = sim->order++;
     size_t i = sim->heap_count++;
     sim->heap[i] = event;
-    for (; i > 0 && is_before(&sim->heap[i], &sim->heap[(i - 1) / 2]); i = (i - 1) / 2)
+    for (; i > 0 && is_before(&sim->heap[i], &sim->heap[(i - 1) / 2]); i = (i - 1) / 2) {
         swap(&sim->heap[i], &sim->heap[(i - 1) / 2]);
+    }
 }
 
 static struct sim_event take_first(struct sim *sim) {
@@ -79,10 +82,12 @@ static struct sim_event take_first(struct sim *sim) {
     sim->heap[0] = sim->heap[--sim->heap_count];
     for (size_t i = 0;;) {
         size_t least = i;
-        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < sim->heap_count; child++)
+        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < sim->heap_count; child++) {
             least = is_before(&sim->heap[child], &sim->heap[least]) ? child : least;
-        if (least == i)
+        }
+        if (least == i) {
             return first;
+        }
         swap(&sim->heap[i], &sim->heap[least]);
         i = least;
     }
@@ -93,8 +98,9 @@ void sim_wake(struct sim *sim, size_t node, uint64_t at_us) {
     struct sim_node *host = &sim->nodes[node];
     at_us = at_us > sim->now_us ? at_us : sim->now_us;
     at_us = at_us > host->paused_until_us ? at_us : host->paused_until_us;
-    if (at_us >= host->turn_us)
+    if (at_us >= host->turn_us) {
         return;
+    }
     host->turn_us = at_us;
     sim_schedule(sim, (struct sim_event){.at_us = at_us, .type = SIM_TURN, .node = node, .life = host->life});
 }
@@ -111,19 +117,23 @@ size_t sim_index_of(const struct sim *sim, const struct raft_id *id) {
 }
 
 struct raft_entry **sim_copy_entries(struct raft_entry *const *entries, size_t count) {
-    if (count == 0)
+    if (count == 0) {
         return NULL;
+    }
     struct raft_entry **copy = mem_alloc(count * sizeof *copy);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         copy[i] = raft_entry_ref(entries[i]);
+    }
     return copy;
 }
 
 void sim_message_drop(struct sim_message *message) {
-    if (message->message.type != RAFT_APPEND_ENTRIES)
+    if (message->message.type != RAFT_APPEND_ENTRIES) {
         return;
-    for (size_t i = 0; i < message->message.append.count; i++)
+    }
+    for (size_t i = 0; i < message->message.append.count; i++) {
         raft_entry_unref(message->message.append.entries[i]);
+    }
     free(message->message.append.entries);
 }
 
@@ -150,8 +160,9 @@ static void lose(struct sim *sim, struct sim_message *message) {
 static void deliver_later(struct sim *sim, struct sim_message message) {
     const struct sim_config *config = &sim->config;
     uint64_t delay = sim_between(sim, config->delay_min_us, config->delay_max_us);
-    if (config->late_permille > 0 && sim_between(sim, 0, 999) < config->late_permille)
+    if (config->late_permille > 0 && sim_between(sim, 0, 999) < config->late_permille) {
         delay += sim_between(sim, 0, US_PER_S);
+    }
     struct sim_message *copy = mem_alloc(sizeof *copy);
     *copy = message;
     sim_schedule(sim, (struct sim_event){
@@ -167,8 +178,9 @@ static void deliver_later(struct sim *sim, struct sim_message message) {
 static void digest(struct sim *sim, const struct sim_message *message) {
     const struct raft_message *m = &message->message;
     uint64_t parts[] = {sim->now_us, message->from, message->to, (uint64_t)m->type, m->term, m->call};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
         sim->counts.digest = (sim->counts.digest ^ parts[i]) * UINT64_C(0x100000001b3);
+    }
 }
 
 void sim_send(struct sim *sim, struct sim_message message) {
@@ -180,8 +192,9 @@ void sim_send(struct sim *sim, struct sim_message message) {
     }
     if (sim_between(sim, 0, 999) < sim->config.duplicate_permille) {
         struct sim_message again = message;
-        if (message.message.type == RAFT_APPEND_ENTRIES)
+        if (message.message.type == RAFT_APPEND_ENTRIES) {
             again.message.append.entries = sim_copy_entries(message.message.append.entries, message.message.append.count);
+        }
         deliver_later(sim, again);
     }
     deliver_later(sim, message);
@@ -190,10 +203,12 @@ void sim_send(struct sim *sim, struct sim_message message) {
 static void deliver(struct sim *sim, const struct sim_event *event) {
     struct sim_node *host = &sim->nodes[event->node];
     // A link that was cut meanwhile, a node that is down, another life: gone.
-    if (host->core == NULL || (event->life != 0 && event->life != host->life) || sim->cut[event->message->from][event->node])
+    if (host->core == NULL || (event->life != 0 && event->life != host->life) ||
+        sim->cut[event->message->from][event->node]) {
         lose(sim, event->message);
-    else
+    } else {
         sim_host_deliver(sim, event->node, event->message);
+    }
     free(event->message);
 }
 
@@ -202,8 +217,9 @@ void sim_cut(struct sim *sim, size_t from, size_t to, bool cut) {
 }
 
 void sim_isolate(struct sim *sim, size_t node) {
-    for (size_t i = 0; i < sim->node_count; i++)
+    for (size_t i = 0; i < sim->node_count; i++) {
         sim->cut[node][i] = sim->cut[i][node] = i != node;
+    }
 }
 
 void sim_heal(struct sim *sim) {
@@ -221,8 +237,9 @@ static void handle(struct sim *sim, const struct sim_event *event) {
     bool alive = host->core != NULL && event->life == host->life;
     switch (event->type) {
     case SIM_TURN:
-        if (alive && event->at_us == host->turn_us)
+        if (alive && event->at_us == host->turn_us) {
             sim_host_turn(sim, event->node);
+        }
         return;
     case SIM_DELIVER:
         deliver(sim, event);
@@ -236,13 +253,15 @@ static void handle(struct sim *sim, const struct sim_event *event) {
         }
         return;
     case SIM_LOST:
-        if (alive && !sim->cut[event->peer][event->node])
+        if (alive && !sim->cut[event->peer][event->node]) {
             sim_host_event(sim, event->node,
                            (struct raft_event){.type = RAFT_EVENT_LOST, .lost_peer = sim->nodes[event->peer].id});
+        }
         return;
     case SIM_DISK:
-        if (alive)
+        if (alive) {
             sim_host_disk_done(sim, event->node);
+        }
         return;
     }
 }
@@ -252,11 +271,13 @@ static bool run_to(struct sim *sim, uint64_t until_us, bool (*condition)(struct 
         struct sim_event event = take_first(sim);
         sim->now_us = event.at_us;
         handle(sim, &event);
-        if (condition != NULL && condition(sim))
+        if (condition != NULL && condition(sim)) {
             return !sim->broken;
+        }
     }
-    if (!sim->broken)
+    if (!sim->broken) {
         sim->now_us = until_us;
+    }
     return !sim->broken && condition == NULL;
 }
 
@@ -305,8 +326,9 @@ void sim_free(struct sim *sim) {
             free(sim->heap[i].message);
         }
     }
-    for (size_t i = 0; i < sim->node_count; i++)
+    for (size_t i = 0; i < sim->node_count; i++) {
         sim_host_free(sim, i);
+    }
     sim_history_free(sim);
     raft_queue_free(&sim->calls);
     free(sim->heap);
@@ -337,13 +359,15 @@ size_t sim_leader(const struct sim *sim) {
 
 bool sim_is_settled(struct sim *sim) {
     size_t leader = sim_leader(sim);
-    if (leader == SIZE_MAX || !raft_leader_is_established(sim->nodes[leader].core))
+    if (leader == SIZE_MAX || !raft_leader_is_established(sim->nodes[leader].core)) {
         return false;
+    }
     raft_index last = raft_last_log(sim->nodes[leader].core).index;
     for (size_t i = 0; i < sim->node_count; i++) {
         const struct raft_node *core = sim->nodes[i].core;
-        if (core == NULL || raft_commit_index(core) != last || raft_last_log(core).index != last)
+        if (core == NULL || raft_commit_index(core) != last || raft_last_log(core).index != last) {
             return false;
+        }
     }
     return true;
 }

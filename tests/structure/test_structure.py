@@ -18,12 +18,13 @@ ROOMS = {
     "wire": {"base", "raft", "state"},
     "tls": {"base"},
     "rpc": {"base", "tls"},
-    "node": {"base", "raft", "wal", "state", "wire", "rpc"},
+    "policy": {"base", "raft"},
+    "node": {"base", "raft", "wal", "state", "wire", "policy", "rpc"},
     "http": {"base", "tls", "node/view.h"},
     "wanlink": {"base"},
     "ctl": {"base", "tls", "wire", "rpc"},
     "bench": {"base", "tls", "wire", "rpc", "ctl/endpoints.h"},
-    "cmd": {"base", "tls", "raft", "wal", "state", "wire", "rpc", "node", "http", "wanlink", "ctl", "bench"},
+    "cmd": {"base", "tls", "raft", "wal", "state", "wire", "policy", "rpc", "node", "http", "wanlink", "ctl", "bench"},
 }
 
 # Generated messages, by the room that alone sees them.

@@ -15,7 +15,7 @@ def check(command):
 
 
 def test_clang_format():
-    check(["clang-format", "--dry-run", "-Werror", *map(name_of, tracked("src/*.[ch]", "tests/*.[ch]", "bench/*.[ch]"))])
+    check(["clang-format-16", "--dry-run", "-Werror", *map(name_of, tracked("src/*.[ch]", "tests/*.[ch]", "bench/*.[ch]"))])
 
 
 def scripts():

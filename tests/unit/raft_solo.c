@@ -27,12 +27,13 @@ struct solo *solo_new(const struct solo_config *config) {
     solo->self = config->self == 0 ? 1 : config->self;
     struct raft_member members[MEMBERS_MAX];
     size_t count = config->voters + config->learners;
-    for (size_t i = 0; i < count; i++)  // in falling order: the core sorts
+    for (size_t i = 0; i < count; i++) {  // in falling order: the core sorts
         members[i] = (struct raft_member){
             .id = solo_id(count - i),
             .voter = count - i <= config->voters,
             .preferred = count - i == config->preferred,
         };
+    }
     struct raft_config raft = {
         .id = solo_id(solo->self),
         .members = members,
@@ -48,8 +49,9 @@ struct solo *solo_new(const struct solo_config *config) {
     size_t log_count = config->log == NULL ? 1 : config->log_count;
     struct raft_entry *entries[64];
     assert_true(log_count <= 64);
-    for (size_t i = 0; i < log_count; i++)
+    for (size_t i = 0; i < log_count; i++) {
         entries[i] = solo_entry(solo, terms[i], i + 1, 8);
+    }
     struct raft_restored restored = {
         .hard_state = {.current_term = config->term == 0 ? 1 : config->term, .voted_for = solo_id(config->voted_for)},
         .entries = entries,
@@ -73,8 +75,9 @@ static bool is_request(const struct raft_message *message) {
 
 static size_t replies_among(const struct raft_message *messages, size_t count) {
     size_t replies = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         replies += !is_request(&messages[i]);
+    }
     return replies;
 }
 
@@ -93,8 +96,9 @@ void solo_step(struct solo *solo, struct raft_event *events, size_t count) {
     assert_in_range(replies, requests - pre_votes, requests);
     solo->kept = requests - replies;
     const char *broken = raft_check_invariants(solo->node);
-    if (broken != NULL)
+    if (broken != NULL) {
         fail_msg("broken: %s", broken);
+    }
     if (update->has_persist) {
         assert_int_equal(update->persist.write, solo->last_write + 1);
         solo->last_write++;
@@ -148,8 +152,9 @@ void solo_append(struct solo *solo, size_t from, raft_term term, struct raft_ent
     struct raft_message message = message_to(solo, from, RAFT_APPEND_ENTRIES, term);
     struct raft_entry *entries[64];
     assert_true(count <= 64);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         entries[i] = solo_entry(solo, terms[i], prev.index + 1 + i, 8);
+    }
     message.lane = count > 0 ? RAFT_BULK : RAFT_CONTROL;
     message.append.leader_id = message.from;
     message.append.prev_log = prev;
@@ -204,15 +209,18 @@ const struct raft_message *solo_reply(const struct solo *solo, bool *waits) {
         bool now = i < update->send_now_count;
         const struct raft_message *message =
             now ? &update->send_now[i] : &update->send_after_persist[i - update->send_now_count];
-        if (is_request(message))
+        if (is_request(message)) {
             continue;
+        }
         assert_null(reply);
         assert_true(message->call >= SOLO_CALL);
-        if (!now)
+        if (!now) {
             assert_true(message->after_write > 0 && message->after_write <= solo->last_write);
+        }
         reply = message;
-        if (waits != NULL)
+        if (waits != NULL) {
             *waits = !now;
+        }
     }
     assert_non_null(reply);
     return reply;
@@ -230,10 +238,12 @@ static struct raft_message find(const struct solo *solo, size_t to, enum raft_me
     for (size_t i = 0; i < update->send_now_count + update->send_after_persist_count; i++) {
         const struct raft_message *message =
             i < update->send_now_count ? &update->send_now[i] : &update->send_after_persist[i - update->send_now_count];
-        if (message->type != type || !raft_id_equal(&message->to, &id))
+        if (message->type != type || !raft_id_equal(&message->to, &id)) {
             continue;
-        if (with_entries < 0 || (message->append.count > 0) == (with_entries == 1))
+        }
+        if (with_entries < 0 || (message->append.count > 0) == (with_entries == 1)) {
             return *message;
+        }
     }
     return (struct raft_message){0};
 }
@@ -262,22 +272,26 @@ static void answer_votes(struct solo *solo, bool pre_vote) {
         asked[i - 1] = solo_sent(solo, i, RAFT_REQUEST_VOTE);
         assert_true(asked[i - 1].call != 0 && asked[i - 1].request_vote.pre_vote == pre_vote);
     }
-    if (!pre_vote)
+    if (!pre_vote) {
         solo_persist(solo);
-    for (size_t i = 2; i <= solo->voters / 2 + 1; i++)
+    }
+    for (size_t i = 2; i <= solo->voters / 2 + 1; i++) {
         solo_answer_vote(solo, &asked[i - 1], asked[i - 1].term, true);
+    }
 }
 
 void solo_elect(struct solo *solo) {
     assert_int_equal(solo->self, 1);
     solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
-    if (solo->voters > 1)
+    if (solo->voters > 1) {
         answer_votes(solo, true);
+    }
     assert_int_equal(raft_state(solo->node), RAFT_CANDIDATE);
-    if (solo->voters > 1)
+    if (solo->voters > 1) {
         answer_votes(solo, false);
-    else
+    } else {
         solo_persist(solo);
+    }
     assert_int_equal(raft_state(solo->node), RAFT_LEADER);
 }
 
@@ -285,12 +299,14 @@ void solo_establish(struct solo *solo) {
     solo_elect(solo);
     struct raft_message sent[MEMBERS_MAX];
     size_t members = solo->voters + solo->learners;
-    for (size_t i = 2; i <= members; i++)
+    for (size_t i = 2; i <= members; i++) {
         sent[i - 1] = solo_sent_append(solo, i);
+    }
     raft_index last = raft_last_log(solo->node).index;
     solo_persist(solo);
-    for (size_t i = 2; i <= members; i++)
+    for (size_t i = 2; i <= members; i++) {
         solo_accept(solo, &sent[i - 1], last);
+    }
     assert_true(raft_leader_is_established(solo->node));
 }
 
@@ -308,8 +324,9 @@ struct raft_progress solo_progress(const struct solo *solo, size_t node) {
     size_t count = raft_progress(solo->node, all);
     struct raft_id id = solo_id(node);
     for (size_t i = 0; i < count; i++) {
-        if (raft_id_equal(&all[i].id, &id))
+        if (raft_id_equal(&all[i].id, &id)) {
             return all[i];
+        }
     }
     fail_msg("n%zu is no member", node);
     return (struct raft_progress){0};

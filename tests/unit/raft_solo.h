@@ -2,9 +2,8 @@
 #ifndef BATON_TESTS_RAFT_SOLO_H
 #define BATON_TESTS_RAFT_SOLO_H
 
-#include "unit.h"
-
 #include "raft/raft.h"
+#include "unit.h"
 
 enum { SOLO_CALL = 1000 };  // the first number that a request to the core gets
 

@@ -1,6 +1,4 @@
 // base: memory, buffers, errors, checksums, checks of outside text, log lines, metrics.
-#include "unit.h"
-
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,6 +10,7 @@
 #include <jansson.h>
 
 #include "base/arena.h"
+#include "base/array.h"
 #include "base/base64.h"
 #include "base/buf.h"
 #include "base/crc32c.h"
@@ -22,6 +21,7 @@
 #include "base/metrics.h"
 #include "base/rfc3339.h"
 #include "base/slog.h"
+#include "unit.h"
 
 // Sizes that cannot be had are asked for on purpose; the sanitizer shall answer them like the C library.
 const char *__asan_default_options(void);
@@ -203,7 +203,7 @@ static void TestBaseBase64(void **state) {
                                              {"foob", "Zm9vYg=="},
                                              {"fooba", "Zm9vYmE="},
                                              {"foobar", "Zm9vYmFy"}};
-    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(vectors); i++) {
         char text[16];
         size_t len = base64_encode(text, vectors[i][0], strlen(vectors[i][0]));
         assert_int_equal(len, base64_encoded_len(strlen(vectors[i][0])));
@@ -236,7 +236,7 @@ static void TestBaseBase64Strict(void **state) {
                                       "====",   "Z===", "=g==",     "Zm=v",     "Zg==Zg==", "Zm8 ",
                                       "Zm9v\n", "Zm-_", "Zm9vZ===", "Zm9v====", "Zg==Zm9v", " Zg="};
     uint8_t out[16];
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         if (base64_decode(out, bad[i], strlen(bad[i])) != -1) {
             fail_msg("\"%s\" was decoded", bad[i]);
         }
@@ -292,10 +292,10 @@ static void TestBaseAddress(void **state) {
                                       "a b:7400", "::1:7400",  "[::1]",    "[:1",         "[]:1",      "[n1]:7400",
                                       "[::1",     "[::1]a:7",  "n1:7400/", "http://n1:1", "[::1%lo]:7"};
     struct error error;
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
         assert_int_equal(address_check(slice_of_str(good[i]), "address", &error), OK);
     }
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         error.message[0] = '\0';
         if (address_check(slice_of_str(bad[i]), "address", &error) != ERR_INVALID) {
             fail_msg("\"%s\" was accepted", bad[i]);
@@ -341,10 +341,10 @@ static void TestBaseUtf8(void **state) {
                                       "\xf5\x80\x80\x80",
                                       "\xff",
                                       "ok\xfe"};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
         assert_true(utf8_valid(slice_of_str(good[i])));
     }
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         assert_false(utf8_valid(slice_of_str(bad[i])));
     }
     assert_false(utf8_valid(slice_of("a\0b", 3)));
@@ -466,8 +466,9 @@ static void TestBaseSlogLimit(void **state) {
         assert_true(slog_allowed(&limit, 5000 + i, &suppressed));
         assert_int_equal(suppressed, 0);
     }
-    for (unsigned i = 0; i < 1000; i++)
+    for (unsigned i = 0; i < 1000; i++) {
         assert_false(slog_allowed(&limit, 5999, &suppressed));
+    }
     assert_true(slog_allowed(&limit, 6000, &suppressed));
     assert_int_equal(suppressed, 1000);
     assert_true(slog_allowed(&limit, 6000, &suppressed));

@@ -1,10 +1,9 @@
 // batond's flags and environment: what is accepted, which setting counts, and that each refusal names its setting.
-#include "unit.h"
-
-#include "cmd/batond_options.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "cmd/batond_options.h"
+#include "unit.h"
 
 enum { ARGS_MAX = 40 };
 
@@ -15,8 +14,9 @@ enum { ARGS_MAX = 40 };
 static enum error_code parse(const char *const *words, struct batond_options *options, struct error *error) {
     char *argv[ARGS_MAX] = {(char *)"batond"};
     int argc = 1;
-    for (; words[argc - 1] != NULL; argc++)
+    for (; words[argc - 1] != NULL; argc++) {
         argv[argc] = (char *)words[argc - 1];
+    }
     return batond_options_parse(argc, argv, options, error);
 }
 
@@ -93,8 +93,9 @@ static void refused(const char *name, const char *const *words) {
     struct batond_options options;
     struct error error = {0};
     enum error_code code = parse(words, &options, &error);
-    if (code != ERR_INVALID || strstr(error.message, name) == NULL)
+    if (code != ERR_INVALID || strstr(error.message, name) == NULL) {
         fail_msg("expected a refusal that names %s, got %s: %s", name, error_name(code), error.message);
+    }
 }
 
 #define REFUSED(name, ...) refused((name), (const char *const[]){__VA_ARGS__, NULL})

@@ -1,12 +1,11 @@
 // batonctl's pure parts: the command line, where it looks for the cluster, and what it prints.
-#include "unit.h"
-
 #include <stdio.h>
 #include <unistd.h>
 
 #include "ctl/endpoints.h"
 #include "ctl/options.h"
 #include "ctl/output.h"
+#include "unit.h"
 
 // --- the command line ---
 
@@ -31,14 +30,16 @@ static enum error_code parse(const char *line) {
 }
 
 static void assert_parsed(const char *line, enum ctl_command command, const char *first, const char *second) {
-    if (parse(line) != OK)
+    if (parse(line) != OK) {
         fail_msg("%s: %s", line, error.message);
+    }
     assert_int_equal(options.command, command);
     const char *expected[] = {first, second};
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(options.arguments[i] == NULL, expected[i] == NULL);
-        if (expected[i] != NULL)
+        if (expected[i] != NULL) {
             assert_string_equal(options.arguments[i], expected[i]);
+        }
     }
 }
 
@@ -88,8 +89,9 @@ static void TestCtlOptions(void **state) {
 }
 
 static void refuse(const char *line, const char *says) {
-    if (parse(line) != ERR_INVALID || strstr(error.message, says) == NULL)
+    if (parse(line) != ERR_INVALID || strstr(error.message, says) == NULL) {
         fail_msg("%s: \"%s\" does not say \"%s\"", line, error.message, says);
+    }
 }
 
 static void TestCtlUsage(void **state) {
@@ -183,8 +185,9 @@ static void TestCtlEndpoints(void **state) {
 static void refuse_endpoints(const char *flag, const char *environment, const char *says) {
     struct ctl_endpoints found;
     assert_int_equal(ctl_endpoints_find(flag, environment, path, &found, &error), ERR_INVALID);
-    if (strstr(error.message, says) == NULL)
+    if (strstr(error.message, says) == NULL) {
         fail_msg("\"%s\" does not say %s", error.message, says);
+    }
 }
 
 static void TestCtlEndpointsRefused(void **state) {
@@ -198,8 +201,9 @@ static void TestCtlEndpointsRefused(void **state) {
     write_file("a:1 b:1\n");
     refuse_endpoints(NULL, NULL, path);
     char many[CTL_ENDPOINTS_MAX * 4 + 8] = "a:1";
-    for (int i = 0; i < CTL_ENDPOINTS_MAX; i++)
+    for (int i = 0; i < CTL_ENDPOINTS_MAX; i++) {
         strcat(many, ",a:1");
+    }
     refuse_endpoints(many, NULL, "more than 64");
 }
 

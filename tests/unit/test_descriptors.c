@@ -1,8 +1,8 @@
 // The index behind server reflection: every name found in its file, and no malformed set accepted or read out of bounds.
-#include "unit.h"
-
+#include "base/array.h"
 #include "base/mem.h"
 #include "rpc/descriptors.h"
+#include "unit.h"
 #include "wire/descriptor.h"
 
 static struct slice text(const char *s) {
@@ -34,7 +34,7 @@ static void TestDescriptorsFindSymbols(void **state) {
     };
     struct descriptors *d = descriptors_new(wire_descriptor_set());
     assert_non_null(d);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         const int want = cases[i].file == NULL ? -1 : descriptors_file_by_name(d, text(cases[i].file));
         assert_true(cases[i].file == NULL || want >= 0);
         if (descriptors_file_by_symbol(d, text(cases[i].symbol)) != want) {

@@ -1,10 +1,9 @@
 // Health: who asks is told, who watches is told each change once, and who has gone costs nothing. The server around it is a
 // fake that keeps the last thing said on each call.
-#include "unit.h"
-
 #include "base/limits.h"
 #include "base/mem.h"
 #include "rpc/builtin.h"
+#include "unit.h"
 
 enum { WATCHERS = WATCHES_MAX + 100, SERVING = 1, NOT_SERVING = 2, SERVICE_UNKNOWN = 3 };
 

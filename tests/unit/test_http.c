@@ -1,6 +1,4 @@
 // The debug pages: a real server on a loop with made-up nodes behind it, and requests as bytes through real sockets.
-#include "unit.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -8,11 +6,13 @@
 #include <jansson.h>
 #include <uv.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/rfc3339.h"
 #include "http/fetch.h"
 #include "http/host.h"
 #include "http/http.h"
+#include "unit.h"
 
 // --- a made-up node ---
 
@@ -636,7 +636,7 @@ static void TestHttpHost(void **state) {
         {"", 421},
         {"localhost:", 421},
     };
-    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(hosts); i++) {
         char host[64];
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -704,7 +704,7 @@ static void TestHttpMethods(void **state) {
     (void)state;
     struct cluster *cluster = cluster_new();
     static const char *const methods[] = {"POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "get", "NONSENSE"};
-    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {
         struct response response = request(cluster, 0, methods[i], "/status", NULL, "Content-Length: 5\r\n");
         assert_header(&response, "\r\nAllow: GET, HEAD\r\n");
         assert_error(&response, 405, "method-not-allowed");
@@ -716,7 +716,7 @@ static void TestHttpMethods(void **state) {
     response_free(&response);
     static const char *const paths[] = {"/nope",     "/status/",   "/%2e%2e/status", "/../status",
                                         "/%73tatus", "/status%00", "//status",       "/..%2f..%2fetc%2fpasswd"};
-    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
         response = get(cluster, 0, paths[i]);
         assert_error(&response, 404, "not-found");
     }
@@ -738,7 +738,7 @@ static void TestHttpBodies(void **state) {
         "Content-Length: 99999999999999999999999\r\n",
         "Transfer-Encoding: chunked\r\n",
     };
-    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(headers); i++) {
         struct buf text = {0};
         buf_printf(&text,
                    "GET /livez HTTP/1.1\r\nHost: %s\r\n%s\r\n0\r\n\r\nGET /cluster-state HTTP/1.1\r\nHost: %s\r\n\r\n", host,
@@ -823,7 +823,7 @@ static void TestHttpConnectionLimit(void **state) {
     node_stop(cluster, 0);
     node_start(cluster, 0, 500);
     static struct client idle[HTTP_CONNECTIONS_MAX + 20];
-    size_t n = sizeof idle / sizeof idle[0];
+    size_t n = ARRAY_COUNT(idle);
     for (size_t i = 0; i < n; i++) {
         client_start(&idle[i], cluster, 0, "GET", 3);
     }
@@ -1012,7 +1012,7 @@ static void TestHttpFetch(void **state) {
         {"\r\n\r\n", "not an HTTP/1.1"},
         {"", "ended within"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct outcome outcome = fetch_from(cluster, cases[i].answer);
         if (strstr(outcome.error, cases[i].error) == NULL || (cases[i].error[0] == '\0') != (outcome.error[0] == '\0')) {
             fail_msg("\"%s\" gave \"%s\"", cases[i].answer, outcome.error);
@@ -1058,7 +1058,7 @@ static void TestHttpListenFails(void **state) {
     assert_int_equal(http_server_new(&cluster->loop, &taken, &source, &server, &error), ERR_IO);
     assert_non_null(strstr(error.message, cluster->nodes[0].address));
     static const char *const bad[] = {"", "nonsense", "127.0.0.1:70000", "[::1", "no.such.host.invalid:80"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         struct http_options options = {.listen = bad[i]};
         assert_int_equal(http_server_new(&cluster->loop, &options, &source, &server, &error), ERR_INVALID);
     }

@@ -1,6 +1,4 @@
 // The durable log as a node uses it: real files, its own thread.
-#include "unit.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,9 +14,11 @@
 
 #include <jansson.h>
 
+#include "base/array.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "log_fixture.h"
+#include "unit.h"
 #include "wal/record.h"
 
 enum { DEADLINE_MS = 20000 };
@@ -191,7 +191,7 @@ static void TestLogAppend(void **state) {
     };
     char *rest = NULL;
     char *line = strtok_r((char *)bytes.data, "\n", &rest);
-    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(starts); i++) {
         assert_non_null(line);
         assert_memory_equal(line, starts[i], strlen(starts[i]));
         json_t *json = json_loads(line, JSON_REJECT_DUPLICATES, NULL);  // any reader takes it
@@ -210,7 +210,7 @@ static void TestLogRead(void **state) {
     store_init(&s);
     store_open(&s);
     static const uint32_t lens[] = {0, 1, 2, 3, 4, 255, 256, 257, 511, 512, 4095, 65536, COMMAND_MAX};
-    size_t count = sizeof lens / sizeof lens[0];
+    size_t count = ARRAY_COUNT(lens);
     for (size_t i = 0; i < count; i++) {
         store_submit(&s, 1, "n1", i + 1, 1, 1, lens[i]);
     }
@@ -433,13 +433,13 @@ static void TestLogForeign(void **state) {
     char path[160];
     segment_path(&s, 1, path);
     struct buf before = file_bytes(path);
-    assert_int_equal(store_try(&s, "demo", "n2", 1), ERR_WAL_FOREIGN);
+    assert_int_equal(store_try(&s, "demo", "n2", 1), ERR_FOREIGN);
     assert_non_null(strstr(s.error.message, "node n1 of cluster demo"));
     assert_non_null(strstr(s.error.message, "node n2 of cluster demo"));
     assert_non_null(strstr(s.error.message, ".jsonl:1: "));
-    assert_int_equal(store_try(&s, "other", "n1", 1), ERR_WAL_FOREIGN);
+    assert_int_equal(store_try(&s, "other", "n1", 1), ERR_FOREIGN);
     assert_non_null(strstr(s.error.message, "cluster other"));
-    assert_int_equal(store_try(&s, "demo", "n1", 2), ERR_WAL_FOREIGN);
+    assert_int_equal(store_try(&s, "demo", "n1", 2), ERR_FOREIGN);
     struct buf after = file_bytes(path);
     assert_true(slice_equal(buf_slice(&before), buf_slice(&after)));
     buf_free(&before);

@@ -1,16 +1,15 @@
 // TestLogNodeRestart: a real batond, alone in its cluster, is killed and started again, and has lost nothing it
 // acknowledged. argv[1] is the batond to run.
-#include "unit.h"
-
-#include "rpc/rpc.h"
-#include "wire/control.h"
-
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "rpc/rpc.h"
+#include "unit.h"
+#include "wire/control.h"
 
 enum { WRITES = 100, PATIENCE_MS = 60000 };
 
@@ -50,10 +49,11 @@ static void end_batond(pid_t pid, int number, int expected_status) {
     int status;
     assert_return_code(kill(pid, number), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (number == SIGKILL)
+    if (number == SIGKILL) {
         assert_true(WIFSIGNALED(status));
-    else
+    } else {
         assert_true(WIFEXITED(status) && WEXITSTATUS(status) == expected_status);
+    }
 }
 
 // --- one call at a time ---
@@ -99,8 +99,9 @@ static enum rpc_status call(struct client *client, const char *path, const struc
                                                             .wait_for_ready = true,
                                                             .user = client,
                                                             .on_done = on_done});
-    while (!client->done)
+    while (!client->done) {
         uv_run(&client->loop, UV_RUN_ONCE);
+    }
     return client->status;
 }
 
@@ -134,8 +135,9 @@ static void check(struct client *client, int number) {
     do {
         status = call(client, "/baton.v1.ControlService/Get", &request);
     } while (status == RPC_UNAVAILABLE);
-    if (status != RPC_OK)
+    if (status != RPC_OK) {
         fail_msg("%s: %s", key, rpc_status_name(status));
+    }
     assert_int_equal(wire_get_response_decode(buf_slice(&client->body), &response, NULL), OK);
     assert_true(slice_equal(response.value, slice_of_str(value)));
     arena_free(&arena);
@@ -150,12 +152,14 @@ static void TestLogNodeRestart(void **state) {
     snprintf(http_address, sizeof http_address, "127.0.0.1:%d", free_port());
     pid_t pid = start_batond();
     client_open(&client);
-    for (int i = 0; i < WRITES; i++)
+    for (int i = 0; i < WRITES; i++) {
         put(&client, i);
+    }
     end_batond(pid, SIGKILL, 0);
     pid = start_batond();
-    for (int i = 0; i < WRITES; i++)
+    for (int i = 0; i < WRITES; i++) {
         check(&client, i);
+    }
     client_close(&client);
     end_batond(pid, SIGTERM, 0);
 }
@@ -163,10 +167,12 @@ static void TestLogNodeRestart(void **state) {
 int main(int argc, char **argv) {
     static const struct CMUnitTest tests[] = {cmocka_unit_test(TestLogNodeRestart)};
     const char *filter = getenv("BATON_TEST_FILTER");
-    if (argc != 2)
+    if (argc != 2) {
         return fprintf(stderr, "usage: %s BATOND\n", argv[0]), 2;
+    }
     batond = argv[1];
-    if (filter != NULL)
+    if (filter != NULL) {
         cmocka_set_test_filter(filter);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,13 @@
 // What the log survives, and what it refuses, on a disk in memory that tears, loses, flips and fails.
-#include "unit.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
 
+#include "base/array.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "log_fixture.h"
+#include "unit.h"
 #include "wal/record.h"
 
 #define SEGMENT_1 "data/wal/0000000000000001.jsonl"
@@ -606,7 +606,7 @@ static void write_piecemeal(enum disk_direct direct, size_t step) {
 static void TestLogShortWrites(void **state) {
     (void)state;
     static const size_t steps[] = {1, 7, 511, 4096, 8192};
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
         write_piecemeal(DISK_DIRECT, steps[i]);
         write_piecemeal(DISK_NO_DIRECT, steps[i]);
     }
@@ -969,7 +969,7 @@ static void TestLogLines(void **state) {
         "",
     };
     struct wal_record record;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         struct buf line = {0};
         buf_append_str(&line, bad[i]);
         buf_printf(&line, ",\"crc\":\"%08x\"}", crc32c(0, line.data, line.len));

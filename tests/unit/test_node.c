@@ -1,14 +1,13 @@
 // The node's loop-free parts: workers' liveness by cranked time, and the queues of waiting writes and reads. And a whole
 // node's end.
-#include "unit.h"
-
-#include "node/internal.h"
-
-#include "wire/protobuf_lite.h"
-
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/array.h"
+#include "node/internal.h"
+#include "unit.h"
+#include "wire/protobuf_lite.h"
 
 #define SECOND US_PER_S
 
@@ -31,8 +30,9 @@ static bool expired(struct liveness *liveness, uint64_t now_us, uint32_t slot) {
     uint32_t slots[64];
     size_t count = liveness_expired(liveness, now_us, slots, 64);
     for (size_t i = 0; i < count; i++) {
-        if (slots[i] == slot)
+        if (slots[i] == slot) {
             return true;
+        }
     }
     return false;
 }
@@ -182,8 +182,9 @@ static void TestNodeHoldsNoRepliesForDeadCalls(void **state) {
         receive_entry(node, index);
         node_turn(node, false);
         assert_int_equal(raft_last_log(node->raft).index, index);
-        for (size_t i = 0; i < node->held_count; i++)
+        for (size_t i = 0; i < node->held_count; i++) {
             node->held[i].after_write = UINT64_MAX;  // never durable
+        }
     }
     assert_in_range(node->held_count, 1, 64);
     end_node(&whole);
@@ -204,12 +205,14 @@ static void register_workers(struct whole_node *whole, size_t count, const struc
                                 .labels = labels,
                                 .label_count = label_count},
         };
-        while (!node->serving_workers)
+        while (!node->serving_workers) {
             uv_run(&whole->loop, UV_RUN_ONCE);
+        }
         writes_collect(node->writes, wire_command_encode(node->slab, &command), (struct rpc_call){0}, WRITE_REGISTER);
     }
-    while (state_worker_count(node->state) < count)
+    while (state_worker_count(node->state) < count) {
         uv_run(&whole->loop, UV_RUN_ONCE);
+    }
 }
 
 // What a reply promises is on the disk before it leaves, also where the core and the log are joined.
@@ -237,15 +240,17 @@ static void TestNodeReadsWaitForTheirIndex(void **state) {
     struct whole_node whole;
     start_node(&whole, 1);
     struct node *node = whole.node;
-    while (!node->serving_workers)
+    while (!node->serving_workers) {
         uv_run(&whole.loop, UV_RUN_ONCE);
+    }
     for (size_t i = 0; i < 3 * APPLY_TURN_MAX; i++) {
         struct state_command command = {.operation = STATE_DELETE, .delete = {.key = slice_of_str("k")}};
         writes_collect(node->writes, wire_command_encode(node->slab, &command), (struct rpc_call){0}, WRITE_DELETE);
     }
     raft_index before = raft_commit_index(node->raft);
-    while (raft_commit_index(node->raft) == before)
+    while (raft_commit_index(node->raft) == before) {
         node_turn(node, true);
+    }
     raft_index commit = raft_commit_index(node->raft);
     assert_true(state_last_applied(node->state) < commit);
     reads_collect(node->reads, READ_GET, (struct rpc_call){0}, slice_of(NULL, 0));
@@ -275,9 +280,11 @@ static void TestNodeExpiresAllAtOnce(void **state) {
 }
 
 static void ask_control(struct node *node, const char *method, struct slice message) {
-    for (size_t i = 0; i < control_service.method_count; i++)
-        if (strcmp(control_service.methods[i].name, method) == 0)
+    for (size_t i = 0; i < control_service.method_count; i++) {
+        if (strcmp(control_service.methods[i].name, method) == 0) {
             control_service.methods[i].on_message(node, (struct rpc_call){0}, message);
+        }
+    }
 }
 
 // A read waits for its quorum with its key, and not with whatever else, unknown to us, its client has sent along.
@@ -286,8 +293,9 @@ static void TestNodeKeepsOfReadsWhatItUnderstands(void **state) {
     enum { READS = 16, UNKNOWN = 15 };
     struct whole_node whole;
     start_node(&whole, 1);
-    while (!whole.node->serving_workers)
+    while (!whole.node->serving_workers) {
         uv_run(&whole.loop, UV_RUN_ONCE);
+    }
     struct buf request = {0};
     wire_get_request_encode(&(struct wire_get_request){.key = slice_of_str("k")}, &request);
     struct buf unknown = {0};
@@ -337,7 +345,7 @@ static void TestNodeListsWorkersInPages(void **state) {
     register_workers(&whole, WORKERS, labels, LABELS_MAX);
     static const uint32_t limits[] = {7, 100, LIST_DEFAULT, UINT32_MAX};
     struct wire_list_workers_response response;
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(limits); i++) {
         char after[24] = "";
         size_t seen = 0;
         do {
@@ -381,13 +389,16 @@ static void on_ended(void *user, uint64_t tag, const struct rpc_result *result) 
 static void put_often(struct whole_node *whole, size_t count) {
     struct node *node = whole->node;
     struct state_command command = {.operation = STATE_PUT, .put = {.key = slice_of_str("k"), .value = slice_of_str("v")}};
-    while (!node->serving_workers)
+    while (!node->serving_workers) {
         uv_run(&whole->loop, UV_RUN_ONCE);
+    }
     raft_index end = state_last_applied(node->state) + count;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         writes_collect(node->writes, wire_command_encode(node->slab, &command), (struct rpc_call){0}, WRITE_PUT);
-    while (state_last_applied(node->state) < end)
+    }
+    while (state_last_applied(node->state) < end) {
         uv_run(&whole->loop, UV_RUN_ONCE);
+    }
 }
 
 // Many ask at once what has changed since long ago, which takes a millisecond for each: the loop goes round in between.
@@ -404,13 +415,14 @@ static void TestNodeGoesRoundBetweenLongAnswers(void **state) {
     struct rpc_channel_options options = {.target = node_address(whole.node)};
     struct rpc_channel *channel = rpc_channel_new(whole.node->rpc, &options);
     struct listener listener = {0};
-    for (int i = 0; i < WATCHES; i++)
+    for (int i = 0; i < WATCHES; i++) {
         rpc_channel_call(channel, &(struct rpc_request){.path = "/baton.v1.ControlService/Watch",
                                                         .body = buf_slice(&request),
                                                         .wait_for_ready = true,
                                                         .user = &listener,
                                                         .on_done = on_ended,
                                                         .on_message = on_told});
+    }
     size_t most = 0;
     while (listener.told < WATCHES) {
         size_t before = listener.told;
@@ -455,9 +467,10 @@ static void TestLongAnswersWaitForTheirTurn(void **state) {
     maker = (struct maker){.takes_us = ANSWERS_TURN_US / 2, .gone = 4};
     struct answers *answers =
         answers_new(&(struct answers_maker){.now_us = maker_clock, .wanted = is_there, .make = note_made, .user = &maker});
-    for (uint32_t slot = 1; slot <= 7; slot++)
+    for (uint32_t slot = 1; slot <= 7; slot++) {
         assert_true(answers_ask(answers, &(struct waiting_read){.kind = READ_LIST, .call = {.slot = slot, .generation = 1}},
                                 slice_of_str("r")));
+    }
     assert_string_equal(maker.made, "r1 r2 ");
     answers_turn(answers);
     assert_string_equal(maker.made, "r1 r2 r3 r5 ");
@@ -467,8 +480,9 @@ static void TestLongAnswersWaitForTheirTurn(void **state) {
     assert_false(answers_waiting(answers));
     answers_turn(answers);
     size_t waiting = 0;
-    while (answers_ask(answers, &(struct waiting_read){.kind = READ_LIST}, slice_of(NULL, 0)))
+    while (answers_ask(answers, &(struct waiting_read){.kind = READ_LIST}, slice_of(NULL, 0))) {
         waiting++;
+    }
     assert_int_equal(waiting, ANSWERS_MAX + 2);
     answers_free(answers);
 }
@@ -495,13 +509,15 @@ static void on_refused(void *user, const struct waiting_write *write, enum raft_
 
 static void collect_writes(struct writes *writes, struct raft_slab *slab, uint32_t from, uint32_t to) {
     struct raft_event event;
-    for (uint32_t slot = from; slot <= to; slot++)
+    for (uint32_t slot = from; slot <= to; slot++) {
         writes_collect(writes, raft_entry_new(slab, RAFT_ENTRY_COMMAND, (struct raft_entry_id){0}, 1),
                        (struct rpc_call){.slot = slot, .generation = 1}, WRITE_PUT);
+    }
     assert_true(writes_event(writes, &event));
     assert_int_equal(event.propose.count, to - from + 1);
-    for (size_t i = 0; i < event.propose.count; i++)
+    for (size_t i = 0; i < event.propose.count; i++) {
         raft_entry_unref(event.propose.entries[i]);  // as the core would
+    }
 }
 
 static void TestWritesAnsweredByTheirEntry(void **state) {

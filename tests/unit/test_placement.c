@@ -1,12 +1,12 @@
 // Where the leader serves best: each rule by cranked time, a link that flaps by chance, and the quality of links.
-#include "unit.h"
-
-#include "node/link_quality.h"
-#include "node/placement.h"
-#include "random.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "base/array.h"
+#include "policy/link_quality.h"
+#include "policy/placement.h"
+#include "random.h"
+#include "unit.h"
 
 enum { N1, N2, N3, N4, N5, NOBODY = -1 };
 
@@ -41,8 +41,9 @@ static struct world world_of(size_t count, const char *const *clouds, size_t lea
         world.answers[i] = true;
         world.match[i] = 100;
         world.reports[i].disk_sync_ms = 0.2;
-        for (size_t k = 0; k < count; k++)
+        for (size_t k = 0; k < count; k++) {
             world.reports[i].links[k].rtt_ms = i == k ? 0 : rtt_between(i, k, clouds);
+        }
     }
     placement_init(&world.placement, true, leader_cloud, members, count, leader);
     return world;
@@ -60,8 +61,9 @@ static int step(struct world *world) {
     struct placement *placement = &world->placement;
     world->now_us += SECOND;
     for (size_t i = 0; i < world->count; i++) {
-        if (world->answers[i])
+        if (world->answers[i]) {
             placement_heard(placement, world->now_us, i, &world->reports[i]);
+        }
     }
     placement_lead(placement, world->term, true);
     placement_progress(placement, world->now_us, world->commit, world->match);
@@ -73,15 +75,17 @@ static int step(struct world *world) {
 static int run(struct world *world, int seconds) {
     for (int i = 0; i < seconds; i++) {
         int target = step(world);
-        if (target != NOBODY)
+        if (target != NOBODY) {
             return target;
+        }
     }
     return NOBODY;
 }
 
 static void assert_says(const struct world *world, const char *text) {
-    if (strstr(world->placement.verdict, text) == NULL)
+    if (strstr(world->placement.verdict, text) == NULL) {
         fail_msg("expected \"%s\" in: %s", text, world->placement.verdict);
+    }
 }
 
 // --- the rules ---
@@ -203,8 +207,9 @@ static void flap_before_the_leader(struct world *world, size_t member) {
 }
 
 static void flap_before_the_others(struct world *world, size_t member) {
-    for (size_t i = 0; i < world->count; i++)
+    for (size_t i = 0; i < world->count; i++) {
         world->reports[member].links[i].losses = PLACEMENT_LOSSES_MAX;
+    }
 }
 
 static void be_a_learner(struct world *world, size_t member) {
@@ -218,16 +223,18 @@ static void (*const unfit[])(struct world *, size_t) = {
 
 static void TestPlacementNeverToTheUnfit(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(unfit); i++) {
         struct world world = far_leader();
         unfit[i](&world, N1);
-        if (run(&world, 60) != N2)
+        if (run(&world, 60) != N2) {
             fail_msg("way %zu: not to n2, but: %s", i, world.placement.verdict);
+        }
         world = far_leader();
         unfit[i](&world, N1);
         unfit[i](&world, N2);
-        if (run(&world, 60) != NOBODY)
+        if (run(&world, 60) != NOBODY) {
             fail_msg("way %zu: %s", i, world.placement.verdict);
+        }
     }
     // Four voters and a learner: the learner is neither a target nor part of a majority.
     static const char *const clouds[] = {"gcp", "gcp", "gcp", "aws", "aws"};
@@ -245,8 +252,9 @@ static void TestPlacementForgivesTwoLosses(void **state) {
     (void)state;
     struct world world = far_leader();
     for (size_t i = 0; i < 3; i++) {
-        for (size_t k = 0; k < 3; k++)
+        for (size_t k = 0; k < 3; k++) {
             world.reports[i].links[k].losses = 2;
+        }
     }
     assert_int_equal(run(&world, 60), N1);
 }
@@ -279,8 +287,9 @@ static void TestPlacementWaitsForTheLog(void **state) {
     world = far_leader();
     for (int i = 0; i < 100; i++) {
         raft_index told = world.commit;
-        if (step(&world) == N2)
+        if (step(&world) == N2) {
             return;
+        }
         for (int k = 0; k < 9; k++) {
             world.commit += 100;
             placement_progress(&world.placement, world.now_us + (uint64_t)k * 100 * US_PER_MS, world.commit, world.match);
@@ -296,10 +305,12 @@ static void TestPlacementCoolsDown(void **state) {
     // Every attempt fails: this node goes on leading.
     uint64_t last_us = 0;
     for (int i = 0; i < 200; i++) {
-        if (step(&world) == NOBODY)
+        if (step(&world) == NOBODY) {
             continue;
-        if (last_us != 0)
+        }
+        if (last_us != 0) {
             assert_int_equal(world.now_us - last_us, PLACEMENT_COOLDOWN_US);
+        }
         last_us = world.now_us;
         assert_int_equal(step(&world), NOBODY);
     }
@@ -410,8 +421,9 @@ static void TestPlacementPrefersInVain(void **state) {
         world.reports[N4].links[N1].rtt_ms = 0.3;  // and to n5: a majority
         for (size_t i = N1; i <= N2; i++) {
             world.reports[i].disk_full = way == 1;
-            if (way == 2)
+            if (way == 2) {
                 flap_before_the_others(&world, i);
+            }
         }
         assert_int_equal(run(&world, 60), way == 0 ? N1 : N4);
     }
@@ -425,8 +437,9 @@ static void TestPlacementOff(void **state) {
     world = far_leader();
     for (int i = 0; i < 100; i++) {
         world.now_us += SECOND;
-        for (size_t k = 0; k < 3; k++)
+        for (size_t k = 0; k < 3; k++) {
             placement_heard(&world.placement, world.now_us, k, &world.reports[k]);
+        }
         placement_lead(&world.placement, 7, false);
         assert_null(placement_decide(&world.placement, world.now_us));
     }
@@ -460,7 +473,7 @@ static void TestPlacementEstimates(void **state) {
 static void TestPlacementTakesAnyNumber(void **state) {
     (void)state;
     static const double odd[] = {NAN, INFINITY, -INFINITY, -1, 1e300, 0};
-    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(odd); i++) {
         struct world world = far_leader();
         world.reports[N1].links[N2].rtt_ms = odd[i];
         world.reports[N1].links[N3].rtt_ms = odd[i];
@@ -480,9 +493,10 @@ static void TestPlacementSuccessor(void **state) {
     assert_null(placement_successor(&world.placement, world.now_us));
     run(&world, 3);
     assert_string_equal(placement_successor(&world.placement, world.now_us)->text, "n2");  // the own cloud first
-    for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++) {
-        if (unfit[i] == flap_before_the_others)
+    for (size_t i = 0; i < ARRAY_COUNT(unfit); i++) {
+        if (unfit[i] == flap_before_the_others) {
             continue;  // still the best there is
+        }
         world = world_of(3, two_clouds, N1, "");
         unfit[i](&world, N2);
         run(&world, 5);
@@ -527,8 +541,9 @@ static struct shaky shaky_of(uint64_t *seed) {
     struct shaky shaky = {.count = 3 + random_below(seed, 2) * 2, .up = true, .ms = 0.3, .term = 5};
     for (size_t i = 0; i < shaky.count; i++) {
         shaky.worlds[i] = world_of(shaky.count, clouds, i, random_below(seed, 4) == 0 ? "gcp" : "");
-        for (size_t k = 0; k < i; k++)
+        for (size_t k = 0; k < i; k++) {
             shaky.distances[i][k] = shaky.distances[k][i] = (double)(1 + random_below(seed, 80));
+        }
     }
     shaky.leader = random_below(seed, shaky.count);
     return shaky;
@@ -543,8 +558,9 @@ static void shake(struct shaky *shaky, uint64_t *seed) {
     shaky->up = random_below(seed, 8) == 0 ? !shaky->up : shaky->up;
     shaky->losses += was_up && !shaky->up;
     shaky->losses -= shaky->losses > 0 && random_below(seed, 30) == 0;
-    if (random_below(seed, 10) == 0)
+    if (random_below(seed, 10) == 0) {
         shaky->ms = random_below(seed, 2) == 0 ? 0.3 : 80;
+    }
 }
 
 static struct placement_report report_of(struct shaky *shaky, size_t i) {
@@ -563,8 +579,9 @@ static const struct raft_id *live(struct shaky *shaky, size_t i) {
     world->now_us += SECOND;
     for (size_t k = 0; k < shaky->count; k++) {
         struct placement_report report = report_of(shaky, k);
-        if (shaky->up || !is_shaken(i, k))
+        if (shaky->up || !is_shaken(i, k)) {
             placement_heard(&world->placement, world->now_us, k, &report);
+        }
     }
     placement_lead(&world->placement, shaky->term, i == shaky->leader);
     placement_progress(&world->placement, world->now_us, world->commit, world->match);
@@ -639,8 +656,9 @@ static void TestLinkLosses(void **state) {
     link_quality_lost(&link, now_us + 30 * SECOND);
     assert_int_equal(link_quality_losses(&link, now_us + 59 * SECOND), 2);
     assert_int_equal(link_quality_losses(&link, now_us + 60 * SECOND), 1);
-    for (uint64_t i = 0; i < 100; i++)
+    for (uint64_t i = 0; i < 100; i++) {
         link_quality_lost(&link, now_us + 60 * SECOND + i);
+    }
     assert_int_equal(link_quality_losses(&link, now_us + 61 * SECOND), LINK_LOSSES_KEPT);
     assert_int_equal(link_quality_losses(&link, now_us + 180 * SECOND), 0);
 }

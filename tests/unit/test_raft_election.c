@@ -1,4 +1,5 @@
 // Elections: PreVote, votes, timeouts, CheckQuorum.
+#include "base/array.h"
 #include "raft_solo.h"
 
 static void assert_state(const struct solo *solo, enum raft_state state, raft_term term) {
@@ -138,7 +139,7 @@ static void TestVoteUpToDate(void **state) {
         {{3, 5}, true},   // longer
         {{4, 1}, true},   // shorter, but of a later term
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5, .log = log, .log_count = 4});
         solo_message(solo, solo_pre_vote(solo, 2, 5, cases[i].last));
         assert_vote(solo, cases[i].granted, 5);
@@ -251,9 +252,10 @@ static void TestElectionTimeoutRange(void **state) {
         before = timeout_us;
         solo->now_us += 1000;
     }
-    for (size_t i = 0; i < 10; i++)
+    for (size_t i = 0; i < 10; i++) {
         assert_in_range(tenths[i], 850, 1150);  // 1,000 expected, standard deviation 30
-    assert_true(equal < 10);                    // drawn anew each time
+    }
+    assert_true(equal < 10);  // drawn anew each time
     solo_free(solo);
 
     // Different seeds, different draws; the same seed, the same.
@@ -285,10 +287,11 @@ static void TestElectionNextTick(void **state) {
 }
 
 static void assert_timer(const struct solo *solo, uint64_t due, bool kept) {
-    if (kept)
+    if (kept) {
         assert_int_equal(solo->update.next_tick_us, due);
-    else
+    } else {
         assert_true(solo->update.next_tick_us >= solo->now_us + ELECTION_TIMEOUT_MIN_US);
+    }
 }
 
 static void TestHeartbeatResetsTimer(void **state) {
@@ -570,7 +573,7 @@ static void TestPreVoteGivesWay(void **state) {
         {1, 3, 0, {1, 3}, true},  {3, 1, 0, {1, 1}, false}, {1, 3, 0, {2, 1}, true},  {1, 3, 1, {1, 3}, true},
         {3, 1, 1, {1, 1}, false}, {1, 3, 1, {2, 1}, true},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct solo *solo = solo_new(&(struct solo_config){
             .voters = 3, .term = 5, .log = log, .log_count = 2, .self = cases[i].self, .preferred = cases[i].preferred});
         solo_heartbeat(solo, 2, 5, at(1, 2), 0);
@@ -591,8 +594,9 @@ static void TestPreVoteGivesWay(void **state) {
         assert_int_equal(solo->kept, better);
         lose(solo, 2);
         assert_int_equal(solo_sent(solo, cases[i].other, RAFT_REQUEST_VOTE).call != 0, !cases[i].gives_way);
-        if (better)
+        if (better) {
             assert_int_equal(solo_reply(solo, NULL)->vote_reply.granted, cases[i].gives_way);
+        }
         solo_free(solo);
     }
 }
@@ -677,8 +681,9 @@ static void TestElectionSingleVoter(void **state) {
     assert_int_equal(raft_commit_index(solo->node), 0);  // nothing is acknowledged before it is on disk
     solo_persist(solo);
     assert_int_equal(raft_commit_index(solo->node), 3);
-    for (size_t i = 0; i < 20; i++)
+    for (size_t i = 0; i < 20; i++) {
         solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    }
     assert_state(solo, RAFT_LEADER, 6);
     solo_free(solo);
 }
@@ -754,8 +759,9 @@ static void TestCheckQuorumCountsSent(void **state) {
         solo_accept(solo, &old, 2);
         solo_tick(solo, HEARTBEAT_INTERVAL_US / 2);
         struct raft_message to2 = solo_sent_heartbeat(solo, 2);
-        if (to2.call != 0)
+        if (to2.call != 0) {
             solo_accept(solo, &to2, 2);
+        }
     }
     assert_in_range(solo->now_us, old_us + QUORUM_TIMEOUT_US, old_us + QUORUM_TIMEOUT_US + HEARTBEAT_INTERVAL_US);
     solo_free(solo);
@@ -770,8 +776,9 @@ static void TestCheckQuorumLearners(void **state) {
         solo_tick(solo, HEARTBEAT_INTERVAL_US);
         struct raft_message sent[3] = {solo_sent_heartbeat(solo, 4), solo_sent_heartbeat(solo, 5),
                                        solo_sent_heartbeat(solo, 6)};
-        for (size_t j = 0; j < 3 && sent[j].call != 0; j++)
+        for (size_t j = 0; j < 3 && sent[j].call != 0; j++) {
             solo_accept(solo, &sent[j], 2);
+        }
     }
     assert_int_equal(raft_state(solo->node), RAFT_FOLLOWER);
     solo_free(solo);

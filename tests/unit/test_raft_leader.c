@@ -25,8 +25,9 @@ static void TestProposeRefused(void **state) {
     assert_int_equal(solo->update.proposed[0].refusal, RAFT_NOT_LEADER);
     solo_establish(solo);
     size_t accepted = 0;
-    while (solo_propose(solo, MIB) != 0)
+    while (solo_propose(solo, MIB) != 0) {
         accepted++;
+    }
     assert_in_range(accepted, 62, 63);  // UNCOMMITTED_BYTES_MAX, with what an entry costs beside its command
     assert_int_equal(solo->update.proposed[0].refusal, RAFT_TOO_MUCH);
     // What becomes committed makes room; what is lost with the leadership, too.
@@ -35,14 +36,16 @@ static void TestProposeRefused(void **state) {
     struct raft_message heartbeat = solo_sent_heartbeat(solo, 2);
     solo_accept(solo, &heartbeat, 12);
     assert_int_equal(raft_commit_index(solo->node), 12);
-    for (size_t i = 0; i < 10; i++)
+    for (size_t i = 0; i < 10; i++) {
         assert_int_not_equal(solo_propose(solo, MIB), 0);
+    }
     assert_int_equal(solo_propose(solo, MIB), 0);
     solo_heartbeat(solo, 2, 7, at(0, 0), 0);
     solo_persist(solo);
     solo_establish(solo);
-    for (size_t i = 0; i < 62; i++)
+    for (size_t i = 0; i < 62; i++) {
         assert_int_not_equal(solo_propose(solo, MIB), 0);
+    }
     solo_free(solo);
 }
 
@@ -54,8 +57,9 @@ static void TestProposeTurn(void **state) {
     struct raft_event events[10];
     struct raft_entry *entries[10][3];
     for (size_t i = 0; i < 10; i++) {
-        for (size_t j = 0; j < 3; j++)
+        for (size_t j = 0; j < 3; j++) {
             entries[i][j] = solo_entry(solo, 0, 0, 256);
+        }
         events[i] = (struct raft_event){.type = RAFT_EVENT_PROPOSE};
         events[i].propose.entries = entries[i];
         events[i].propose.count = 3;
@@ -266,8 +270,9 @@ static void TestReadIndexRoundsLimited(void **state) {
         solo_accept(solo, &sent[i], 2);
         served += solo->update.read_count;
         struct raft_message more = solo_sent_heartbeat(solo, 2);
-        if (more.call != 0 && rounds < 100)
+        if (more.call != 0 && rounds < 100) {
             sent[rounds++] = more;
+        }
     }
     assert_int_equal(served, 100);
     solo_free(solo);
@@ -279,8 +284,9 @@ static void TestReadIndexLimit(void **state) {
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
     solo_establish(solo);
     struct raft_event *events = calloc(READS_MAX + 1, sizeof *events);
-    for (size_t i = 0; i <= READS_MAX; i++)
+    for (size_t i = 0; i <= READS_MAX; i++) {
         events[i] = (struct raft_event){.type = RAFT_EVENT_READ, .read.tag = i};
+    }
     solo_step(solo, events, READS_MAX + 1);
     free(events);
     assert_read(solo, READS_MAX, RAFT_TOO_MUCH, 0);
@@ -342,8 +348,9 @@ static void TestTransferGivesUp(void **state) {
     assert_int_not_equal(solo_sent(solo, 3, RAFT_TIMEOUT_NOW).call, 0);
     while (solo->update.transfer == RAFT_TRANSFER_NONE && solo->now_us < start_us + 2 * US_PER_S) {
         struct raft_message heartbeat = solo_sent_heartbeat(solo, 2);
-        if (heartbeat.call != 0)
+        if (heartbeat.call != 0) {
             solo_accept(solo, &heartbeat, 2);
+        }
         solo_persist(solo);
         solo_tick(solo, 10 * US_PER_MS);
     }

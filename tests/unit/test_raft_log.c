@@ -1,12 +1,11 @@
 // The core's parts on their own: entry memory, the log and what of it is durable, the queue, the generator.
-#include "unit.h"
-
 #include <stdalign.h>
 
 #include "base/limits.h"
 #include "base/rng.h"
 #include "raft/log.h"
 #include "raft/queue.h"
+#include "unit.h"
 
 static struct raft_entry *entry(struct raft_slab *slab, raft_term term, raft_index index, size_t len) {
     struct raft_entry_id id = {.term = term, .index = index};
@@ -30,20 +29,24 @@ static void TestSlab(void **state) {
     assert_true(raft_slab_bytes(slab) > 20 * MIB);
     for (size_t i = 0; i < 200; i++) {
         struct slice command = raft_entry_command(entries[i]);
-        for (size_t j = 0; j < command.len; j += 97)
+        for (size_t j = 0; j < command.len; j += 97) {
             assert_int_equal(command.data[j], i);
+        }
         assert_ptr_equal(raft_entry_ref(entries[i]), entries[i]);
         raft_entry_unref(entries[i]);
     }
-    for (size_t i = 0; i < 200; i += 2)
+    for (size_t i = 0; i < 200; i += 2) {
         raft_entry_unref(entries[i]);
-    for (size_t i = 1; i < 200; i += 2)
+    }
+    for (size_t i = 1; i < 200; i += 2) {
         raft_entry_unref(entries[i]);
+    }
     // The block in use stays, and is used again from its start: no growth.
     size_t held = raft_slab_bytes(slab);
     assert_true(held <= 256 * KIB);
-    for (size_t i = 0; i < 100000; i++)
+    for (size_t i = 0; i < 100000; i++) {
         raft_entry_unref(entry(slab, 1, 1, 1000));
+    }
     assert_int_equal(raft_slab_bytes(slab), held);
     raft_slab_free(slab);
     raft_slab_free(NULL);
@@ -51,8 +54,9 @@ static void TestSlab(void **state) {
 
 static struct raft_log log_of(struct raft_slab *slab, struct raft_entry_id base, const raft_term *terms, size_t count) {
     struct raft_entry *entries[32];
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         entries[i] = entry(slab, terms[i], base.index + 1 + i, 3);
+    }
     struct raft_log log;
     raft_log_init(&log, base, entries, count);
     return log;
@@ -81,8 +85,9 @@ static void TestRaftLogTerms(void **state) {
         for (raft_term term = bases[b].term; term < 9; term++) {  // against the plain way
             for (raft_index limit = base; limit <= base + 6; limit++) {
                 raft_index expected = limit;
-                while (expected > base && raft_log_term(&log, expected) > term)
+                while (expected > base && raft_log_term(&log, expected) > term) {
                     expected--;
+                }
                 assert_int_equal(raft_log_last_up_to_term(&log, term, limit), expected);
             }
         }
@@ -105,8 +110,9 @@ static void TestRaftLogDurable(void **state) {
     assert_int_equal(log.durable_index, 2);
     assert_false(raft_log_has_unwritten(&log));
     assert_false(raft_log_writing_since(&log, &since_us));
-    for (raft_index index = 3; index <= 6; index++)
+    for (raft_index index = 3; index <= 6; index++) {
         raft_log_append(&log, entry(slab, 2, index, 3));
+    }
     assert_true(raft_log_has_unwritten(&log));
     write(&log, 1, 2);  // 3..6 of term 2
     raft_log_cut(&log, 5);
@@ -163,8 +169,9 @@ static void TestRaftRng(void **state) {
     assert_true(rng_next(&rng) == UINT64_C(3203168211198807973));
     assert_int_equal(rng_between(&rng, 5, 5), 5);
     bool seen[3] = {false};
-    for (size_t i = 0; i < 100; i++)
+    for (size_t i = 0; i < 100; i++) {
         seen[rng_between(&rng, 10, 12) - 10] = true;
+    }
     assert_true(seen[0] && seen[1] && seen[2]);
     rng_between(&rng, 0, UINT64_MAX);
 }

@@ -1,4 +1,5 @@
 // Replication: a follower's log, the leader's view of it, and what becomes committed.
+#include "base/array.h"
 #include "raft_solo.h"
 
 static struct solo *follower(const raft_term *log, size_t count, raft_term term) {
@@ -7,8 +8,9 @@ static struct solo *follower(const raft_term *log, size_t count, raft_term term)
 
 static void assert_log(const struct solo *solo, const raft_term *terms, size_t count) {
     assert_int_equal(raft_last_log(solo->node).index, count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         assert_int_equal(raft_entry_at(solo->node, i + 1)->id.term, terms[i]);
+    }
 }
 
 static void assert_success(const struct solo *solo, raft_index match_index, bool expect_wait) {
@@ -281,10 +283,12 @@ static void TestStorageFullLeader(void **state) {
         struct raft_message to2 = solo_sent_append(solo, 2);
         struct raft_message heartbeat = solo_sent_heartbeat(solo, 2);
         sent += to2.call != 0;
-        if (to2.call != 0)
+        if (to2.call != 0) {
             solo_accept(solo, &to2, index - 1);
-        if (heartbeat.call != 0)
+        }
+        if (heartbeat.call != 0) {
             solo_accept(solo, &heartbeat, index - 1);
+        }
         solo_tick(solo, HEARTBEAT_INTERVAL_US / 5);
     }
     assert_in_range(sent, 1, 3);
@@ -296,17 +300,19 @@ static void TestCommitMajority(void **state) {
     static const struct {
         size_t voters, learners, needed;  // answers from others
     } cases[] = {{2, 0, 1}, {3, 0, 1}, {4, 0, 2}, {5, 0, 2}, {3, 3, 1}, {5, 2, 2}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         size_t voters = cases[i].voters;
         struct solo *solo = solo_new(&(struct solo_config){.voters = voters, .learners = cases[i].learners, .term = 5});
         solo_establish(solo);
         raft_index index = solo_propose(solo, 8);
         struct raft_message sent[MEMBERS_MAX + 1];
-        for (size_t n = 2; n <= voters + cases[i].learners; n++)
+        for (size_t n = 2; n <= voters + cases[i].learners; n++) {
             sent[n] = solo_sent_append(solo, n);
+        }
         solo_persist(solo);
-        for (size_t n = voters + 1; n <= voters + cases[i].learners; n++)
+        for (size_t n = voters + 1; n <= voters + cases[i].learners; n++) {
             solo_accept(solo, &sent[n], index);
+        }
         for (size_t n = 2; n < 2 + cases[i].needed; n++) {
             assert_int_equal(raft_commit_index(solo->node), index - 1);
             solo_accept(solo, &sent[n], index);
@@ -388,7 +394,7 @@ static void TestRollback(void **state) {
         {9, 0, 1},                // nonsense stays within bounds
         {0, 99, 10},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 7, .log = log, .log_count = 10});
         solo_elect(solo);
         struct raft_message probe = solo_sent_append(solo, 2);
@@ -416,20 +422,23 @@ static void TestRollbackToEqual(void **state) {
     while (sent.call != 0) {
         rounds++;
         raft_term terms[16];
-        for (size_t i = 0; i < sent.append.count; i++)
+        for (size_t i = 0; i < sent.append.count; i++) {
             terms[i] = sent.append.entries[i]->id.term;
+        }
         solo_append(behind, 1, sent.term, sent.append.prev_log, terms, sent.append.count, sent.append.leader_commit);
         const struct raft_message *reply = solo_reply(behind, NULL);
-        if (reply->append_reply.success)
+        if (reply->append_reply.success) {
             solo_accept(leader, &sent, reply->append_reply.match_index);
-        else
+        } else {
             solo_reject(leader, &sent, reply->append_reply.conflict_term, reply->append_reply.conflict_index);
+        }
         sent = solo_sent_append(leader, 2);
     }
     assert_in_range(rounds, 2, 4);  // a term a time, not an entry a time
     assert_int_equal(solo_progress(leader, 2).match_index, 11);
-    for (raft_index i = 1; i <= 11; i++)
+    for (raft_index i = 1; i <= 11; i++) {
         assert_int_equal(raft_entry_at(leader->node, i)->id.term, raft_entry_at(behind->node, i)->id.term);
+    }
     assert_int_equal(raft_last_log(behind->node).index, 11);
     solo_free(leader);
     solo_free(behind);
@@ -604,8 +613,9 @@ static void TestPipelineBytes(void **state) {
     for (size_t i = 0; i < 40; i++) {
         solo_propose(solo, 300 * KIB);  // each larger than a batch: each goes alone
         struct raft_message next = solo_sent_append(solo, 2);
-        if (next.call == 0)
+        if (next.call == 0) {
             continue;
+        }
         assert_int_equal(next.append.count, 1);
         first = sent++ == 0 ? next : first;
     }
@@ -623,8 +633,9 @@ static void TestAppendBatch(void **state) {
     static const size_t sizes[] = {100 * KIB, 100 * KIB, 100 * KIB, 300 * KIB, 1, 200 * KIB, 100 * KIB};
     static const size_t batches[] = {2, 1, 1, 2, 1};
     struct raft_entry *entries[7];
-    for (size_t i = 0; i < 7; i++)
+    for (size_t i = 0; i < 7; i++) {
         entries[i] = solo_entry(solo, 0, 0, sizes[i]);
+    }
     struct raft_event event = {.type = RAFT_EVENT_PROPOSE, .propose = {.entries = entries, .count = 7}};
     solo_event(solo, event);
     raft_index next = 3;
@@ -633,14 +644,16 @@ static void TestAppendBatch(void **state) {
             struct raft_message sent = solo_sent_append(solo, n);
             assert_int_equal(sent.append.prev_log.index, next - 1);
             assert_int_equal(sent.append.count, batches[i]);
-            for (size_t j = 0; j < sent.append.count; j++)
+            for (size_t j = 0; j < sent.append.count; j++) {
                 assert_int_equal(sent.append.entries[j]->id.index, next + j);
+            }
         }
         next += batches[i];
-        if (i < 4)
+        if (i < 4) {
             assert_int_equal(solo->update.next_tick_us, solo->now_us);  // there is more: at once, please
-        else
+        } else {
             assert_true(solo->update.next_tick_us > solo->now_us);
+        }
         solo_tick(solo, 0);
     }
     assert_int_equal(solo_sent_count(solo), 0);
@@ -747,13 +760,15 @@ static struct raft_message await_append(struct solo *solo, enum raft_lane lane, 
     uint64_t end_us = solo->now_us + 5 * US_PER_S;
     while (found.call == 0 && solo->now_us < end_us) {
         struct raft_message heartbeats[2] = {solo_sent_heartbeat(solo, 2), solo_sent_heartbeat(solo, 3)};
-        for (size_t i = 0; i < 2 && heartbeats[i].call != 0; i++)
+        for (size_t i = 0; i < 2 && heartbeats[i].call != 0; i++) {
             solo_accept(solo, &heartbeats[i], match);
+        }
         solo_persist(solo);
         solo_tick(solo, HEARTBEAT_INTERVAL_US);
         found = solo_sent_append(solo, 2);
-        if (found.call != 0 && found.lane != lane)
+        if (found.call != 0 && found.lane != lane) {
             found.call = 0;
+        }
     }
     return found;
 }
@@ -815,8 +830,9 @@ static void TestDiskStuck(void **state) {
     uint64_t start_us = solo->now_us;
     while (raft_state(solo->node) == RAFT_LEADER && solo->now_us < start_us + 2 * DISK_STUCK_US) {
         struct raft_message heartbeat = solo_sent_heartbeat(solo, 2);
-        if (heartbeat.call != 0)
+        if (heartbeat.call != 0) {
             solo_accept(solo, &heartbeat, 2);  // the others are well
+        }
         uint64_t next = solo->update.next_tick_us;
         solo_tick(solo, next > solo->now_us ? next - solo->now_us : 1);
     }

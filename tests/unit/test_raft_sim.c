@@ -1,7 +1,6 @@
 // Many cores on a simulated network: see tests/sim/sim.h for what is checked after each step. BATON_SEED=n runs one seed.
-#include "unit.h"
-
 #include "sim.h"
+#include "unit.h"
 
 static struct sim_config lan(uint64_t seed, size_t voters) {
     return (struct sim_config){
@@ -37,8 +36,9 @@ static void TestSplitBrain(void **state) {
     (void)state;
     uint64_t leaders = 0;
     for (uint64_t seed = 1; seed <= 1000; seed++) {
-        if (sim_skips(seed))
+        if (sim_skips(seed)) {
             continue;
+        }
         struct sim_config config = bad_network(seed, seed % 3 == 0 ? 5 : seed % 7 == 0 ? 4 : 3, 0);
         struct sim *sim = sim_new(&config);
         sim_run_chaos(sim, &(struct sim_chaos){.partitions = true}, 4 * US_PER_S);
@@ -46,8 +46,9 @@ static void TestSplitBrain(void **state) {
         leaders += sim_counts(sim)->leaders;
         end(sim);
     }
-    if (getenv("BATON_SEED") == NULL)
+    if (getenv("BATON_SEED") == NULL) {
         assert_true(leaders > 2000);  // else the partitions have not disturbed anybody
+    }
 }
 
 static void TestChaos(void **state) {
@@ -55,8 +56,9 @@ static void TestChaos(void **state) {
     struct sim_counts sum = {0};
     struct sim_chaos all = {.partitions = true, .crashes = true, .pauses = true, .disks = true, .transfers = true};
     for (uint64_t seed = 1; seed <= 2000; seed++) {
-        if (sim_skips(seed))
+        if (sim_skips(seed)) {
             continue;
+        }
         struct sim_config config = bad_network(seed, 1 + seed % 5, seed % 3 == 0);
         config.selfish = seed % 4 == 0;
         struct sim *sim = sim_new(&config);
@@ -72,8 +74,9 @@ static void TestChaos(void **state) {
     print_message("committed %llu, reads %llu, transfers %llu, leaders %llu, steps %llu\n",
                   (unsigned long long)sum.committed, (unsigned long long)sum.reads_served,
                   (unsigned long long)sum.transfers_done, (unsigned long long)sum.leaders, (unsigned long long)sum.steps);
-    if (getenv("BATON_SEED") == NULL)
+    if (getenv("BATON_SEED") == NULL) {
         assert_true(sum.committed > 50000 && sum.reads_served > 10000 && sum.transfers_done > 200 && sum.leaders > 2000);
+    }
 }
 
 // The same seed is the same run, message for message; another seed is another.
@@ -188,8 +191,9 @@ static void TestSimSlowDisks(void **state) {
         raft_term term = raft_current_term(sim_core(sim, leader));
         raft_index before = raft_commit_index(sim_core(sim, leader));
         for (size_t i = 0; i < 40; i++) {
-            for (size_t node = 0; node < 3; node++)
+            for (size_t node = 0; node < 3; node++) {
                 sim_stick_disk(sim, node, 480 * US_PER_MS);
+            }
             sim_propose(sim, leader, 1, 100);
             sim_run(sim, 500 * US_PER_MS);
         }

@@ -1,22 +1,23 @@
 // gRPC over loopback: our server and our channel on one loop, and raw sockets where a peer has to misbehave.
-#include "unit.h"
-
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <nghttp2/nghttp2.h>
+
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "rpc/channel.h"
 #include "rpc/rpc.h"
+#include "unit.h"
 
 // --- one loop, one runtime, one server, one channel ---
 
@@ -170,8 +171,8 @@ static bool is_up(struct env *env) {
 static void listen_at(struct env *env, const char *address) {
     struct error error;
     assert_int_equal(rpc_server_listen(env->runtime, address, &env->server, &error), OK);
-    test_service = (struct rpc_service){
-        .name = "test.Test", .methods = methods, .method_count = sizeof methods / sizeof methods[0], .user = env};
+    test_service =
+        (struct rpc_service){.name = "test.Test", .methods = methods, .method_count = ARRAY_COUNT(methods), .user = env};
     rpc_server_add_service(env->server, &test_service);
 }
 
@@ -276,7 +277,7 @@ static void TestRpcUnary(void **state) {
         "rpc_server_connections 1\n",
         "rpc_server_running_calls 0\n",
     };
-    for (size_t i = 0; i < sizeof series / sizeof series[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(series); i++) {
         assert_non_null(strstr((const char *)text.data, series[i]));
     }
     buf_free(&text);
@@ -293,7 +294,7 @@ static void TestRpcSizes(void **state) {
     for (size_t i = 0; i < MESSAGE_MAX; i++) {
         bytes[i] = (uint8_t)(i * 7 + i / 251);
     }
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
         struct slice body = slice_of(bytes, sizes[i]);
         call_and_wait(&env, &outcome, "/test.Test/Echo", body);
         assert_int_equal(outcome.status, RPC_OK);
@@ -844,7 +845,7 @@ static void TestRpcBadRequests(void **state) {
     struct raw raw = raw_connect(&env);
     struct buf out = {0};
     put_preface(&out);
-    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (unsigned i = 0; i < ARRAY_COUNT(cases); i++) {
         put_request(&out, i * 2 + 1, &cases[i].request);
         raw_send(&env, &raw, &out);
         buf_clear(&out);
@@ -939,7 +940,7 @@ static void TestRpcGarbage(void **state) {
     start(&env);
     static const char *const garbage[] = {"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\x00\x01",
                                           "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nxxxxxxxxxx"};
-    for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(garbage); i++) {
         struct raw raw = raw_connect(&env);
         struct buf out = {0};
         buf_append_str(&out, garbage[i]);
@@ -1005,7 +1006,7 @@ static void TestRpcFloods(void **state) {
     } floods[] = {{put_reset_call, 5000, false}, {put_reset_call, 60000, true}, {put_ping, 1000, false},
                   {put_ping, 60000, true},       {put_settings, 60000, true},   {put_empty_data, 60000, true},
                   {put_continuation, 100, true}};
-    for (size_t i = 0; i < sizeof floods / sizeof floods[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(floods); i++) {
         struct raw raw = raw_connect(&env);
         struct buf out = {0};
         put_preface(&out);
@@ -1313,7 +1314,7 @@ static void TestRpcBadAnswers(void **state) {
         {NULL, NULL, NULL, NGHTTP2_ENHANCE_YOUR_CALM, RPC_RESOURCE_EXHAUSTED, true},
     };
     struct raw raw = raw_serve(&env, (struct rpc_channel_options){0}, 65535);
-    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (uint32_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct outcome outcome = {0};
         struct buf out = {0}, fields = {0};
         call_hold(&env, &outcome, 0);

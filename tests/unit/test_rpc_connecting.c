@@ -3,17 +3,18 @@
 // The server is a socket of the test's own: it listens or not, takes connections or leaves them in the kernel's queue, and
 // says nothing. Some tests tell one way to connect from another by how long it took. The wrong way is several times slower,
 // but a process that is kept waiting is slow, too: so the right one has to show in one of a few attempts.
-#include "unit.h"
-
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
 #include <uv.h>
 
+#include "base/array.h"
 #include "base/metrics.h"
 #include "rpc/rpc.h"
+#include "unit.h"
 
 enum { ATTEMPTS = 10, CONNECT_TIMEOUT_MS = 400, UNANSWERED_MS = 100 };  // the latter two: src/rpc/channel.c's
 
@@ -261,7 +262,7 @@ static void fill(struct env *env, struct crowd *crowd) {
     crowd->count = 0;
     bool connected = true;
     while (connected) {
-        assert_true(crowd->count < sizeof crowd->fds / sizeof crowd->fds[0]);
+        assert_true(crowd->count < ARRAY_COUNT(crowd->fds));
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         crowd->fds[crowd->count++] = fd;
         connect(fd, (struct sockaddr *)&address, len);

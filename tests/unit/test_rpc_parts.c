@@ -1,15 +1,15 @@
 // The parts of rpc that need no loop: texts of the protocol, framing, deadlines, names of calls, addresses.
-#include "unit.h"
-
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 #include "rpc/address.h"
 #include "rpc/framing.h"
 #include "rpc/metadata.h"
 #include "rpc/slots.h"
 #include "rpc/timers.h"
+#include "unit.h"
 
 static void TestRpcTimeoutText(void **state) {
     (void)state;
@@ -27,7 +27,7 @@ static void TestRpcTimeoutText(void **state) {
         {"1.5S", false, 0},       {" 1S", false, 0},         {"1S ", false, 0},
         {"123456789S", false, 0},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         uint64_t ms = 0;
         assert_int_equal(rpc_timeout_parse(slice_of_str(cases[i].text), &ms), cases[i].good);
         assert_int_equal(ms, cases[i].ms);
@@ -37,7 +37,7 @@ static void TestRpcTimeoutText(void **state) {
         const char *text;
     } formats[] = {
         {1, "1m"}, {99999999, "99999999m"}, {100000000, "100000S"}, {100000001, "100001S"}, {UINT64_MAX, "99999999H"}};
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(formats); i++) {
         char text[RPC_TIMEOUT_TEXT];
         size_t len = rpc_timeout_format(text, formats[i].ms);
         assert_true(slice_equal(slice_of(text, len), slice_of_str(formats[i].text)));
@@ -64,7 +64,7 @@ static void TestRpcStatus(void **state) {
     assert_int_equal(rpc_status_parse(slice_of_str("0")), RPC_OK);
     assert_int_equal(rpc_status_parse(slice_of_str("16")), RPC_UNAUTHENTICATED);
     static const char *const bad[] = {"", "17", "-1", "x", "001", "4294967296"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         assert_int_equal(rpc_status_parse(slice_of_str(bad[i])), RPC_UNKNOWN);
     }
     assert_string_equal(rpc_status_name(RPC_DATA_LOSS), "DATA_LOSS");
@@ -78,7 +78,7 @@ static void TestRpcFraming(void **state) {
     (void)state;
     struct buf stream = {0};
     static const uint32_t sizes[] = {0, 1, 2, 300, 0, 0, 5, 70000, 3, 0};
-    const size_t count = sizeof sizes / sizeof sizes[0];
+    const size_t count = ARRAY_COUNT(sizes);
     for (size_t i = 0; i < count; i++) {
         uint8_t prefix[RPC_PREFIX];
         rpc_prefix_write(prefix, sizes[i]);
@@ -221,7 +221,7 @@ static void TestRpcAddress(void **state) {
     assert_string_equal(parts.host, "::1");
     static const char *const bad[] = {"",         "n1",     "n1:",   ":7400", "::1:7400",
                                       "n1:65536", "n1:74x", "n1:-1", "[]:1",  "n1:000001"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         assert_int_equal(rpc_address_split(bad[i], &parts, NULL), ERR_INVALID);
     }
 }

@@ -1,9 +1,9 @@
 // The state machine: each rule of the store, the sessions and the registry, and, by seed, the whole against a naive model.
-#include "unit.h"
-
+#include "base/array.h"
 #include "base/mem.h"
 #include "random.h"
 #include "state/state.h"
+#include "unit.h"
 
 // Commands are made as wire/command.h would: all their bytes lie in the entry.
 struct machine {
@@ -34,8 +34,9 @@ static struct slice text(const char *s) {
 
 // Copies s to the entry's end; returns where it is.
 static struct slice into(struct raft_entry *entry, size_t *used, struct slice s) {
-    if (s.len != 0)
+    if (s.len != 0) {
         memcpy(entry->data + *used, s.data, s.len);
+    }
     struct slice copy = slice_of(entry->data + *used, s.len);
     *used += s.len;
     return copy;
@@ -49,10 +50,12 @@ static void apply_to(struct machine *machine, struct state_command command) {
     struct raft_entry *entry =
         raft_entry_new(machine->slab, RAFT_ENTRY_COMMAND, (struct raft_entry_id){1, ++machine->index}, len);
     size_t used = 0;
-    if (is_write)
+    if (is_write) {
         *key = into(entry, &used, *key);
-    if (command.operation == STATE_PUT)
+    }
+    if (command.operation == STATE_PUT) {
         command.put.value = into(entry, &used, value);
+    }
     state_apply(machine->state, entry, &command, &machine->result);
     raft_entry_unref(entry);
 }
@@ -174,8 +177,9 @@ static void TestStateList(void **state) {
     (void)state;
     assert_list("", "", 9, "");
     static const char *const keys[] = {"b", "a/2", "a", "a/10", "a/1", "\xff", "ab", "a/", "c"};
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
         apply_to(&m, put_command(keys[i], "v"));
+    }
     assert_list("", "", 99, "a|a/|a/1|a/10|a/2|ab|b|c|\xff|");
     assert_list("a/", "", 99, "a/|a/1|a/10|a/2|");
     assert_list("a/", "", 2, "a/|a/1|");
@@ -230,8 +234,9 @@ static void TestStateHistory(void **state) {
 
 static void TestStateHistoryLimit(void **state) {
     (void)state;
-    for (size_t i = 0; i < HISTORY_MAX; i++)
+    for (size_t i = 0; i < HISTORY_MAX; i++) {
         apply_to(&m, put_command("k", "v"));
+    }
     assert_int_equal(state_history_from(m.state), 1);
     assert_history(1, 1, "k=v@1 ");
     apply_to(&m, put_command("k", "w"));
@@ -246,8 +251,9 @@ static void TestStateHistoryLimit(void **state) {
 static void assert_outcome(enum state_outcome outcome, bool repeated, uint64_t revision) {
     assert_int_equal(m.result.outcome, outcome);
     assert_int_equal(m.result.repeated, repeated);
-    if (outcome == STATE_DONE)
+    if (outcome == STATE_DONE) {
         assert_int_equal(m.result.revision, revision);
+    }
 }
 
 static void TestStateSessionRepeats(void **state) {
@@ -299,7 +305,7 @@ static void TestStateSessionSequenceReused(void **state) {
         const char *value;
     } others[] = {{"k", "b"}, {"ka", ""}, {"", "ka"}, {"l", "a"}};
     apply_to(&m, in_session(put_command("k", "a"), "c", 1, 0));
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
         apply_to(&m, in_session(put_command(others[i].key, others[i].value), "c", 1, 0));
         assert_outcome(STATE_SEQUENCE_REUSED, false, 0);
     }
@@ -336,8 +342,9 @@ static void TestStateSessionResultsOutOfOrder(void **state) {
 // A client that acknowledges nothing keeps its newest results only.
 static void TestStateSessionResultsLimit(void **state) {
     (void)state;
-    for (uint64_t sequence = 1; sequence <= SESSION_RESULTS_MAX + 2; sequence++)
+    for (uint64_t sequence = 1; sequence <= SESSION_RESULTS_MAX + 2; sequence++) {
         apply_to(&m, in_session(put_command("k", "v"), "c", sequence, 0));
+    }
     apply_to(&m, in_session(put_command("k", "v"), "c", 2, 0));
     assert_outcome(STATE_SESSION_EXPIRED, false, 0);
     apply_to(&m, in_session(put_command("k", "v"), "c", 3, 0));
@@ -349,8 +356,9 @@ static void TestStateSessionResultsLimit(void **state) {
 // One that comes behind those which have filled the room is done all the same, but never a second time.
 static void TestStateSessionResultsLimitLate(void **state) {
     (void)state;
-    for (uint64_t sequence = 4; sequence < 4 + SESSION_RESULTS_MAX; sequence++)
+    for (uint64_t sequence = 4; sequence < 4 + SESSION_RESULTS_MAX; sequence++) {
         apply_to(&m, in_session(put_command("k", "v"), "c", sequence == 4 ? 1 : sequence, 0));
+    }
     apply_to(&m, in_session(delete_command("k"), "c", 1, 0));
     assert_outcome(STATE_SEQUENCE_REUSED, false, 0);
     apply_to(&m, in_session(put_command("other", "v"), "c", 4 + SESSION_RESULTS_MAX, 0));  // 1 is no longer kept
@@ -370,8 +378,9 @@ static void use_session(size_t client, uint64_t sequence) {
 
 static void TestStateSessionsEvicted(void **state) {
     (void)state;
-    for (size_t client = 0; client < SESSIONS_MAX; client++)
+    for (size_t client = 0; client < SESSIONS_MAX; client++) {
         use_session(client, 1);
+    }
     use_session(0, 1);  // used again: now client 1 is the one least recently used
     assert_true(m.result.repeated);
     use_session(SESSIONS_MAX, 1);
@@ -612,17 +621,20 @@ static void random_command(uint64_t *seed, struct machine *machine) {
         change = (struct state_worker_change){.worker_id = text(worker), .epoch = random_below(seed, machine->index + 1)};
         change.online = random_below(seed, 2) == 0;
         struct state_worker known;
-        if (random_below(seed, 2) == 0 && state_worker(machine->state, text(worker), &known))
+        if (random_below(seed, 2) == 0 && state_worker(machine->state, text(worker), &known)) {
             change.epoch = known.epoch;
+        }
         command = (struct state_command){.operation = STATE_CHANGE_WORKERS, .change_workers = {&change, 1}};
         break;
     default:
         command = put_command(key, values[random_below(seed, 3)]);
     }
-    if (command.operation <= STATE_DELETE && random_below(seed, 3) == 0)
+    if (command.operation <= STATE_DELETE && random_below(seed, 3) == 0) {
         command = expecting(command, random_below(seed, machine->index + 1));
-    if (command.operation <= STATE_DELETE && random_below(seed, 2) == 0)
+    }
+    if (command.operation <= STATE_DELETE && random_below(seed, 2) == 0) {
         command = in_session(command, workers[random_below(seed, 3)], 1 + random_below(seed, 9), random_below(seed, 3));
+    }
     command.time_unix_ms = (int64_t)random_below(seed, 1000);
     apply_to(machine, command);
 }
@@ -703,11 +715,13 @@ static void draw_keys(uint64_t *seed) {
         uint8_t *bytes = mem_alloc(KEY_MAX);
         struct slice parent = i == 0 || random_below(seed, 4) == 0 ? slice_of(NULL, 0) : model.keys[random_below(seed, i)];
         size_t len = parent.len == 0 ? 0 : random_below(seed, parent.len + 1);
-        if (len != 0)
+        if (len != 0) {
             memcpy(bytes, parent.data, len);
+        }
         size_t more = 1 + random_below(seed, random_below(seed, 20) == 0 ? KEY_MAX - len : 4);
-        for (; more > 0 && len < KEY_MAX; more--)
+        for (; more > 0 && len < KEY_MAX; more--) {
             bytes[len++] = (uint8_t)(random_below(seed, 2) == 0 ? random_u64(seed) : random_below(seed, 3));
+        }
         model.keys[i] = slice_of(bytes, len);
     }
     qsort(model.keys, MODEL_KEYS, sizeof model.keys[0], slice_order);
@@ -723,8 +737,9 @@ struct model_list {
 static void skip_unlisted(struct model_list *list) {
     while (list->next < MODEL_KEYS &&
            (model.revisions[list->next] == 0 || !slice_starts_with(model.keys[list->next], list->prefix) ||
-            slice_compare(model.keys[list->next], list->after) <= 0))
+            slice_compare(model.keys[list->next], list->after) <= 0)) {
         list->next++;
+    }
 }
 
 static bool check_listed(void *user, const struct state_item *item) {
@@ -740,11 +755,13 @@ static bool check_listed(void *user, const struct state_item *item) {
 static void check_list(uint64_t *seed) {
     struct model_list list = {.limit = 1 + random_below(seed, 2 * MODEL_KEYS)};
     struct slice key = model.keys[random_below(seed, MODEL_KEYS)];
-    if (random_below(seed, 3) != 0)
+    if (random_below(seed, 3) != 0) {
         list.prefix = slice_of(key.data, random_below(seed, key.len + 1));
+    }
     key = random_below(seed, 2) == 0 ? key : model.keys[random_below(seed, MODEL_KEYS)];
-    if (random_below(seed, 3) != 0)
+    if (random_below(seed, 3) != 0) {
         list.after = slice_of(key.data, random_below(seed, key.len + 1));
+    }
     state_list(m.state, list.prefix, list.after, check_listed, &list);
     skip_unlisted(&list);
     assert_true(list.limit == 0 || list.next == MODEL_KEYS);
@@ -756,14 +773,16 @@ static void TestStateModel(void **state) {
     draw_keys(&seed);
     for (int round = 0; round < 30000; round++) {
         size_t i = random_below(&seed, MODEL_KEYS);
-        while (i > 0 && slice_equal(model.keys[i - 1], model.keys[i]))
+        while (i > 0 && slice_equal(model.keys[i - 1], model.keys[i])) {
             i--;  // of equal keys the first stands for all
+        }
         bool is_put = random_below(&seed, 100) < (round / 5000 % 2 == 0 ? 70 : 30);
         struct state_command command = {.operation = is_put ? STATE_PUT : STATE_DELETE};
-        if (is_put)
+        if (is_put) {
             command.put.key = command.put.value = model.keys[i];
-        else
+        } else {
             command.delete.key = model.keys[i];
+        }
         uint64_t expected = random_below(&seed, 2) == 0 ? model.revisions[i] : random_below(&seed, m.index + 1);
         bool has_expected = random_below(&seed, 3) == 0;
         apply_to(&m, has_expected ? expecting(command, expected) : command);
@@ -776,13 +795,16 @@ static void TestStateModel(void **state) {
         }
         struct state_item item;
         assert_int_equal(state_get(m.state, model.keys[i], &item), model.revisions[i] != 0);
-        if (model.revisions[i] != 0)
+        if (model.revisions[i] != 0) {
             assert_true(item.revision == model.revisions[i] && slice_equal(item.value, model.keys[i]));
-        if (round % 8 == 0)
+        }
+        if (round % 8 == 0) {
             check_list(&seed);
+        }
     }
-    for (size_t i = 0; i < MODEL_KEYS; i++)
+    for (size_t i = 0; i < MODEL_KEYS; i++) {
         free((void *)model.keys[i].data);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

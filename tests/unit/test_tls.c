@@ -1,7 +1,5 @@
 // src/tls without sockets: two sessions face each other, and the test is the wire between them. It passes on what it gets in
 // pieces of any size, and damages it. The certificates are made by deploy/tls/make-certs, whose path is the argument.
-#include "unit.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -10,6 +8,7 @@
 #include "base/buf.h"
 #include "random.h"
 #include "tls/tls.h"
+#include "unit.h"
 
 static const char *make_certs;
 static char directory[] = "/tmp/test-tls-XXXXXX";

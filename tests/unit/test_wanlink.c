@@ -1,8 +1,8 @@
 // The emulated link without a kernel: when a lane lets packets go, and what its control socket answers.
-#include "unit.h"
-
-#include "wanlink/control.h"
 #include <string.h>
+
+#include "unit.h"
+#include "wanlink/control.h"
 
 enum { SEED = 7, DRAWS = 100000 };
 

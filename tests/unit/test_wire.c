@@ -1,12 +1,12 @@
 // Messages: the same bytes as protobuf-c makes of the same .proto files, every field in its place, and whatever else comes
 // in refused by name, without a crash, a leak or a read beyond the end.
-#include "unit.h"
-
+#include "base/array.h"
 #include "base/mem.h"
 #include "command.pb-c.h"
 #include "control.pb-c.h"
 #include "raft.pb-c.h"
 #include "random.h"
+#include "unit.h"
 #include "wire/command.h"
 #include "wire/control.h"
 #include "wire/protobuf_lite.h"
@@ -42,13 +42,15 @@ static struct slice text(const char *s) {
 }
 
 static void assert_slice(struct slice actual, const char *expected) {
-    if (!slice_equal(actual, text(expected)))
+    if (!slice_equal(actual, text(expected))) {
         fail_msg("\"%.*s\" is not \"%s\"", (int)actual.len, (const char *)actual.data, expected);
+    }
 }
 
 static void assert_ok(enum error_code code) {
-    if (code != OK)
+    if (code != OK) {
         fail_msg("%s: %s", error_name(code), t.error.message);
+    }
 }
 
 static struct wire_identity identity_of(const char *node) {
@@ -71,8 +73,9 @@ static ProtobufCBinaryData data_of(const char *s) {
 static ProtobufCBinaryData random_bytes(size_t min, size_t max) {
     ProtobufCBinaryData bytes = {.len = min + random_below(&t.seed, max - min + 1)};
     bytes.data = grab(bytes.len);
-    for (size_t i = 0; i < bytes.len; i++)
+    for (size_t i = 0; i < bytes.len; i++) {
         bytes.data[i] = (uint8_t)random_u64(&t.seed);
+    }
     return bytes;
 }
 
@@ -84,28 +87,37 @@ static bool ends_with(const char *name, const char *end) {
 static ProtobufCBinaryData bytes_for(const char *name) {
     static const char *const ids[] = {"n1", "w-2", "A.b_c-9", "0"};
     static const char *const addresses[] = {"10.0.0.1:7400", "host.example:1", "[::1]:65535"};
-    if (ends_with(name, "id") || strcmp(name, "leader") == 0 || strcmp(name, "target") == 0)
+    if (ends_with(name, "id") || strcmp(name, "leader") == 0 || strcmp(name, "target") == 0) {
         return data_of(ids[random_below(&t.seed, 4)]);
-    if (ends_with(name, "address"))
+    }
+    if (ends_with(name, "address")) {
         return data_of(addresses[random_below(&t.seed, 3)]);
-    if (strcmp(name, "cloud") == 0)
+    }
+    if (strcmp(name, "cloud") == 0) {
         return data_of(random_below(&t.seed, 2) == 0 ? "aws" : "gcp");
-    if (strcmp(name, "status") == 0)
+    }
+    if (strcmp(name, "status") == 0) {
         return data_of(random_below(&t.seed, 2) == 0 ? "online" : "offline");
-    if (strcmp(name, "value") == 0 || strcmp(name, "command") == 0)
+    }
+    if (strcmp(name, "value") == 0 || strcmp(name, "command") == 0) {
         return random_bytes(0, 300);
+    }
     return random_bytes(strcmp(name, "key") == 0, 40);
 }
 
 static uint64_t number_for(const char *name) {
-    if (strcmp(name, "format") == 0)
+    if (strcmp(name, "format") == 0) {
         return 1;
-    if (strcmp(name, "sequence") == 0)
+    }
+    if (strcmp(name, "sequence") == 0) {
         return 1000 + random_below(&t.seed, 1000);
-    if (strcmp(name, "acknowledged_below") == 0 || strcmp(name, "from") == 0)
+    }
+    if (strcmp(name, "acknowledged_below") == 0 || strcmp(name, "from") == 0) {
         return random_below(&t.seed, 1000);
-    if (strcmp(name, "to") == 0)
+    }
+    if (strcmp(name, "to") == 0) {
         return random_below(&t.seed, 2) * 1000;
+    }
     return random_number(&t.seed);
 }
 
@@ -169,8 +181,9 @@ static void fill(ProtobufCMessage *message, const ProtobufCMessageDescriptor *de
         if (field->label == PROTOBUF_C_LABEL_REPEATED) {
             size_t count = random_below(&t.seed, 5);
             uint8_t *items = grab(count * value_size(field));
-            for (size_t k = 0; k < count; k++)
+            for (size_t k = 0; k < count; k++) {
                 fill_value(field, items + k * value_size(field));
+            }
             *(void **)member = items;
             *(size_t *)quantifier = count;
         } else if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0) {
@@ -196,8 +209,9 @@ static void *random_message(const ProtobufCMessageDescriptor *descriptor) {
 }
 
 static void assert_same_bytes(struct slice packed) {
-    if (!slice_equal(buf_slice(&t.out), packed))
+    if (!slice_equal(buf_slice(&t.out), packed)) {
         fail_msg("%zu bytes differ from protobuf-c's %zu", t.out.len, packed.len);
+    }
 }
 
 // --- ControlService: bytes of protobuf-c, decoded and encoded by us, are the same bytes again ---
@@ -288,7 +302,7 @@ static void TestWireControlRoundTrip(void **state) {
     (void)state;
     t.seed = random_seed("TestWireControlRoundTrip");
     for (int round = 0; round < 300; round++) {
-        for (size_t i = 0; i < sizeof control_messages / sizeof control_messages[0]; i++) {
+        for (size_t i = 0; i < ARRAY_COUNT(control_messages); i++) {
             struct slice packed = pack(random_message(control_messages[i].descriptor));
             buf_clear(&t.out);
             control_messages[i].again(packed);
@@ -473,8 +487,9 @@ static void TestWireWorkerInfoFields(void **state) {
 static struct raft_entry *entry_of(struct slice bytes, enum raft_entry_type type) {
     struct raft_entry *entry = raft_entry_new(t.slab, type, (struct raft_entry_id){1, 5}, bytes.len);
     assert_non_null(entry);
-    if (bytes.len != 0)
+    if (bytes.len != 0) {
         memcpy(entry->data, bytes.data, bytes.len);
+    }
     return entry;
 }
 
@@ -596,11 +611,12 @@ static void TestWireCommandUnknown(void **state) {
         {BYTES("\x08\x01\x62\x04\x0a\x02w1"), ERR_MALFORMED},                  // no instance id
         {BYTES(""), ERR_UNKNOWN_COMMAND},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct state_command command;
         enum error_code code = decode_command(slice_of(cases[i].bytes, cases[i].len), &command);
-        if (code != cases[i].code)
+        if (code != cases[i].code) {
             fail_msg("case %zu: %s instead of %s", i, error_name(code), error_name(cases[i].code));
+        }
     }
 }
 
@@ -736,9 +752,11 @@ static enum error_code decode_raft(enum raft_message_type type, struct slice byt
 }
 
 static void release_entries(const struct raft_message *message) {
-    if (message->type == RAFT_APPEND_ENTRIES)
-        for (size_t i = 0; i < message->append.count; i++)
+    if (message->type == RAFT_APPEND_ENTRIES) {
+        for (size_t i = 0; i < message->append.count; i++) {
             raft_entry_unref(message->append.entries[i]);
+        }
+    }
 }
 
 static void TestWireRaftRoundTrip(void **state) {
@@ -746,14 +764,14 @@ static void TestWireRaftRoundTrip(void **state) {
     t.seed = random_seed("TestWireRaftRoundTrip");
     struct wire_identity sender = identity_of("n2");
     for (int round = 0; round < 1000; round++) {
-        for (size_t i = 0; i < sizeof raft_messages / sizeof raft_messages[0]; i++) {
+        for (size_t i = 0; i < ARRAY_COUNT(raft_messages); i++) {
             ProtobufCMessage *random = random_message(raft_messages[i].descriptor);
             make_plausible(raft_messages[i].type, random);
             struct slice packed = pack(random);
             struct raft_message message;
             assert_ok(decode_raft(raft_messages[i].type, packed, &message));
-            assert_slice(slice_of(message.from.text, message.from.len), "n2");
-            assert_slice(slice_of(message.to.text, message.to.len), "n1");
+            assert_slice(raft_id_slice(&message.from), "n2");
+            assert_slice(raft_id_slice(&message.to), "n1");
             message.to = raft_id_of(text("n1"));
             buf_clear(&t.out);
             wire_raft_encode(&sender, &message, &t.out);
@@ -788,7 +806,7 @@ static void TestWireRaftFields(void **state) {
     assert_int_equal(message.append.prev_log.index, 5);
     assert_int_equal(message.append.prev_log.term, 1);
     assert_int_equal(message.append.leader_commit, 4);
-    assert_slice(slice_of(message.append.leader_id.text, message.append.leader_id.len), "n2");
+    assert_slice(raft_id_slice(&message.append.leader_id), "n2");
     assert_int_equal(message.append.count, 1);
     assert_int_equal(message.append.entries[0]->id.index, 6);
     assert_int_equal(message.append.entries[0]->id.term, 2);
@@ -891,13 +909,15 @@ static void TestWireWorkerRoundTrip(void **state) {
 // Runs a decoder of any message on a copy of just these bytes, so that the address sanitizer sees a read beyond them.
 static void decode_everything(struct slice bytes) {
     uint8_t *copy = mem_alloc(bytes.len == 0 ? 1 : bytes.len);
-    if (bytes.len != 0)
+    if (bytes.len != 0) {
         memcpy(copy, bytes.data, bytes.len);
+    }
     struct slice s = slice_of(copy, bytes.len);
-    for (size_t i = 0; i < sizeof raft_messages / sizeof raft_messages[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(raft_messages); i++) {
         struct raft_message message;
-        if (decode_raft(raft_messages[i].type, s, &message) == OK)
+        if (decode_raft(raft_messages[i].type, s, &message) == OK) {
             release_entries(&message);
+        }
     }
     struct state_command command;
     struct wire_worker_ref ref;
@@ -950,13 +970,15 @@ static struct slice random_valid(void) {
     static const ProtobufCMessageDescriptor *const others[] = {&baton__v1__command__descriptor,
                                                                &baton__v1__configuration__descriptor,
                                                                &baton__v1__register_worker_request__descriptor};
-    size_t control = sizeof control_messages / sizeof control_messages[0];
-    size_t raft = sizeof raft_messages / sizeof raft_messages[0];
+    size_t control = ARRAY_COUNT(control_messages);
+    size_t raft = ARRAY_COUNT(raft_messages);
     size_t which = random_below(&t.seed, control + raft + 3);
-    if (which < control)
+    if (which < control) {
         return pack(random_message(control_messages[which].descriptor));
-    if (which >= control + raft)
+    }
+    if (which >= control + raft) {
         return pack(random_message(others[which - control - raft]));
+    }
     ProtobufCMessage *message = random_message(raft_messages[which - control].descriptor);
     make_plausible(raft_messages[which - control].type, message);
     return pack(message);
@@ -967,8 +989,9 @@ static void TestWireTruncated(void **state) {
     t.seed = random_seed("TestWireTruncated");
     for (int round = 0; round < 60; round++) {
         struct slice whole = random_valid();
-        for (size_t len = 0; len < whole.len && len < 600; len++)
+        for (size_t len = 0; len < whole.len && len < 600; len++) {
             decode_everything(slice_of(whole.data, len));
+        }
         arena_reset(&t.arena);
     }
 }
@@ -979,16 +1002,18 @@ static void TestWireDamaged(void **state) {
     for (int round = 0; round < 20000; round++) {
         struct slice whole = random_valid();
         uint8_t *bytes = (uint8_t *)whole.data;
-        for (size_t flips = 1 + random_below(&t.seed, 4); flips > 0 && whole.len > 0; flips--)
+        for (size_t flips = 1 + random_below(&t.seed, 4); flips > 0 && whole.len > 0; flips--) {
             bytes[random_below(&t.seed, whole.len)] ^= (uint8_t)(1 << random_below(&t.seed, 8));
+        }
         decode_everything(whole);
         arena_reset(&t.arena);
     }
 }
 
 static void assert_refused(enum error_code code, enum error_code expected, const char *names) {
-    if (code != expected || strstr(t.error.message, names) == NULL)
+    if (code != expected || strstr(t.error.message, names) == NULL) {
         fail_msg("%s instead of %s naming %s: %s", error_name(code), error_name(expected), names, t.error.message);
+    }
 }
 
 static void TestWireMalformed(void **state) {
@@ -1019,13 +1044,14 @@ static void TestWireMalformed(void **state) {
         {BYTES("\x5d\x01\x02\x03\x04"), NULL},
         {BYTES("\x5d\x01\x02\x03"), "ends within"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         uint64_t revision;
         enum error_code code = wire_put_response_decode(slice_of(cases[i].bytes, cases[i].len), &revision, &t.error);
-        if (cases[i].why == NULL)
+        if (cases[i].why == NULL) {
             assert_ok(code);
-        else
+        } else {
             assert_refused(code, ERR_MALFORMED, cases[i].why);
+        }
     }
 }
 
@@ -1069,10 +1095,11 @@ static void TestWirePutRefused(void **state) {
     size_t low = 0;
     for (size_t step = COMMAND_MAX / 2; step > 0; step /= 2) {
         put.value.len = low + step;
-        if (wire_put_request_decode(pack(&put.base), &command, &t.error) == OK)
+        if (wire_put_request_decode(pack(&put.base), &command, &t.error) == OK) {
             low += step;
-        else
+        } else {
             assert_int_equal(t.error.code, ERR_TOO_LARGE);
+        }
         arena_reset(&t.arena);
         put.value = long_text(COMMAND_MAX);
     }
@@ -1206,16 +1233,16 @@ static void TestWireRaftForeign(void **state) {
     assert_ok(decode_raft(RAFT_APPEND_ENTRIES, pack(&p->append.base), &message));
     release_entries(&message);
     p->envelope.cluster_id = data_of("other");
-    refuse_append(p, ERR_WAL_FOREIGN, "other");
+    refuse_append(p, ERR_FOREIGN, "other");
     p = good_append();
     p->envelope.generation = 4;
-    refuse_append(p, ERR_WAL_FOREIGN, "generation 4");
+    refuse_append(p, ERR_FOREIGN, "generation 4");
     p = good_append();
     p->envelope.to = data_of("n7");
-    refuse_append(p, ERR_WAL_FOREIGN, "n7");
+    refuse_append(p, ERR_FOREIGN, "n7");
     p = good_append();
     p->envelope.protocol = 2;
-    refuse_append(p, ERR_WAL_FOREIGN, "protocol 2");
+    refuse_append(p, ERR_FOREIGN, "protocol 2");
     p = good_append();
     p->envelope.from = p->append.leader_id = data_of("n1");
     refuse_append(p, ERR_INVALID, "itself");
@@ -1279,8 +1306,9 @@ static void TestWireAppendRefused(void **state) {
 static void TestWireListBeyondMemory(void **state) {
     (void)state;
     enum { ITEMS = 100000 };
-    for (size_t i = 0; i < ITEMS; i++)
+    for (size_t i = 0; i < ITEMS; i++) {
         buf_append(&t.out, "\x0a\x00", 2);
+    }
     struct arena small = {.limit = 64 * KIB};
     struct wire_list_response list;
     assert_int_equal(wire_list_response_decode(&small, buf_slice(&t.out), &list, &t.error), ERR_NO_MEMORY);
@@ -1292,8 +1320,9 @@ static void TestWireListBeyondMemory(void **state) {
     struct slice packed = pack(&p->append.base);
     buf_clear(&t.out);
     buf_append_slice(&t.out, packed);
-    for (size_t i = 0; i < ITEMS; i++)
+    for (size_t i = 0; i < ITEMS; i++) {
         buf_append(&t.out, "\x32\x00", 2);
+    }
     struct wire_identity us = identity_of("n1");
     struct raft_message message;
     assert_int_equal(wire_raft_decode(&us, RAFT_APPEND_ENTRIES, buf_slice(&t.out), t.slab, &small, &message, &t.error),

@@ -1,5 +1,5 @@
-// The decision behind node/placement.h.
-#include "node/placement.h"
+// The decision behind policy/placement.h.
+#include "policy/placement.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -11,8 +11,9 @@ void placement_init(struct placement *placement, bool on, const char *leader_clo
     assert(count <= MEMBERS_MAX && self < count);
     *placement = (struct placement){.on = on, .count = count, .self = self, .commit_before = UINT64_MAX};
     snprintf(placement->leader_cloud, sizeof placement->leader_cloud, "%s", leader_cloud);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         placement->seats[i].member = members[i];
+    }
     snprintf(placement->verdict, sizeof placement->verdict, "%s", on ? "the leader decides" : "placement is off");
 }
 
@@ -30,8 +31,9 @@ static struct placement_hold hold_of(const struct placement_until *until, uint64
 static void take_hold(struct placement_until *until, uint64_t now_us, const struct placement_hold *told, uint64_t max_us) {
     uint64_t told_us = told->left_us < max_us ? told->left_us : max_us;
     if (told_us == 0 || told->term < until->term ||
-        (told->term == until->term && now_us + told_us <= until->us + PLACEMENT_HOLD_SLACK_US))
+        (told->term == until->term && now_us + told_us <= until->us + PLACEMENT_HOLD_SLACK_US)) {
         return;
+    }
     *until = (struct placement_until){.term = told->term, .us = now_us + told_us};
 }
 
@@ -52,8 +54,9 @@ void placement_heard(struct placement *placement, uint64_t now_us, size_t member
 }
 
 void placement_lead(struct placement *placement, raft_term term, bool leading) {
-    if (leading == placement->leading && term == placement->term)
+    if (leading == placement->leading && term == placement->term) {
         return;
+    }
     placement->leading = leading;
     placement->term = term;
     placement->commit_noted = UINT64_MAX;  // so nobody has the log for a second, and no watch goes on
@@ -61,10 +64,12 @@ void placement_lead(struct placement *placement, raft_term term, bool leading) {
 
 void placement_progress(struct placement *placement, uint64_t now_us, raft_index commit_index,
                         const raft_index match_index[MEMBERS_MAX]) {
-    for (size_t i = 0; i < placement->count; i++)
+    for (size_t i = 0; i < placement->count; i++) {
         placement->seats[i].match_index = match_index[i];
-    if (placement->commit_noted != UINT64_MAX && now_us - placement->commit_noted_us < PLACEMENT_BEHIND_US)
+    }
+    if (placement->commit_noted != UINT64_MAX && now_us - placement->commit_noted_us < PLACEMENT_BEHIND_US) {
         return;
+    }
     placement->commit_before = placement->commit_noted;
     placement->commit_noted = commit_index;
     placement->commit_noted_us = now_us;
@@ -107,17 +112,20 @@ static double commit_ms(const struct placement *placement, uint64_t now_us, size
     for (size_t i = 0; i < placement->count; i++) {
         const struct placement_link *link = &seat->report.links[i];
         voters += placement->seats[i].member.voter;
-        if (!placement->seats[i].member.voter || !is_steady(link))
+        if (!placement->seats[i].member.voter || !is_steady(link)) {
             continue;
+        }
         double ms = time_ms(link, pace);
         size_t at = reached++;
-        for (; at > 0 && rising[at - 1] > ms; at--)
+        for (; at > 0 && rising[at - 1] > ms; at--) {
             rising[at] = rising[at - 1];
+        }
         rising[at] = ms;
     }
     size_t others_needed = voters / 2;  // besides the leader itself
-    if (!is_fresh(seat, now_us) || !seat->member.voter || reached < others_needed)
+    if (!is_fresh(seat, now_us) || !seat->member.voter || reached < others_needed) {
         return UNKNOWN;
+    }
     return others_needed == 0 ? 0 : rising[others_needed - 1];
 }
 
@@ -145,12 +153,14 @@ static bool in_cloud(const struct placement *placement, size_t member, const cha
 
 // A leader outside the preferred cloud has somebody to hand over to inside.
 static bool must_go_inside(const struct placement *placement, uint64_t now_us) {
-    if (in_cloud(placement, placement->self, placement->leader_cloud))
+    if (in_cloud(placement, placement->self, placement->leader_cloud)) {
         return false;
+    }
     for (size_t i = 0; i < placement->count; i++) {
         if (in_cloud(placement, i, placement->leader_cloud) && is_fit(placement, now_us, i) &&
-            commit_ms(placement, now_us, i, SLOW) >= 0)
+            commit_ms(placement, now_us, i, SLOW) >= 0) {
             return true;
+        }
     }
     return false;
 }
@@ -159,10 +169,12 @@ static bool is_better(const struct placement *placement, uint64_t now_us, size_t
     double own_ms = commit_ms(placement, now_us, placement->self, LEAST);
     double ms = commit_ms(placement, now_us, member, SLOW);
     const char *preferred = placement->leader_cloud;
-    if (ms < 0 || !is_fit(placement, now_us, member))
+    if (ms < 0 || !is_fit(placement, now_us, member)) {
         return false;
-    if (going_inside)
+    }
+    if (going_inside) {
         return in_cloud(placement, member, preferred);
+    }
     bool leaves = in_cloud(placement, placement->self, preferred) && !in_cloud(placement, member, preferred);
     return !leaves && ms * 2 <= own_ms && own_ms - ms >= PLACEMENT_GAIN_MIN_MS;
 }
@@ -173,11 +185,13 @@ static struct placement_seat *best_seat(struct placement *placement, uint64_t no
     double best_ms = 0;
     for (size_t i = 0; i < placement->count; i++) {
         struct placement_seat *seat = &placement->seats[i];
-        if (seat->better_since_us == 0 || now_us - seat->better_since_us < watched_us)
+        if (seat->better_since_us == 0 || now_us - seat->better_since_us < watched_us) {
             continue;
+        }
         double ms = commit_ms(placement, now_us, i, SLOW);
-        if (best != NULL && ms >= best_ms)
+        if (best != NULL && ms >= best_ms) {
             continue;
+        }
         best = seat;
         best_ms = ms;
     }
@@ -190,10 +204,11 @@ static void watch(struct placement *placement, uint64_t now_us) {
     bool going_inside = must_go_inside(placement, now_us);
     for (size_t i = 0; i < placement->count; i++) {
         struct placement_seat *seat = &placement->seats[i];
-        if (!is_better(placement, now_us, i, going_inside))
+        if (!is_better(placement, now_us, i, going_inside)) {
             seat->better_since_us = 0;
-        else if (seat->better_since_us == 0)
+        } else if (seat->better_since_us == 0) {
             seat->better_since_us = now_us;
+        }
     }
 }
 
@@ -205,8 +220,9 @@ static void say_gain(const struct placement *placement, uint64_t now_us, const s
     bool inside = placement->leader_cloud[0] != '\0' && !in_cloud(placement, placement->self, placement->leader_cloud) &&
                   strcmp(seat->member.cloud, placement->leader_cloud) == 0;
     char own[32] = "a time that is not known";
-    if (own_ms >= 0)
+    if (own_ms >= 0) {
         snprintf(own, sizeof own, "%.1f ms", own_ms);
+    }
     snprintf(text, size, "%s would commit in %.1f ms instead of %s%s", seat->member.id.text, ms, own,
              inside ? ", and is in the preferred cloud" : "");
 }
@@ -217,26 +233,29 @@ static void say_stay(struct placement *placement, uint64_t now_us, const struct 
     size_t size = sizeof placement->verdict;
     double own_ms = placement_commit_ms(placement, now_us, placement->self);
     if (candidate == NULL) {
-        if (own_ms < 0)
+        if (own_ms < 0) {
             snprintf(text, size, "stay: the round trips are not known yet");
-        else
+        } else {
             snprintf(text, size, "stay: no fit voter would commit markedly faster than in %.1f ms", own_ms);
+        }
         return;
     }
     say_gain(placement, now_us, candidate, gain, sizeof gain);
-    if (placement->pause.us > now_us)
+    if (placement->pause.us > now_us) {
         snprintf(text, size, "stay: paused by an operator's transfer for another %llu s; %s",
                  (unsigned long long)((placement->pause.us - now_us) / US_PER_S), gain);
-    else if (now_us - candidate->better_since_us < PLACEMENT_WATCH_US)
+    } else if (now_us - candidate->better_since_us < PLACEMENT_WATCH_US) {
         snprintf(text, size, "stay: watching; %s", gain);
-    else
+    } else {
         snprintf(text, size, "stay: the last move is too recent, for another %llu s; %s",
                  (unsigned long long)((placement->cooldown.us - now_us) / US_PER_S), gain);
+    }
 }
 
 const struct raft_id *placement_decide(struct placement *placement, uint64_t now_us) {
-    if (!placement->on)
+    if (!placement->on) {
         return NULL;
+    }
     if (!placement->leading) {
         snprintf(placement->verdict, sizeof placement->verdict, "the leader decides");
         return NULL;
@@ -262,13 +281,15 @@ const struct raft_id *placement_successor(const struct placement *placement, uin
     bool best_inside = false;
     double best_ms = UNKNOWN;
     for (size_t i = 0; i < placement->count; i++) {
-        if (!is_fit(placement, now_us, i))
+        if (!is_fit(placement, now_us, i)) {
             continue;
+        }
         bool inside = in_cloud(placement, i, cloud);
         double ms = commit_ms(placement, now_us, i, SLOW);
         bool faster = ms >= 0 && (best_ms < 0 || ms < best_ms);
-        if (best != NULL && (inside < best_inside || (inside == best_inside && !faster)))
+        if (best != NULL && (inside < best_inside || (inside == best_inside && !faster))) {
             continue;
+        }
         best = &placement->seats[i].member.id;
         best_inside = inside;
         best_ms = ms;

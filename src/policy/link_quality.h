@@ -3,12 +3,12 @@
 //
 // A round trip is measured once a second, and one in which either process was kept waiting says nothing about the link: so
 // what is told is the median of the last five, and one bad measurement in five changes nothing.
-#ifndef BATON_NODE_LINK_QUALITY_H
-#define BATON_NODE_LINK_QUALITY_H
-
-#include "base/limits.h"
+#ifndef BATON_POLICY_LINK_QUALITY_H
+#define BATON_POLICY_LINK_QUALITY_H
 
 #include <stddef.h>
+
+#include "base/limits.h"
 
 enum { LINK_SAMPLES = 5, LINK_LOSSES_KEPT = 8 };
 

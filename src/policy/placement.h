@@ -17,8 +17,8 @@
 // operator asked for. Neither is worth a log entry: every member tells the others, which ask it once a second, how much is
 // left and in which term it began, and all keep what is newest. So the next leader knows in time, even if the last one has
 // gone, and a restarted node learns it again. See placement_until for why it ends though everybody passes it on.
-#ifndef BATON_NODE_PLACEMENT_H
-#define BATON_NODE_PLACEMENT_H
+#ifndef BATON_POLICY_PLACEMENT_H
+#define BATON_POLICY_PLACEMENT_H
 
 #include "raft/raft.h"
 

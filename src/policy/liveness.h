@@ -6,13 +6,13 @@
 //
 // A process that stood still may have heartbeats waiting that nobody has read. But it does not lead any more then (see
 // raft/raft.h, contract 4), and when it does again every deadline counts anew.
-#ifndef BATON_NODE_LIVENESS_H
-#define BATON_NODE_LIVENESS_H
-
-#include "base/limits.h"
+#ifndef BATON_POLICY_LIVENESS_H
+#define BATON_POLICY_LIVENESS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "base/limits.h"
 
 // Offline so long after the last heartbeat: three missed, and a second's grace for the third to be late. Design: never
 // before 15 s, never after 20 s.

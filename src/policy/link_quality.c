@@ -1,5 +1,5 @@
-// The record behind node/link_quality.h.
-#include "node/link_quality.h"
+// The record behind policy/link_quality.h.
+#include "policy/link_quality.h"
 
 void link_quality_measured(struct link_quality *link, double ms, double idle_ms) {
     link->samples_ms[link->measured % LINK_SAMPLES] = ms;
@@ -16,8 +16,9 @@ static size_t sort(const struct link_quality *link, const double ring[LINK_SAMPL
     size_t count = link->measured < LINK_SAMPLES ? link->measured : LINK_SAMPLES;
     for (size_t i = 0; i < count; i++) {
         size_t at = i;
-        for (; at > 0 && sorted[at - 1] > ring[i]; at--)
+        for (; at > 0 && sorted[at - 1] > ring[i]; at--) {
             sorted[at] = sorted[at - 1];
+        }
         sorted[at] = ring[i];
     }
     return count;
@@ -45,7 +46,8 @@ double link_quality_spread_ms(const struct link_quality *link) {
 
 uint32_t link_quality_losses(const struct link_quality *link, uint64_t now_us) {
     uint32_t recent = 0;
-    for (size_t i = 0; i < link->lost && i < LINK_LOSSES_KEPT; i++)
+    for (size_t i = 0; i < link->lost && i < LINK_LOSSES_KEPT; i++) {
         recent += now_us - link->lost_us[i] < LINK_LOSSES_WINDOW_US;
+    }
     return recent;
 }

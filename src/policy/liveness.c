@@ -1,11 +1,11 @@
-// The table behind node/liveness.h: a doubly linked list of slots, oldest deadline first, in one array.
-#include "node/liveness.h"
-
-#include "base/mem.h"
+// The table behind policy/liveness.h: a doubly linked list of slots, oldest deadline first, in one array.
+#include "policy/liveness.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/mem.h"
 
 enum { NONE = UINT32_MAX };
 
@@ -37,8 +37,9 @@ void liveness_free(struct liveness *liveness) {
 }
 
 void liveness_reset(struct liveness *liveness) {
-    if (liveness->count > 0)
+    if (liveness->count > 0) {
         memset(liveness->slots, 0, liveness->count * sizeof *liveness->slots);
+    }
     liveness->oldest = liveness->newest = NONE;
 }
 
@@ -46,8 +47,9 @@ static struct slot *slot_at(struct liveness *liveness, uint32_t slot) {
     assert(slot < WORKERS_MAX);
     if (slot >= liveness->count) {
         uint32_t count = liveness->count == 0 ? 64 : liveness->count * 2;
-        while (count <= slot)
+        while (count <= slot) {
             count *= 2;
+        }
         liveness->slots = mem_realloc(liveness->slots, count * sizeof *liveness->slots);
         memset(liveness->slots + liveness->count, 0, (count - liveness->count) * sizeof *liveness->slots);
         liveness->count = count;
@@ -56,21 +58,24 @@ static struct slot *slot_at(struct liveness *liveness, uint32_t slot) {
 }
 
 static void unlink_slot(struct liveness *liveness, struct slot *s) {
-    if (s->before != NONE)
+    if (s->before != NONE) {
         liveness->slots[s->before].after = s->after;
-    else
+    } else {
         liveness->oldest = s->after;
-    if (s->after != NONE)
+    }
+    if (s->after != NONE) {
         liveness->slots[s->after].before = s->before;
-    else
+    } else {
         liveness->newest = s->before;
+    }
     s->watched = false;
 }
 
 void liveness_watch(struct liveness *liveness, uint32_t slot, uint64_t now_us) {
     struct slot *s = slot_at(liveness, slot);
-    if (s->watched)
+    if (s->watched) {
         unlink_slot(liveness, s);
+    }
     s->watched = true;
     s->since_us = now_us;
     s->before = liveness->newest;
@@ -93,8 +98,9 @@ void liveness_heard(struct liveness *liveness, uint32_t slot, uint64_t now_us) {
 
 void liveness_forget(struct liveness *liveness, uint32_t slot) {
     struct slot *s = slot_at(liveness, slot);
-    if (s->watched)
+    if (s->watched) {
         unlink_slot(liveness, s);
+    }
 }
 
 bool liveness_watches(const struct liveness *liveness, uint32_t slot) {
@@ -102,8 +108,9 @@ bool liveness_watches(const struct liveness *liveness, uint32_t slot) {
 }
 
 bool liveness_last_heard(const struct liveness *liveness, uint32_t slot, uint64_t *heard_us) {
-    if (slot >= liveness->count || !liveness->slots[slot].heard)
+    if (slot >= liveness->count || !liveness->slots[slot].heard) {
         return false;
+    }
     *heard_us = liveness->slots[slot].heard_us;
     return true;
 }
@@ -111,15 +118,17 @@ bool liveness_last_heard(const struct liveness *liveness, uint32_t slot, uint64_
 size_t liveness_expired(const struct liveness *liveness, uint64_t now_us, uint32_t *slots, size_t max) {
     size_t count = 0;
     for (uint32_t at = liveness->oldest; at != NONE && count < max; at = liveness->slots[at].after) {
-        if (now_us < liveness->slots[at].since_us + LIVENESS_TIMEOUT_US)
+        if (now_us < liveness->slots[at].since_us + LIVENESS_TIMEOUT_US) {
             break;
+        }
         slots[count++] = at;
     }
     return count;
 }
 
 uint64_t liveness_next_us(const struct liveness *liveness) {
-    if (liveness->oldest == NONE)
+    if (liveness->oldest == NONE) {
         return UINT64_MAX;
+    }
     return liveness->slots[liveness->oldest].since_us + LIVENESS_TIMEOUT_US;
 }
