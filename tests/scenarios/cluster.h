@@ -1,0 +1,144 @@
+// The cluster of a scenario: cores that are stepped by hand, the messages between them, their disks and their clocks. All
+// that a core hands out is written down, line by line, as the trace.
+//
+//   run.c      finds the scenarios, compares traces or rewrites them
+//   script.c   the language: one command a line
+//   messages.c its commands about messages
+//   words.c    a command, word by word
+//   cluster.c  nodes, clocks, disks, messages
+//   trace.c    how an update and a message are written down
+//
+// Nothing happens by itself: messages move when the script delivers them, and each node has a clock of its own, which the
+// script advances. A member that was never started is played by the script, which writes its messages.
+#ifndef BATON_TESTS_SCENARIOS_CLUSTER_H
+#define BATON_TESTS_SCENARIOS_CLUSTER_H
+
+#include "raft/queue.h"
+#include "raft/raft.h"
+
+enum { CLUSTER_LOG_MAX = 64 };
+
+enum packet_place {
+    PACKET_HELD,  // until its sender's disk has what it claims
+    PACKET_IN_FLIGHT,
+    PACKET_GONE,  // delivered or lost
+};
+
+// A message from one member to another; kept to the end, so that it can be delivered again.
+struct packet {
+    size_t number;                // m1, m2, ...
+    struct raft_message message;  // owns an array of entries with references
+    enum packet_place place;
+    struct server *to;       // where it arrives; NULL: at no member
+    struct packet *request;  // of a reply
+    unsigned life;           // of its sender, at the time; 0: the script made it up
+    size_t replies;          // that a request has had since it was last delivered
+};
+
+struct disk {
+    bool held;  // writes complete when the script says so; else at once
+    struct raft_hard_state hard_state;
+    struct raft_entry **entries;  // entries[i] has index i + 1
+    size_t count, cap;
+    struct raft_queue writes;  // struct raft_persist with entries of their own, under way
+    uint64_t durable_write;
+    uint64_t hard_state_write;  // hard states are durable up to this write
+};
+
+struct server {
+    struct raft_id id;
+    bool voter;
+    bool starts;             // a core was started here, which may be down now; else the script plays this member
+    struct raft_node *core;  // NULL: down, or played
+    unsigned life;
+    uint64_t seed;
+    size_t prefers;  // number of the member that should lead in this node's view; 0: none
+    uint64_t now_us;
+    uint64_t next_tick_us;
+    uint64_t shown_tick_us;  // the one last written down
+    raft_index applied;
+    struct raft_id shown_leader;
+    struct disk disk;
+};
+
+struct cluster {
+    struct raft_slab *slab;
+    struct server servers[MEMBERS_MAX];  // n1 is servers[0]
+    size_t count;
+    bool cut[MEMBERS_MAX][MEMBERS_MAX];  // from, to
+    struct packet **packets;
+    size_t packet_count, packet_cap;
+    char **tags;  // of proposals and reads: tag i + 1
+    size_t tag_count, tag_cap;
+    struct raft_queue leaders;  // struct raft_entry_id: a term, and the number of its leader as index
+    char **trace;
+    size_t trace_count, trace_cap;
+    char error[512];  // why the script cannot go on; empty: it can
+};
+
+void cluster_init(struct cluster *cluster);
+void cluster_free(struct cluster *cluster);
+
+// Ends the script; the first reason counts.
+void cluster_fail(struct cluster *cluster, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool cluster_failed(const struct cluster *cluster);
+
+// NULL: no member has this id.
+struct server *cluster_find(struct cluster *cluster, const struct raft_id *id);
+// "n3", a member or not.
+struct raft_id cluster_id(size_t number);
+struct raft_entry *cluster_entry(struct cluster *cluster, struct raft_entry_id id, const char *text);
+uint64_t cluster_tag(struct cluster *cluster, const char *text);
+
+// --- nodes ---
+
+// Writes the log to the server's disk and starts a core from it.
+void cluster_start(struct cluster *cluster, struct server *server, struct raft_hard_state hard_state, const raft_term *log,
+                   size_t count);
+void cluster_crash(struct cluster *cluster, struct server *server);
+void cluster_restart(struct cluster *cluster, struct server *server);
+
+// One event, and all that follows from it on this node.
+void cluster_event(struct cluster *cluster, struct server *server, struct raft_event event);
+
+// --- clocks ---
+
+// The clocks of the chosen servers advance by so much; timers fire on the way.
+void cluster_wait(struct cluster *cluster, const bool chosen[MEMBERS_MAX], uint64_t duration_us);
+// The server's clock advances to its next timer.
+void cluster_time_out(struct cluster *cluster, struct server *server);
+
+// --- messages ---
+
+// Takes the message; its entries are in an array of the heap, or NULL. `request`: of a reply.
+struct packet *cluster_packet(struct cluster *cluster, struct raft_message message, struct packet *request);
+void cluster_deliver(struct cluster *cluster, struct packet *packet);
+// Until nothing is in flight to a core.
+void cluster_deliver_all(struct cluster *cluster);
+void cluster_drop(struct cluster *cluster, struct packet *packet);
+// Lost, and the node that waits for the answer is told.
+void cluster_report_failed(struct cluster *cluster, struct packet *packet);
+bool cluster_is_request(const struct raft_message *message);
+
+// --- disks ---
+
+// Writes become durable up to this one; with `hard_state_only`, as far as they carry term and vote.
+void cluster_persist(struct cluster *cluster, struct server *server, uint64_t write, bool hard_state_only);
+
+// --- trace.c ---
+
+void trace_line(struct cluster *cluster, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// What of the update is not messages: transitions, leader, write.
+void trace_update(struct cluster *cluster, struct server *server, const struct raft_update *update);
+// The rest: proposals, reads, transfer.
+void trace_results(struct cluster *cluster, struct server *server, const struct raft_update *update);
+void trace_packet(struct cluster *cluster, const struct packet *packet);
+void trace_received(struct cluster *cluster, const struct packet *packet);
+void trace_applied(struct cluster *cluster, struct server *server, raft_index from, raft_index to);
+// Timers that have moved since they were last shown.
+void trace_timers(struct cluster *cluster);
+void trace_status(struct cluster *cluster, struct server *server);
+void trace_progress(struct cluster *cluster, struct server *server);
+void trace_logs(struct cluster *cluster);
+
+#endif
