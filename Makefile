@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test bench baseline baseline-compare failover soak coverage verify-log up-docker status-docker down-docker acceptance install clean help
+.PHONY: build deps up status logs down test scenarios bench baseline baseline-compare failover soak coverage verify-log up-docker status-docker down-docker acceptance install clean help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
@@ -50,6 +50,10 @@ acceptance: build ## check the release's criteria on containers of its own, and 
 test: ## run every test; RUN=TestLog runs those whose name begins so
 	@deploy/deps build run test bench
 	@tests/run $(RUN)
+
+scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core; REWRITE=1 writes their traces anew
+	@ninja -C $(RELEASE) tests/unit/test-raft-scenarios
+	@$(if $(REWRITE),BATON_SCENARIOS_REWRITE=1) BATON_TEST_FILTER="$(RUN)*" $(RELEASE)/tests/unit/test-raft-scenarios tests/scenarios
 
 bench: ## measure; see docs/performance.md
 	@deploy/deps build run test

@@ -103,13 +103,19 @@ static void write_all(struct disk *disk, const struct raft_persist *write) {
 }
 
 static void release_held(struct cluster *cluster, struct server *server) {
+    char numbers[512];
+    size_t len = 0;
     for (size_t i = 0; i < cluster->packet_count; i++) {
         struct packet *packet = cluster->packets[i];
         if (packet->place == PACKET_HELD && raft_id_equal(&packet->message.from, &server->id) &&
             raft_may_leave(&packet->message, server->disk.durable_write, server->disk.hard_state_write)) {
             packet->place = PACKET_IN_FLIGHT;
-            trace_line(cluster, "%s sends m%zu now", server->id.text, packet->number);
+            int more = snprintf(numbers + len, sizeof numbers - len, " m%zu", packet->number);
+            len = more > 0 && (size_t)more < sizeof numbers - len ? len + (size_t)more : sizeof numbers - 1;
         }
+    }
+    if (len > 0) {
+        trace_line(cluster, "%s sends%s now", server->id.text, numbers);
     }
 }
 
@@ -324,6 +330,7 @@ void cluster_free(struct cluster *cluster) {
             cluster_crash(cluster, server);
         }
         disk_cut(&server->disk, 0);
+        free(server->shown_status);
         free(server->disk.entries);
         raft_queue_free(&server->disk.writes);
     }
@@ -426,7 +433,7 @@ struct packet *cluster_packet(struct cluster *cluster, struct raft_message messa
 
 void cluster_drop(struct cluster *cluster, struct packet *packet) {
     packet->place = PACKET_GONE;
-    trace_line(cluster, "m%zu is lost", packet->number);
+    trace_lost(cluster, packet);
 }
 
 // Whether the message cannot get there, which loses it.

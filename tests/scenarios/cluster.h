@@ -58,6 +58,7 @@ struct server {
     uint64_t shown_tick_us;  // the one last written down
     raft_index applied;
     struct raft_id shown_leader;
+    char *shown_status;  // NULL: none yet
     struct disk disk;
 };
 
@@ -73,7 +74,8 @@ struct cluster {
     struct raft_queue leaders;  // struct raft_entry_id: a term, and the number of its leader as index
     char **trace;
     size_t trace_count, trace_cap;
-    char error[512];  // why the script cannot go on; empty: it can
+    size_t command_trace;  // where the trace of the command begins that runs now
+    char error[512];       // why the script cannot go on; empty: it can
 };
 
 void cluster_init(struct cluster *cluster);
@@ -137,7 +139,11 @@ void trace_received(struct cluster *cluster, const struct packet *packet);
 void trace_applied(struct cluster *cluster, struct server *server, raft_index from, raft_index to);
 // Timers that have moved since they were last shown.
 void trace_timers(struct cluster *cluster);
+// A message that is lost: one line for all of a row.
+void trace_lost(struct cluster *cluster, const struct packet *packet);
 void trace_status(struct cluster *cluster, struct server *server);
+// Only if it is another than was last shown.
+void trace_changed_status(struct cluster *cluster, struct server *server);
 void trace_progress(struct cluster *cluster, struct server *server);
 void trace_logs(struct cluster *cluster);
 

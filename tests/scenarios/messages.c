@@ -34,7 +34,8 @@ static bool kind_fits(const char *kind, const struct packet *packet) {
     return strcmp(kind, "heartbeats") != 0 || (append && packet->message.append.count == 0);
 }
 
-static void next_packets(struct words *words, struct packets *packets) {
+// `kind`: what is meant if the command does not say.
+static void next_packets(struct words *words, struct packets *packets, const char *kind) {
     struct cluster *cluster = words->cluster;
     packets->count = 0;
     const char *word = words_next(words, "a message");
@@ -53,7 +54,6 @@ static void next_packets(struct words *words, struct packets *packets) {
         return;
     }
     static const char *const kinds[] = {"requests", "replies", "entries", "heartbeats"};
-    const char *kind = "";
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         kind = words_take(words, kinds[i]) ? kinds[i] : kind;
     }
@@ -72,7 +72,7 @@ static void next_packets(struct words *words, struct packets *packets) {
 static void for_each_packet(struct words *words, void (*act)(struct cluster *cluster, struct packet *packet)) {
     struct packets packets;
     do {
-        next_packets(words, &packets);
+        next_packets(words, &packets, "");
         for (size_t i = 0; i < packets.count && !cluster_failed(words->cluster); i++) {
             if (packets.items[i]->place != PACKET_IN_FLIGHT) {
                 cluster_fail(words->cluster, "m%zu is not in flight", packets.items[i]->number);
@@ -99,7 +99,7 @@ void messages_drop(struct words *words) {
 
 void messages_fail(struct words *words) {
     struct packets packets;
-    next_packets(words, &packets);
+    next_packets(words, &packets, "");
     for (size_t i = 0; i < packets.count; i++) {
         cluster_report_failed(words->cluster, packets.items[i]);
     }
@@ -107,7 +107,7 @@ void messages_fail(struct words *words) {
 
 void messages_repeat(struct words *words) {
     struct packets packets;
-    next_packets(words, &packets);
+    next_packets(words, &packets, "");
     for (size_t i = 0; i < packets.count; i++) {
         if (packets.items[i]->place == PACKET_HELD) {
             cluster_fail(words->cluster, "m%zu has not been sent yet", packets.items[i]->number);
@@ -267,7 +267,7 @@ static void next_verdict(struct words *words, struct raft_message *answer) {
 
 void messages_reply(struct words *words) {
     struct packets packets;
-    next_packets(words, &packets);
+    next_packets(words, &packets, "requests");
     size_t verdict = words->at;
     for (size_t i = 0; i < packets.count && !cluster_failed(words->cluster); i++) {
         struct packet *request = packets.items[i];

@@ -145,8 +145,10 @@ static void TestScenario(void **state) {
     cluster_init(&cluster);
     size_t differ = 0;
     size_t first = 0;
+    size_t stopped = scenario->end;
     bool after_command = false;
     for (size_t line = scenario->first; line < scenario->end && !cluster_failed(&cluster); line++) {
+        stopped = line + 1;
         const char *text = scenario->file->text.lines[line];
         if (is_trace(text) && after_command) {
             continue;
@@ -160,18 +162,20 @@ static void TestScenario(void **state) {
         }
     }
     bool failed = cluster_failed(&cluster);
+    for (size_t line = stopped; failed && line < scenario->end; line++) {
+        add_line(&scenario->fresh, "", scenario->file->text.lines[line]);
+    }
     char error[sizeof cluster.error];
     memcpy(error, cluster.error, sizeof error);
     cluster_free(&cluster);
-    if (failed || !rewrites) {
+    if (!rewrites) {
         free_text(&scenario->fresh);
     }
+    scenario->file->rewritten |= differ > 0 && rewrites;
     if (failed) {
         fail_msg("%s: %s: %s", scenario->file->path, scenario->name, error);
     }
-    if (differ > 0 && rewrites) {
-        scenario->file->rewritten = true;
-    } else if (differ > 0) {
+    if (differ > 0 && !rewrites) {
         fail_msg("%s:%zu: the trace differs here, and under %zu commands in all", scenario->file->path, first, differ);
     }
 }

@@ -274,10 +274,25 @@ static const struct {
     {"status", run_status},   {"logs", run_logs},        {"progress", run_progress},
 };
 
+// What the command has written down gives way to what the nodes are after it.
+static void summarize(struct cluster *cluster) {
+    while (cluster->trace_count > cluster->command_trace) {
+        free(cluster->trace[--cluster->trace_count]);
+    }
+    for (size_t i = 0; i < cluster->count; i++) {
+        if (cluster->servers[i].starts) {
+            trace_changed_status(cluster, &cluster->servers[i]);
+        }
+        cluster->servers[i].shown_tick_us = cluster->servers[i].next_tick_us;
+    }
+}
+
 void script_run(struct cluster *cluster, const char *command) {
     struct words words = {.cluster = cluster};
     char *text = mem_strdup(command);
+    cluster->command_trace = cluster->trace_count;
     words_split(&words, text);
+    bool quietly = words_take(&words, "quietly");
     const char *name = words_next(&words, "a command");
     size_t i = 0;
     while (i < ARRAY_COUNT(commands) && strcmp(commands[i].name, name) != 0) {
@@ -290,6 +305,9 @@ void script_run(struct cluster *cluster, const char *command) {
     }
     if (words_more(&words)) {
         words_unexpected(&words);
+    }
+    if (quietly) {
+        summarize(cluster);
     }
     trace_timers(cluster);
     free(text);

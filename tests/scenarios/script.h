@@ -22,9 +22,11 @@
 //   transfer n1 nN | any       hand leadership over
 //   send n2->n1 TYPE FIELDS    a message that the script makes up, delivered at once
 //   reply MESSAGES VERDICT     the script's answer to a request, delivered at once
+//   quietly COMMAND            instead of what follows from it, only which nodes are other than last shown
 //   status n1 ..., progress n1, logs   show what a node knows
 //
-// MESSAGES: mN, or FROM->TO [requests | replies | entries | heartbeats], either side `*`: those in flight, oldest first.
+// MESSAGES: mN, or FROM->TO [requests | replies | entries | heartbeats], either side `*`: those in flight, oldest first
+// (`reply` means requests).
 // TYPE and FIELDS are written as in the trace: `AppendEntries term 6 prev 1(t1) entries 2(t5) 3(t6:x) commit 1`,
 // `RequestVote term 6 last 4(t4) [transfer]`, `PreVote ...`, `TimeoutNow term 6`; `to nN` for a wrong address.
 // VERDICT: granted | refused | success match N | rejected conflict N(tT), each with [term T] if not the request's.

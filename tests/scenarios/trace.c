@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/array.h"
 #include "cluster.h"
@@ -163,6 +164,18 @@ void trace_received(struct cluster *cluster, const struct packet *packet) {
     trace_line(cluster, "%s", line.text);
 }
 
+void trace_lost(struct cluster *cluster, const struct packet *packet) {
+    struct line line = {0};
+    char *last = cluster->trace_count > cluster->command_trace ? cluster->trace[cluster->trace_count - 1] : NULL;
+    bool follows = last != NULL && strncmp(last, "lost:", strlen("lost:")) == 0;
+    put(&line, "%s m%zu", follows ? last : "lost:", packet->number);
+    if (follows) {
+        free(last);
+        cluster->trace_count--;
+    }
+    trace_line(cluster, "%s", line.text);
+}
+
 // --- updates ---
 
 static void trace_persist(struct cluster *cluster, const struct server *server, const struct raft_persist *persist) {
@@ -216,7 +229,7 @@ static const char *tag_name(const struct cluster *cluster, uint64_t tag) {
 
 void trace_results(struct cluster *cluster, struct server *server, const struct raft_update *update) {
     static const char *const outcomes[] = {
-        [RAFT_TRANSFER_REFUSED] = "refused", [RAFT_TRANSFER_DONE] = "done", [RAFT_TRANSFER_FAILED] = "failed"};
+        [RAFT_TRANSFER_DONE] = "is done", [RAFT_TRANSFER_FAILED] = "has failed"};
     for (size_t i = 0; i < update->proposed_count; i++) {
         const struct raft_proposed *p = &update->proposed[i];
         if (p->refusal == RAFT_ACCEPTED) {
@@ -240,7 +253,7 @@ void trace_results(struct cluster *cluster, struct server *server, const struct 
     if (update->transfer == RAFT_TRANSFER_REFUSED) {
         trace_line(cluster, "%s's transfer is refused: %s", server->id.text, refusal_name(update->transfer_refusal));
     } else if (update->transfer != RAFT_TRANSFER_NONE) {
-        trace_line(cluster, "%s's transfer is %s", server->id.text, outcomes[update->transfer]);
+        trace_line(cluster, "%s's transfer %s", server->id.text, outcomes[update->transfer]);
     }
 }
 
@@ -280,19 +293,37 @@ static void put_log(struct line *line, const struct raft_node *core) {
     }
 }
 
-void trace_status(struct cluster *cluster, struct server *server) {
-    if (server->core == NULL) {
-        trace_line(cluster, "%s is down", server->id.text);
+static void put_status(struct line *line, const struct server *server) {
+    const struct raft_node *core = server->core;
+    if (core == NULL) {
+        put(line, "%s is down", server->id.text);
         return;
     }
-    const struct raft_node *core = server->core;
-    struct line line = {0};
     bool established = raft_leader_is_established(core);
-    put(&line, "%s is %s%s, term %" PRIu64 ", leader %s, commit %" PRIu64 ", log", server->id.text,
+    put(line, "%s is %s%s, term %" PRIu64 ", leader %s, commit %" PRIu64 ", log", server->id.text,
         raft_state_name(raft_state(core)), established ? " (established)" : "", raft_current_term(core),
         name_or_none(raft_leader(core)), raft_commit_index(core));
-    put_log(&line, core);
-    trace_line(cluster, "%s", line.text);
+    put_log(line, core);
+}
+
+static void show_status(struct cluster *cluster, struct server *server, const struct line *line) {
+    trace_line(cluster, "%s", line->text);
+    free(server->shown_status);
+    server->shown_status = mem_strdup(line->text);
+}
+
+void trace_status(struct cluster *cluster, struct server *server) {
+    struct line line = {0};
+    put_status(&line, server);
+    show_status(cluster, server, &line);
+}
+
+void trace_changed_status(struct cluster *cluster, struct server *server) {
+    struct line line = {0};
+    put_status(&line, server);
+    if (server->shown_status == NULL || strcmp(server->shown_status, line.text) != 0) {
+        show_status(cluster, server, &line);
+    }
 }
 
 void trace_progress(struct cluster *cluster, struct server *server) {
