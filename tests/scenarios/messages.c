@@ -250,8 +250,12 @@ static void next_verdict(struct words *words, struct raft_message *answer) {
     bool append = answer->type == RAFT_APPEND_ENTRIES_REPLY;
     if (words_take(words, "term")) {
         answer->term = words_number(words, "", "a term");
+    } else if (words_take(words, "from")) {
+        answer->from = cluster_id(words_number(words, "n", "a member"));
     } else if (!append && words_take(words, "granted")) {
         answer->vote_reply.granted = true;
+    } else if (!append && words_take(words, "as-vote")) {
+        answer->vote_reply.pre_vote = false;
     } else if (append && words_take(words, "success")) {
         answer->append_reply.success = true;
     } else if (append && words_take(words, "match")) {

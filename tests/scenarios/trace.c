@@ -228,8 +228,7 @@ static const char *tag_name(const struct cluster *cluster, uint64_t tag) {
 }
 
 void trace_results(struct cluster *cluster, struct server *server, const struct raft_update *update) {
-    static const char *const outcomes[] = {
-        [RAFT_TRANSFER_DONE] = "is done", [RAFT_TRANSFER_FAILED] = "has failed"};
+    static const char *const outcomes[] = {[RAFT_TRANSFER_DONE] = "is done", [RAFT_TRANSFER_FAILED] = "has failed"};
     for (size_t i = 0; i < update->proposed_count; i++) {
         const struct raft_proposed *p = &update->proposed[i];
         if (p->refusal == RAFT_ACCEPTED) {
