@@ -101,8 +101,8 @@ static_assert(APPEND_BATCH_MAX < MESSAGE_MAX, "one batch must fit a message");
 #define DISK_STUCK_US            (600 * US_PER_MS)  // a leader whose write takes longer steps down
 #define APPEND_COPY_US           (300 * US_PER_MS)  // AppendEntries unanswered for so long go out on the other connection, too
 #define APPEND_RETRY_US          (1 * US_PER_S)     // AppendEntries with neither answer nor failure are given up
-#define KEPT_PRE_VOTE_US         (600 * US_PER_MS)  // a PreVote refused for the leader's sake waits so long for its loss
-#define LOST_LEADER_ECHO_US      (100 * US_PER_MS)  // what a leader sent before its connection died may come in so much later
+#define PRE_VOTE_DEFER_US        (600 * US_PER_MS)  // a voter that still hears a leader defers its PreVote reply for so long
+#define LOST_LEADER_LATE_US      (100 * US_PER_MS)  // messages sent before a leader's connection was lost may arrive so late
 #define REQUEST_VOTE_DEADLINE_US (2500 * US_PER_MS)
 #define ANSWERS_TURN_US          (10 * US_PER_MS)  // of making long answers in one turn: heartbeats wait no longer
 #define WORKER_HEARTBEAT_US      (5 * US_PER_S)

@@ -1,8 +1,11 @@
-// A follower's side of AppendEntries (paper section 5.3 and figure 2).
+// AppendEntries at the follower (paper section 5.3 and figure 2).
 //
-// The answer claims two things: that the log equals the leader's up to match_index, and that it is on disk up to there. A
-// message with entries waits for the disk before it is answered; a heartbeat is answered at once with what is durable now,
-// so that a slow disk never looks like a dead node.
+// A success says that the log equals the leader's up to match_index and is durable up to there. The reply to entries that
+// are not durable yet waits for their write. The reply to a heartbeat, or on a full disk, acknowledges only what is durable
+// now and waits for no entries, so that a slow disk never looks like a dead node. Every reply waits for its term to be
+// durable.
+#include <assert.h>
+
 #include "raft/node.h"
 
 static void drop_entries(const struct raft_message *message, size_t from) {
@@ -11,7 +14,7 @@ static void drop_entries(const struct raft_message *message, size_t from) {
     }
 }
 
-// What no correct leader breaks. Checked because it comes from outside, before anything changes.
+// What every correct leader's message fulfils; checked before anything changes, because it comes from outside.
 static bool is_well_formed(const struct raft_message *message) {
     struct raft_entry_id last = message->append.prev_log;
     if (last.index > RAFT_NUMBER_MAX || (last.index == 0) != (last.term == 0)) {
@@ -27,7 +30,7 @@ static bool is_well_formed(const struct raft_message *message) {
     return last.term <= message->term;
 }
 
-// Whether we follow the sender, in its term, from now on. Two leaders in one term cannot be: the second is refused.
+// Whether the sender is the leader of its term, which this node then follows. A second leader of the same term is refused.
 static bool follow(struct raft_node *node, const struct raft_message *message) {
     if (message->term < node->current_term) {
         return false;
@@ -39,7 +42,8 @@ static bool follow(struct raft_node *node, const struct raft_message *message) {
         }
     }
     raft_become_follower(node, message->term, "another node leads the term");
-    if (raft_is_echo(node, message)) {
+    assert(node->state == RAFT_FOLLOWER && node->current_term == message->term);
+    if (raft_is_late_from_lost_leader(node, message)) {
         return true;
     }
     node->leader = message->from;
@@ -50,14 +54,14 @@ static bool follow(struct raft_node *node, const struct raft_message *message) {
     return true;
 }
 
-// The log may be changed at `index`: not below what is committed (a leader that wants this has lost data), and only while
-// there is room on the disk.
+// Whether the log may change from `index` on: not at or below the commit index (a leader that asks for it has lost data),
+// and not while the disk is full.
 static bool may_change(const struct raft_node *node, raft_index index) {
     return index > node->commit_index && node->storage == RAFT_STORAGE_GOOD;
 }
 
-// Takes the message's entries into the log. Entries that are there already stay as they are, with all that follows them: a
-// late repetition must not cut off what a newer message has brought. Returns the index up to which message and log agree.
+// Appends the message's entries. Those that the log already has stay, and so does all that follows them: a late duplicate
+// must not truncate what a newer message has appended. Returns the index up to which message and log agree.
 static raft_index take_entries(struct raft_node *node, const struct raft_message *message) {
     struct raft_log *log = &node->log;
     struct raft_entry **entries = message->append.entries;
@@ -74,7 +78,7 @@ static raft_index take_entries(struct raft_node *node, const struct raft_message
         return message->append.prev_log.index + i;
     }
     if (i < count && entries[i]->id.index <= raft_log_last(log).index) {
-        raft_log_cut(log, entries[i]->id.index);
+        raft_log_truncate(log, entries[i]->id.index);
     }
     for (; i < count; i++) {
         raft_log_append(log, entries[i]);
@@ -86,12 +90,14 @@ static struct raft_message *reply_to(struct raft_node *node, const struct raft_m
     return raft_reply(node, message, RAFT_APPEND_ENTRIES_REPLY, after_write);
 }
 
-void raft_refuse_append_entries(struct raft_node *node, const struct raft_message *message) {
+// Rejects without a conflict: the reply tells the sender nothing but this node's term.
+static void refuse(struct raft_node *node, const struct raft_message *message) {
     drop_entries(message, 0);
     reply_to(node, message, raft_hard_state_write(node))->append_reply.success = false;
 }
 
-// Says where the logs part, so that the leader can step back a term at a time (paper section 5.3, last part).
+// Rejects because the log lacks prev_log, and says where the conflict starts, so that the leader can go back by whole terms
+// (paper section 5.3, end).
 static void reject(struct raft_node *node, const struct raft_message *message) {
     struct raft_entry_id prev = message->append.prev_log;
     raft_index last = raft_log_last(&node->log).index;
@@ -112,8 +118,9 @@ static uint64_t later(uint64_t a, uint64_t b) {
 
 static void accept(struct raft_node *node, const struct raft_message *message) {
     raft_index verified = take_entries(node, message);
-    // Nothing is known of entries behind those that this message verified: they may be another leader's.
+    // Entries after those that this message verified may be another leader's.
     raft_index commit = message->append.leader_commit < verified ? message->append.leader_commit : verified;
+    assert(commit <= raft_log_last(&node->log).index);
     if (commit > node->commit_index) {
         node->commit_index = commit;
     }
@@ -126,6 +133,7 @@ static void accept(struct raft_node *node, const struct raft_message *message) {
     } else if (verified > durable) {
         verified = durable;
     }
+    assert(claims_entries || verified <= durable);
     struct raft_message *reply = reply_to(node, message, after_write);
     reply->claims_entries = claims_entries;
     reply->append_reply.success = true;
@@ -134,7 +142,7 @@ static void accept(struct raft_node *node, const struct raft_message *message) {
 
 void raft_handle_append_entries(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
     if (peer == NULL || !is_well_formed(message) || !follow(node, message)) {
-        raft_refuse_append_entries(node, message);
+        refuse(node, message);
         return;
     }
     struct raft_entry_id prev = message->append.prev_log;

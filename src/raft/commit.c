@@ -1,4 +1,4 @@
-// The leader's own entries: proposals, and the rule by which they become committed (paper sections 5.3 and 5.4.2).
+// Proposals, and the rule by which a leader's entries become committed (paper sections 5.3 and 5.4.2).
 #include <assert.h>
 
 #include "raft/node.h"
@@ -25,6 +25,7 @@ static enum raft_refusal refusal_of(const struct raft_node *node, uint64_t cost)
 }
 
 void raft_append_own(struct raft_node *node, struct raft_entry *entry) {
+    assert(node->state == RAFT_LEADER);
     entry->id.term = node->current_term;
     entry->id.index = raft_log_last(&node->log).index + 1;
     raft_log_append(&node->log, entry);
@@ -53,7 +54,7 @@ void raft_handle_propose(struct raft_node *node, const struct raft_event *event)
 }
 
 uint64_t raft_quorum_value(const struct raft_node *node, uint64_t own, uint64_t (*of_peer)(const struct raft_peer *peer)) {
-    uint64_t values[MEMBERS_MAX];  // falling
+    uint64_t values[MEMBERS_MAX];  // in descending order
     size_t count = 0;
     for (size_t i = 0; i <= node->peer_count; i++) {
         bool self = i == node->peer_count;
@@ -67,6 +68,7 @@ uint64_t raft_quorum_value(const struct raft_node *node, uint64_t own, uint64_t 
         }
         values[at] = value;
     }
+    assert(count == node->voter_count);
     return values[raft_majority(node) - 1];
 }
 
@@ -79,6 +81,7 @@ static void finish_proposals(struct raft_node *node) {
         if (proposal->last_index > node->commit_index) {
             return;
         }
+        assert(node->uncommitted_cost >= proposal->cost);
         node->uncommitted_cost -= proposal->cost;
         raft_queue_pop(&node->proposals);
     }
@@ -90,7 +93,8 @@ void raft_advance_commit(struct raft_node *node) {
     }
     node->match_changed = false;
     raft_index index = raft_quorum_value(node, node->log.durable_index, match_index_of);
-    // An entry of an earlier term on a majority may still be overwritten (paper figure 8); one of our own term commits it.
+    // An entry of an earlier term may still be overwritten though a majority has it (paper figure 8); it is committed with
+    // the first one of this leader's term.
     if (index <= node->commit_index || raft_log_term(&node->log, index) != node->current_term) {
         return;
     }

@@ -1,9 +1,9 @@
-// Elections (paper section 5.2), with PreVote (thesis section 9.6) before each, and voters that protect a leader they hear
+// Elections (paper section 5.2), each after a round of pre-votes (thesis section 9.6); voters protect a leader they hear
 // (thesis section 4.2.3).
 //
-// On timeout a node first asks whether it would be elected, as a Follower and without touching its term, so that one that
-// was cut off comes back without deposing anyone. Only with a majority of PreVotes does it raise its term and become a
-// Candidate. All PreVote messages carry the sender's current term as it is: it is the receiver who compares.
+// On timeout a node first asks whether it would be elected, as a follower and in its present term, so that a node that was
+// partitioned away comes back without deposing anyone. Only with a majority of pre-votes does it increment its term and
+// become a candidate. A PreVote carries the sender's current term, not the one it would campaign in.
 #include <assert.h>
 
 #include "raft/node.h"
@@ -14,7 +14,7 @@ void raft_reset_election_timer(struct raft_node *node) {
         node->now_us + rng_between(&node->rng, config->election_timeout_min_us, config->election_timeout_max_us);
 }
 
-// To a higher term, in which nothing has happened yet.
+// Adopts a higher term: no vote yet, no leader known.
 static void enter_term(struct raft_node *node, raft_term term) {
     assert(term > node->current_term);
     node->current_term = term;
@@ -28,7 +28,7 @@ void raft_become_follower(struct raft_node *node, raft_term term, const char *re
     bool higher_term = term > node->current_term;
     bool led = node->state == RAFT_LEADER;
     if (higher_term) {
-        enter_term(node, term);  // else the vote stays: it was given in this very term
+        enter_term(node, term);  // in the same term the vote stays
     }
     if (higher_term || node->state != RAFT_FOLLOWER) {
         node->pre_voting = false;
@@ -44,7 +44,7 @@ void raft_become_follower(struct raft_node *node, raft_term term, const char *re
     }
 }
 
-// --- asking ---
+// --- campaigning ---
 
 static bool disk_is_stuck(const struct raft_node *node) {
     uint64_t since_us;
@@ -55,8 +55,9 @@ bool raft_may_campaign(const struct raft_node *node) {
     return node->voter && node->storage == RAFT_STORAGE_GOOD && !disk_is_stuck(node);
 }
 
-// Opens a round of questions; answers to an earlier one no longer count.
+// Starts a round of pre-votes or votes; replies to earlier rounds no longer count.
 static void ask_voters(struct raft_node *node, bool pre_vote) {
+    assert(node->voter && node->state == (pre_vote ? RAFT_FOLLOWER : RAFT_CANDIDATE));
     node->pre_voting = pre_vote;
     node->pre_vote_rounds += pre_vote;
     node->ask_votes = true;
@@ -65,10 +66,11 @@ static void ask_voters(struct raft_node *node, bool pre_vote) {
         node->peers[i].votes_next++;
     }
     raft_reset_election_timer(node);
-    raft_count_votes(node);  // it may be alone
+    raft_count_votes(node);  // it may be the only voter
 }
 
 void raft_start_election(struct raft_node *node, bool transfer) {
+    assert(node->voter && node->storage == RAFT_STORAGE_GOOD);
     enter_term(node, node->current_term + 1);
     node->voted_for = node->id;
     node->transfer_election = transfer;
@@ -81,7 +83,7 @@ void raft_run_election_timer(struct raft_node *node) {
     if (node->now_us < node->election_deadline_us) {
         return;
     }
-    // A candidate that was not elected asks PreVotes again, so that its term does not run away while it is cut off.
+    // A candidate that was not elected goes back to pre-votes, so that its term does not grow while it is partitioned away.
     raft_become_follower(node, node->current_term, "the election timed out");
     node->leader = (struct raft_id){0};
     if (raft_may_campaign(node)) {
@@ -104,9 +106,9 @@ void raft_handle_lost(struct raft_node *node, const struct raft_peer *peer) {
     }
 }
 
-bool raft_is_echo(const struct raft_node *node, const struct raft_message *message) {
+bool raft_is_late_from_lost_leader(const struct raft_node *node, const struct raft_message *message) {
     return message->term == node->lost_term && raft_id_equal(&message->from, &node->lost_leader) &&
-           node->now_us < node->lost_us + LOST_LEADER_ECHO_US;
+           node->now_us < node->lost_us + LOST_LEADER_LATE_US;
 }
 
 void raft_send_vote_requests(struct raft_node *node) {
@@ -115,7 +117,7 @@ void raft_send_vote_requests(struct raft_node *node) {
     if (!asks) {
         return;
     }
-    // A PreVote binds nobody. A RequestVote waits until term and own vote are durable: an answer elects us.
+    // A PreVote promises nothing. A RequestVote waits until term and own vote are durable: its replies may elect this node.
     uint64_t after_write = node->pre_voting ? 0 : raft_hard_state_write(node);
     for (size_t i = 0; i < node->peer_count; i++) {
         struct raft_peer *peer = &node->peers[i];
@@ -130,16 +132,16 @@ void raft_send_vote_requests(struct raft_node *node) {
     }
 }
 
-// --- answering ---
+// --- voting ---
 
-// Up to date as paper section 5.4.1 has it: the later last term, or the same and at least as long.
+// Paper section 5.4.1: the later last term, or the same and at least as long.
 static bool is_up_to_date(const struct raft_node *node, struct raft_entry_id theirs) {
     struct raft_entry_id ours = raft_log_last(&node->log);
     return theirs.term > ours.term || (theirs.term == ours.term && theirs.index >= ours.index);
 }
 
-// A leader that was heard this recently has a quorum for all we know: nobody is elected over its head. A leader hears
-// itself; CheckQuorum sees to it that it does not do so for long on its own.
+// A leader heard so recently may still have its quorum. A leader counts as hearing itself; CheckQuorum limits how long it
+// can do so without a quorum.
 bool raft_hears_leader(const struct raft_node *node) {
     if (node->state == RAFT_LEADER) {
         return true;
@@ -152,14 +154,15 @@ bool raft_would_elect(const struct raft_node *node, const struct raft_message *m
            is_up_to_date(node, message->request_vote.last_log);
 }
 
-// Of two nodes that ask each other at the same time one must give way, or both get a majority and then split the votes: the
-// one with the worse log; of equal logs the one that is not preferred where the other is; or else the one with the later id.
-// Two that do not agree on who is preferred would both insist, for ever: from the second round on the id alone counts.
-static bool gives_way(const struct raft_node *node, const struct raft_peer *peer, const struct raft_message *message) {
+// Of two nodes that request pre-votes of each other one must stand back, or both would get a majority and split the votes:
+// the one with the less up-to-date log; with equal logs the one that is not preferred, if the other is; else the one with
+// the later id. Two nodes that disagree about who is preferred would both insist; from the second round on only the id
+// counts.
+static bool loses_tie_break(const struct raft_node *node, const struct raft_peer *peer, const struct raft_message *message) {
     struct raft_entry_id ours = raft_log_last(&node->log);
     struct raft_entry_id theirs = message->request_vote.last_log;
     if (theirs.term != ours.term || theirs.index != ours.index) {
-        return true;  // raft_would_elect: theirs is the better one
+        return true;  // theirs is more up to date: raft_would_elect has compared them
     }
     if (peer->preferred != node->preferred && node->pre_vote_rounds <= 1) {
         return peer->preferred;
@@ -171,7 +174,7 @@ bool raft_grant_pre_vote(struct raft_node *node, const struct raft_peer *peer, c
     if (!node->pre_voting) {
         return true;
     }
-    if (!gives_way(node, peer, message)) {
+    if (!loses_tie_break(node, peer, message)) {
         return false;
     }
     node->pre_voting = false;
@@ -179,13 +182,13 @@ bool raft_grant_pre_vote(struct raft_node *node, const struct raft_peer *peer, c
     return true;
 }
 
-// The vote proper. Having voted for the same candidate before is a repeated question.
+// A candidate that already has this node's vote is granted it again: the request was repeated.
 static bool grants_vote(struct raft_node *node, const struct raft_message *message) {
     if (message->term < node->current_term) {
         return false;
     }
     if (!message->request_vote.leadership_transfer && raft_hears_leader(node)) {
-        return false;  // without adopting its term
+        return false;  // without adopting the term
     }
     if (message->term > node->current_term) {
         raft_become_follower(node, message->term, "a candidate has a higher term");
@@ -211,7 +214,7 @@ void raft_handle_request_vote(struct raft_node *node, struct raft_peer *peer, co
         granted = grants_vote(node, message);
     } else if (both_vote && raft_would_elect(node, message)) {
         if (raft_hears_leader(node)) {
-            raft_keep_pre_vote(node, peer, message);
+            raft_defer_pre_vote(node, peer, message);
             return;
         }
         granted = raft_grant_pre_vote(node, peer, message);
@@ -222,9 +225,10 @@ void raft_handle_request_vote(struct raft_node *node, struct raft_peer *peer, co
     reply->vote_reply.pre_vote = pre_vote;
 }
 
-// --- counting ---
+// --- counting votes ---
 
 static void become_leader(struct raft_node *node) {
+    assert(raft_id_equal(&node->voted_for, &node->id) && raft_hard_state_write(node) <= node->persisted_write);
     raft_record_transition(node, RAFT_LEADER, "elected by a majority");
     node->leader = node->id;
     node->pre_vote_rounds = 0;
@@ -235,7 +239,7 @@ void raft_count_votes(struct raft_node *node) {
     if (!node->pre_voting && node->state != RAFT_CANDIDATE) {
         return;
     }
-    // An election won before the own vote is durable could be won again in the same term after a crash, with another log.
+    // Before its own vote is durable: after a crash it could vote for another candidate in the same term.
     if (!node->pre_voting && raft_hard_state_write(node) > node->persisted_write) {
         return;
     }
@@ -256,7 +260,7 @@ void raft_count_votes(struct raft_node *node) {
 void raft_handle_vote_reply(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
     bool open = message->vote_reply.pre_vote ? node->pre_voting : node->state == RAFT_CANDIDATE;
     bool latest = message->call == raft_call_number(peer->votes_next - 1, RAFT_CALL_VOTE);
-    // The voter of a PreVote may be of a lower term, and stays there; a vote is one of our own term.
+    // A pre-vote may come from a lower term, where its voter stays; a vote is given in the candidate's term.
     bool fits = message->vote_reply.pre_vote || message->term == node->current_term;
     if (!open || !latest || !fits || !message->vote_reply.granted) {
         return;

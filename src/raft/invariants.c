@@ -1,14 +1,14 @@
-// What must always hold of one node, and of what changed since the last look (tests call this after every step).
+// Invariants of one node, and of its change since the previous call; tests check them after every step.
 #include "raft/node.h"
 
 static const char *check_order(const struct raft_node *node) {
     const struct raft_log *log = &node->log;
     raft_index last = raft_log_last(log).index;
     if (last != log->base.index + log->count) {
-        return "the log has no gap";
+        return "log indices are consecutive";
     }
     if (raft_log_last(log).term > node->current_term) {
-        return "no entry is of a later term than the current one";
+        return "no entry has a later term than current_term";
     }
     if (!(log->durable_index <= log->written_index && log->written_index <= last)) {
         return "durable <= written <= last";
@@ -17,15 +17,15 @@ static const char *check_order(const struct raft_node *node) {
         return "base <= applied <= commit <= last";
     }
     if (log->written_index != last || node->hard_state_changed) {
-        return "a step hands out all that is newer than the disk";
+        return "a step's write has all that no earlier write has";
     }
-    return node->persisted_write <= node->last_write ? NULL : "what is persisted was handed out";
+    return node->persisted_write <= node->last_write ? NULL : "no write is durable before it was handed out";
 }
 
 static const char *check_peer(const struct raft_node *node, const struct raft_peer *peer) {
     raft_index last = raft_log_last(&node->log).index;
     if (peer->match_index > last || peer->next_index > last + 1) {
-        return "a peer is not ahead of its leader";
+        return "match_index <= last, next_index <= last + 1";
     }
     if (peer->next_index <= peer->match_index) {
         return "next_index > match_index";
@@ -35,28 +35,28 @@ static const char *check_peer(const struct raft_node *node, const struct raft_pe
         cost += peer->appends[s % INFLIGHT_MESSAGES_MAX].cost;
     }
     if (cost != peer->appends_cost) {
-        return "the bytes under way add up";
+        return "appends_cost is the sum of what is in flight";
     }
     if (peer->appends_next - peer->appends_first > (peer->probing ? 1 : INFLIGHT_MESSAGES_MAX)) {
-        return "no more is under way than allowed";
+        return "no more is in flight than allowed";
     }
     return NULL;
 }
 
 static const char *check_leader(const struct raft_node *node) {
     if (!raft_id_equal(&node->leader, &node->id) || !raft_id_equal(&node->voted_for, &node->id)) {
-        return "a leader voted for itself and knows it";
+        return "a leader has voted for itself and is its own leader";
     }
     if (raft_log_last(&node->log).index < node->term_start_index ||
         raft_log_term(&node->log, node->term_start_index) != node->current_term) {
-        return "an entry of its own opens a leader's term";
+        return "a leader's term starts with an entry of that term";
     }
     uint64_t cost = 0;
     for (size_t i = 0; i < node->proposals.count; i++) {
         cost += ((struct raft_proposal *)raft_queue_at(&node->proposals, i))->cost;
     }
     if (cost != node->uncommitted_cost) {
-        return "the uncommitted bytes add up";
+        return "uncommitted_cost is the sum of the proposals";
     }
     for (size_t i = 0; i < node->peer_count; i++) {
         const char *broken = check_peer(node, &node->peers[i]);
@@ -69,17 +69,17 @@ static const char *check_leader(const struct raft_node *node) {
 
 static const char *check_state(const struct raft_node *node) {
     if (node->pre_voting && node->state != RAFT_FOLLOWER) {
-        return "who asks PreVotes is a Follower";
+        return "only a follower requests pre-votes";
     }
     if (node->state == RAFT_CANDIDATE && !raft_id_equal(&node->voted_for, &node->id)) {
-        return "a candidate voted for itself";
+        return "a candidate has voted for itself";
     }
     if (node->state != RAFT_LEADER &&
         (node->reads.count > 0 || node->proposals.count > 0 || node->transfer_target != NULL)) {
-        return "only a leader has reads, proposals or a transfer under way";
+        return "only a leader has pending reads, proposals or a transfer";
     }
     if (node->state != RAFT_LEADER && raft_id_equal(&node->leader, &node->id)) {
-        return "who does not lead does not call itself the leader";
+        return "only a leader is its own leader";
     }
     return node->state == RAFT_LEADER ? check_leader(node) : NULL;
 }
@@ -87,22 +87,22 @@ static const char *check_state(const struct raft_node *node) {
 static const char *check_change(const struct raft_node *node) {
     const struct raft_seen *seen = &node->seen;
     if (node->current_term < seen->current_term) {
-        return "current_term never falls";
+        return "current_term never decreases";
     }
     if (node->commit_index < seen->commit_index || node->last_applied < seen->last_applied) {
-        return "commit_index and last_applied never fall";
+        return "commit_index and last_applied never decrease";
     }
     if (node->current_term != seen->current_term) {
         return NULL;
     }
     if (seen->voted_for.len > 0 && !raft_id_equal(&node->voted_for, &seen->voted_for)) {
-        return "a vote stays for its term";
+        return "a vote does not change within its term";
     }
     if (seen->state == RAFT_LEADER && !raft_log_holds(&node->log, seen->last_log)) {
-        return "a leader's log only grows";
+        return "a leader only appends to its log";
     }
     if (seen->state == RAFT_FOLLOWER && node->state != RAFT_FOLLOWER) {
-        return "a Follower stays one for its term";
+        return "a follower remains one for its term";
     }
     return NULL;
 }

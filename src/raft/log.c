@@ -1,10 +1,10 @@
-// The log in memory; log.h says what it promises.
+// The log in memory; see log.h.
 #include "raft/log.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/mem.h"
+#include "base/array.h"
 
 void raft_log_init(struct raft_log *log, struct raft_entry_id base, struct raft_entry **entries, size_t count) {
     *log = (struct raft_log){
@@ -58,15 +58,12 @@ struct raft_entry **raft_log_from(const struct raft_log *log, raft_index index) 
 void raft_log_append(struct raft_log *log, struct raft_entry *entry) {
     struct raft_entry_id last = raft_log_last(log);
     assert(entry->id.index == last.index + 1 && entry->id.term >= last.term);
-    if (log->count == log->capacity) {
-        log->capacity = log->capacity == 0 ? 256 : log->capacity * 2;
-        log->entries = mem_realloc(log->entries, log->capacity * sizeof *log->entries);
-    }
+    array_reserve(log->entries, log->capacity, log->count + 1);
     log->entries[log->count++] = entry;
 }
 
-void raft_log_cut(struct raft_log *log, raft_index first) {
-    assert(first > log->base.index);
+void raft_log_truncate(struct raft_log *log, raft_index first) {
+    assert(first > log->base.index && first <= raft_log_last(log).index + 1);
     while (log->count > first - log->base.index - 1) {
         raft_entry_unref(log->entries[--log->count]);
     }
@@ -86,8 +83,9 @@ void raft_log_cut(struct raft_log *log, raft_index first) {
 }
 
 raft_index raft_log_last_up_to_term(const struct raft_log *log, raft_term term, raft_index limit) {
+    assert(limit >= log->base.index && limit <= raft_log_last(log).index);
     raft_index low = log->base.index;
-    raft_index high = limit;  // the answer is in [low, high]
+    raft_index high = limit;  // the result is in [low, high]
     while (low < high) {
         raft_index middle = high - (high - low) / 2;
         if (raft_log_term(log, middle) <= term) {
@@ -106,6 +104,7 @@ raft_index raft_log_first_of_term_at(const struct raft_log *log, raft_index inde
 
 void raft_log_write(struct raft_log *log, uint64_t number, uint64_t now_us) {
     log->written_index = raft_log_last(log).index;
+    assert(log->durable_index <= log->written_index);
     struct raft_write *write = raft_queue_push(&log->writes);
     *write = (struct raft_write){.number = number, .last_index = log->written_index, .since_us = now_us};
 }

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/mem.h"
+#include "base/array.h"
 
 struct raft_id raft_id_of(struct slice text) {
     assert(text.len <= ID_MAX);
@@ -18,6 +18,7 @@ struct raft_id raft_id_of(struct slice text) {
 const char *raft_state_name(enum raft_state state) {
     static const char *const names[] = {
         [RAFT_FOLLOWER] = "Follower", [RAFT_CANDIDATE] = "Candidate", [RAFT_LEADER] = "Leader"};
+    assert((size_t)state < ARRAY_COUNT(names));
     return names[state];
 }
 
@@ -30,7 +31,7 @@ struct raft_peer *raft_peer_find(struct raft_node *node, const struct raft_id *i
     return NULL;
 }
 
-// --- life ---
+// --- creation ---
 
 static int compare_peers(const void *a, const void *b) {
     return raft_id_compare(&((const struct raft_peer *)a)->id, &((const struct raft_peer *)b)->id);
@@ -48,7 +49,7 @@ static void add_member(struct raft_node *node, const struct raft_member *member)
     peer->id = member->id;
     peer->voter = member->voter;
     peer->preferred = member->preferred;
-    // Sequence numbers start at 1, so that no call is 0.
+    // Sequence numbers start at 1, so that no call number is 0.
     peer->appends_first = peer->appends_next = 1;
     peer->heartbeats_first = peer->heartbeats_next = 1;
     peer->votes_next = 1;
@@ -60,7 +61,7 @@ static void add_members(struct raft_node *node, const struct raft_config *config
     for (size_t i = 0; i < config->member_count; i++) {
         add_member(node, &config->members[i]);
     }
-    assert(node->peer_count + 1 == config->member_count);  // this node is one of them
+    assert(node->peer_count + 1 == config->member_count);  // this node is a member
     assert(node->voter_count > 0);
     qsort(node->peers, node->peer_count, sizeof node->peers[0], compare_peers);
 }
@@ -68,7 +69,8 @@ static void add_members(struct raft_node *node, const struct raft_config *config
 struct raft_node *raft_new(const struct raft_config *config, struct raft_slab *slab, const struct raft_restored *restored,
                            uint64_t now_us) {
     assert(config->election_timeout_min_us <= config->election_timeout_max_us);
-    assert(config->heartbeat_interval_us * 2 <= config->election_timeout_min_us);
+    assert(config->heartbeat_interval_us > 0 && config->heartbeat_interval_us * 2 <= config->election_timeout_min_us);
+    assert(config->heartbeat_interval_us * 2 <= config->quorum_timeout_us);
     struct raft_node *node = calloc(1, sizeof *node);
     if (node == NULL) {
         return NULL;
@@ -134,7 +136,8 @@ static void handle_reply(struct raft_node *node, struct raft_peer *peer, const s
     }
 }
 
-// What is not from a member to us, or has an absurd term, is treated as a stranger's: answered, and without effect.
+// A message that is not from a member, not for this node, or has an absurd term is treated as a non-member's: a request is
+// answered, and nothing changes.
 static void handle_message(struct raft_node *node, const struct raft_message *message) {
     struct raft_peer *peer = NULL;
     if (raft_id_equal(&message->to, &node->id) && message->term <= RAFT_NUMBER_MAX) {
@@ -218,7 +221,7 @@ void raft_step(struct raft_node *node, uint64_t now_us, struct raft_event *event
     raft_outputs_clear(node);
     uint64_t gap_us = now_us - node->now_us;
     node->now_us = now_us;
-    // Who has not looked for so long may have been replaced meanwhile.
+    // Another leader may have been elected meanwhile.
     if (node->state == RAFT_LEADER && gap_us > node->config.quorum_timeout_us) {
         raft_become_follower(node, node->current_term, "the process stood still");
     }
@@ -236,12 +239,13 @@ void raft_step(struct raft_node *node, uint64_t now_us, struct raft_event *event
         raft_run_transfer(node);
         raft_send_append_entries(node);
     }
-    raft_settle_pre_votes(node);
+    raft_answer_deferred_pre_votes(node);
     raft_send_vote_requests(node);
+    assert(node->last_applied <= node->commit_index && node->commit_index <= raft_log_last(&node->log).index);
     raft_fill_update(node, update);
 }
 
-// --- what it is now ---
+// --- the present state ---
 
 enum raft_state raft_state(const struct raft_node *node) {
     return node->state;

@@ -1,19 +1,19 @@
-// The core's insides: struct raft_node, and what its files offer each other.
+// Internals of the core: struct raft_node, and the functions that its files share.
 //
-//   node.c         raft_step: events in, one update out; what the node knows of itself
-//   election.c     PreVote, RequestVote, timeouts, changes of state
-//   kept.c         PreVotes that wait for the loss of a leader
-//   append.c       a follower's side of AppendEntries
-//   replication.c  the leader's side: what to send to whom, what an answer means
-//   commit.c       the leader's commit rule, CheckQuorum's arithmetic, proposals
+//   node.c         raft_step: events in, one update out; the node's present state
+//   election.c     PreVote, RequestVote, election timeouts, state transitions
+//   prevote.c      pre-votes whose reply is deferred while a leader is heard
+//   append.c       AppendEntries at the follower
+//   replication.c  AppendEntries at the leader: what to send to whom, what a reply means
+//   commit.c       proposals, the leader's commit rule, quorum arithmetic
 //   read.c         linearizable reads
-//   transfer.c     handing leadership over
+//   transfer.c     leadership transfer
 //   output.c       the update under construction
-//   log.c          the log and what of it is durable
-//   invariants.c   what must always hold
+//   log.c          the log, and how far it is durable
+//   invariants.c   invariants, for tests
 //
-// A step handles its events in order, then the timers, and only then makes its requests (votes, heartbeats, AppendEntries)
-// from the state that all of it has left behind; replies are made on the way, one for each request.
+// A step handles its events in order, then the timers, and only then makes its requests (votes, heartbeats, AppendEntries),
+// from the resulting state; replies are made on the way, one for each request.
 #ifndef BATON_RAFT_NODE_H
 #define BATON_RAFT_NODE_H
 
@@ -23,19 +23,19 @@
 #include "raft/raft.h"
 
 enum {
-    // Heartbeats to one peer that a late answer can still be told from: 9.6 s of them at 150 ms.
-    RAFT_HEARTBEATS_KEPT = 64,
-    // Heartbeats for reads under way to one peer; reads that come meanwhile share the next one.
+    // The latest heartbeats to one peer, whose replies can still be matched to them: 9.6 s at 150 ms each.
+    RAFT_HEARTBEATS_TRACKED = 64,
+    // Unanswered heartbeats to one peer beyond which a read opens no further round there; later reads share the next one.
     RAFT_READ_ROUNDS_MAX = 8,
 };
 
-// A term or index beyond is nonsense from a broken peer; below it, adding to one never overflows.
+// A larger term or index can only come from a broken peer; up to it, additions never overflow.
 #define RAFT_NUMBER_MAX (UINT64_MAX / 2)
 
-// An AppendEntries with entries, or a heartbeat, on its way to a peer.
+// An AppendEntries with entries, or a heartbeat, in flight to a peer.
 struct raft_sent {
-    uint64_t since_us;
-    uint64_t round;  // of reads: see read.c
+    uint64_t since_us;  // when it was sent
+    uint64_t round;     // of reads: see read.c
     raft_index prev_index;
     raft_index last_index;
     uint64_t cost;  // bytes counted against INFLIGHT_BYTES_MAX
@@ -50,40 +50,40 @@ struct raft_peer {
     bool voter;
     bool preferred;
 
-    // --- as its leader; made anew when this node wins an election ---
+    // --- while this node leads; initialized when it wins an election ---
     raft_index next_index;   // of the next entry to send; > match_index
-    raft_index match_index;  // known to be equal to ours and durable there; never falls
+    raft_index match_index;  // the logs are equal, and durable there, up to here; never decreases
     bool probing;            // next_index is a guess: one AppendEntries at a time, until one is accepted
-    bool paused;             // the last attempt came to nothing: none until the next heartbeat is due
-    // AppendEntries under way: sequence numbers [appends_first, appends_next), in appends[sequence % size]. A number outside
-    // is answered already, or given up.
+    bool paused;             // the last attempt failed: the next one is made when a heartbeat is due
+    // AppendEntries in flight: sequence numbers [appends_first, appends_next), in appends[sequence % size]. Earlier ones are
+    // answered or given up.
     uint64_t appends_first;
     uint64_t appends_next;
     uint64_t appends_cost;
-    uint64_t appends_since_us;  // when one was last answered, or sent with none before it
+    uint64_t appends_since_us;  // when one was last answered, or the first of those in flight was sent
     struct raft_sent appends[INFLIGHT_MESSAGES_MAX];
-    // Heartbeats: [heartbeats_first, heartbeats_next), the last RAFT_HEARTBEATS_KEPT of them in heartbeats[].
+    // Heartbeats of this leadership: [heartbeats_first, heartbeats_next), the latest of them in heartbeats[].
     uint64_t heartbeats_first;
     uint64_t heartbeats_next;
-    uint64_t heartbeats_answered;  // the highest that was, or heartbeats_first - 1
-    struct raft_sent heartbeats[RAFT_HEARTBEATS_KEPT];
-    uint64_t heard_us;     // when the latest request that it has answered was sent; 0: it has answered none
-    uint64_t round_sent;   // the latest round of reads that a heartbeat has carried there
+    uint64_t heartbeats_answered;  // the latest that was answered; heartbeats_first - 1: none
+    struct raft_sent heartbeats[RAFT_HEARTBEATS_TRACKED];
+    uint64_t heard_us;     // send time of the latest request that it has answered; 0: none
+    uint64_t round_sent;   // the latest round of reads that a heartbeat to it belongs to
     uint64_t round_heard;  // the latest round that it has answered
 
-    // --- as a candidate, or asking PreVotes ---
-    uint64_t votes_next;  // sequence number of the next question; the one before is the only one whose answer counts
-    bool granted;         // the question that is open now
+    // --- while this node campaigns ---
+    uint64_t votes_next;  // sequence number of the next vote request; only a reply to the latest one counts
+    bool granted;         // by the reply to the latest one
 
-    // --- as a voter: its PreVote that waits (kept.c) ---
-    bool keeps;
-    uint64_t kept_until_us;
-    struct raft_message kept;
+    // --- its PreVote whose reply is deferred (prevote.c) ---
+    bool defers_pre_vote;
+    uint64_t deferred_until_us;
+    struct raft_message deferred_pre_vote;
 
     uint64_t timeout_nows_next;
 };
 
-// One RAFT_EVENT_PROPOSE that this leader has accepted and not committed yet.
+// One accepted RAFT_EVENT_PROPOSE that is not committed yet.
 struct raft_proposal {
     raft_index last_index;
     uint64_t cost;
@@ -92,10 +92,10 @@ struct raft_proposal {
 struct raft_pending_read {
     uint64_t tag;
     raft_index index;
-    uint64_t round;  // 0: waits for the leader to be established
+    uint64_t round;  // 0: none yet: the leader is not established
 };
 
-// What an invariant over time needs to remember (invariants.c).
+// The node as raft_check_invariants last saw it.
 struct raft_seen {
     raft_term current_term;
     struct raft_id voted_for;
@@ -105,58 +105,57 @@ struct raft_seen {
     struct raft_entry_id last_log;
 };
 
-// One writer: a single thread steps the node, so that no lock is needed.
+// A single thread steps the node, so that no lock is needed.
 struct raft_node {
-    // --- for life ---
+    // --- constant ---
     struct raft_id id;
     bool voter;
     bool preferred;
-    struct raft_config config;  // its id and members are not used: see above and below
+    struct raft_config config;  // the timeouts; its id is above, its members are below
     struct raft_slab *slab;
     struct raft_peer peers[MEMBERS_MAX];  // in id order
     size_t peer_count;
-    size_t voter_count;  // this node included, if it is one
+    size_t voter_count;  // including this node, if it is one
 
-    // --- what must survive (paper figure 2): what is newer than the disk goes out with this step's write ---
+    // --- persistent (paper figure 2): what is not on disk yet goes into this step's write ---
     raft_term current_term;
     struct raft_id voted_for;
     bool hard_state_changed;
-    uint64_t hard_state_write;  // the write that carries it, once hard_state_changed is false; 0: the disk had it
+    uint64_t hard_state_write;  // the write with the latest hard state, unless hard_state_changed; 0: from recovery
     struct raft_log log;
 
     // --- the disk ---
-    uint64_t last_write;       // number of the last write handed out
+    uint64_t last_write;       // number of the latest write in an update
     uint64_t persisted_write;  // durable up to here
     enum raft_storage storage;
 
     // --- volatile ---
     enum raft_state state;
-    struct raft_id leader;           // of current_term; nobody: not known
+    struct raft_id leader;           // of current_term; len 0: unknown
     struct raft_id reported_leader;  // as of the end of the last step
     raft_index commit_index;
     raft_index last_applied;
     uint64_t now_us;  // of this step
     struct rng rng;
-    uint64_t election_deadline_us;  // unless leader
-    uint64_t leader_heard_us;       // when `leader` last called
-    struct raft_id lost_leader;     // whose connection died last, in lost_term, at lost_us
+    uint64_t election_deadline_us;  // not while it leads
+    uint64_t leader_heard_us;       // when a message of `leader` was last received
+    struct raft_id lost_leader;     // the latest leader whose connection was lost, in lost_term, at lost_us
     raft_term lost_term;
     uint64_t lost_us;
-    bool pre_voting;           // a Follower that asks PreVotes
+    bool pre_voting;           // a follower that has requested pre-votes
     uint64_t pre_vote_rounds;  // since a leader was heard
-    bool ask_votes;            // at the end of this step: RequestVote, or PreVote if pre_voting
-    bool transfer_election;    // the candidacy was asked for by TimeoutNow
+    bool ask_votes;            // send RequestVote, or PreVote if pre_voting, at the end of this step
+    bool transfer_election;    // the election was started by TimeoutNow
 
     // --- as leader ---
-    uint64_t leader_since_us;
     raft_index term_start_index;  // of the no-op that opened the term
     uint64_t heartbeat_due_us;
-    bool match_changed;                 // some match_index or durable_index has risen: the commit index may, too
-    uint64_t quorum_heard_us;           // a majority has answered something sent at this time or later (CheckQuorum)
+    bool match_changed;                 // a match_index or durable_index has advanced: the commit index may, too
+    uint64_t quorum_heard_us;           // a majority has answered requests sent at this time or later (CheckQuorum)
     struct raft_queue proposals;        // struct raft_proposal, by index
-    uint64_t uncommitted_cost;          // their sum
+    uint64_t uncommitted_cost;          // of all proposals
     struct raft_queue reads;            // struct raft_pending_read, by arrival
-    uint64_t read_round;                // the latest round of heartbeats that a read waits for
+    uint64_t read_round;                // the latest round of heartbeats for reads
     struct raft_peer *transfer_target;  // NULL: no transfer is running
     uint64_t transfer_deadline_us;
     bool timeout_now_sent;
@@ -170,12 +169,12 @@ struct raft_node {
     enum raft_transfer_outcome transfer_outcome;
     enum raft_refusal transfer_refusal;
     uint64_t elections_started;
-    bool more_to_send;  // a peer could be sent more at once: step again soon
+    bool more_to_send;  // a peer can be sent more at once
 
     struct raft_seen seen;
 };
 
-// What an entry counts against the limits of bytes: its command, and about what frames it on the wire and in memory.
+// What an entry counts against the byte limits: its command, and roughly its overhead on the wire and in memory.
 static inline uint64_t raft_entry_cost(const struct raft_entry *entry) {
     return entry->len + sizeof *entry;
 }
@@ -195,71 +194,73 @@ static inline uint64_t raft_call_number(uint64_t sequence, enum raft_call_kind k
 
 // --- election.c ---
 
-// To `term` (>= current_term) as a Follower; nothing happens if it is one in that term. `reason` shows in the transition.
+// To a follower in `term` (>= current_term); no change if it is one already. `reason` is for the transition, if there is
+// one.
 void raft_become_follower(struct raft_node *node, raft_term term, const char *reason);
 void raft_reset_election_timer(struct raft_node *node);
-// It may ask for votes: a voter with a disk that works.
+// Whether it may campaign: a voter whose disk is neither full nor stuck.
 bool raft_may_campaign(const struct raft_node *node);
-// A real election, without PreVotes before it.
+// Starts an election: new term, own vote, RequestVote to all. `transfer`: because of TimeoutNow.
 void raft_start_election(struct raft_node *node, bool transfer);
 void raft_run_election_timer(struct raft_node *node);
 void raft_handle_request_vote(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message);
 void raft_handle_vote_reply(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message);
-// Becomes leader if enough votes are in and the own one is durable.
+// With a majority of pre-votes, starts the election; with a majority of votes, its own durable, becomes leader.
 void raft_count_votes(struct raft_node *node);
 void raft_send_vote_requests(struct raft_node *node);
 
-// Whether a leader that lives is over this node, for all it knows.
+// Whether it leads, or heard a leader within the minimum election timeout (thesis section 4.2.3).
 bool raft_hears_leader(const struct raft_node *node);
-// A PreVote that only a leader's being heard can stand against.
+// Whether it would grant this PreVote if it heard no leader: term and log are up to date, and this node does not lead.
 bool raft_would_elect(const struct raft_node *node, const struct raft_message *message);
-// Of a PreVote for which that does not: false if this node asks, too, and it is the other one that must give way.
+// Answers such a PreVote with no live leader: grants, unless this node is campaigning and wins the tie. If it loses the tie
+// it ends its own round.
 bool raft_grant_pre_vote(struct raft_node *node, const struct raft_peer *peer, const struct raft_message *message);
-// A message that the leader sent before its connection died, and that was read behind the end of it: true and worth
-// taking, but no sign of life. A leader that lives goes on to send.
-bool raft_is_echo(const struct raft_node *node, const struct raft_message *message);
-// The connection to a peer has ended as that of a dead process does: if it leads, this node asks PreVotes at once.
+// Whether the lost leader may have sent this message before its connection was lost. Its entries are taken as usual, but it
+// does not make the sender the leader again; a live leader sends further ones.
+bool raft_is_late_from_lost_leader(const struct raft_node *node, const struct raft_message *message);
+// RAFT_EVENT_LOST.
 void raft_handle_lost(struct raft_node *node, const struct raft_peer *peer);
 
-// --- kept.c ---
+// --- prevote.c ---
 
-// Answers it later, in the step in which the leader is lost, or when KEPT_PRE_VOTE_US have passed.
-void raft_keep_pre_vote(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message);
-void raft_settle_pre_votes(struct raft_node *node);
-// When one that is kept must be looked at again; UINT64_MAX: none is.
-uint64_t raft_next_kept(const struct raft_node *node);
+// Defers the reply until the leader is lost, for PRE_VOTE_DEFER_US at most. An older deferred PreVote of that peer is
+// refused.
+void raft_defer_pre_vote(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message);
+// Answers those that are due.
+void raft_answer_deferred_pre_votes(struct raft_node *node);
+// When a deferred reply may be due next; UINT64_MAX: none is deferred.
+uint64_t raft_next_deferred_us(const struct raft_node *node);
 
 // --- append.c ---
 
 // Takes the message's entries.
 void raft_handle_append_entries(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message);
-// Answers an AppendEntries with a rejection that says nothing but our term; takes its entries.
-void raft_refuse_append_entries(struct raft_node *node, const struct raft_message *message);
 
 // --- replication.c ---
 
 void raft_start_leading(struct raft_node *node);
-// `higher_term`: one was seen, as opposed to giving up in our own.
+// `higher_term`: because of one, as opposed to stepping down in its own term.
 void raft_stop_leading(struct raft_node *node, bool higher_term);
 void raft_handle_append_reply(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message);
 void raft_handle_send_failed(struct raft_node *node, struct raft_peer *peer, uint64_t call);
-// CheckQuorum, a stuck disk, heartbeats, retries.
+// CheckQuorum, a stuck disk, retries.
 void raft_run_leader_timers(struct raft_node *node);
 void raft_send_append_entries(struct raft_node *node);
 
 // --- commit.c ---
 
 void raft_handle_propose(struct raft_node *node, const struct raft_event *event);
-// Appends an entry of this leader's, taking the reference.
+// Gives the leader's entry its id and appends it, taking the reference.
 void raft_append_own(struct raft_node *node, struct raft_entry *entry);
 void raft_advance_commit(struct raft_node *node);
-// The highest value that a majority of voters has reached, when `own` is this node's and of_peer(peer) each other one's.
+// The highest value that a majority of voters has reached; `own` is this node's, of_peer(peer) each peer's.
 uint64_t raft_quorum_value(const struct raft_node *node, uint64_t own, uint64_t (*of_peer)(const struct raft_peer *peer));
 
 // --- read.c ---
 
 void raft_handle_read(struct raft_node *node, uint64_t tag);
-// Gives new reads their index and round, and hands out those whose round a majority has answered.
+// Opens a round for new reads, and releases those whose round a majority has answered.
 void raft_advance_reads(struct raft_node *node);
 void raft_refuse_reads(struct raft_node *node);
 
@@ -275,15 +276,15 @@ void raft_end_transfer(struct raft_node *node, enum raft_transfer_outcome outcom
 void raft_outputs_init(struct raft_node *node);
 void raft_outputs_free(struct raft_node *node);
 void raft_outputs_clear(struct raft_node *node);
-// A request to a peer, to be filled in: sent now, or (`after_write`) after this step's write.
+// A request to a peer, for the caller to fill in: sent now, or once `after_write` is durable.
 struct raft_message *raft_request(struct raft_node *node, const struct raft_peer *peer, enum raft_message_type type,
                                   uint64_t call);
 struct raft_message *raft_request_after(struct raft_node *node, const struct raft_peer *peer, enum raft_message_type type,
                                         uint64_t call, uint64_t after_write);
-// The reply to a request, to be filled in: sent once `after_write` is durable, or now if it is.
+// The reply to a request, for the caller to fill in: sent now if `after_write` is durable, else once it is.
 struct raft_message *raft_reply(struct raft_node *node, const struct raft_message *request, enum raft_message_type type,
                                 uint64_t after_write);
-// The write that makes term and vote as they are now durable, and the one for the log.
+// The writes that make the present term and vote, and the present log, durable.
 uint64_t raft_hard_state_write(const struct raft_node *node);
 uint64_t raft_log_tail_write(const struct raft_node *node);
 void raft_record_transition(struct raft_node *node, enum raft_state to, const char *reason);

@@ -1,7 +1,7 @@
 // The update under construction.
 //
-// What a reply claims must be durable before the reply leaves. The claims are term and vote (the write of the hard state)
-// and the log up to an index (the last write); a reply names the later of those that are not on disk yet.
+// What a message claims must be durable before it leaves. Each names the write that it waits for: the one with the hard
+// state, or, if it acknowledges entries that are not durable yet, the later of that one and the one with the end of the log.
 #include <assert.h>
 
 #include "raft/node.h"
@@ -43,6 +43,7 @@ uint64_t raft_log_tail_write(const struct raft_node *node) {
 }
 
 static struct raft_message *push_message(struct raft_node *node, uint64_t after_write) {
+    assert(after_write <= node->last_write + 1);  // this step's write, at the latest
     struct raft_queue *queue = after_write <= node->persisted_write ? &node->send_now : &node->send_after_persist;
     struct raft_message *message = raft_queue_push(queue);
     message->from = node->id;
@@ -77,12 +78,14 @@ struct raft_message *raft_reply(struct raft_node *node, const struct raft_messag
 }
 
 void raft_record_transition(struct raft_node *node, enum raft_state to, const char *reason) {
+    // Paper figure 4.
+    assert(to != node->state && (to == RAFT_FOLLOWER || to == node->state + 1));
     struct raft_transition *transition = raft_queue_push(&node->transitions);
     *transition = (struct raft_transition){.from = node->state, .to = to, .term = node->current_term, .reason = reason};
     node->state = to;
 }
 
-// One write for all that is newer than the disk.
+// One write for all that no earlier write has.
 static void fill_persist(struct raft_node *node, struct raft_update *update) {
     if (!node->hard_state_changed && !raft_log_has_unwritten(&node->log)) {
         return;
@@ -114,7 +117,7 @@ static uint64_t next_tick(const struct raft_node *node) {
         return node->now_us;
     }
     if (node->state != RAFT_LEADER) {
-        return earlier(node->election_deadline_us, raft_next_kept(node));
+        return earlier(node->election_deadline_us, raft_next_deferred_us(node));
     }
     uint64_t next = earlier(node->heartbeat_due_us, node->quorum_heard_us + node->config.quorum_timeout_us + 1);
     uint64_t writing_since;
@@ -130,6 +133,7 @@ static uint64_t next_tick(const struct raft_node *node) {
 void raft_fill_update(struct raft_node *node, struct raft_update *update) {
     *update = (struct raft_update){0};
     fill_persist(node, update);
+    assert(!node->hard_state_changed && !raft_log_has_unwritten(&node->log));
     update->send_now = raft_queue_front(&node->send_now);
     update->send_now_count = node->send_now.count;
     update->send_after_persist = raft_queue_front(&node->send_after_persist);

@@ -1,14 +1,14 @@
-// The queue of items of one size; queue.h says what it promises.
+// A queue of items of one size; see queue.h.
 #include "raft/queue.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/array.h"
 
-// Makes room for one more at the end: by moving to the front where at least half is free there (so that each item moves
-// less than once on average), else by doubling.
+// Makes room for one more item at the end: by moving all to the front if at least half of the memory is free there (so that
+// each item is moved less than once on average), else by doubling.
 static void make_room(struct raft_queue *queue) {
     if (queue->head + queue->count < queue->capacity) {
         return;
@@ -18,7 +18,7 @@ static void make_room(struct raft_queue *queue) {
         queue->head = 0;
         return;
     }
-    queue->capacity = queue->capacity == 0 ? 16 : queue->capacity * 2;
+    queue->capacity = array_next_cap(queue->capacity, queue->capacity + 1);
     queue->items = mem_realloc(queue->items, queue->capacity * queue->item_size);
 }
 

@@ -1,5 +1,5 @@
-// A first-in-first-out queue of items of one size, also used as a growing array. It keeps its memory when it is emptied, so
-// that a step in the steady state allocates nothing. Without memory the process ends.
+// A first-in-first-out queue of items of one size, also used as a growing array. Emptied, it keeps its memory, so that steps
+// in the steady state allocate nothing. Out of memory ends the process.
 #ifndef BATON_RAFT_QUEUE_H
 #define BATON_RAFT_QUEUE_H
 
@@ -9,7 +9,7 @@
 struct raft_queue {
     uint8_t *items;
     size_t item_size;  // bytes
-    size_t head;       // the front's position
+    size_t head;       // where the front is
     size_t count;
     size_t capacity;
 };
@@ -18,10 +18,10 @@ static inline struct raft_queue raft_queue_of(size_t item_size) {
     return (struct raft_queue){.item_size = item_size};
 }
 
-// A zeroed new item at the end. Pointers to items are valid until the next push.
+// A new zeroed item at the end. Pointers to items are valid until the next push.
 void *raft_queue_push(struct raft_queue *queue);
 
-// The item `i` places behind the front; i < count.
+// The item at position `i`, the front being 0; i < count.
 void *raft_queue_at(const struct raft_queue *queue, size_t i);
 
 // NULL when empty.

@@ -1,25 +1,26 @@
 // Linearizable reads without a log entry (ReadIndex: thesis section 6.4).
 //
-// A read may see the state at the commit index, once that index is current and it is certain that no other leader had
-// committed anything newer when the read came. The first needs an entry of our own term to be committed; the second, a
-// majority's answers to heartbeats that left after the read had come. All reads of a turn share one round of heartbeats:
-// the round's number travels in our memory of what was sent, so an answer can only confirm what was asked before it left.
+// A read may be served at the commit index once two things are certain: that the index is current, for which the leader must
+// have committed an entry of its own term; and that no other leader had committed anything newer when the read came, for
+// which a majority must have answered heartbeats that were sent after that. All reads of a turn share one round of
+// heartbeats. The round is recorded with each heartbeat sent, so that a reply confirms only rounds begun before the
+// heartbeat was sent.
 #include <assert.h>
 
 #include "raft/node.h"
 
-static void hand_out(struct raft_node *node, uint64_t tag, raft_index index, enum raft_refusal refusal) {
+static void release(struct raft_node *node, uint64_t tag, raft_index index, enum raft_refusal refusal) {
     struct raft_read *read = raft_queue_push(&node->reads_ready);
     *read = (struct raft_read){.tag = tag, .refusal = refusal, .index = index};
 }
 
 void raft_handle_read(struct raft_node *node, uint64_t tag) {
     if (node->state != RAFT_LEADER) {
-        hand_out(node, tag, 0, RAFT_NOT_LEADER);
+        release(node, tag, 0, RAFT_NOT_LEADER);
         return;
     }
     if (node->reads.count >= READS_MAX) {
-        hand_out(node, tag, 0, RAFT_TOO_MUCH);
+        release(node, tag, 0, RAFT_TOO_MUCH);
         return;
     }
     struct raft_pending_read *read = raft_queue_push(&node->reads);
@@ -28,17 +29,18 @@ void raft_handle_read(struct raft_node *node, uint64_t tag) {
 
 void raft_refuse_reads(struct raft_node *node) {
     for (struct raft_pending_read *read; (read = raft_queue_front(&node->reads)) != NULL;) {
-        hand_out(node, read->tag, 0, RAFT_NOT_LEADER);
+        release(node, read->tag, 0, RAFT_NOT_LEADER);
         raft_queue_pop(&node->reads);
     }
 }
 
-// Those without a round yet are the last in the queue.
+// Reads without a round are at the end of the queue.
 static void open_round(struct raft_node *node) {
     size_t i = node->reads.count;
     if (i == 0 || ((struct raft_pending_read *)raft_queue_at(&node->reads, i - 1))->round != 0) {
         return;
     }
+    assert(raft_leader_is_established(node));
     node->read_round++;
     while (i > 0) {
         struct raft_pending_read *read = raft_queue_at(&node->reads, --i);
@@ -61,7 +63,7 @@ void raft_advance_reads(struct raft_node *node) {
     open_round(node);
     uint64_t confirmed = raft_quorum_value(node, node->read_round, round_heard_of);
     for (struct raft_pending_read *read; (read = raft_queue_front(&node->reads)) != NULL && read->round <= confirmed;) {
-        hand_out(node, read->tag, read->index, RAFT_ACCEPTED);
+        release(node, read->tag, read->index, RAFT_ACCEPTED);
         raft_queue_pop(&node->reads);
     }
 }

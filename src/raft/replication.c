@@ -1,38 +1,38 @@
-// The leader's side of replication (paper section 5.3, thesis section 10.2).
+// AppendEntries at the leader (paper section 5.3, thesis section 10.2).
 //
-// The leader pipelines: it sends on without waiting, up to the limits of what is in flight, and an answer to one message
-// answers all before it. A rejection, a failure or long silence goes back to probing, one AppendEntries at a time, until one
-// is accepted: from where the follower says the logs part, or, where nothing was said, from the oldest that was under way. A
-// new leader begins as if every log ended where its own does, and does not probe first: after a failover that is nearly
-// always so, and to wait for the answer to the no-op would make the first writes wait for two round trips instead of one.
+// The leader pipelines: it sends without waiting for replies, up to the limits of what may be in flight, and a success
+// acknowledges everything before it, too. After a rejection, a failed request or a timeout it probes, with one AppendEntries
+// at a time, until one succeeds: from where the rejection says that the logs conflict, else from the oldest that was in
+// flight. A new leader starts as if every log ended where its own does, and pipelines at once: after a failover that is
+// nearly always so, and waiting for the reply to the no-op would cost the first writes a second round trip.
 //
-// Heartbeats are empty AppendEntries at match_index, which the follower is known to have: they are never refused for the
-// log, never wait for a disk, and take the connection that no bulk data is queued on.
+// Heartbeats are empty AppendEntries at match_index, which the follower is known to have: they are never rejected for the
+// log, never wait for entries to be durable, and use the connection that carries no bulk data.
 #include <assert.h>
 
 #include "raft/node.h"
 #include "raft/slab.h"
 
-// --- what is under way ---
+// --- in flight ---
 
 static struct raft_sent *append_at(struct raft_peer *peer, uint64_t sequence) {
     return &peer->appends[sequence % INFLIGHT_MESSAGES_MAX];
 }
 
 static struct raft_sent *heartbeat_at(struct raft_peer *peer, uint64_t sequence) {
-    return &peer->heartbeats[sequence % RAFT_HEARTBEATS_KEPT];
+    return &peer->heartbeats[sequence % RAFT_HEARTBEATS_TRACKED];
 }
 
-static bool append_is_under_way(const struct raft_peer *peer, uint64_t sequence) {
+static bool append_is_in_flight(const struct raft_peer *peer, uint64_t sequence) {
     return sequence >= peer->appends_first && sequence < peer->appends_next;
 }
 
-static bool heartbeat_is_known(const struct raft_peer *peer, uint64_t sequence) {
+static bool heartbeat_is_tracked(const struct raft_peer *peer, uint64_t sequence) {
     return sequence >= peer->heartbeats_first && sequence < peer->heartbeats_next &&
-           peer->heartbeats_next - sequence <= RAFT_HEARTBEATS_KEPT;
+           peer->heartbeats_next - sequence <= RAFT_HEARTBEATS_TRACKED;
 }
 
-// What is under way is given up: an answer that still comes is too late to reject anything.
+// Gives up what is in flight: a rejection of it that still arrives is ignored.
 static void probe_from(struct raft_peer *peer, raft_index next_index) {
     assert(next_index > peer->match_index);
     peer->next_index = next_index;
@@ -41,8 +41,8 @@ static void probe_from(struct raft_peer *peer, raft_index next_index) {
     peer->appends_cost = 0;
 }
 
-// What is under way has come to nothing, which says nothing of the follower's log: the oldest of it is the next to go. Not
-// match_index + 1: of a peer that has not answered this leader yet that is the whole log.
+// What is in flight has failed, which says nothing about the follower's log: it is sent again from the oldest of it on. Not
+// from match_index + 1, which is the whole log for a peer that has not answered this leader yet.
 static void probe_again(struct raft_peer *peer) {
     raft_index next = peer->match_index + 1;
     if (peer->appends_first < peer->appends_next && append_at(peer, peer->appends_first)->prev_index >= next) {
@@ -51,7 +51,8 @@ static void probe_again(struct raft_peer *peer) {
     probe_from(peer, next);
 }
 
-static void retreat(struct raft_peer *peer) {
+// The same, but not before the next heartbeat is due: the peer may be down, or its disk full.
+static void back_off(struct raft_peer *peer) {
     probe_again(peer);
     peer->paused = true;
 }
@@ -59,12 +60,14 @@ static void retreat(struct raft_peer *peer) {
 // --- leading ---
 
 void raft_start_leading(struct raft_node *node) {
+    assert(node->state == RAFT_LEADER && node->transfer_target == NULL);
+    assert(node->reads.count == 0 && node->proposals.count == 0);
     raft_index last = raft_log_last(&node->log).index;
     for (size_t i = 0; i < node->peer_count; i++) {
         struct raft_peer *peer = &node->peers[i];
         peer->match_index = 0;
         probe_from(peer, last + 1);
-        peer->probing = false;  // see above
+        peer->probing = false;  // pipelines at once: see above
         peer->paused = false;
         peer->heartbeats_first = peer->heartbeats_next;
         peer->heartbeats_answered = peer->heartbeats_next - 1;
@@ -72,7 +75,6 @@ void raft_start_leading(struct raft_node *node) {
         peer->round_sent = 0;
         peer->round_heard = 0;
     }
-    node->leader_since_us = node->now_us;
     node->quorum_heard_us = node->now_us;
     node->heartbeat_due_us = node->now_us;
     node->read_round = 0;
@@ -83,6 +85,7 @@ void raft_start_leading(struct raft_node *node) {
 }
 
 void raft_stop_leading(struct raft_node *node, bool higher_term) {
+    assert(node->state != RAFT_LEADER);
     if (node->transfer_target != NULL) {
         raft_end_transfer(node, higher_term && node->timeout_now_sent ? RAFT_TRANSFER_DONE : RAFT_TRANSFER_FAILED);
     }
@@ -94,12 +97,12 @@ static uint64_t heard_us_of(const struct raft_peer *peer) {
     return peer->heard_us;
 }
 
-// Retries by time are for what neither answer nor failure has come of; whoever carries the messages reports failures.
+// Retries by time are for requests with neither reply nor reported failure.
 static void run_heartbeat_timer(struct raft_node *node) {
     for (size_t i = 0; i < node->peer_count; i++) {
         struct raft_peer *peer = &node->peers[i];
-        bool under_way = peer->appends_first < peer->appends_next;
-        if (under_way && node->now_us - peer->appends_since_us > APPEND_RETRY_US) {
+        bool in_flight = peer->appends_first < peer->appends_next;
+        if (in_flight && node->now_us - peer->appends_since_us > APPEND_RETRY_US) {
             probe_again(peer);
         }
         peer->paused = false;
@@ -151,15 +154,15 @@ static size_t batch_of(const struct raft_node *node, const struct raft_peer *pee
 }
 
 static bool may_send_append(const struct raft_node *node, const struct raft_peer *peer) {
-    // Entries at or below the base are in a snapshot, which somebody else must send.
+    // Entries at or below the base are only in a snapshot.
     if (peer->paused || peer->next_index > raft_log_last(&node->log).index || peer->next_index <= node->log.base.index) {
         return false;
     }
-    uint64_t under_way = peer->appends_next - peer->appends_first;
+    uint64_t in_flight = peer->appends_next - peer->appends_first;
     if (peer->probing) {
-        return under_way == 0;
+        return in_flight == 0;
     }
-    return under_way < INFLIGHT_MESSAGES_MAX && peer->appends_cost < INFLIGHT_BYTES_MAX;
+    return in_flight < INFLIGHT_MESSAGES_MAX && peer->appends_cost < INFLIGHT_BYTES_MAX;
 }
 
 static void send_append(struct raft_node *node, struct raft_peer *peer) {
@@ -190,8 +193,8 @@ static void send_append(struct raft_node *node, struct raft_peer *peer) {
     peer->next_index += count;
 }
 
-// A lost packet can hold up everything behind it on the bulk connection for a second. What has waited longest goes out once
-// more on the other one, if it is small; its answer is taken like a heartbeat's.
+// A lost packet can hold up everything after it on the bulk connection for a second. The oldest AppendEntries in flight is
+// sent again on the control connection, if it is small; its reply is handled like a heartbeat's.
 static void copy_stuck_append(struct raft_node *node, struct raft_peer *peer) {
     bool stuck = peer->appends_first < peer->appends_next && node->now_us - peer->appends_since_us > APPEND_COPY_US;
     if (!stuck) {
@@ -237,7 +240,7 @@ void raft_send_append_entries(struct raft_node *node) {
     }
 }
 
-// --- answers ---
+// --- replies ---
 
 static void heard(struct raft_peer *peer, const struct raft_sent *sent) {
     if (sent->since_us > peer->heard_us) {
@@ -248,8 +251,8 @@ static void heard(struct raft_peer *peer, const struct raft_sent *sent) {
     }
 }
 
-// The follower has our log up to `index`, durably. True whenever it was said in this term, however late it comes: a
-// leader's log only grows, and a follower of it drops nothing that it has verified.
+// The follower's log equals this one up to `index`, durably. This stays true however late the reply arrives, as long as it
+// is of this term: a leader's log only grows, and its followers do not truncate what they have verified.
 static void matched(struct raft_node *node, struct raft_peer *peer, raft_index index) {
     if (index <= peer->match_index || index > raft_log_last(&node->log).index) {
         return;
@@ -264,13 +267,15 @@ static void matched(struct raft_node *node, struct raft_peer *peer, raft_index i
         if (sent->last_index > index) {
             break;
         }
+        assert(peer->appends_cost >= sent->cost);
         peer->appends_cost -= sent->cost;
         peer->appends_first++;
     }
 }
 
-// Where to probe next after a rejection of the message behind prev_index: a term at a time (paper section 5.3). It comes
-// from outside, so it is kept above what is known to match, and below what was refused, so that each round gets somewhere.
+// Where to probe next after a rejection at prev_index: it goes back by whole terms (paper section 5.3). The conflict comes
+// from outside, so the result is bounded: above match_index, and below what was rejected, so that every round makes
+// progress.
 static raft_index next_after_rejection(const struct raft_node *node, const struct raft_peer *peer, raft_index prev_index,
                                        const struct raft_message *reply) {
     raft_index next = reply->append_reply.conflict_index;
@@ -284,13 +289,14 @@ static raft_index next_after_rejection(const struct raft_node *node, const struc
     if (next > prev_index) {
         next = prev_index;
     }
+    assert(prev_index > peer->match_index);  // so that the next one is below prev_index + 1 and above match_index
     return next > peer->match_index ? next : peer->match_index + 1;
 }
 
-static void append_answered(struct raft_node *node, struct raft_peer *peer, uint64_t sequence,
-                            const struct raft_message *reply) {
-    bool open = append_is_under_way(peer, sequence);
-    struct raft_sent sent = *append_at(peer, sequence);  // matched() may release it
+static void append_replied(struct raft_node *node, struct raft_peer *peer, uint64_t sequence,
+                           const struct raft_message *reply) {
+    bool open = append_is_in_flight(peer, sequence);
+    struct raft_sent sent = *append_at(peer, sequence);  // a copy: matched() may release it
     if (open) {
         heard(peer, &sent);
         peer->appends_since_us = node->now_us;
@@ -299,20 +305,20 @@ static void append_answered(struct raft_node *node, struct raft_peer *peer, uint
         matched(node, peer, reply->append_reply.match_index);
     }
     if (!open) {
-        return;  // a success is true whenever it comes; a rejection speaks of a log that has moved on
+        return;  // a success holds however late it arrives; a rejection may be out of date
     }
     if (!reply->append_reply.success && sent.prev_index > peer->match_index) {
         probe_from(peer, next_after_rejection(node, peer, sent.prev_index, reply));
     } else if (!reply->append_reply.success || reply->append_reply.match_index < sent.last_index) {
-        retreat(peer);  // it takes nothing now, for instance because its disk is full
+        back_off(peer);  // it accepts no entries now, for instance because its disk is full
     } else {
         peer->probing = false;
     }
 }
 
-static void heartbeat_answered(struct raft_node *node, struct raft_peer *peer, uint64_t sequence,
-                               const struct raft_message *reply) {
-    if (heartbeat_is_known(peer, sequence)) {
+static void heartbeat_replied(struct raft_node *node, struct raft_peer *peer, uint64_t sequence,
+                              const struct raft_message *reply) {
+    if (heartbeat_is_tracked(peer, sequence)) {
         heard(peer, heartbeat_at(peer, sequence));
         if (sequence > peer->heartbeats_answered) {
             peer->heartbeats_answered = sequence;
@@ -329,9 +335,9 @@ void raft_handle_append_reply(struct raft_node *node, struct raft_peer *peer, co
     }
     uint64_t sequence = message->call / RAFT_CALL_KINDS;
     if (message->call % RAFT_CALL_KINDS == RAFT_CALL_APPEND) {
-        append_answered(node, peer, sequence, message);
+        append_replied(node, peer, sequence, message);
     } else if (message->call % RAFT_CALL_KINDS == RAFT_CALL_HEARTBEAT) {
-        heartbeat_answered(node, peer, sequence, message);
+        heartbeat_replied(node, peer, sequence, message);
     }
 }
 
@@ -340,8 +346,8 @@ void raft_handle_send_failed(struct raft_node *node, struct raft_peer *peer, uin
         return;
     }
     uint64_t sequence = call / RAFT_CALL_KINDS;
-    if (call % RAFT_CALL_KINDS == RAFT_CALL_APPEND && append_is_under_way(peer, sequence)) {
-        retreat(peer);
+    if (call % RAFT_CALL_KINDS == RAFT_CALL_APPEND && append_is_in_flight(peer, sequence)) {
+        back_off(peer);
     } else if (call % RAFT_CALL_KINDS == RAFT_CALL_TIMEOUT_NOW && peer == node->transfer_target &&
                sequence + 1 == peer->timeout_nows_next) {
         raft_end_transfer(node, RAFT_TRANSFER_FAILED);

@@ -1,8 +1,8 @@
-// Entry memory: big blocks, bump allocation, one reference count a block.
+// Entry memory: large blocks, bump allocation, one reference count for each block.
 //
-// A log is appended at one end and dropped at the other, so entries that are born together die together; a count for each of
-// them would cost a cache line a touch and buy nothing. The slab itself holds one reference on the block that it fills, so
-// that a block cannot go while there is room in it.
+// A log grows at one end and is dropped at the other, so entries allocated together are freed together; a count for each
+// entry would cost a cache line for each access and gain nothing. The slab has a reference to the block that it fills, so
+// that the block is not freed while there is room in it.
 #include "raft/slab.h"
 
 #include "base/limits.h"
@@ -10,14 +10,15 @@
 
 enum {
     SLAB_BLOCK_BYTES = 256 * KIB,
-    SLAB_ALONE_BYTES = SLAB_BLOCK_BYTES / 4,  // an entry this big gets a block of its own: it would waste the rest of one
+    SLAB_ALONE_BYTES =
+        SLAB_BLOCK_BYTES / 4,  // an entry this large has a block of its own, so as not to waste the rest of one
 };
 
 struct raft_slab_block {
     struct raft_slab *slab;
     size_t size;  // of the whole block, this header included
     size_t used;
-    uint64_t refs;  // entries' references, and one of the slab while this is the block it fills
+    uint64_t refs;  // of the entries, and of the slab while it fills this block
 };
 
 struct raft_slab {
@@ -69,14 +70,14 @@ static struct raft_slab_block *block_new(struct raft_slab *slab, size_t size, vo
     return block;
 }
 
-// The block that the next `size` bytes come from; without any reference for them yet.
+// The block for the next `size` bytes; takes no reference for them.
 static struct raft_slab_block *block_for(struct raft_slab *slab, size_t size, void *(*alloc)(size_t)) {
     if (size >= SLAB_ALONE_BYTES) {
         return block_new(slab, sizeof(struct raft_slab_block) + size, alloc);
     }
     struct raft_slab_block *filling = slab->filling;
     if (filling != NULL && filling->refs == 1) {
-        filling->used = sizeof *filling;  // all its entries are gone
+        filling->used = sizeof *filling;  // all its entries are freed
     }
     if (filling != NULL && filling->size - filling->used >= size) {
         return filling;
@@ -102,6 +103,7 @@ static struct raft_entry *entry_new(struct raft_slab *slab, enum raft_entry_type
     if (block == NULL) {
         return NULL;
     }
+    assert(block->used + size <= block->size);
     struct raft_entry *entry = (struct raft_entry *)((uint8_t *)block + block->used);
     block->used += size;
     block->refs++;
@@ -118,6 +120,7 @@ struct raft_entry *raft_entry_new_or_exit(struct raft_slab *slab, enum raft_entr
 }
 
 struct raft_entry *raft_entry_ref(struct raft_entry *entry) {
+    assert(entry->block->refs > 0);
     entry->block->refs++;
     return entry;
 }

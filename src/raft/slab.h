@@ -1,4 +1,4 @@
-// What the core itself needs of the slab beside raft/entry.h.
+// The slab, as far as only the core uses it; see raft/entry.h.
 #ifndef BATON_RAFT_SLAB_H
 #define BATON_RAFT_SLAB_H
 
@@ -7,7 +7,7 @@
 
 #include "raft/entry.h"
 
-// An entry without a command, for the core's own use (the no-op of a term): without memory the process ends.
+// An entry without a command, for the no-op of a term. Out of memory ends the process.
 struct raft_entry *raft_entry_new_or_exit(struct raft_slab *slab, enum raft_entry_type type, struct raft_entry_id id);
 
 #endif

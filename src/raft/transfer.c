@@ -1,8 +1,11 @@
-// Leadership transfer (thesis section 3.10): no new writes, the target gets the whole log, then TimeoutNow tells it to
-// campaign at once. If no new leader shows within an election timeout, this one goes on.
+// Leadership transfer (thesis section 3.10): the leader refuses new proposals, brings the target's log up to date, and tells
+// it by TimeoutNow to campaign at once. If that has not deposed the leader within the maximum election timeout, it goes on.
+#include <assert.h>
+
 #include "raft/node.h"
 
-// Among the voters that have answered lately, the one that is furthest; the first in id order of several.
+// The voter with the highest match_index, of those heard within the quorum timeout if there are any; the first by id of
+// several.
 static struct raft_peer *best_successor(struct raft_node *node) {
     struct raft_peer *best = NULL;
     bool best_answers = false;
@@ -44,6 +47,7 @@ void raft_handle_transfer(struct raft_node *node, const struct raft_id *target) 
 }
 
 void raft_end_transfer(struct raft_node *node, enum raft_transfer_outcome outcome) {
+    assert(node->transfer_target != NULL && outcome != RAFT_TRANSFER_NONE);
     node->transfer_target = NULL;
     node->transfer_outcome = outcome;
 }

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "base/mem.h"
+#include "base/array.h"
 
 struct raft_id solo_id(size_t node) {
     char name[8];
@@ -27,7 +27,7 @@ struct solo *solo_new(const struct solo_config *config) {
     solo->self = config->self == 0 ? 1 : config->self;
     struct raft_member members[MEMBERS_MAX];
     size_t count = config->voters + config->learners;
-    for (size_t i = 0; i < count; i++) {  // in falling order: the core sorts
+    for (size_t i = 0; i < count; i++) {  // in descending order: the core sorts them
         members[i] = (struct raft_member){
             .id = solo_id(count - i),
             .voter = count - i <= config->voters,
@@ -48,7 +48,7 @@ struct solo *solo_new(const struct solo_config *config) {
     const raft_term *terms = config->log == NULL ? only_configuration : config->log;
     size_t log_count = config->log == NULL ? 1 : config->log_count;
     struct raft_entry *entries[64];
-    assert_true(log_count <= 64);
+    assert_true(log_count <= ARRAY_COUNT(entries));
     for (size_t i = 0; i < log_count; i++) {
         entries[i] = solo_entry(solo, terms[i], i + 1, 8);
     }
@@ -82,8 +82,8 @@ static size_t replies_among(const struct raft_message *messages, size_t count) {
 }
 
 void solo_step(struct solo *solo, struct raft_event *events, size_t count) {
-    size_t requests = solo->kept;
-    size_t pre_votes = solo->kept;
+    size_t requests = solo->deferred;
+    size_t pre_votes = solo->deferred;
     for (size_t i = 0; i < count; i++) {
         bool is_message = events[i].type == RAFT_EVENT_MESSAGE;
         requests += is_message && is_request(&events[i].message);
@@ -94,7 +94,7 @@ void solo_step(struct solo *solo, struct raft_event *events, size_t count) {
     size_t replies = replies_among(update->send_now, update->send_now_count) +
                      replies_among(update->send_after_persist, update->send_after_persist_count);
     assert_in_range(replies, requests - pre_votes, requests);
-    solo->kept = requests - replies;
+    solo->deferred = requests - replies;
     const char *broken = raft_check_invariants(solo->node);
     if (broken != NULL) {
         fail_msg("broken: %s", broken);
@@ -151,7 +151,7 @@ void solo_append(struct solo *solo, size_t from, raft_term term, struct raft_ent
                  size_t count, raft_index commit) {
     struct raft_message message = message_to(solo, from, RAFT_APPEND_ENTRIES, term);
     struct raft_entry *entries[64];
-    assert_true(count <= 64);
+    assert_true(count <= ARRAY_COUNT(entries));
     for (size_t i = 0; i < count; i++) {
         entries[i] = solo_entry(solo, terms[i], prev.index + 1 + i, 8);
     }
@@ -200,7 +200,7 @@ void solo_reject(struct solo *solo, const struct raft_message *request, raft_ter
     solo_message(solo, answer);
 }
 
-// --- what the last step said ---
+// --- the last update ---
 
 const struct raft_message *solo_reply(const struct solo *solo, bool *waits) {
     const struct raft_update *update = &solo->update;
@@ -264,7 +264,7 @@ size_t solo_sent_count(const struct solo *solo) {
     return solo->update.send_now_count + solo->update.send_after_persist_count;
 }
 
-// --- in one go ---
+// --- whole exchanges ---
 
 static void answer_votes(struct solo *solo, bool pre_vote) {
     struct raft_message asked[MEMBERS_MAX];

@@ -115,10 +115,10 @@ static void TestRaftLogDurable(void **state) {
     }
     assert_true(raft_log_has_unwritten(&log));
     write(&log, 1, 2);  // 3..6 of term 2
-    raft_log_cut(&log, 5);
+    raft_log_truncate(&log, 5);
     raft_log_append(&log, entry(slab, 3, 5, 3));
     write(&log, 2, 2);  // 5 of term 3
-    raft_log_cut(&log, 4);
+    raft_log_truncate(&log, 4);
     raft_log_append(&log, entry(slab, 4, 4, 3));
     raft_log_append(&log, entry(slab, 4, 5, 3));
     write(&log, 3, 2);  // 4, 5 of term 4
@@ -131,7 +131,7 @@ static void TestRaftLogDurable(void **state) {
     raft_log_persisted(&log, 3);
     assert_int_equal(log.durable_index, 5);
     assert_false(raft_log_writing_since(&log, &since_us));
-    raft_log_cut(&log, 2);
+    raft_log_truncate(&log, 2);
     assert_int_equal(log.durable_index, 1);
     raft_log_free(&log);
     raft_slab_free(slab);
