@@ -115,7 +115,7 @@ static void release_held(struct cluster *cluster, struct server *server) {
         }
     }
     if (len > 0) {
-        trace_line(cluster, "%s sends%s now", server->id.text, numbers);
+        trace_line(cluster, "%s sends%s", server->id.text, numbers);
     }
 }
 
@@ -137,10 +137,10 @@ void cluster_persist(struct cluster *cluster, struct server *server, uint64_t wr
         raft_queue_pop(&disk->writes);
     }
     if (hard_state_only) {
-        trace_line(cluster, "%s has terms and votes on disk up to w%llu", server->id.text,
-                   (unsigned long long)disk->hard_state_write);
+        trace_line(cluster, "the hard state of w%llu is durable at %s", (unsigned long long)disk->hard_state_write,
+                   server->id.text);
     } else if (disk->durable_write > before) {
-        trace_line(cluster, "%s has w%llu on disk", server->id.text, (unsigned long long)disk->durable_write);
+        trace_line(cluster, "w%llu is durable at %s", (unsigned long long)disk->durable_write, server->id.text);
     }
     release_held(cluster, server);
     if (disk->durable_write > before) {
@@ -163,7 +163,7 @@ static void check_leader(struct cluster *cluster, struct server *server, raft_te
     *(struct raft_entry_id *)raft_queue_push(&cluster->leaders) = (struct raft_entry_id){.term = term, .index = number};
 }
 
-// A copy of what a core sends: what the update holds is borrowed.
+// Keeps a copy of what a core sends; the update's is borrowed.
 static void send_copy(struct cluster *cluster, struct server *server, const struct raft_message *sent, bool held) {
     struct raft_message message = *sent;
     struct packet *request = NULL;
@@ -363,7 +363,7 @@ static void tick(struct cluster *cluster, struct server *server) {
                    (unsigned long long)(after_us % 1000));
         server->now_us = server->next_tick_us;
     } else {
-        trace_line(cluster, "%s has more to do at once", server->id.text);
+        trace_line(cluster, "%s has more to send", server->id.text);
     }
     cluster_event(cluster, server, (struct raft_event){.type = RAFT_EVENT_TICK});
 }
@@ -405,7 +405,7 @@ void cluster_wait(struct cluster *cluster, const bool chosen[MEMBERS_MAX], uint6
         tick(cluster, server);
         left_us[server - cluster->servers] -= server->now_us - before_us;
         if (++steps > LOOP_MAX) {
-            cluster_fail(cluster, "%s never rests", server->id.text);
+            cluster_fail(cluster, "%s always has more to send", server->id.text);
         }
     }
     for (size_t i = 0; i < cluster->count; i++) {
@@ -441,7 +441,7 @@ static bool is_lost(struct cluster *cluster, const struct packet *packet) {
     const struct server *from = cluster_find(cluster, &packet->message.from);
     const struct server *to = packet->to;
     bool cut = from != NULL && cluster->cut[from - cluster->servers][to - cluster->servers];
-    // A reply is for the process that asked.
+    // A reply is only for the process that sent the request.
     bool outlived = packet->request != NULL && packet->request->life != to->life;
     return cut || to->core == NULL || outlived;
 }
@@ -485,7 +485,7 @@ void cluster_deliver_all(struct cluster *cluster) {
         struct packet *packet = cluster->packets[i];
         if (packet->place == PACKET_IN_FLIGHT && packet->to != NULL && packet->to->starts) {
             cluster_deliver(cluster, packet);
-            i = SIZE_MAX;  // a message that was held may have left meanwhile: from the oldest again
+            i = SIZE_MAX;  // messages that were held may have left: start again from the oldest
         }
         if (cluster->packet_count > LOOP_MAX) {
             cluster_fail(cluster, "the exchange of messages never ends");
@@ -502,6 +502,6 @@ void cluster_report_failed(struct cluster *cluster, struct packet *packet) {
     struct raft_event event = {.type = RAFT_EVENT_SEND_FAILED};
     event.send_failed.peer = request->message.to;
     event.send_failed.call = request->message.call;
-    trace_line(cluster, "%s hears that m%zu failed", from->id.text, request->number);
+    trace_line(cluster, "%s is told that m%zu failed", from->id.text, request->number);
     cluster_event(cluster, from, event);
 }

@@ -1,5 +1,5 @@
-// The cluster of a scenario: cores that are stepped by hand, the messages between them, their disks and their clocks. All
-// that a core hands out is written down, line by line, as the trace.
+// The cluster of a scenario: cores, the messages between them, their disks and their clocks. Everything in a core's updates
+// is written to the trace.
 //
 //   run.c      finds the scenarios, compares traces or rewrites them
 //   script.c   the language: one command a line
@@ -8,8 +8,8 @@
 //   cluster.c  nodes, clocks, disks, messages
 //   trace.c    how an update and a message are written down
 //
-// Nothing happens by itself: messages move when the script delivers them, and each node has a clock of its own, which the
-// script advances. A member that was never started is played by the script, which writes its messages.
+// The script delivers every message and advances the clocks, one for each node. It also plays the members without a core,
+// whose messages it makes up.
 #ifndef BATON_TESTS_SCENARIOS_CLUSTER_H
 #define BATON_TESTS_SCENARIOS_CLUSTER_H
 
@@ -19,28 +19,28 @@
 enum { CLUSTER_LOG_MAX = 64 };
 
 enum packet_place {
-    PACKET_HELD,  // until its sender's disk has what it claims
+    PACKET_HELD,  // in send_after_persist
     PACKET_IN_FLIGHT,
     PACKET_GONE,  // delivered or lost
 };
 
-// A message from one member to another; kept to the end, so that it can be delivered again.
+// A message between members. It is kept to the end of the scenario, so that it can be delivered again.
 struct packet {
     size_t number;                // m1, m2, ...
     struct raft_message message;  // owns an array of entries with references
     enum packet_place place;
     struct server *to;       // where it arrives; NULL: at no member
     struct packet *request;  // of a reply
-    unsigned life;           // of its sender, at the time; 0: the script made it up
-    size_t replies;          // that a request has had since it was last delivered
+    unsigned life;           // of its sender when it was sent; 0: made up by the script
+    size_t replies;          // to a request, since it was last delivered
 };
 
 struct disk {
-    bool held;  // writes complete when the script says so; else at once
+    bool held;  // writes complete when the script says so, else at once
     struct raft_hard_state hard_state;
     struct raft_entry **entries;  // entries[i] has index i + 1
     size_t count, cap;
-    struct raft_queue writes;  // struct raft_persist with entries of their own, under way
+    struct raft_queue writes;  // struct raft_persist with arrays of their own, in progress
     uint64_t durable_write;
     uint64_t hard_state_write;  // hard states are durable up to this write
 };
@@ -48,14 +48,14 @@ struct disk {
 struct server {
     struct raft_id id;
     bool voter;
-    bool starts;             // a core was started here, which may be down now; else the script plays this member
+    bool starts;             // it has a core, which may be down; else the script plays this member
     struct raft_node *core;  // NULL: down, or played
-    unsigned life;
+    unsigned life;           // how often a core was started
     uint64_t seed;
-    size_t prefers;  // number of the member that should lead in this node's view; 0: none
+    size_t prefers;  // number of the member that this node takes for the preferred one; 0: none
     uint64_t now_us;
     uint64_t next_tick_us;
-    uint64_t shown_tick_us;  // the one last written down
+    uint64_t shown_tick_us;  // as of the last line of trace about it
     raft_index applied;
     struct raft_id shown_leader;
     char *shown_status;  // NULL: none yet
@@ -74,14 +74,14 @@ struct cluster {
     struct raft_queue leaders;  // struct raft_entry_id: a term, and the number of its leader as index
     char **trace;
     size_t trace_count, trace_cap;
-    size_t command_trace;  // where the trace of the command begins that runs now
+    size_t command_trace;  // where the present command's trace begins
     char error[512];       // why the script cannot go on; empty: it can
 };
 
 void cluster_init(struct cluster *cluster);
 void cluster_free(struct cluster *cluster);
 
-// Ends the script; the first reason counts.
+// Records why the script cannot go on; only the first call counts.
 void cluster_fail(struct cluster *cluster, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool cluster_failed(const struct cluster *cluster);
 
@@ -94,20 +94,20 @@ uint64_t cluster_tag(struct cluster *cluster, const char *text);
 
 // --- nodes ---
 
-// Writes the log to the server's disk and starts a core from it.
+// Puts this on the server's disk and starts a core from it.
 void cluster_start(struct cluster *cluster, struct server *server, struct raft_hard_state hard_state, const raft_term *log,
                    size_t count);
 void cluster_crash(struct cluster *cluster, struct server *server);
 void cluster_restart(struct cluster *cluster, struct server *server);
 
-// One event, and all that follows from it on this node.
+// Steps the core with one event, and completes its writes unless its disk is held.
 void cluster_event(struct cluster *cluster, struct server *server, struct raft_event event);
 
 // --- clocks ---
 
-// The clocks of the chosen servers advance by so much; timers fire on the way.
+// Advances the clocks of the chosen servers; timers that expire fire in order.
 void cluster_wait(struct cluster *cluster, const bool chosen[MEMBERS_MAX], uint64_t duration_us);
-// The server's clock advances to its next timer.
+// Advances the server's clock to its next timer.
 void cluster_time_out(struct cluster *cluster, struct server *server);
 
 // --- messages ---
@@ -115,34 +115,34 @@ void cluster_time_out(struct cluster *cluster, struct server *server);
 // Takes the message; its entries are in an array of the heap, or NULL. `request`: of a reply.
 struct packet *cluster_packet(struct cluster *cluster, struct raft_message message, struct packet *request);
 void cluster_deliver(struct cluster *cluster, struct packet *packet);
-// Until nothing is in flight to a core.
+// Delivers everything, in order, until nothing is in flight to a core.
 void cluster_deliver_all(struct cluster *cluster);
 void cluster_drop(struct cluster *cluster, struct packet *packet);
-// Lost, and the node that waits for the answer is told.
+// Loses the message, and reports RAFT_EVENT_SEND_FAILED to the sender of the request.
 void cluster_report_failed(struct cluster *cluster, struct packet *packet);
 bool cluster_is_request(const struct raft_message *message);
 
 // --- disks ---
 
-// Writes become durable up to this one; with `hard_state_only`, as far as they carry term and vote.
+// Completes the writes up to this one; with `hard_state_only` only their hard state, ahead of the entries.
 void cluster_persist(struct cluster *cluster, struct server *server, uint64_t write, bool hard_state_only);
 
 // --- trace.c ---
 
 void trace_line(struct cluster *cluster, const char *format, ...) __attribute__((format(printf, 2, 3)));
-// What of the update is not messages: transitions, leader, write.
+// Transitions, leader, write.
 void trace_update(struct cluster *cluster, struct server *server, const struct raft_update *update);
-// The rest: proposals, reads, transfer.
+// Proposals, reads, transfer.
 void trace_results(struct cluster *cluster, struct server *server, const struct raft_update *update);
 void trace_packet(struct cluster *cluster, const struct packet *packet);
 void trace_received(struct cluster *cluster, const struct packet *packet);
 void trace_applied(struct cluster *cluster, struct server *server, raft_index from, raft_index to);
-// Timers that have moved since they were last shown.
+// Timers that have changed since they were last shown.
 void trace_timers(struct cluster *cluster);
-// A message that is lost: one line for all of a row.
+// A lost message; consecutive ones share a line.
 void trace_lost(struct cluster *cluster, const struct packet *packet);
 void trace_status(struct cluster *cluster, struct server *server);
-// Only if it is another than was last shown.
+// Only if it differs from what was last shown.
 void trace_changed_status(struct cluster *cluster, struct server *server);
 void trace_progress(struct cluster *cluster, struct server *server);
 void trace_logs(struct cluster *cluster);

@@ -1,8 +1,8 @@
-// Runs the golden scenarios, tests/scenarios/*.txt: what a core does, beside the paper's words.
+// Runs the golden scenarios, tests/scenarios/*.txt: scripts of events, with the exact trace of the core under each command.
 //
-// A scenario begins with a line `== Name`, which makes a test TestScenarioName, and goes on to the next one. A line that
-// begins with # is a comment, one that begins with > is trace, any other is a command (script.h). The trace under a command
-// must be what follows from it, to the letter. With BATON_SCENARIOS_REWRITE set it is written into the file instead.
+// A line `== Name` begins a scenario, which is the test TestScenarioName. Lines that begin with # are comments, those with >
+// are trace, all others are commands (script.h). With BATON_SCENARIOS_REWRITE set, the trace in the files is replaced by the
+// actual one.
 //
 // run.c DIRECTORY
 #include <dirent.h>
@@ -13,7 +13,7 @@
 #include "base/array.h"
 #include "script.h"
 
-enum { SHOWN_MAX = 3 };  // commands of a scenario whose difference is shown
+enum { SHOWN_MAX = 3 };  // commands of a scenario whose differences are shown
 
 struct text {
     char **lines;
@@ -64,14 +64,13 @@ static bool is_command(const char *line) {
     return line[0] != '\0' && line[0] != '#' && !is_trace(line);
 }
 
-// --- what differs ---
+// --- differences ---
 
 static void print_line(const char *mark, const char *line) {
     fprintf(stderr, "    %s %s\n", mark, line);
 }
 
-// The lines that both have at the same end are not in question; in between, a line that comes later in the other is looked
-// for.
+// Lines before the next common one are missing (-) or added (+).
 static void print_difference(char **expected, size_t expected_count, char **actual, size_t actual_count) {
     size_t i = 0;
     size_t j = 0;
@@ -115,7 +114,7 @@ static struct text expected_at(const struct scenario *scenario, size_t line) {
     return expected;
 }
 
-// One command; whether what follows from it is what the file says.
+// Runs one command; whether its trace is the expected one.
 static bool run_command(struct scenario *scenario, struct cluster *cluster, size_t line, bool show) {
     const char *command = scenario->file->text.lines[line];
     size_t before = cluster->trace_count;

@@ -1,7 +1,7 @@
-// How the trace is written: one fact a line, the node first, every field of a message.
+// How the trace is written: one fact a line, with every field of a message.
 //
-// An entry is INDEX(tTERM), as in 5(t4), with :TEXT for its command if it has one, or :no-op. What is the usual case is left
-// out: the control connection, a leader_id that is the sender's, a call number (the message's own number stands for it).
+// An entry is INDEX(tTERM), such as 5(t4), with :TEXT if its command is not empty, or :no-op. Omitted are the control
+// connection, a leader_id equal to the sender, and call numbers (the message's own number stands for it).
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -144,7 +144,7 @@ void trace_packet(struct cluster *cluster, const struct packet *packet) {
     put(&line, "%s %s m%zu to %s: ", message->from.text, held ? "holds" : "sends", packet->number, message->to.text);
     put_message(&line, packet);
     if (held) {
-        put(&line, "; waits for the %s of w%" PRIu64, message->claims_entries ? "entries" : "term and vote",
+        put(&line, "; until %s w%" PRIu64 " is durable", message->claims_entries ? "all of" : "the hard state of",
             message->after_write);
     }
     trace_line(cluster, "%s", line.text);
@@ -154,7 +154,7 @@ void trace_received(struct cluster *cluster, const struct packet *packet) {
     struct line line = {0};
     put(&line, "%s receives m%zu from %s: ", packet->to->id.text, packet->number, packet->message.from.text);
     if (packet->life > 0) {
-        put(&line, "%s", type_of(packet));  // its fields were written down when it was sent
+        put(&line, "%s", type_of(packet));  // the trace has its fields from when it was sent
     } else {
         put_message(&line, packet);
     }
@@ -199,7 +199,7 @@ void trace_update(struct cluster *cluster, struct server *server, const struct r
                    raft_state_name(t->to), t->term, t->reason);
     }
     if (update->elections_started > 0) {
-        trace_line(cluster, "%s has started %s", server->id.text,
+        trace_line(cluster, "%s starts %s", server->id.text,
                    update->elections_started == 1 ? "an election" : "several elections");
     }
     const struct raft_id *leader = raft_leader(server->core);
@@ -207,7 +207,7 @@ void trace_update(struct cluster *cluster, struct server *server, const struct r
         cluster_fail(cluster, "%s: leader_changed is wrong", server->id.text);
     }
     if (update->leader_changed) {
-        trace_line(cluster, "%s's leader is %s", server->id.text, name_or_none(leader));
+        trace_line(cluster, "%s's leader: %s", server->id.text, name_or_none(leader));
         server->shown_leader = *leader;
     }
     if (update->has_persist) {
@@ -283,7 +283,7 @@ void trace_timers(struct cluster *cluster) {
     }
 }
 
-// --- what a script asks to see ---
+// --- status ---
 
 static void put_log(struct line *line, const struct raft_node *core) {
     raft_index last = raft_last_log(core).index;
