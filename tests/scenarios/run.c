@@ -29,7 +29,7 @@ struct scenario_file {
 struct scenario {
     struct scenario_file *file;
     char *name;
-    size_t first, end;  // lines of the file, the first behind `== Name`
+    size_t first, end;  // lines of the file, the first after `== Name`
     struct text fresh;  // what it should read, once it has run; empty: as it is
 };
 

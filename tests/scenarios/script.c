@@ -172,7 +172,7 @@ static void run_persist(struct words *words) {
         return;
     }
     if (server->core == NULL || server->disk.writes.count == 0) {
-        cluster_fail(words->cluster, "%s has no write under way", server->id.text);
+        cluster_fail(words->cluster, "%s has no write in progress", server->id.text);
         return;
     }
     cluster_persist(words->cluster, server, write, hard_state_only);

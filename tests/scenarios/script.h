@@ -28,8 +28,8 @@
 // `reply` means requests.
 // TYPE and FIELDS are written as in the trace: `AppendEntries term 6 prev 1(t1) entries 2(t5) 3(t6:x) commit 1`,
 // `RequestVote term 6 last 4(t4) [transfer]`, `PreVote ...`, `TimeoutNow term 6`; `to nN` for a wrong address.
-// VERDICT: granted [as-vote] | refused | success match N | rejected conflict N(tT), each with [term T] and [from nN] if these
-// are not the request's. `as-vote`: a reply to a PreVote that claims to be a vote.
+// VERDICT: granted [as-vote] | refused | success match N | rejected conflict N(tT), each with [term T] and [from nN] if
+// these are not the request's. `as-vote`: a reply to a PreVote that claims to be a vote.
 #ifndef BATON_TESTS_SCENARIOS_SCRIPT_H
 #define BATON_TESTS_SCENARIOS_SCRIPT_H
 

@@ -109,7 +109,7 @@ void words_servers(struct words *words, bool chosen[MEMBERS_MAX]) {
     }
 }
 
-// A comma or a colon behind a word is for the eye.
+// Ignores a comma or colon after a word, so that lines of trace can be copied.
 void words_split(struct words *words, char *text) {
     for (char *save, *word = strtok_r(text, " \t", &save); word != NULL; word = strtok_r(NULL, " \t", &save)) {
         size_t len = strlen(word);

@@ -1,5 +1,5 @@
-// What goes wrong by chance: partitions of every shape, crashes (of all nodes at once, too), processes that stand still,
-// disks that stick or are full, leaders told to hand over; and clients that write and read all the while.
+// Random failures: partitions of any shape, crashes (also of all nodes at once), paused processes, stuck and full disks,
+// leadership transfers; meanwhile clients write and read.
 #include "sim.h"
 
 static size_t any_node(struct sim *sim) {
@@ -44,7 +44,7 @@ static void change_links(struct sim *sim) {
     }
 }
 
-static void change_lives(struct sim *sim) {
+static void crash_and_restart(struct sim *sim) {
     bool all = sim_chance(sim, 15);
     for (size_t i = 0; i < sim->node_count; i++) {
         if (sim->nodes[i].core == NULL) {
@@ -71,7 +71,7 @@ static void reset_connections(struct sim *sim) {
     sim_reset_connections(sim, leader == SIZE_MAX ? any_node(sim) : leader);
 }
 
-static void misbehave(struct sim *sim, const struct sim_chaos *chaos) {
+static void fail_something(struct sim *sim, const struct sim_chaos *chaos) {
     if (chaos->partitions && sim_chance(sim, 3)) {
         change_links(sim);
     }
@@ -79,7 +79,7 @@ static void misbehave(struct sim *sim, const struct sim_chaos *chaos) {
         reset_connections(sim);
     }
     if (chaos->crashes && sim_chance(sim, 5)) {
-        change_lives(sim);
+        crash_and_restart(sim);
     }
     if (chaos->pauses && sim_chance(sim, 10)) {
         size_t node = any_node(sim);
@@ -96,8 +96,8 @@ static void misbehave(struct sim *sim, const struct sim_chaos *chaos) {
     }
 }
 
-// Clients ask whoever they think leads: every node that does, and now and then one that does not.
-static void be_clients(struct sim *sim) {
+// Clients send requests to each node that leads, and now and then to one that does not.
+static void run_clients(struct sim *sim) {
     for (size_t i = 0; i < sim->node_count; i++) {
         struct raft_node *core = sim->nodes[i].core;
         if (core == NULL || (raft_state(core) != RAFT_LEADER && !sim_chance(sim, 10))) {
@@ -116,9 +116,9 @@ static void be_clients(struct sim *sim) {
 bool sim_run_chaos(struct sim *sim, const struct sim_chaos *chaos, uint64_t duration_us) {
     uint64_t end_us = sim->now_us + duration_us;
     while (!sim->broken && sim->now_us < end_us) {
-        misbehave(sim, chaos);
+        fail_something(sim, chaos);
         for (size_t i = 0; i < 4; i++) {
-            be_clients(sim);
+            run_clients(sim);
             sim_run(sim, sim_between(sim, 1000, 30000));
         }
     }
@@ -133,7 +133,7 @@ bool sim_recover(struct sim *sim, uint64_t limit_us) {
         sim_fill_disk(sim, i, false);
         sim_restart(sim, i);
     }
-    // A write after all is well must get through, to everybody.
+    // A new write must be committed and reach every node.
     raft_index before = sim_history_length(sim);
     uint64_t end_us = sim->now_us + limit_us;
     while (!sim->broken && sim->now_us < end_us) {
@@ -147,7 +147,7 @@ bool sim_recover(struct sim *sim, uint64_t limit_us) {
         sim_run(sim, 100000);
     }
     if (!sim->broken) {
-        sim_break(sim, 0, "no progress %.1f s after all was well again", (double)limit_us / 1e6);
+        sim_break(sim, 0, "no progress %.1f s after the last failure", (double)limit_us / 1e6);
     }
     return false;
 }

@@ -1,8 +1,8 @@
-// The checks across nodes: what no single node can see broken.
+// The checks across nodes.
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/mem.h"
+#include "base/array.h"
 #include "sim.h"
 
 struct leader_of {
@@ -12,7 +12,7 @@ struct leader_of {
 
 struct committed {
     struct raft_entry *entry;
-    raft_term by;  // the term in which it was seen committed: leaders of later ones must have it
+    raft_term by;  // the term in which it was first seen committed: leaders of later terms must have it
 };
 
 void sim_history_init(struct sim *sim) {
@@ -52,14 +52,14 @@ static bool same(const struct raft_entry *a, const struct raft_entry *b) {
 // --- log matching ---
 
 static struct raft_queue *known_at(struct sim_history *history, raft_index index) {
+    array_reserve(history->known, history->known_cap, index + 1);
     while (history->known_count <= index) {
-        history->known = mem_realloc(history->known, (history->known_count + 1) * sizeof *history->known);
         history->known[history->known_count++] = raft_queue_of(sizeof(struct sim_known));
     }
     return &history->known[index];
 }
 
-// By induction over index, equal (index, term) with equal predecessors means equal logs up to there.
+// By induction over the index: equal index and term with equal predecessors means equal logs up to there.
 static void check_known(struct sim *sim, size_t node, struct raft_entry *entry, raft_term prev_term) {
     struct raft_queue *known = known_at(&sim->history, entry->id.index);
     for (size_t i = 0; i < known->count; i++) {
@@ -147,11 +147,11 @@ void sim_history_led(struct sim *sim, size_t node, raft_term term) {
     sim->counts.leaders++;
     const struct raft_node *core = sim->nodes[node].core;
     if (raft_state(core) == RAFT_LEADER && raft_current_term(core) == term) {
-        check_complete(sim, node, term);  // else it was one for part of a step, and its log has gone on
+        check_complete(sim, node, term);  // otherwise it has stepped down within the step, and its log may have changed
     }
 }
 
-// --- promises ---
+// --- claims ---
 
 void sim_history_promised(struct sim *sim, size_t node, const struct raft_message *message) {
     const struct sim_disk *disk = &sim->nodes[node].disk;
@@ -163,14 +163,14 @@ void sim_history_promised(struct sim *sim, size_t node, const struct raft_messag
         return;
     }
     if (hard_state->current_term < message->term) {
-        sim_break(sim, node, "speaks in term %llu before that is durable", (unsigned long long)message->term);
+        sim_break(sim, node, "sends a message of term %llu before the term is durable", (unsigned long long)message->term);
     }
     if (hard_state->current_term != message->term) {
-        return;  // it has moved on, and keeps no promise of an old term
+        return;  // a claim of an earlier term binds no longer
     }
     const struct raft_id *voted_for = candidacy ? &message->from : &message->to;
     if (!append && !raft_id_equal(&hard_state->voted_for, voted_for)) {
-        sim_break(sim, node, "a vote leaves before it is durable");
+        sim_break(sim, node, "sends a vote before it is durable");
     }
     if (append && disk->count < message->append_reply.match_index) {
         sim_break(sim, node, "acknowledges index %llu, with %zu entries on its disk",

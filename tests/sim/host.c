@@ -1,14 +1,14 @@
-// A node: its loop's turns, its disk, its life.
+// A node: its turns, its disk, crash and restart.
 //
-// A turn hands all that has come in to the core as one step, and does what the contract of raft/raft.h asks of the caller.
-// The disk completes writes in order, each after a while; a crash loses what is under way, or a last part of it.
+// A turn gives all received events to the core in one step, and fulfils the caller's contract of raft/raft.h. The disk
+// completes writes in order, each after a while; a crash loses all or a last part of the writes in progress.
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/mem.h"
+#include "base/array.h"
 #include "sim.h"
 
-enum { TURN_DELAY_MAX_US = 300 };  // what comes in within it often shares a turn
+enum { TURN_DELAY_MAX_US = 300 };  // events received within it often share a turn
 
 // --- the disk ---
 
@@ -34,10 +34,7 @@ static void disk_apply(struct sim *sim, size_t node, struct raft_persist *persis
             sim_break(sim, node, "a write leaves a gap before index %llu", (unsigned long long)index);
         }
         disk_cut(disk, index - 1);
-        if (disk->count == disk->capacity) {
-            disk->capacity = disk->capacity == 0 ? 64 : disk->capacity * 2;
-            disk->entries = mem_realloc(disk->entries, disk->capacity * sizeof *disk->entries);
-        }
+        array_reserve(disk->entries, disk->capacity, disk->count + 1);
         disk->entries[disk->count++] = persist->entries[i];
     }
     free((void *)persist->entries);
@@ -88,7 +85,7 @@ static void release_held(struct sim *sim, size_t node) {
     }
 }
 
-// On a full disk there is still room for the last hard state, ahead of entries that wait.
+// On a full disk, hard state is still written, ahead of entries that wait.
 static void write_hard_state_ahead(struct sim *sim, size_t node) {
     struct sim_disk *disk = &sim->nodes[node].disk;
     for (size_t i = 0; i < disk->writes.count; i++) {
@@ -199,10 +196,10 @@ static void send_all(struct sim *sim, size_t node, const struct raft_update *upd
         const struct raft_message *message = &update->send_after_persist[i];
         *(struct sim_message *)raft_queue_push(&host->held) = address(sim, node, message);
     }
-    release_held(sim, node);  // what it waits for may be durable, which the core has not heard yet
+    release_held(sim, node);  // its write may be durable although the core has not been told yet
 }
 
-// Each request among the events has one reply in the update; a PreVote may wait.
+// Each request among the events has one reply in the update; that to a PreVote may be deferred.
 static size_t replies_to(const struct raft_message *messages, size_t count, uint64_t call) {
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
@@ -232,20 +229,20 @@ static void take_reads(struct sim *sim, size_t node, const struct raft_update *u
     for (size_t i = 0; i < update->read_count; i++) {
         const struct raft_read *read = &update->reads[i];
         size_t at = 0;
-        while (at < host->reads.count && ((struct sim_read_asked *)raft_queue_at(&host->reads, at))->tag != read->tag) {
+        while (at < host->reads.count && ((struct sim_pending_read *)raft_queue_at(&host->reads, at))->tag != read->tag) {
             at++;
         }
         if (at == host->reads.count) {
-            sim_break(sim, node, "a read is answered that nobody asked, or twice");
+            sim_break(sim, node, "a read that was not requested is answered, or one is answered twice");
             return;
         }
-        struct sim_read_asked *asked = raft_queue_at(&host->reads, at);
+        struct sim_pending_read *asked = raft_queue_at(&host->reads, at);
         if (read->refusal == RAFT_ACCEPTED && read->index < asked->committed) {
             sim_break(sim, node, "a read at %llu misses what was committed up to %llu when it was asked",
                       (unsigned long long)read->index, (unsigned long long)asked->committed);
         }
         sim->counts.reads_served += read->refusal == RAFT_ACCEPTED;
-        *asked = *(struct sim_read_asked *)raft_queue_front(&host->reads);
+        *asked = *(struct sim_pending_read *)raft_queue_front(&host->reads);
         raft_queue_pop(&host->reads);
     }
 }
@@ -310,23 +307,22 @@ void sim_host_turn(struct sim *sim, size_t node) {
     sim_history_committed(sim, node, host->commit_index + 1, update.commit_index);
     host->commit_index = update.commit_index;
     take_reads(sim, node, &update);
-    sim->counts.elections += update.elections_started;
     sim->counts.transfers_done += update.transfer == RAFT_TRANSFER_DONE;
     apply(sim, node);
-    // "At once" is a little later, so that time goes on.
+    // "At once" is a little later, so that time advances.
     sim_wake(sim, node, update.next_tick_us > sim->now_us ? update.next_tick_us : sim->now_us + 20);
 }
 
-// --- life ---
+// --- crash and restart ---
 
 void sim_host_init(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
     host->inbox = raft_queue_of(sizeof(struct raft_event));
     host->held = raft_queue_of(sizeof(struct sim_message));
-    host->reads = raft_queue_of(sizeof(struct sim_read_asked));
+    host->reads = raft_queue_of(sizeof(struct sim_pending_read));
     host->disk.writes = raft_queue_of(sizeof(struct sim_disk_write));
     host->turn_us = UINT64_MAX;
-    // A new cluster: entry 1 of term 1 is the configuration, the same everywhere.
+    // A new cluster: entry 1 of term 1, the configuration, on every node.
     struct raft_entry_id first = {.term = 1, .index = 1};
     struct raft_entry **entries = mem_alloc(sizeof *entries);
     entries[0] = raft_entry_new(sim->slab, RAFT_ENTRY_CONFIGURATION, first, 0);
@@ -389,7 +385,8 @@ static void drop_inbox(struct sim_node *host) {
     }
 }
 
-// What the others' systems tell them of a process that has gone, a one-way delay later; or of one that lives, now and then.
+// What the others see, a one-way delay later, when the node's process has died; its connections may also be reset without
+// that.
 void sim_reset_connections(struct sim *sim, size_t node) {
     for (size_t i = 0; i < sim->node_count; i++) {
         if (i != node && sim->nodes[i].core != NULL) {
@@ -420,7 +417,7 @@ void sim_crash(struct sim *sim, size_t node) {
         sim_message_drop(message);
     }
     raft_queue_clear(&host->reads);
-    // Some of what was under way may have reached the disk, in order.
+    // The first of the writes in progress may have reached the disk.
     bool survives = !host->disk.full;
     for (struct sim_disk_write *write; (write = raft_queue_front(&host->disk.writes)) != NULL;) {
         survives = survives && sim_chance(sim, 2);
@@ -449,7 +446,7 @@ void sim_pause(struct sim *sim, size_t node, uint64_t duration_us) {
     host->paused_until_us = sim->now_us + duration_us;
 }
 
-// --- what clients ask ---
+// --- client requests ---
 
 void sim_propose(struct sim *sim, size_t node, size_t entries, size_t bytes) {
     if (sim->nodes[node].core == NULL) {
@@ -474,7 +471,7 @@ void sim_read(struct sim *sim, size_t node) {
     if (host->core == NULL) {
         return;
     }
-    struct sim_read_asked *asked = raft_queue_push(&host->reads);
+    struct sim_pending_read *asked = raft_queue_push(&host->reads);
     asked->tag = ++sim->tags;
     asked->committed = sim_history_length(sim);
     sim_host_event(sim, node, (struct raft_event){.type = RAFT_EVENT_READ, .read.tag = asked->tag});

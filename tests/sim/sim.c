@@ -1,4 +1,4 @@
-// Time, the loop, the network.
+// Time, the event loop, the network.
 #include "sim.h"
 
 #include <assert.h>
@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "base/array.h"
-#include "base/mem.h"
 
 uint64_t sim_seed(uint64_t otherwise) {
     const char *text = getenv("BATON_SEED");
@@ -39,10 +38,6 @@ uint64_t sim_now(const struct sim *sim) {
     return sim->now_us;
 }
 
-struct rng *sim_rng(struct sim *sim) {
-    return &sim->rng;
-}
-
 uint64_t sim_between(struct sim *sim, uint64_t min, uint64_t max) {
     return rng_between(&sim->rng, min, max);
 }
@@ -51,7 +46,7 @@ bool sim_chance(struct sim *sim, uint64_t n) {
     return sim_between(sim, 1, n) == 1;
 }
 
-// --- the heap of what will happen ---
+// --- the heap of events ---
 
 static bool is_before(const struct sim_event *a, const struct sim_event *b) {
     return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
@@ -65,10 +60,7 @@ static void swap(struct sim_event *a, struct sim_event *b) {
 
 void sim_schedule(struct sim *sim, struct sim_event event) {
     assert(event.at_us >= sim->now_us);
-    if (sim->heap_count == sim->heap_capacity) {
-        sim->heap_capacity = sim->heap_capacity == 0 ? 256 : sim->heap_capacity * 2;
-        sim->heap = mem_realloc(sim->heap, sim->heap_capacity * sizeof *sim->heap);
-    }
+    array_reserve(sim->heap, sim->heap_capacity, sim->heap_count + 1);
     event.order = sim->order++;
     size_t i = sim->heap_count++;
     sim->heap[i] = event;
@@ -93,7 +85,7 @@ static struct sim_event take_first(struct sim *sim) {
     }
 }
 
-// A turn of the node's loop at that time, if none comes sooner.
+// Schedules a turn of the node, unless an earlier one is scheduled.
 void sim_wake(struct sim *sim, size_t node, uint64_t at_us) {
     struct sim_node *host = &sim->nodes[node];
     at_us = at_us > sim->now_us ? at_us : sim->now_us;
@@ -141,7 +133,7 @@ static bool is_request(const struct raft_message *message) {
     return message->type == RAFT_REQUEST_VOTE || message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_TIMEOUT_NOW;
 }
 
-// Half of what is lost is noticed, a while later, by who asked; the other half by nobody.
+// In half of the cases the request's sender is told, a while later.
 static void lose(struct sim *sim, struct sim_message *message) {
     bool request = is_request(&message->message);
     if (sim_chance(sim, 2)) {
@@ -174,7 +166,7 @@ static void deliver_later(struct sim *sim, struct sim_message message) {
                       });
 }
 
-// FNV-1a over what tells one run from another.
+// FNV-1a over what distinguishes one run from another.
 static void digest(struct sim *sim, const struct sim_message *message) {
     const struct raft_message *m = &message->message;
     uint64_t parts[] = {sim->now_us, message->from, message->to, (uint64_t)m->type, m->term, m->call};
@@ -184,7 +176,6 @@ static void digest(struct sim *sim, const struct sim_message *message) {
 }
 
 void sim_send(struct sim *sim, struct sim_message message) {
-    sim->counts.messages++;
     digest(sim, &message);
     if (sim->cut[message.from][message.to] || sim_between(sim, 0, 999) < sim->config.loss_permille) {
         lose(sim, &message);
@@ -202,7 +193,7 @@ void sim_send(struct sim *sim, struct sim_message message) {
 
 static void deliver(struct sim *sim, const struct sim_event *event) {
     struct sim_node *host = &sim->nodes[event->node];
-    // A link that was cut meanwhile, a node that is down, another life: gone.
+    // Lost: the link was cut meanwhile, or the node is down or was restarted.
     if (host->core == NULL || (event->life != 0 && event->life != host->life) ||
         sim->cut[event->message->from][event->node]) {
         lose(sim, event->message);
@@ -226,11 +217,7 @@ void sim_heal(struct sim *sim) {
     memset(sim->cut, 0, sizeof sim->cut);
 }
 
-void sim_set_loss(struct sim *sim, unsigned loss_permille) {
-    sim->config.loss_permille = loss_permille;
-}
-
-// --- the loop ---
+// --- the event loop ---
 
 static void handle(struct sim *sim, const struct sim_event *event) {
     struct sim_node *host = &sim->nodes[event->node];
@@ -289,7 +276,7 @@ bool sim_run_until(struct sim *sim, bool (*condition)(struct sim *sim), uint64_t
     return run_to(sim, sim->now_us + limit_us, condition);
 }
 
-// --- life ---
+// --- creation ---
 
 struct sim *sim_new(const struct sim_config *config) {
     struct sim *sim = mem_zalloc(sizeof *sim);

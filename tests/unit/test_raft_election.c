@@ -15,13 +15,13 @@ static void assert_vote(const struct solo *solo, bool granted, raft_term term) {
 static void TestTermMonotonic(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
-    solo_message(solo, solo_vote(solo, 2, 4, at(9, 99)));  // a lower term: refused, told ours
+    solo_message(solo, solo_vote(solo, 2, 4, at(9, 99)));  // a lower term: refused with the current one
     assert_vote(solo, false, 5);
     solo_heartbeat(solo, 2, 4, at(0, 0), 0);
     assert_false(solo_reply(solo, NULL)->append_reply.success);
     assert_state(solo, RAFT_FOLLOWER, 5);
     assert_false(solo->update.has_persist);
-    solo_message(solo, solo_vote(solo, 2, 8, at(9, 99)));  // a higher one: adopted, and durable before it is said
+    solo_message(solo, solo_vote(solo, 2, 8, at(9, 99)));  // a higher one: adopted, and durable before the reply
     assert_vote(solo, true, 8);
     assert_true(solo->update.persist.has_hard_state);
     assert_int_equal(solo->update.persist.hard_state.current_term, 8);
@@ -37,7 +37,7 @@ static void TestTermMonotonic(void **state) {
     solo_propose(solo, 8);
     struct raft_message append = solo_sent_append(solo, 2);
     struct raft_message answer = solo_answer(&append, RAFT_APPEND_ENTRIES_REPLY, 9);
-    solo_message(solo, answer);  // an answer, too
+    solo_message(solo, answer);  // also in a reply
     assert_state(solo, RAFT_FOLLOWER, 9);
     assert_int_equal(solo->update.transitions[0].from, RAFT_LEADER);
     assert_int_equal(solo->update.transitions[0].term, 9);
@@ -56,9 +56,9 @@ static void TestVoteOncePerTerm(void **state) {
     assert_true(solo->update.persist.has_hard_state);
     struct raft_id n2 = solo_id(2);
     assert_true(raft_id_equal(&solo->update.persist.hard_state.voted_for, &n2));
-    solo_message(solo, solo_vote(solo, 3, 6, at(1, 1)));  // another one
+    solo_message(solo, solo_vote(solo, 3, 6, at(1, 1)));  // another candidate
     assert_vote(solo, false, 6);
-    solo_message(solo, solo_vote(solo, 2, 6, at(1, 1)));  // the same again, before the vote is durable
+    solo_message(solo, solo_vote(solo, 2, 6, at(1, 1)));  // the same candidate again, before the vote is durable
     assert_vote(solo, true, 6);
     solo_reply(solo, &waits);
     assert_true(waits);
@@ -68,16 +68,16 @@ static void TestVoteOncePerTerm(void **state) {
     solo_reply(solo, &waits);
     assert_false(waits);
     assert_false(solo->update.has_persist);
-    // Neither PreVotes nor its own timeout make it forget (a PreVote is a Follower's).
+    // Neither pre-votes nor its own timeout change the vote.
     solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
     solo_message(solo, solo_pre_vote(solo, 3, 6, at(1, 1)));
     solo_message(solo, solo_vote(solo, 3, 6, at(1, 1)));
     assert_vote(solo, false, 6);
-    solo_message(solo, solo_vote(solo, 3, 7, at(1, 1)));  // in a new term the vote is free
+    solo_message(solo, solo_vote(solo, 3, 7, at(1, 1)));  // a new term, a new vote
     assert_vote(solo, true, 7);
     solo_free(solo);
 
-    // A restart remembers; and two in one turn get one vote.
+    // The vote survives a restart. Of two requests in one step one is granted.
     solo = solo_new(&(struct solo_config){.voters = 3, .term = 5, .voted_for = 2});
     solo_message(solo, solo_vote(solo, 3, 5, at(1, 1)));
     assert_vote(solo, false, 5);
@@ -111,10 +111,10 @@ static void TestElectionTimeoutRange(void **state) {
     for (size_t i = 0; i < 10; i++) {
         assert_in_range(tenths[i], 850, 1150);  // 1,000 expected, standard deviation 30
     }
-    assert_true(equal < 10);  // drawn anew each time
+    assert_true(equal < 10);  // each one is drawn
     solo_free(solo);
 
-    // Different seeds, different draws; the same seed, the same.
+    // Different seeds give different timeouts, the same seed the same ones.
     uint64_t ticks[3];
     for (size_t i = 0; i < 3; i++) {
         solo = solo_new(&(struct solo_config){.voters = 3, .seed = i == 2 ? 1 : i + 1});
@@ -126,7 +126,7 @@ static void TestElectionTimeoutRange(void **state) {
     assert_int_equal(ticks[0], ticks[2]);
 }
 
-// A tick does something exactly when next_tick_us said.
+// A tick has an effect exactly from next_tick_us on.
 static void TestElectionNextTick(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3});
@@ -161,16 +161,16 @@ static void TestHeartbeatResetsTimer(void **state) {
         assert_int_equal(solo->update.send_now_count + solo->update.send_after_persist_count, 1);
     }
     solo->now_us += 250 * US_PER_MS;
-    solo_append(solo, 2, 6, at(9, 99), NULL, 0, 0);  // also one that is refused for its prev entry
+    solo_append(solo, 2, 6, at(9, 99), NULL, 0, 0);  // also if it is rejected because of prev_log
     assert_timer(solo, 0, false);
     solo->now_us += 250 * US_PER_MS;
-    solo_append(solo, 2, 6, at(1, 1), terms, 1, 0);  // and one with entries
+    solo_append(solo, 2, 6, at(1, 1), terms, 1, 0);  // and with entries
     assert_timer(solo, 0, false);
     uint64_t due = solo->update.next_tick_us;
     solo->now_us += 250 * US_PER_MS;
-    solo_heartbeat(solo, 3, 5, at(0, 0), 0);  // but no former leader
+    solo_heartbeat(solo, 3, 5, at(0, 0), 0);  // but not by a former leader
     assert_timer(solo, due, true);
-    solo_heartbeat(solo, 3, 6, at(0, 0), 0);  // nor a second one of the same term
+    solo_heartbeat(solo, 3, 6, at(0, 0), 0);  // nor by a second one of the same term
     assert_timer(solo, due, true);
     assert_false(solo_reply(solo, NULL)->append_reply.success);
     solo_free(solo);
@@ -194,12 +194,13 @@ static void TestCheckQuorum(void **state) {
     assert_state(solo, RAFT_FOLLOWER, 6);
     assert_int_equal(raft_leader(solo->node)->len, 0);
     assert_int_equal(solo->update.send_now_count, 0);
-    solo_tick(solo, ELECTION_TIMEOUT_MIN_US - 1);  // it leaves the others a chance
+    solo_tick(solo, ELECTION_TIMEOUT_MIN_US - 1);  // a full election timeout
     assert_int_equal(solo_sent_count(solo), 0);
     solo_free(solo);
 }
 
-// What counts is when the answered request was sent; one answering peer of four is no majority, two are.
+// A reply counts from the time its request was sent. Of five, the leader and one peer are no majority, with two peers they
+// are.
 static void TestCheckQuorumCountsSent(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 5, .term = 5});
@@ -212,7 +213,7 @@ static void TestCheckQuorumCountsSent(void **state) {
         solo_accept(solo, &to3, 2);
     }
     assert_state(solo, RAFT_LEADER, 6);
-    // From now on n3 only repeats itself: an old answer says nothing of today.
+    // From now on n3 only repeats an old reply.
     struct raft_message old = solo_sent_heartbeat(solo, 3);
     assert_int_equal(old.call, 0);
     solo_tick(solo, HEARTBEAT_INTERVAL_US);
@@ -230,7 +231,7 @@ static void TestCheckQuorumCountsSent(void **state) {
     solo_free(solo);
 }
 
-// Learners' answers hold no leader in office.
+// Learners do not count towards the leader's quorum.
 static void TestCheckQuorumLearners(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .learners = 3, .term = 5});
@@ -247,7 +248,7 @@ static void TestCheckQuorumLearners(void **state) {
     solo_free(solo);
 }
 
-// A leader that stood still is one no longer, before it does anything.
+// A leader that was not stepped for too long steps down before anything else.
 static void TestCheckQuorumGap(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -258,7 +259,7 @@ static void TestCheckQuorumGap(void **state) {
     assert_state(solo, RAFT_FOLLOWER, 6);
     solo_free(solo);
 
-    // Alone, too; up to the limit it goes on.
+    // Also a single voter. Up to the limit it goes on.
     solo = solo_new(&(struct solo_config){.voters = 1, .term = 5});
     solo_establish(solo);
     solo->now_us += QUORUM_TIMEOUT_US;
@@ -269,7 +270,7 @@ static void TestCheckQuorumGap(void **state) {
     solo_free(solo);
 }
 
-// After losing its quorum it can ask again, and win again.
+// A leader that has lost its quorum can be elected again.
 static void TestElectionAgain(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});

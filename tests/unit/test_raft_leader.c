@@ -1,4 +1,4 @@
-// What a leader is asked for: proposals, linearizable reads, handing over.
+// Requests to a leader: proposals, linearizable reads, leadership transfer.
 #include "raft_solo.h"
 
 static void read(struct solo *solo, uint64_t tag) {
@@ -28,9 +28,9 @@ static void TestProposeRefused(void **state) {
     while (solo_propose(solo, MIB) != 0) {
         accepted++;
     }
-    assert_in_range(accepted, 62, 63);  // UNCOMMITTED_BYTES_MAX, with what an entry costs beside its command
+    assert_in_range(accepted, 62, 63);  // UNCOMMITTED_BYTES_MAX, including the overhead of entries
     assert_int_equal(solo->update.proposed[0].refusal, RAFT_TOO_MUCH);
-    // What becomes committed makes room; what is lost with the leadership, too.
+    // Committed entries make room again, and so does losing leadership.
     solo_persist(solo);
     solo_tick(solo, HEARTBEAT_INTERVAL_US);
     struct raft_message heartbeat = solo_sent_heartbeat(solo, 2);
@@ -49,7 +49,7 @@ static void TestProposeRefused(void **state) {
     solo_free(solo);
 }
 
-// Many proposals a turn make one write and one message a peer.
+// All proposals of a step share one write and one message per peer.
 static void TestProposeTurn(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -77,7 +77,7 @@ static void TestProposeTurn(void **state) {
     assert_int_equal(solo_sent_count(solo), 2);
     struct raft_message to2 = solo_sent_append(solo, 2);
     assert_int_equal(to2.append.count, 30);
-    assert_ptr_equal(to2.append.entries[0], entries[0][0]);  // the one copy
+    assert_ptr_equal(to2.append.entries[0], entries[0][0]);  // not copied
     solo_persist(solo);
     assert_int_equal(solo->update.commit_index, 2);
     solo_accept(solo, &to2, 31);  // all but the last entry of the last proposal
@@ -108,13 +108,13 @@ static void TestReadIndexNeedsRound(void **state) {
     struct raft_message after3 = solo_sent_heartbeat(solo, 3);
     assert_int_not_equal(after2.call, 0);
     assert_int_not_equal(after3.call, 0);
-    solo_accept(solo, &before2, 2);  // these left before the read came
+    solo_accept(solo, &before2, 2);  // sent before the read arrived
     assert_int_equal(solo->update.read_count, 0);
     solo_accept(solo, &before3, 2);
     assert_int_equal(solo->update.read_count, 0);
     solo_accept(solo, &after2, 2);
     assert_int_equal(solo->update.read_count, 0);
-    solo_accept(solo, &after2, 2);  // one peer twice
+    solo_accept(solo, &after2, 2);  // the same peer again
     assert_int_equal(solo->update.read_count, 0);
     solo_accept(solo, &after3, 2);
     assert_read(solo, 9, RAFT_ACCEPTED, 2);
@@ -133,7 +133,7 @@ static void TestReadIndexNeedsRound(void **state) {
     solo_free(solo);
 }
 
-// What the leader has not yet committed in its own term it does not know to be the latest.
+// A leader must first commit an entry of its own term.
 static void TestReadIndexNeedsOwnTerm(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -165,7 +165,7 @@ static void TestReadIndexAlone(void **state) {
     solo_free(solo);
 }
 
-// Learners' answers do not confirm a leader.
+// Replies of learners do not count.
 static void TestReadIndexLearners(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .learners = 2, .term = 5});
@@ -193,8 +193,8 @@ static void TestReadIndexRefusedOnStepDown(void **state) {
     solo_free(solo);
 }
 
-// Answers to what an earlier leadership of this node asked, and answers so late that what they belong to is forgotten,
-// confirm nothing: their numbers may be those of a round to come.
+// Replies to requests of an earlier leadership, and replies so late that their requests are no longer tracked, confirm
+// nothing: their numbers may be those of later rounds.
 static void TestReadIndexLateAnswers(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -210,7 +210,7 @@ static void TestReadIndexLateAnswers(void **state) {
     solo_persist(solo);
     solo_establish(solo);
     read(solo, 9);
-    old.term = 8;  // n2 was of this term already when it got the old question
+    old.term = 8;  // n2 was already in this term when it received the old request
     solo_accept(solo, &old, 2);
     assert_int_equal(solo->update.read_count, 0);
     struct raft_message round = solo_sent_heartbeat(solo, 3);
@@ -228,13 +228,13 @@ static void TestReadIndexLateAnswers(void **state) {
         solo_accept(solo, &sent[1], 2);
     }
     read(solo, 9);
-    assert_int_not_equal(solo_sent_heartbeat(solo, 2).call, 0);  // the 64th behind the old one
+    assert_int_not_equal(solo_sent_heartbeat(solo, 2).call, 0);  // the 64th after the old one
     solo_accept(solo, &old, 2);
     assert_int_equal(solo->update.read_count, 0);
     solo_free(solo);
 }
 
-// A round that is under way is not put off by reads that come behind it, and no round follows once all are answered.
+// A later read does not delay a round in flight, and no round follows once all reads are served.
 static void TestReadIndexRoundsEnd(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -252,7 +252,7 @@ static void TestReadIndexRoundsEnd(void **state) {
     solo_free(solo);
 }
 
-// A slow peer is not flooded with rounds: reads that come meanwhile share the next one.
+// The rounds in flight to a slow peer are limited: reads that arrive meanwhile share the next one.
 static void TestReadIndexRoundsLimited(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -278,7 +278,7 @@ static void TestReadIndexRoundsLimited(void **state) {
     solo_free(solo);
 }
 
-// Reads that nobody can confirm do not pile up without end.
+// The number of pending reads is limited.
 static void TestReadIndexLimit(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -296,7 +296,7 @@ static void TestReadIndexLimit(void **state) {
     solo_free(solo);
 }
 
-// --- handing over ---
+// --- leadership transfer ---
 
 static void TestTransfer(void **state) {
     (void)state;
@@ -305,9 +305,9 @@ static void TestTransfer(void **state) {
     assert_int_equal(solo->update.transfer, RAFT_TRANSFER_REFUSED);
     assert_int_equal(solo->update.transfer_refusal, RAFT_NOT_LEADER);
     solo_establish(solo);
-    static const size_t nobody[] = {1, 4, 9};  // itself, a learner, a stranger
+    static const size_t invalid[] = {1, 4, 9};  // itself, a learner, not a member
     for (size_t i = 0; i < 3; i++) {
-        transfer(solo, nobody[i]);
+        transfer(solo, invalid[i]);
         assert_int_equal(solo->update.transfer, RAFT_TRANSFER_REFUSED);
         assert_int_equal(solo->update.transfer_refusal, RAFT_NO_SUCH_NODE);
     }
@@ -316,7 +316,7 @@ static void TestTransfer(void **state) {
     transfer(solo, 2);
     assert_int_equal(solo->update.transfer, RAFT_TRANSFER_NONE);
     assert_int_equal(solo_sent(solo, 2, RAFT_TIMEOUT_NOW).call, 0);  // it lags
-    assert_int_equal(solo_propose(solo, 8), 0);                      // and shall not go on doing so
+    assert_int_equal(solo_propose(solo, 8), 0);                      // new proposals would keep it lagging
     assert_int_equal(solo->update.proposed[0].refusal, RAFT_TRANSFERRING);
     transfer(solo, 3);
     assert_int_equal(solo->update.transfer_refusal, RAFT_BUSY);
@@ -343,7 +343,7 @@ static void TestTransferGivesUp(void **state) {
     raft_index index = solo_propose(solo, 8);
     struct raft_message to3 = solo_sent_append(solo, 3);
     solo_accept(solo, &to3, index);
-    transfer(solo, 0);  // whoever is furthest: n3
+    transfer(solo, 0);  // the most up to date: n3
     uint64_t start_us = solo->now_us;
     assert_int_not_equal(solo_sent(solo, 3, RAFT_TIMEOUT_NOW).call, 0);
     while (solo->update.transfer == RAFT_TRANSFER_NONE && solo->now_us < start_us + 2 * US_PER_S) {
@@ -358,7 +358,7 @@ static void TestTransferGivesUp(void **state) {
     assert_in_range(solo->now_us, start_us + ELECTION_TIMEOUT_MIN_US, start_us + ELECTION_TIMEOUT_MAX_US + 10 * US_PER_MS);
     assert_int_equal(raft_state(solo->node), RAFT_LEADER);
     assert_int_not_equal(solo_propose(solo, 8), 0);
-    // Gone on the way: it goes on at once.
+    // TimeoutNow cannot be sent: the leader goes on at once.
     solo_tick(solo, HEARTBEAT_INTERVAL_US);
     struct raft_message heartbeat = solo_sent_heartbeat(solo, 3);
     solo_accept(solo, &heartbeat, index + 1);
@@ -369,10 +369,10 @@ static void TestTransferGivesUp(void **state) {
     failed.send_failed.call = timeout_now.call;
     solo_event(solo, failed);
     assert_int_equal(solo->update.transfer, RAFT_TRANSFER_FAILED);
-    // And it ends with the leadership, not by success.
+    // A transfer fails if the leader steps down for another reason.
     transfer(solo, 3);
     assert_int_not_equal(solo_sent(solo, 3, RAFT_TIMEOUT_NOW).call, 0);
-    solo_event(solo, failed);  // news of the one before
+    solo_event(solo, failed);  // a failure of the earlier one
     assert_int_equal(solo->update.transfer, RAFT_TRANSFER_NONE);
     solo_tick(solo, QUORUM_TIMEOUT_US + 1);
     assert_int_equal(solo->update.transfer, RAFT_TRANSFER_FAILED);
@@ -381,13 +381,13 @@ static void TestTransferGivesUp(void **state) {
     solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
     solo_establish(solo);
     solo_propose(solo, 8);
-    transfer(solo, 3);  // it lags, and another takes over first
+    transfer(solo, 3);  // it lags, and another node becomes leader first
     solo_heartbeat(solo, 2, 7, at(0, 0), 0);
     assert_int_equal(solo->update.transfer, RAFT_TRANSFER_FAILED);
     solo_free(solo);
 }
 
-// Somebody who does not answer is no good successor, however far it was.
+// A voter that does not reply is not chosen, however up to date it is.
 static void TestTransferToTheLiving(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .learners = 1, .term = 5});
@@ -395,7 +395,7 @@ static void TestTransferToTheLiving(void **state) {
     raft_index index = solo_propose(solo, 8);
     struct raft_message to2 = solo_sent_append(solo, 2);
     struct raft_message to3 = solo_sent_append(solo, 3);
-    struct raft_message to4 = solo_sent_append(solo, 4);  // a learner is none at all
+    struct raft_message to4 = solo_sent_append(solo, 4);  // a learner cannot be chosen
     solo_accept(solo, &to2, index);
     solo_accept(solo, &to4, index);
     for (size_t i = 0; i < 6; i++) {
@@ -411,7 +411,7 @@ static void TestTransferToTheLiving(void **state) {
     solo_free(solo);
 }
 
-// Told by its leader, and by nobody else, a node campaigns at once, without PreVotes.
+// TimeoutNow of its leader, and of no other node, makes a node campaign at once, without pre-votes.
 static void TestTransferTarget(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});

@@ -1,4 +1,4 @@
-// The core's parts on their own: entry memory, the log and what of it is durable, the queue, the generator.
+// The parts of the core: entry memory, the log and how far it is durable, the queue, the random generator.
 #include <stdalign.h>
 
 #include "base/limits.h"
@@ -41,7 +41,7 @@ static void TestSlab(void **state) {
     for (size_t i = 1; i < 200; i += 2) {
         raft_entry_unref(entries[i]);
     }
-    // The block in use stays, and is used again from its start: no growth.
+    // The block being filled stays, and is reused from its start.
     size_t held = raft_slab_bytes(slab);
     assert_true(held <= 256 * KIB);
     for (size_t i = 0; i < 100000; i++) {
@@ -82,7 +82,7 @@ static void TestRaftLogTerms(void **state) {
         assert_int_equal(raft_log_first_of_term_at(&log, base + 5), base + 3);
         assert_int_equal(raft_log_first_of_term_at(&log, base + 6), base + 6);
         assert_int_equal(raft_log_first_of_term_at(&log, base + 2), base + 1);
-        for (raft_term term = bases[b].term; term < 9; term++) {  // against the plain way
+        for (raft_term term = bases[b].term; term < 9; term++) {  // compared with a linear search
             for (raft_index limit = base; limit <= base + 6; limit++) {
                 raft_index expected = limit;
                 while (expected > base && raft_log_term(&log, expected) > term) {
@@ -125,7 +125,7 @@ static void TestRaftLogDurable(void **state) {
     assert_true(raft_log_writing_since(&log, &since_us));
     assert_int_equal(since_us, 1000);
     raft_log_persisted(&log, 1);
-    assert_int_equal(log.durable_index, 3);  // what is left of that write
+    assert_int_equal(log.durable_index, 3);  // the part of that write that was not truncated
     raft_log_persisted(&log, 2);
     assert_int_equal(log.durable_index, 3);
     raft_log_persisted(&log, 3);

@@ -29,14 +29,14 @@ static void TestAppendMalformed(void **state) {
     static const raft_term log[] = {1, 2};
     struct solo *solo = follower(log, 2, 3);
     append_raw(solo, 5, at(2, 2), at(5, 3), at(5, 5));                        // a gap
-    append_raw(solo, 5, at(2, 2), at(5, 4), at(5, 5));                        // not behind prev
-    append_raw(solo, 5, at(2, 2), at(5, 3), at(4, 4));                        // terms fall
-    append_raw(solo, 5, at(2, 2), at(1, 3), at(5, 4));                        // below prev's
+    append_raw(solo, 5, at(2, 2), at(5, 4), at(5, 5));                        // not after prev_log
+    append_raw(solo, 5, at(2, 2), at(5, 3), at(4, 4));                        // decreasing terms
+    append_raw(solo, 5, at(2, 2), at(1, 3), at(5, 4));                        // a term below prev_log's
     append_raw(solo, 5, at(2, 2), at(5, 3), at(6, 4));                        // of a later term than the leader's
     append_raw(solo, 5, at(0, 2), at(5, 3), at(5, 4));                        // an entry of term 0
     append_raw(solo, 5, at(2, 0), at(5, 1), at(5, 2));                        // a term before the first entry
-    append_raw(solo, 5, at(2, UINT64_MAX), at(5, 0), at(5, 1));               // numbers that run over
-    append_raw(solo, UINT64_MAX, at(2, 2), at(5, 3), at(UINT64_MAX - 1, 4));  // a term that leaves no other
+    append_raw(solo, 5, at(2, UINT64_MAX), at(5, 0), at(5, 1));               // overflow
+    append_raw(solo, UINT64_MAX, at(2, 2), at(5, 3), at(UINT64_MAX - 1, 4));  // no term is left above it
     solo_free(solo);
 }
 
@@ -51,7 +51,7 @@ static void TestStorageFullLeader(void **state) {
     assert_int_equal(solo_propose(solo, 8), 0);
     solo_free(solo);
 
-    // Peers whose disk is full: the leader sends no more than now and then.
+    // To a peer with a full disk the leader sends only once per heartbeat interval.
     solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
     solo_establish(solo);
     raft_index index = solo_propose(solo, 8);
@@ -78,7 +78,7 @@ static void TestStorageFullLeader(void **state) {
 static void TestCommitMajority(void **state) {
     (void)state;
     static const struct {
-        size_t voters, learners, needed;  // answers from others
+        size_t voters, learners, needed;  // replies from peers
     } cases[] = {{2, 0, 1}, {3, 0, 1}, {4, 0, 2}, {5, 0, 2}, {3, 3, 1}, {5, 2, 2}};
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         size_t voters = cases[i].voters;
@@ -102,7 +102,7 @@ static void TestCommitMajority(void **state) {
     }
 }
 
-// The leader's own entry counts only once it is durable; the others may be first.
+// The leader's own entry counts once it is durable; a majority of followers may have it before.
 static void TestCommitOwnDisk(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -110,7 +110,7 @@ static void TestCommitOwnDisk(void **state) {
     raft_index index = solo_propose(solo, 8);
     struct raft_message to2 = solo_sent_append(solo, 2);
     struct raft_message to3 = solo_sent_append(solo, 3);
-    assert_int_equal(to2.append.count, 1);  // sent beside the own write, not after it
+    assert_int_equal(to2.append.count, 1);  // sent in parallel with the leader's own write
     solo_accept(solo, &to2, index);
     assert_int_equal(raft_commit_index(solo->node), index - 1);
     solo_accept(solo, &to3, index);
@@ -124,15 +124,15 @@ static void TestCommitOwnDisk(void **state) {
     solo_free(solo);
 }
 
-// Paper figure 8: an entry of an earlier term on a majority is not committed by that; one of the leader's own term takes
-// it along.
+// Paper figure 8: an entry of an earlier term is not committed because a majority has it, but with an entry of the leader's
+// term.
 static void TestFigure8(void **state) {
     (void)state;
     static const raft_term log[] = {1, 2};
     struct solo *solo = solo_new(&(struct solo_config){.voters = 5, .term = 3, .log = log, .log_count = 2});
     solo_elect(solo);
     assert_int_equal(raft_current_term(solo->node), 4);
-    // In each term the no-op comes first.
+    // Each term starts with a no-op.
     assert_int_equal(raft_entry_at(solo->node, 3)->type, RAFT_ENTRY_NOOP);
     assert_int_equal(raft_entry_at(solo->node, 3)->id.term, 4);
     solo_persist(solo);
@@ -142,7 +142,7 @@ static void TestFigure8(void **state) {
     for (size_t n = 2; n <= 3; n++) {
         solo_tick(solo, HEARTBEAT_INTERVAL_US);
         struct raft_message heartbeat = solo_sent_heartbeat(solo, n);
-        solo_accept(solo, &heartbeat, 2);  // it has entry 2, not the no-op
+        solo_accept(solo, &heartbeat, 2);  // entry 2, but not the no-op
         assert_int_equal(solo_progress(solo, n).match_index, 2);
     }
     assert_int_equal(raft_commit_index(solo->node), 0);
@@ -157,21 +157,21 @@ static void TestFigure8(void **state) {
     solo_free(solo);
 }
 
-// The follower's log parts from ours: back a term at a time.
+// The follower's log conflicts with the leader's: back by whole terms.
 static void TestRollback(void **state) {
     (void)state;
-    // Paper figure 7, as the leader: 1 1 1 4 4 5 5 6 6 6
+    // The leader of paper figure 7.
     static const raft_term log[] = {1, 1, 1, 4, 4, 5, 5, 6, 6, 6};
     static const struct {
         raft_term conflict_term;
         raft_index conflict_index, next;
     } cases[] = {
-        {0, 10, 10},              // (a) one entry short
+        {0, 10, 10},              // (a) one entry is missing
         {0, 5, 5},                // (b) ends after entry 4
-        {4, 4, 6},                // (e) 1 1 1 4 4 4 4: entries 4 and 5 are equal, ours of term 4 end there
-        {3, 7, 7},                // (f) a term we never had: past all of it
-        {2, 4, 4},   {6, 8, 10},  // the same term as we have there
-        {9, 0, 1},                // nonsense stays within bounds
+        {4, 4, 6},                // (e) 1 1 1 4 4 4 4: the leader's last entry of term 4 is entry 5
+        {3, 7, 7},                // (f) a term that the leader never had is skipped
+        {2, 4, 4},   {6, 8, 10},  // a term that the leader has
+        {9, 0, 1},                // nonsense stays in bounds
         {0, 99, 10},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -198,7 +198,7 @@ static void TestStaleAck(void **state) {
         solo_propose(solo, 8);  // 3, 4, 5, 6
         sent[i] = solo_sent_append(solo, 2);
     }
-    // Answers out of order: what is known never falls.
+    // Replies out of order: match_index never decreases.
     solo_accept(solo, &sent[2], 5);
     assert_int_equal(solo_progress(solo, 2).match_index, 5);
     solo_accept(solo, &sent[0], 3);
@@ -206,25 +206,25 @@ static void TestStaleAck(void **state) {
     assert_int_equal(solo_progress(solo, 2).next_index, 7);
     assert_int_equal(solo_progress(solo, 2).inflight, 1);
     solo_accept(solo, &sent[2], 5);  // twice
-    // A rejection that was overtaken by an answer changes nothing.
+    // A rejection after a later success is ignored.
     solo_reject(solo, &sent[1], 0, 2);
     assert_int_equal(solo_progress(solo, 2).next_index, 7);
     assert_int_equal(solo_sent_count(solo), 0);
-    // One that was not: not below what is known to match.
+    // Otherwise it counts, but not below match_index.
     solo_reject(solo, &sent[3], 0, 1);
     assert_int_equal(solo_progress(solo, 2).match_index, 5);
     assert_int_equal(solo_progress(solo, 2).next_index, 6);
     solo_tick(solo, HEARTBEAT_INTERVAL_US);
     assert_int_equal(solo_sent_append(solo, 2).append.prev_log.index, 5);
     struct raft_message again = solo_sent_append(solo, 2);
-    solo_reject(solo, &sent[3], 0, 1);  // repeated: that one is not the question any more
+    solo_reject(solo, &sent[3], 0, 1);  // a duplicate: that request is not in flight any more
     assert_int_equal(solo_sent_count(solo), 0);
-    solo_accept(solo, &again, 99);  // more than there is
+    solo_accept(solo, &again, 99);  // beyond the end of the log
     assert_int_equal(solo_progress(solo, 2).match_index, 5);
     solo_free(solo);
 }
 
-// A rejection that asks to go back below what is known to match is not followed there.
+// A rejection does not move next_index to match_index or below.
 static void TestRollbackNotBelowMatch(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -242,7 +242,7 @@ static void TestRollbackNotBelowMatch(void **state) {
     solo_free(solo);
 }
 
-// Answers to an earlier leadership of this node say nothing of this one.
+// Replies to requests of an earlier leadership are ignored.
 static void TestStaleAckOfOldTerm(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -261,14 +261,14 @@ static void TestStaleAckOfOldTerm(void **state) {
     solo_message(solo, answer);
     solo_reject(solo, &old, 0, 1);
     old.term = 8;
-    solo_reject(solo, &old, 0, 1);  // the term is right, the question is not
+    solo_reject(solo, &old, 0, 1);  // the right term, but an old request
     struct raft_progress after = solo_progress(solo, 2);
     assert_int_equal(after.match_index, before.match_index);
     assert_int_equal(after.next_index, before.next_index);
     assert_int_equal(after.inflight, before.inflight);
     assert_int_equal(after.last_heard_us, before.last_heard_us);
     assert_int_equal(raft_commit_index(solo->node), index - 1);
-    // Elected again, it knows nothing of anybody.
+    // A new leader starts without knowledge of its peers.
     solo_tick(solo, QUORUM_TIMEOUT_US + 1);
     solo_persist(solo);
     solo_elect(solo);
@@ -278,14 +278,14 @@ static void TestStaleAckOfOldTerm(void **state) {
     solo_free(solo);
 }
 
-// After an accepted probe it sends on without waiting, within limits, and no entry is left out or sent twice.
+// The leader sends without waiting for replies, within limits; no entry is omitted or sent twice.
 static void TestPipeline(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
     solo_elect(solo);
     struct raft_message no_op = solo_sent_append(solo, 2);
     solo_propose(solo, 8);
-    struct raft_message first = solo_sent_append(solo, 2);  // does not wait for the no-op's answer
+    struct raft_message first = solo_sent_append(solo, 2);  // does not wait for the no-op's reply
     assert_int_equal(first.append.prev_log.index, 2);
     assert_int_equal(first.lane, RAFT_BULK);
     solo_accept(solo, &no_op, 2);
@@ -302,13 +302,13 @@ static void TestPipeline(void **state) {
         }
     }
     assert_int_equal(solo_progress(solo, 2).inflight, INFLIGHT_MESSAGES_MAX);
-    solo_accept(solo, &first, 3);  // one may follow, with all that has gathered
+    solo_accept(solo, &first, 3);  // room for one more, with all waiting entries
     assert_int_equal(solo_sent_append(solo, 2).append.prev_log.index, sent);
     assert_int_equal(solo_sent_append(solo, 2).append.count, 11);
     solo_free(solo);
 }
 
-// As long as answers come, what is under way is not given up, however long it never is nothing.
+// As long as replies arrive, requests in flight are not given up, even if there are always some.
 static void TestPipelineSteady(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -328,7 +328,8 @@ static void TestPipelineSteady(void **state) {
     solo_free(solo);
 }
 
-// The new leader's guess was wrong: back to one at a time, until one is accepted; what went out behind it counts no more.
+// After a rejection the leader probes, with one AppendEntries at a time, until one succeeds; replies to what it had
+// pipelined are ignored.
 static void TestPipelineProbes(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -356,7 +357,7 @@ static void TestPipelineBytes(void **state) {
     size_t sent = 0;
     struct raft_message first = {0};
     for (size_t i = 0; i < 40; i++) {
-        solo_propose(solo, 300 * KIB);  // each larger than a batch: each goes alone
+        solo_propose(solo, 300 * KIB);  // each larger than a batch, and sent alone
         struct raft_message next = solo_sent_append(solo, 2);
         if (next.call == 0) {
             continue;
@@ -370,7 +371,7 @@ static void TestPipelineBytes(void **state) {
     solo_free(solo);
 }
 
-// A message holds as many entries as fit the batch, in order, none left out; what is left goes at once.
+// A message has as many entries as fit the batch, in order; the rest follow at once.
 static void TestAppendBatch(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -395,7 +396,7 @@ static void TestAppendBatch(void **state) {
         }
         next += batches[i];
         if (i < 4) {
-            assert_int_equal(solo->update.next_tick_us, solo->now_us);  // there is more: at once, please
+            assert_int_equal(solo->update.next_tick_us, solo->now_us);  // more to send at once
         } else {
             assert_true(solo->update.next_tick_us > solo->now_us);
         }
@@ -405,13 +406,13 @@ static void TestAppendBatch(void **state) {
     solo_free(solo);
 }
 
-// Heartbeats: every 150 ms to everybody, small, on the control connection, at what the peer is known to have.
+// Heartbeats: every 150 ms to all peers, empty, on the control connection, with prev_log at match_index.
 static void TestHeartbeat(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .learners = 1, .term = 5});
     solo_elect(solo);
     for (size_t n = 2; n <= 4; n++) {
-        struct raft_message heartbeat = solo_sent_heartbeat(solo, n);  // the new leader says so at once
+        struct raft_message heartbeat = solo_sent_heartbeat(solo, n);  // upon election
         assert_int_not_equal(heartbeat.call, 0);
         assert_int_equal(heartbeat.lane, RAFT_CONTROL);
         assert_int_equal(heartbeat.append.prev_log.index, 0);
@@ -437,7 +438,7 @@ static void TestHeartbeat(void **state) {
     solo_free(solo);
 }
 
-// Lost on the way: once for many messages, and again only when a heartbeat is due.
+// Failed requests: sent again in one message, when the next heartbeat is due.
 static void TestSendFailed(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -454,20 +455,20 @@ static void TestSendFailed(void **state) {
     solo_step(solo, failed, 3);
     assert_int_equal(solo_progress(solo, 2).inflight, 0);
     assert_int_equal(solo_progress(solo, 2).next_index, 3);
-    assert_int_equal(solo_sent_count(solo), 0);  // not at once: the peer may be gone
+    assert_int_equal(solo_sent_count(solo), 0);  // not at once: the peer may be down
     solo_tick(solo, HEARTBEAT_INTERVAL_US);
     struct raft_message again = solo_sent_append(solo, 2);
     assert_int_equal(again.append.prev_log.index, 2);
     assert_int_equal(again.append.count, 3);
-    solo_step(solo, failed, 3);  // late news of the first ones
+    solo_step(solo, failed, 3);  // the same failures, reported again
     assert_int_equal(solo_progress(solo, 2).inflight, 1);
     solo_accept(solo, &again, 5);
     assert_int_equal(solo_progress(solo, 2).match_index, 5);
     solo_free(solo);
 }
 
-// To a new leader a peer's log ends where its own does until the peer has said otherwise. That a message to it came to
-// nothing says no such thing: the whole log, sent once more over a long way, would keep it behind for minutes.
+// A new leader assumes that a peer's log ends where its own does, until the peer rejects it. A failed request does not
+// change that: sending the whole log over a slow link would take minutes.
 static void TestSendFailedToOneUnknown(void **state) {
     (void)state;
     static const raft_term log[] = {1, 2, 2, 3, 3, 3};
@@ -484,7 +485,7 @@ static void TestSendFailedToOneUnknown(void **state) {
         no_op = solo_sent_append(solo, 2);
         assert_int_equal(no_op.append.count, 2);
     }
-    // What it does say counts from then on.
+    // A rejection does.
     solo_reject(solo, &no_op, 2, 2);
     struct raft_message probe = solo_sent_append(solo, 2);
     assert_int_equal(probe.append.prev_log.index, 3);
@@ -497,8 +498,7 @@ static void TestSendFailedToOneUnknown(void **state) {
     solo_free(solo);
 }
 
-// Lost without a word: found by time.
-// Time passes, heartbeats are answered as of `match` and everything else is lost, until n2 is sent entries on that
+// Time passes, heartbeats are answered with `match` and everything else is lost, until n2 is sent entries on that
 // connection.
 static struct raft_message await_append(struct solo *solo, enum raft_lane lane, raft_index match) {
     struct raft_message found = {0};
@@ -518,6 +518,7 @@ static struct raft_message await_append(struct solo *solo, enum raft_lane lane, 
     return found;
 }
 
+// A request with neither reply nor reported failure is sent again after a while.
 static void TestSendLost(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -533,17 +534,17 @@ static void TestSendLost(void **state) {
 
     static const raft_term log[] = {1, 2, 3};
     solo = solo_new(&(struct solo_config){.voters = 3, .term = 5, .log = log, .log_count = 3});
-    solo_elect(solo);  // of n2 nothing is known
+    solo_elect(solo);  // nothing is known about n2
     again = await_append(solo, RAFT_BULK, 0);
     assert_int_equal(again.append.prev_log.index, 3);
     solo_free(solo);
 }
 
-// What is stuck on the bulk connection goes out on the other one, too, and counts when it is answered there.
+// A small AppendEntries that is stuck on the bulk connection is also sent on the control connection, and its reply counts.
 static void TestSendStuck(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
-    solo_elect(solo);  // nothing is known yet of where the others' logs end
+    solo_elect(solo);  // nothing is known about the peers' logs yet
     solo_persist(solo);
     solo_propose(solo, 8);
     uint64_t start_us = solo->now_us;
@@ -565,7 +566,7 @@ static void TestSendStuck(void **state) {
     solo_free(solo);
 }
 
-// --- the leader's own disk ---
+// --- a stuck disk ---
 
 static void TestDiskStuckFollower(void **state) {
     (void)state;

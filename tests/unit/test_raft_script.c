@@ -31,7 +31,7 @@ static void TestScriptErrors(void **state) {
         {"send n2->n1 AppendEntries term 5 last 1(t1)", "'last' is not expected here"},
         {"send n2->n1 AppendEntries term 5 entries 2(t5) and", "'and' is not expected here"},
         {"send n2 RequestVote term 5", "n2->n1 expected instead of 'n2'"},
-        {"persist n1", "n1 has no write under way"},
+        {"persist n1", "n1 has no write in progress"},
         {"restart n1", "n1 is not down"},
         {"status n1 please", "'please' is no member"},
         {"heal all", "'all' is not expected here"},

@@ -1,4 +1,4 @@
-// Many cores on a simulated network: see tests/sim/sim.h for what is checked after each step. BATON_SEED=n runs one seed.
+// Clusters on a simulated network; tests/sim/sim.h says what is checked after each step. BATON_SEED=n runs one seed.
 #include "sim.h"
 #include "unit.h"
 
@@ -13,7 +13,7 @@ static struct sim_config lan(uint64_t seed, size_t voters) {
     };
 }
 
-// Slow links, slow disks, and a network that loses, repeats and delays.
+// Slow links and disks, and a network that loses, duplicates and delays messages.
 static struct sim_config bad_network(uint64_t seed, size_t voters, size_t learners) {
     struct sim_config config = lan(seed, voters);
     config.learners = learners;
@@ -31,7 +31,7 @@ static void end(struct sim *sim) {
     assert_false(broken);
 }
 
-// Never two leaders in one term, whatever the partitions; and once they heal, a leader.
+// Never two leaders in a term, whatever the partitions; when they heal, a leader is elected.
 static void TestSplitBrain(void **state) {
     (void)state;
     uint64_t leaders = 0;
@@ -47,7 +47,7 @@ static void TestSplitBrain(void **state) {
         end(sim);
     }
     if (getenv("BATON_SEED") == NULL) {
-        assert_true(leaders > 2000);  // else the partitions have not disturbed anybody
+        assert_true(leaders > 2000);  // otherwise the partitions had no effect
     }
 }
 
@@ -79,7 +79,7 @@ static void TestChaos(void **state) {
     }
 }
 
-// The same seed is the same run, message for message; another seed is another.
+// The same seed gives the same run, message for message; another seed gives another.
 static void TestSimReplays(void **state) {
     (void)state;
     uint64_t digests[3];
@@ -94,7 +94,7 @@ static void TestSimReplays(void **state) {
     assert_true(digests[0] != digests[2]);
 }
 
-// 50 ms between the clouds, as in production: a first leader, settled.
+// A cluster with a leader, whose logs are equal.
 static struct sim *settled(struct sim_config config) {
     struct sim *sim = sim_new(&config);
     assert_true(sim_run_until(sim, sim_is_settled, 15 * US_PER_S));
@@ -107,7 +107,7 @@ static void assert_undisturbed(struct sim *sim, size_t leader, raft_term term) {
     assert_int_equal(raft_current_term(sim_core(sim, leader)), term);
 }
 
-// Nothing happens without a reason.
+// Without failures there is no election after the first.
 static void TestSimQuiet(void **state) {
     (void)state;
     struct sim_config config = lan(3, 5);
@@ -125,7 +125,7 @@ static void TestSimQuiet(void **state) {
     end(sim);
 }
 
-// A follower that was cut off comes back without deposing anybody (PreVote).
+// A partitioned follower comes back without deposing the leader (PreVote).
 static void TestSimCutOff(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
@@ -145,7 +145,7 @@ static void TestSimCutOff(void **state) {
     }
 }
 
-// The leader dies, its followers learn of it at the same time, and each of them thinks that it had better lead.
+// The leader dies, its followers notice at the same time, and each takes itself for the preferred leader.
 static void TestSimSelfish(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 50; seed++) {
@@ -161,7 +161,7 @@ static void TestSimSelfish(void **state) {
     }
 }
 
-// Five nodes of which two see only one other each, which the leader is not: they must not depose it over and over.
+// Of five nodes two can reach only one other node each, not the leader: they must not depose it.
 static void TestSimPartialLinks(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
@@ -181,7 +181,7 @@ static void TestSimPartialLinks(void **state) {
     }
 }
 
-// Disks that take nearly as long as an election: slow, but nobody takes a slow disk for a dead node.
+// Writes that take nearly as long as an election timeout: a slow disk must not look like a dead node.
 static void TestSimSlowDisks(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
@@ -203,7 +203,7 @@ static void TestSimSlowDisks(void **state) {
     }
 }
 
-// A follower far behind over a long link catches up at the speed of the window, not of one batch a round trip.
+// A follower that lags far behind catches up by whole windows, not by one batch per round trip.
 static void TestSimCatchUp(void **state) {
     (void)state;
     struct sim_config config = lan(5, 3);
