@@ -52,6 +52,7 @@ test: ## run every test; RUN=TestLog runs those whose name begins so
 	@tests/run $(RUN)
 
 scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core; REWRITE=1 writes their traces anew
+	@deploy/deps build test
 	@ninja -C $(RELEASE) tests/unit/test-raft-scenarios
 	@$(if $(REWRITE),BATON_SCENARIOS_REWRITE=1) BATON_TEST_FILTER="$(RUN)*" $(RELEASE)/tests/unit/test-raft-scenarios tests/scenarios
 

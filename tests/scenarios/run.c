@@ -66,17 +66,23 @@ static bool is_command(const char *line) {
 
 // --- differences ---
 
-static void print_line(const char *mark, const char *line) {
-    fprintf(stderr, "    %s %s\n", mark, line);
+// `number`: of the line in the file; 0: it is not there.
+static void print_line(char mark, size_t number, const char *line) {
+    char text[24] = "";
+    if (number > 0) {
+        snprintf(text, sizeof text, "%zu", number);
+    }
+    fprintf(stderr, "%6s %c %s\n", text, mark, line);
 }
 
 // Lines before the next common one are missing (-) or added (+).
-static void print_difference(char **expected, size_t expected_count, char **actual, size_t actual_count) {
+static void print_difference(size_t number, char **expected, size_t expected_count, char **actual, size_t actual_count) {
     size_t i = 0;
     size_t j = 0;
     while (i < expected_count || j < actual_count) {
         if (i < expected_count && j < actual_count && strcmp(expected[i], actual[j]) == 0) {
-            print_line(" ", expected[i++]);
+            print_line(' ', number + i, expected[i]);
+            i++;
             j++;
             continue;
         }
@@ -85,11 +91,12 @@ static void print_difference(char **expected, size_t expected_count, char **actu
             later++;
         }
         if (i < expected_count && later == actual_count) {
-            print_line("-", expected[i++]);
+            print_line('-', number + i, expected[i]);
+            i++;
             continue;
         }
         for (size_t end = i < expected_count ? later : actual_count; j < end; j++) {
-            print_line("+", actual[j]);
+            print_line('+', 0, actual[j]);
         }
     }
 }
@@ -128,7 +135,7 @@ static bool run_command(struct scenario *scenario, struct cluster *cluster, size
     bool same = equal(expected.lines, expected.count, actual, count);
     if (!same && show) {
         fprintf(stderr, "%s:%zu: %s\n", scenario->file->path, line + 1, command);
-        print_difference(expected.lines, expected.count, actual, count);
+        print_difference(line + 2, expected.lines, expected.count, actual, count);
     }
     free_text(&expected);
     if (cluster_failed(cluster)) {
@@ -172,7 +179,7 @@ static void TestScenario(void **state) {
     }
     scenario->file->rewritten |= differ > 0 && rewrites;
     if (failed) {
-        fail_msg("%s: %s: %s", scenario->file->path, scenario->name, error);
+        fail_msg("%s:%zu: %s", scenario->file->path, stopped, error);
     }
     if (differ > 0 && !rewrites) {
         fail_msg("%s:%zu: the trace differs here, and under %zu commands in all", scenario->file->path, first, differ);
