@@ -9,9 +9,8 @@
 #include "raft/node.h"
 
 void raft_reset_election_timer(struct raft_node *node) {
-    const struct raft_config *config = &node->config;
-    node->election_deadline_us =
-        node->now_us + rng_between(&node->rng, config->election_timeout_min_us, config->election_timeout_max_us);
+    uint64_t timeout_us = rng_between(&node->rng, node->election_timeout_min_us, node->election_timeout_max_us);
+    node->election_deadline_us = node->now_us + timeout_us;
 }
 
 // Adopts a higher term: no vote yet, no leader known.
@@ -146,7 +145,7 @@ bool raft_hears_leader(const struct raft_node *node) {
     if (node->state == RAFT_LEADER) {
         return true;
     }
-    return node->leader.len > 0 && node->now_us < node->leader_heard_us + node->config.election_timeout_min_us;
+    return node->leader.len > 0 && node->now_us < node->leader_heard_us + node->election_timeout_min_us;
 }
 
 bool raft_would_elect(const struct raft_node *node, const struct raft_message *message) {

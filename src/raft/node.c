@@ -76,8 +76,10 @@ struct raft_node *raft_new(const struct raft_config *config, struct raft_slab *s
         return NULL;
     }
     node->id = config->id;
-    node->config = *config;
-    node->config.members = NULL;
+    node->election_timeout_min_us = config->election_timeout_min_us;
+    node->election_timeout_max_us = config->election_timeout_max_us;
+    node->heartbeat_interval_us = config->heartbeat_interval_us;
+    node->quorum_timeout_us = config->quorum_timeout_us;
     node->slab = slab;
     add_members(node, config);
     node->current_term = restored->hard_state.current_term;
@@ -222,7 +224,7 @@ void raft_step(struct raft_node *node, uint64_t now_us, struct raft_event *event
     uint64_t gap_us = now_us - node->now_us;
     node->now_us = now_us;
     // Another leader may have been elected meanwhile.
-    if (node->state == RAFT_LEADER && gap_us > node->config.quorum_timeout_us) {
+    if (node->state == RAFT_LEADER && gap_us > node->quorum_timeout_us) {
         raft_become_follower(node, node->current_term, "the process stood still");
     }
     for (size_t i = 0; i < count; i++) {

@@ -111,7 +111,10 @@ struct raft_node {
     struct raft_id id;
     bool voter;
     bool preferred;
-    struct raft_config config;  // the timeouts; its id is above, its members are below
+    uint64_t election_timeout_min_us;  // see raft_config
+    uint64_t election_timeout_max_us;
+    uint64_t heartbeat_interval_us;
+    uint64_t quorum_timeout_us;
     struct raft_slab *slab;
     struct raft_peer peers[MEMBERS_MAX];  // in id order
     size_t peer_count;

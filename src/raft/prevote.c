@@ -49,6 +49,6 @@ uint64_t raft_next_deferred_us(const struct raft_node *node) {
         }
     }
     // Before that, the leader may no longer count as heard.
-    uint64_t silent = node->leader_heard_us + node->config.election_timeout_min_us;
+    uint64_t silent = node->leader_heard_us + node->election_timeout_min_us;
     return next != UINT64_MAX && silent > node->now_us && silent < next ? silent : next;
 }

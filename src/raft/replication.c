@@ -115,7 +115,7 @@ void raft_run_leader_timers(struct raft_node *node) {
         node->quorum_heard_us = heard_us;
     }
     uint64_t writing_since_us;
-    if (node->now_us - node->quorum_heard_us > node->config.quorum_timeout_us) {
+    if (node->now_us - node->quorum_heard_us > node->quorum_timeout_us) {
         raft_become_follower(node, node->current_term, "no answer from a majority");
     } else if (raft_log_writing_since(&node->log, &writing_since_us) && node->now_us > writing_since_us + DISK_STUCK_US) {
         raft_become_follower(node, node->current_term, "the disk is stuck");
@@ -219,7 +219,7 @@ static void copy_stuck_append(struct raft_node *node, struct raft_peer *peer) {
 void raft_send_append_entries(struct raft_node *node) {
     bool due = node->now_us >= node->heartbeat_due_us;
     if (due) {
-        node->heartbeat_due_us = node->now_us + node->config.heartbeat_interval_us;
+        node->heartbeat_due_us = node->now_us + node->heartbeat_interval_us;
     }
     for (size_t i = 0; i < node->peer_count; i++) {
         struct raft_peer *peer = &node->peers[i];
@@ -289,7 +289,7 @@ static raft_index next_after_rejection(const struct raft_node *node, const struc
     if (next > prev_index) {
         next = prev_index;
     }
-    assert(prev_index > peer->match_index);  // so that the next one is below prev_index + 1 and above match_index
+    assert(prev_index > peer->match_index);
     return next > peer->match_index ? next : peer->match_index + 1;
 }
 

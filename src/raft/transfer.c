@@ -11,7 +11,7 @@ static struct raft_peer *best_successor(struct raft_node *node) {
     bool best_answers = false;
     for (size_t i = 0; i < node->peer_count; i++) {
         struct raft_peer *peer = &node->peers[i];
-        bool answers = peer->heard_us + node->config.quorum_timeout_us >= node->now_us;
+        bool answers = peer->heard_us + node->quorum_timeout_us >= node->now_us;
         bool better =
             best == NULL || answers > best_answers || (answers == best_answers && peer->match_index > best->match_index);
         if (!peer->voter || !better) {
@@ -42,7 +42,7 @@ void raft_handle_transfer(struct raft_node *node, const struct raft_id *target) 
         return;
     }
     node->transfer_target = peer;
-    node->transfer_deadline_us = node->now_us + node->config.election_timeout_max_us;
+    node->transfer_deadline_us = node->now_us + node->election_timeout_max_us;
     node->timeout_now_sent = false;
 }
 
