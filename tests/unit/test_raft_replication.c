@@ -3,45 +3,6 @@
 #include "base/array.h"
 #include "raft_solo.h"
 
-static struct solo *follower(const raft_term *log, size_t count, raft_term term) {
-    return solo_new(&(struct solo_config){.voters = 3, .term = term, .log = log, .log_count = count});
-}
-
-// --- a follower ---
-
-static void append_raw(struct solo *solo, raft_term term, struct raft_entry_id prev, struct raft_entry_id a,
-                       struct raft_entry_id b) {
-    struct raft_entry *entries[2] = {solo_entry(solo, a.term, a.index, 8), solo_entry(solo, b.term, b.index, 8)};
-    struct raft_message message = {.type = RAFT_APPEND_ENTRIES, .from = solo_id(2), .to = solo_id(1), .term = term};
-    message.call = solo->next_call++;
-    message.append.leader_id = message.from;
-    message.append.prev_log = prev;
-    message.append.entries = entries;
-    message.append.count = 2;
-    solo_message(solo, message);
-    assert_false(solo_reply(solo, NULL)->append_reply.success);
-    assert_int_equal(raft_current_term(solo->node), 3);
-    assert_int_equal(raft_last_log(solo->node).index, 2);
-}
-
-static void TestAppendMalformed(void **state) {
-    (void)state;
-    static const raft_term log[] = {1, 2};
-    struct solo *solo = follower(log, 2, 3);
-    append_raw(solo, 5, at(2, 2), at(5, 3), at(5, 5));                        // a gap
-    append_raw(solo, 5, at(2, 2), at(5, 4), at(5, 5));                        // not after prev_log
-    append_raw(solo, 5, at(2, 2), at(5, 3), at(4, 4));                        // decreasing terms
-    append_raw(solo, 5, at(2, 2), at(1, 3), at(5, 4));                        // a term below prev_log's
-    append_raw(solo, 5, at(2, 2), at(5, 3), at(6, 4));                        // of a later term than the leader's
-    append_raw(solo, 5, at(0, 2), at(5, 3), at(5, 4));                        // an entry of term 0
-    append_raw(solo, 5, at(2, 0), at(5, 1), at(5, 2));                        // a term before the first entry
-    append_raw(solo, 5, at(2, UINT64_MAX), at(5, 0), at(5, 1));               // overflow
-    append_raw(solo, UINT64_MAX, at(2, 2), at(5, 3), at(UINT64_MAX - 1, 4));  // no term is left above it
-    solo_free(solo);
-}
-
-// --- a leader ---
-
 static void TestStorageFullLeader(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -189,59 +150,6 @@ static void TestRollback(void **state) {
     }
 }
 
-static void TestStaleAck(void **state) {
-    (void)state;
-    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
-    solo_establish(solo);  // term 6, index 2
-    struct raft_message sent[4];
-    for (size_t i = 0; i < 4; i++) {
-        solo_propose(solo, 8);  // 3, 4, 5, 6
-        sent[i] = solo_sent_append(solo, 2);
-    }
-    // Replies out of order: match_index never decreases.
-    solo_accept(solo, &sent[2], 5);
-    assert_int_equal(solo_progress(solo, 2).match_index, 5);
-    solo_accept(solo, &sent[0], 3);
-    assert_int_equal(solo_progress(solo, 2).match_index, 5);
-    assert_int_equal(solo_progress(solo, 2).next_index, 7);
-    assert_int_equal(solo_progress(solo, 2).inflight, 1);
-    solo_accept(solo, &sent[2], 5);  // twice
-    // A rejection after a later success is ignored.
-    solo_reject(solo, &sent[1], 0, 2);
-    assert_int_equal(solo_progress(solo, 2).next_index, 7);
-    assert_int_equal(solo_sent_count(solo), 0);
-    // Otherwise it counts, but not below match_index.
-    solo_reject(solo, &sent[3], 0, 1);
-    assert_int_equal(solo_progress(solo, 2).match_index, 5);
-    assert_int_equal(solo_progress(solo, 2).next_index, 6);
-    solo_tick(solo, HEARTBEAT_INTERVAL_US);
-    assert_int_equal(solo_sent_append(solo, 2).append.prev_log.index, 5);
-    struct raft_message again = solo_sent_append(solo, 2);
-    solo_reject(solo, &sent[3], 0, 1);  // a duplicate: that request is not in flight any more
-    assert_int_equal(solo_sent_count(solo), 0);
-    solo_accept(solo, &again, 99);  // beyond the end of the log
-    assert_int_equal(solo_progress(solo, 2).match_index, 5);
-    solo_free(solo);
-}
-
-// A rejection does not move next_index to match_index or below.
-static void TestRollbackNotBelowMatch(void **state) {
-    (void)state;
-    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
-    solo_establish(solo);
-    struct raft_message sent[3];
-    for (size_t i = 0; i < 3; i++) {
-        solo_propose(solo, 8);  // 3, 4, 5
-        sent[i] = solo_sent_append(solo, 2);
-    }
-    solo_accept(solo, &sent[0], 3);
-    solo_reject(solo, &sent[2], 0, 2);  // the second was lost
-    assert_int_equal(solo_sent_append(solo, 2).append.prev_log.index, 3);
-    assert_int_equal(solo_sent_append(solo, 2).append.count, 2);
-    assert_int_equal(solo_progress(solo, 2).match_index, 3);
-    solo_free(solo);
-}
-
 // Replies to requests of an earlier leadership are ignored.
 static void TestStaleAckOfOldTerm(void **state) {
     (void)state;
@@ -325,28 +233,6 @@ static void TestPipelineSteady(void **state) {
         solo_tick(solo, APPEND_RETRY_US / 10);
         before = next;
     }
-    solo_free(solo);
-}
-
-// After a rejection the leader probes, with one AppendEntries at a time, until one succeeds; replies to what it had
-// pipelined are ignored.
-static void TestPipelineProbes(void **state) {
-    (void)state;
-    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
-    solo_elect(solo);
-    struct raft_message no_op = solo_sent_append(solo, 2);
-    solo_propose(solo, 8);
-    struct raft_message behind = solo_sent_append(solo, 2);
-    solo_reject(solo, &no_op, 0, 1);
-    struct raft_message probe = solo_sent_append(solo, 2);
-    assert_int_equal(probe.append.prev_log.index, 0);
-    assert_int_equal(probe.append.count, 3);
-    solo_reject(solo, &behind, 0, 1);
-    assert_int_equal(solo_sent_append(solo, 2).call, 0);
-    solo_propose(solo, 8);
-    assert_int_equal(solo_sent_append(solo, 2).call, 0);
-    solo_accept(solo, &probe, 3);
-    assert_int_equal(solo_sent_append(solo, 2).append.prev_log.index, 3);
     solo_free(solo);
 }
 
@@ -438,66 +324,6 @@ static void TestHeartbeat(void **state) {
     solo_free(solo);
 }
 
-// Failed requests: sent again in one message, when the next heartbeat is due.
-static void TestSendFailed(void **state) {
-    (void)state;
-    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
-    solo_establish(solo);
-    struct raft_event failed[3];
-    for (size_t i = 0; i < 3; i++) {
-        solo_propose(solo, 8);
-        struct raft_message sent = solo_sent_append(solo, 2);
-        failed[i] = (struct raft_event){.type = RAFT_EVENT_SEND_FAILED};
-        failed[i].send_failed.peer = solo_id(2);
-        failed[i].send_failed.call = sent.call;
-    }
-    assert_int_equal(solo_progress(solo, 2).inflight, 3);
-    solo_step(solo, failed, 3);
-    assert_int_equal(solo_progress(solo, 2).inflight, 0);
-    assert_int_equal(solo_progress(solo, 2).next_index, 3);
-    assert_int_equal(solo_sent_count(solo), 0);  // not at once: the peer may be down
-    solo_tick(solo, HEARTBEAT_INTERVAL_US);
-    struct raft_message again = solo_sent_append(solo, 2);
-    assert_int_equal(again.append.prev_log.index, 2);
-    assert_int_equal(again.append.count, 3);
-    solo_step(solo, failed, 3);  // the same failures, reported again
-    assert_int_equal(solo_progress(solo, 2).inflight, 1);
-    solo_accept(solo, &again, 5);
-    assert_int_equal(solo_progress(solo, 2).match_index, 5);
-    solo_free(solo);
-}
-
-// A new leader assumes that a peer's log ends where its own does, until the peer rejects it. A failed request does not
-// change that: sending the whole log over a slow link would take minutes.
-static void TestSendFailedToOneUnknown(void **state) {
-    (void)state;
-    static const raft_term log[] = {1, 2, 2, 3, 3, 3};
-    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5, .log = log, .log_count = 6});
-    solo_elect(solo);
-    struct raft_message no_op = solo_sent_append(solo, 2);
-    solo_propose(solo, 8);
-    for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(no_op.append.prev_log.index, 6);
-        struct raft_event failed = {.type = RAFT_EVENT_SEND_FAILED, .send_failed = {solo_id(2), no_op.call}};
-        solo_event(solo, failed);
-        assert_int_equal(solo_progress(solo, 2).next_index, 7);
-        solo_tick(solo, HEARTBEAT_INTERVAL_US);
-        no_op = solo_sent_append(solo, 2);
-        assert_int_equal(no_op.append.count, 2);
-    }
-    // A rejection does.
-    solo_reject(solo, &no_op, 2, 2);
-    struct raft_message probe = solo_sent_append(solo, 2);
-    assert_int_equal(probe.append.prev_log.index, 3);
-    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_SEND_FAILED, .send_failed = {solo_id(2), probe.call}});
-    solo_tick(solo, HEARTBEAT_INTERVAL_US);
-    probe = solo_sent_append(solo, 2);
-    assert_int_equal(probe.append.prev_log.index, 3);
-    solo_accept(solo, &probe, 8);
-    assert_int_equal(solo_progress(solo, 2).match_index, 8);
-    solo_free(solo);
-}
-
 // Time passes, heartbeats are answered with `match` and everything else is lost, until n2 is sent entries on that
 // connection.
 static struct raft_message await_append(struct solo *solo, enum raft_lane lane, raft_index match) {
@@ -566,43 +392,12 @@ static void TestSendStuck(void **state) {
     solo_free(solo);
 }
 
-// --- a stuck disk ---
-
-static void TestDiskStuckFollower(void **state) {
-    (void)state;
-    static const raft_term log[] = {1};
-    static const raft_term fresh[] = {5};
-    struct solo *solo = follower(log, 1, 5);
-    solo_append(solo, 2, 5, at(1, 1), fresh, 1, 0);
-    solo_tick(solo, DISK_STUCK_US + 1);
-    assert_int_equal(solo_sent_count(solo), 0);
-    solo_persist(solo);
-    solo_tick(solo, ELECTION_TIMEOUT_MAX_US);
-    assert_int_equal(solo_sent_count(solo), 2);
-    solo_free(solo);
-}
-
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestAppendMalformed),
-    cmocka_unit_test(TestStorageFullLeader),
-    cmocka_unit_test(TestCommitMajority),
-    cmocka_unit_test(TestCommitOwnDisk),
-    cmocka_unit_test(TestFigure8),
-    cmocka_unit_test(TestRollback),
-    cmocka_unit_test(TestRollbackNotBelowMatch),
-    cmocka_unit_test(TestStaleAck),
-    cmocka_unit_test(TestStaleAckOfOldTerm),
-    cmocka_unit_test(TestPipeline),
-    cmocka_unit_test(TestPipelineSteady),
-    cmocka_unit_test(TestPipelineProbes),
-    cmocka_unit_test(TestPipelineBytes),
-    cmocka_unit_test(TestAppendBatch),
-    cmocka_unit_test(TestHeartbeat),
-    cmocka_unit_test(TestSendFailed),
-    cmocka_unit_test(TestSendFailedToOneUnknown),
-    cmocka_unit_test(TestSendLost),
+    cmocka_unit_test(TestStorageFullLeader), cmocka_unit_test(TestCommitMajority), cmocka_unit_test(TestCommitOwnDisk),
+    cmocka_unit_test(TestFigure8),           cmocka_unit_test(TestRollback),       cmocka_unit_test(TestStaleAckOfOldTerm),
+    cmocka_unit_test(TestPipeline),          cmocka_unit_test(TestPipelineSteady), cmocka_unit_test(TestPipelineBytes),
+    cmocka_unit_test(TestAppendBatch),       cmocka_unit_test(TestHeartbeat),      cmocka_unit_test(TestSendLost),
     cmocka_unit_test(TestSendStuck),
-    cmocka_unit_test(TestDiskStuckFollower),
 };
 
 UNIT_MAIN(tests)
