@@ -309,11 +309,12 @@ static void refuse_http(struct server_call *call, const char *http_status) {
     rpc_connection_touch(call->stream.connection);
 }
 
-// On a plain connection everybody may call everything.
+// Without TLS everybody may call everything.
 static bool may_call(const struct server_call *call) {
     const char *const *role = call->route->service->roles;
     const char *identity = call->stream.connection->transport->identity;
-    bool allowed = role == NULL || identity == NULL;
+    assert((identity != NULL) == (call->server->tls != NULL));
+    bool allowed = role == NULL || call->server->tls == NULL;
     for (; !allowed && *role != NULL; role++) {
         size_t len = strlen(*role);
         allowed = strncmp(identity, *role, len) == 0 && identity[len] == '/';

@@ -112,6 +112,7 @@ static void on_read(void *owner, struct slice bytes) {
             become_ready(tls);
         }
         if (result == TLS_READ && !tls->closing) {
+            assert(tls->ready);  // or the owner would take what is read for a plain connection's
             tls->transport.events->read(tls->transport.owner, slice_of(plain, len));
         }
     } while (result == TLS_READ && !tls->closing);

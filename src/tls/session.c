@@ -1,5 +1,6 @@
 // One connection's TLS. OpenSSL reads and writes through a BIO whose two ends are the bytes fed in, which are borrowed, and
 // a buffer of what is to go out.
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -236,16 +237,20 @@ enum tls_read tls_session_read(struct tls_session *session, uint8_t *to, size_t 
     }
     ERR_clear_error();
     size_t got = 0;
-    while (*len < size && SSL_read_ex(session->ssl, to + *len, size - *len, &got) == 1) {
-        *len += got;
+    bool accepted = true;
+    while (accepted && *len < size && SSL_read_ex(session->ssl, to + *len, size - *len, &got) == 1) {
+        // Data that came in one piece with the end of the handshake: not a byte of it before the peer is accepted.
+        accepted = session->ready || become_ready(session);
+        *len += accepted ? got : 0;
     }
-    int error = *len < size ? SSL_get_error(session->ssl, 0) : SSL_ERROR_NONE;
+    int error = !accepted ? SSL_ERROR_SSL : *len < size ? SSL_get_error(session->ssl, 0) : SSL_ERROR_NONE;
     if (!session->ready && SSL_is_init_finished(session->ssl) && error != SSL_ERROR_SSL && !become_ready(session)) {
         error = SSL_ERROR_SSL;
     }
     if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) {
         fail(session);
     }
+    assert(*len == 0 || session->ready);
     if (*len > 0) {
         return TLS_READ;
     }
@@ -286,7 +291,7 @@ void tls_session_sent(struct tls_session *session) {
 }
 
 bool tls_session_ready(const struct tls_session *session) {
-    return session->ready && !session->failed;
+    return session->ready;
 }
 
 const char *tls_session_identity(const struct tls_session *session) {

@@ -88,7 +88,8 @@ void tls_session_end(struct tls_session *session);
 struct slice tls_session_output(const struct tls_session *session);
 void tls_session_sent(struct tls_session *session);
 
-// The handshake is complete, and the peer is who it should be.
+// The handshake was completed, and the peer is who it should be; stays so after a later failure. True before
+// tls_session_read gives the first byte.
 bool tls_session_ready(const struct tls_session *session);
 
 // Whom the peer's certificate names; NULL until ready.

@@ -14,7 +14,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -359,6 +359,31 @@ def test_interop_tls_roles(lone: Batond, certs: pathlib.Path) -> None:
     assert caught.value.details() == "a certificate of worker/w1 does not allow to call baton.v1.RaftService"
 
 
+@pytest.mark.parametrize("offers_h2", [False, True])
+def test_interop_tls_request_with_the_handshake(lone: Batond, certs: pathlib.Path, offers_h2: bool) -> None:
+    """A worker's Put that arrives in one piece with the end of its handshake, before a handshake without ALPN is refused or
+    a broken record ends the connection: it is not executed under the rules of a plain connection."""
+    key = b"with-the-handshake-" + str(offers_h2).encode()
+    context = client_context(certs, "w1", ["h2"] if offers_h2 else [])
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context.wrap_bio(incoming, outgoing, server_hostname=split(lone.listen)[0])
+    with socket.create_connection(split(lone.listen), timeout=10) as opened:
+        while True:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                session.do_handshake()
+                break
+            opened.sendall(outgoing.read())
+            incoming.write(opened.recv(65536))
+        put = grpc_message(field(1, key) + field(2, b"value"))
+        session.write(PREFACE + settings() + frames_of_call(1, PUT, put))
+        opened.sendall(outgoing.read() + b"\x17\x03\x03\x00\x20" + bytes(32))
+        while opened.recv(65536):
+            pass
+    with channel(lone.listen, certs, "me") as operator, pytest.raises(grpc.RpcError) as failure:
+        call(operator, GET, field(1, key))
+    assert failure.value.code() == grpc.StatusCode.NOT_FOUND
+
+
 # --- nodes among themselves ---
 
 
@@ -443,10 +468,11 @@ def test_interop_tls_worker_refused(lone: Batond, certs: pathlib.Path) -> None:
 # --- replaced files ---
 
 
-def client_context(certs: pathlib.Path) -> ssl.SSLContext:
+def client_context(certs: pathlib.Path, name: str = "me", protocols: Sequence[str] = ("h2",)) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
-    context.load_cert_chain(str(certs / "me.pem"), str(certs / "me-key.pem"))
-    context.set_alpn_protocols(["h2"])
+    context.load_cert_chain(str(certs / f"{name}.pem"), str(certs / f"{name}-key.pem"))
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     return context
 
 

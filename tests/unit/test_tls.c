@@ -230,6 +230,60 @@ static void TestTlsSessionRefused(void **state) {
             "the peer refuses our certificate, of worker/w1");
 }
 
+// What `client` has to say, in one piece with what `more` adds.
+static struct buf flight_of(struct end *client, struct slice more) {
+    struct buf bytes = {0};
+    buf_append_slice(&bytes, tls_session_output(client->session));
+    tls_session_sent(client->session);
+    buf_append_slice(&bytes, more);
+    return bytes;
+}
+
+// A client's request that comes in one piece with the end of its handshake, and something wrong right after it: the server
+// learns who sent the request before it gets a byte of it, or gets none.
+static void early_request(const char *protocol, struct slice garbage, bool accepted) {
+    static const char request[] = "a request";
+    uint8_t plain[1000];
+    size_t len;
+    struct tls *n1 = open_as("n1");
+    struct tls *w1 = open_as("w1");
+    struct end client = {.session = tls_session_new(w1, TLS_CLIENT, protocol, NULL)};
+    struct end server = {.session = tls_session_new(n1, TLS_SERVER, "h2", NULL)};
+    tls_session_start(client.session);
+    struct buf hello = flight_of(&client, slice_of("", 0));
+    read_all(&server, buf_slice(&hello));
+    struct buf answer = flight_of(&server, slice_of("", 0));
+    read_all(&client, buf_slice(&answer));
+    assert_true(tls_session_write(client.session, slice_of(request, sizeof request)));
+    struct buf last = flight_of(&client, garbage);
+    tls_session_feed(server.session, buf_slice(&last));
+    enum tls_read result = tls_session_read(server.session, plain, sizeof plain, &len);
+    if (accepted) {
+        assert_int_equal(result, TLS_READ);
+        assert_true(tls_session_ready(server.session));
+        assert_string_equal(tls_session_identity(server.session), "worker/w1");
+        assert_true(slice_equal(slice_of(plain, len), slice_of(request, sizeof request)));
+        result = tls_session_read(server.session, plain, sizeof plain, &len);
+    } else {
+        assert_false(tls_session_ready(server.session));
+    }
+    assert_int_equal(result, TLS_READ_FAILED);
+    assert_int_equal(len, 0);
+    buf_free(&hello);
+    buf_free(&answer);
+    buf_free(&last);
+    part(&client, &server);
+    tls_free(n1);
+    tls_free(w1);
+}
+
+static void TestTlsSessionEarlyRequest(void **state) {
+    (void)state;
+    static const uint8_t no_record_of_ours[5 + 32] = {0x17, 3, 3, 0, 32};
+    early_request("h2", slice_of(no_record_of_ours, sizeof no_record_of_ours), true);
+    early_request(NULL, slice_of("", 0), false);  // a client that does not offer ALPN
+}
+
 static void TestTlsReload(void **state) {
     (void)state;
     uint64_t random = 1;
@@ -302,8 +356,9 @@ static void TestTlsReloadHalf(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(TestTlsSession), cmocka_unit_test(TestTlsSessionDamaged), cmocka_unit_test(TestTlsSessionRefused),
-        cmocka_unit_test(TestTlsReload),  cmocka_unit_test(TestTlsReloadHalf),
+        cmocka_unit_test(TestTlsSession),        cmocka_unit_test(TestTlsSessionDamaged),
+        cmocka_unit_test(TestTlsSessionRefused), cmocka_unit_test(TestTlsSessionEarlyRequest),
+        cmocka_unit_test(TestTlsReload),         cmocka_unit_test(TestTlsReloadHalf),
     };
     make_certs = argc > 1 ? argv[1] : "deploy/tls/make-certs";
     if (getenv("BATON_TEST_FILTER") != NULL) {
