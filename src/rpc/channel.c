@@ -11,15 +11,6 @@
 #include "base/slog.h"
 #include "rpc/address.h"
 
-#define BACKOFF_MIN_MS 20
-#define BACKOFF_MAX_MS 1000
-// To the server's SETTINGS. First eight round trips between the clouds: TCP repeats a lost SYN only after a second, a new
-// attempt comes sooner. Doubled by each attempt that took too long, as the way there may be longer than thought.
-#define CONNECT_TIMEOUT_MIN_MS 400
-#define CONNECT_TIMEOUT_MAX_MS 1600
-#define UNANSWERED_MS          100   // two round trips between the clouds: a SYN that still has no answer was lost
-#define STEADY_MS              1000  // a connection that lived shorter was no success: the next attempt waits longer
-
 static void connect_next(struct rpc_channel *channel);
 
 // --- names ---
@@ -114,7 +105,7 @@ static void schedule(struct rpc_channel *channel) {
     if (wait > 0) {
         wait = wait / 2 + random_below(wait / 2 + 1);
     }
-    uint64_t doubled = channel->backoff_ms == 0 ? BACKOFF_MIN_MS : channel->backoff_ms * 2;
+    uint64_t doubled = channel->backoff_ms == 0 ? RPC_BACKOFF_MIN_MS : channel->backoff_ms * 2;
     channel->backoff_ms = doubled < channel->options.backoff_max_ms ? doubled : channel->options.backoff_max_ms;
     channel->woken = false;
     rpc_timer_start(channel->runtime, &channel->retry, wait, on_retry);
@@ -146,7 +137,7 @@ static void on_ready(struct rpc_connection *connection) {
     channel->open = channel->up = true;
     channel->failure[0] = '\0';
     channel->hung_up = false;
-    channel->connect_timeout_ms = CONNECT_TIMEOUT_MIN_MS;
+    channel->connect_timeout_ms = RPC_CONNECT_TIMEOUT_MIN_MS;
     channel->up_at_ms = rpc_now_ms(channel->runtime);
     if (channel->options.on_up != NULL) {
         channel->options.on_up(channel->options.user);
@@ -155,7 +146,7 @@ static void on_ready(struct rpc_connection *connection) {
 }
 
 static void forget_if_steady(struct rpc_channel *channel) {
-    if (rpc_now_ms(channel->runtime) - channel->up_at_ms >= STEADY_MS) {
+    if (rpc_now_ms(channel->runtime) - channel->up_at_ms >= RPC_STEADY_MS) {
         channel->backoff_ms = 0;
     }
 }
@@ -216,7 +207,7 @@ static void on_gone(struct rpc_connection *connection, enum rpc_down_reason reas
     } else {
         note_failure(channel, connection->transport->failure);
         channel->hung_up = connection->opened && (reason == RPC_DOWN_REFUSED || reason == RPC_DOWN_RESET);
-        if (reason == RPC_DOWN_KEEPALIVE && channel->connect_timeout_ms < CONNECT_TIMEOUT_MAX_MS) {
+        if (reason == RPC_DOWN_KEEPALIVE && channel->connect_timeout_ms < RPC_CONNECT_TIMEOUT_MAX_MS) {
             channel->connect_timeout_ms *= 2;
         }
         connect_next(channel);
@@ -294,7 +285,7 @@ bool rpc_channel_hung_up(const struct rpc_channel *channel) {
 // But a woken attempt is let be, or one that is heard of again and again beyond a long way would never be reached.
 static bool is_lost(const struct rpc_channel *channel) {
     return channel->connection != NULL && channel->connection->transport->unanswered && !channel->woken &&
-           rpc_now_ms(channel->runtime) >= channel->attempt_at_ms + UNANSWERED_MS;
+           rpc_now_ms(channel->runtime) >= channel->attempt_at_ms + RPC_UNANSWERED_MS;
 }
 
 void rpc_channel_wake(struct rpc_channel *channel) {
@@ -324,7 +315,7 @@ struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime, const struct rp
     channel->options = *options;
     channel->target = mem_strdup(options->target);
     channel->options.target = channel->target;
-    channel->connect_timeout_ms = CONNECT_TIMEOUT_MIN_MS;
+    channel->connect_timeout_ms = RPC_CONNECT_TIMEOUT_MIN_MS;
     channel->identity = options->identity == NULL ? NULL : mem_strdup(options->identity);
     channel->options.identity = channel->identity;
     if (options->stream_window == 0) {
@@ -334,7 +325,7 @@ struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime, const struct rp
         channel->options.connection_window = 2 * MIB;
     }
     if (options->backoff_max_ms == 0) {
-        channel->options.backoff_max_ms = BACKOFF_MAX_MS;
+        channel->options.backoff_max_ms = RPC_BACKOFF_MAX_MS;
     }
     rpc_list_init(&channel->leaving);
     rpc_list_init(&channel->waiting);

@@ -6,6 +6,18 @@
 #include "rpc/metadata.h"
 #include "rpc/slots.h"
 
+// Times, in milliseconds.
+enum {
+    RPC_BACKOFF_MIN_MS = 20,
+    RPC_BACKOFF_MAX_MS = 1000,  // where the options name none
+    // From connecting to the server's SETTINGS. First eight round trips between the clouds: TCP repeats a lost SYN only
+    // after a second, a new attempt comes sooner. Doubled by each attempt that runs out of time: the path may be longer.
+    RPC_CONNECT_TIMEOUT_MIN_MS = 400,
+    RPC_CONNECT_TIMEOUT_MAX_MS = 1600,
+    RPC_UNANSWERED_MS = 100,  // two round trips between the clouds: a SYN without an answer by then was lost
+    RPC_STEADY_MS = 1000,     // a connection that lived shorter does not reset the backoff
+};
+
 struct channel_call;
 struct resolution;
 

@@ -13,10 +13,10 @@
 
 #include "base/array.h"
 #include "base/metrics.h"
-#include "rpc/rpc.h"
+#include "rpc/channel.h"
 #include "unit.h"
 
-enum { ATTEMPTS = 10, CONNECT_TIMEOUT_MS = 400, UNANSWERED_MS = 100 };  // the latter two: src/rpc/channel.c's
+enum { ATTEMPTS = 10 };
 
 struct env {
     uv_loop_t loop;
@@ -289,12 +289,12 @@ static bool wakes_within_an_attempt(void) {
     fill(&env, &crowd);
     uint64_t began = uv_hrtime();
     connect_to(&env, true);
-    let_pass(&env, UNANSWERED_MS + 20);
+    let_pass(&env, RPC_UNANSWERED_MS + 20);
     assert_int_equal(env.opens, 0);
     let_in(&env, &crowd);
     rpc_channel_wake(env.channel);
     run_until(&env, is_open);
-    bool soon = uv_hrtime() - began < CONNECT_TIMEOUT_MS * 1000000ULL;
+    bool soon = uv_hrtime() - began < RPC_CONNECT_TIMEOUT_MIN_MS * 1000000ULL;
     stop(&env);
     return soon;
 }
@@ -318,7 +318,7 @@ static void TestChannelWakeOnce(void **state) {
     connect_to(&env, true);
     rpc_channel_wake(env.channel);
     assert_int_equal(env.downs, 0);
-    let_pass(&env, UNANSWERED_MS + 20);
+    let_pass(&env, RPC_UNANSWERED_MS + 20);
     unsigned before = env.downs;
     rpc_channel_wake(env.channel);  // woken from the start, this attempt is let be
     assert_int_equal(env.downs, before);
