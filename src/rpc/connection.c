@@ -292,7 +292,7 @@ static void half_close(struct rpc_connection *connection, struct rpc_stream *str
     connection->role->half_closed(stream);
 }
 
-// PING, SETTINGS and empty DATA cost the sender nothing and us something. False: too many.
+// PING, SETTINGS, empty DATA, and what makes us reset a stream cost the sender nothing and us something. False: too many.
 static bool count_control(struct rpc_connection *connection) {
     uint64_t now = rpc_now_ms(connection->runtime);
     uint64_t grown = (now - connection->control_at_ms) * RPC_CONTROL_PER_SECOND / 1000;
@@ -310,7 +310,7 @@ static bool count_control(struct rpc_connection *connection) {
     return true;
 }
 
-static void complain(struct rpc_connection *connection, const char *what) {
+static void log_misbehaviour(struct rpc_connection *connection, const char *what) {
     uint64_t suppressed;
     if (rpc_log_allowed(connection->runtime, &suppressed)) {
         slog(SLOG_WARN, "closing a connection: the peer misbehaves", F_STR("peer", connection->transport->address),
@@ -320,7 +320,7 @@ static void complain(struct rpc_connection *connection, const char *what) {
 
 static void on_control(struct rpc_connection *connection) {
     if (!count_control(connection)) {
-        complain(connection, "a flood of control frames");
+        log_misbehaviour(connection, "a flood of control frames");
         nghttp2_session_terminate_session(connection->session, NGHTTP2_ENHANCE_YOUR_CALM);
     }
 }
@@ -400,8 +400,18 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_
     return verdict(connection);
 }
 
+// The client broke the protocol within a call. To make us reset calls costs it as little as to reset them itself, which
+// nghttp2 limits (CVE-2025-8671). A call that we refuse costs us nothing.
+static bool is_error_reset(const nghttp2_frame *frame) {
+    uint32_t code = frame->hd.type == NGHTTP2_RST_STREAM ? frame->rst_stream.error_code : NGHTTP2_NO_ERROR;
+    return code != NGHTTP2_NO_ERROR && code != NGHTTP2_REFUSED_STREAM;
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) {
     struct rpc_connection *connection = user_data;
+    if (connection->role->server && is_error_reset(frame)) {
+        on_control(connection);
+    }
     if (frame->hd.type == NGHTTP2_HEADERS) {
         struct rpc_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
         if (stream != NULL) {
@@ -508,7 +518,7 @@ static void on_read(void *owner, struct slice bytes) {
         return;
     }
     if (connection->role->server && nghttp2_session_get_outbound_queue_size(connection->session) > RPC_FRAMES_QUEUED_MAX) {
-        complain(connection, "it does not read what it asks for");
+        log_misbehaviour(connection, "it does not read what it asks for");
         rpc_connection_close(connection, RPC_DOWN_RESET);
         return;
     }

@@ -26,6 +26,12 @@ static void put_reset_call(struct buf *out, unsigned i) {
     put_frame(out, NGHTTP2_RST_STREAM, 0, i * 2 + 1, "\0\0\0\x8", 4);
 }
 
+// The server resets the stream: its window may not grow beyond 2^31 - 1 (RFC 9113, section 6.9.1).
+static void put_provoked_reset(struct buf *out, unsigned i) {
+    put_request(out, i * 2 + 1, &(struct raw_request){.path = "/test.Test/Hold", .body = "\0\0\0\0\0", .body_len = 5});
+    put_window_update(out, i * 2 + 1, INT32_MAX);
+}
+
 static void put_ping(struct buf *out, unsigned i) {
     (void)i;
     put_frame(out, NGHTTP2_PING, 0, 0, "12345678", 8);
@@ -56,9 +62,9 @@ static void TestRpcFloods(void **state) {
         void (*put)(struct buf *out, unsigned i);
         unsigned count;
         bool ends;
-    } floods[] = {{put_reset_call, 5000, false}, {put_reset_call, 60000, true}, {put_ping, 1000, false},
-                  {put_ping, 60000, true},       {put_settings, 60000, true},   {put_empty_data, 60000, true},
-                  {put_continuation, 100, true}};
+    } floods[] = {{put_reset_call, 5000, false},     {put_reset_call, 60000, true}, {put_provoked_reset, 5000, false},
+                  {put_provoked_reset, 60000, true}, {put_ping, 1000, false},       {put_ping, 60000, true},
+                  {put_settings, 60000, true},       {put_empty_data, 60000, true}, {put_continuation, 100, true}};
     for (size_t i = 0; i < ARRAY_COUNT(floods); i++) {
         struct raw_peer raw = raw_connect(&env);
         struct buf out = {0};
@@ -66,7 +72,9 @@ static void TestRpcFloods(void **state) {
         raw_send(&env, &raw, &out);
         flood(&env, &raw, floods[i].count, floods[i].put);
         if (floods[i].ends) {
+            uint64_t sent_at = uv_now(&env.loop);
             raw_wait_end(&env, &raw);
+            assert_true(uv_now(&env.loop) - sent_at < 15000);  // sooner than a keepalive ends it
         } else {
             assert_false(raw.ended);
             assert_int_equal(raw.goaways, 0);
