@@ -150,6 +150,52 @@ static void TestRpcAnswersNotTaken(void **state) {
     env_stop(&env);
 }
 
+// Bytes of memory that answers take on all connections.
+static size_t answers_capacity(const struct env *env) {
+    size_t total = 0;
+    const struct rpc_link *accepted = &env->runtime->accepted;
+    for (struct rpc_link *link = accepted->next; link != accepted; link = link->next) {
+        const struct rpc_link *streams = &rpc_container(link, struct rpc_connection, accepted_link)->streams;
+        for (struct rpc_link *at = streams->next; at != streams; at = at->next) {
+            total += rpc_container(at, struct rpc_stream, link)->out.bytes.cap;
+        }
+    }
+    return total;
+}
+
+enum { ALMOST_TAKEN = 200, NOT_TAKEN = 10 };
+
+static bool all_almost_taken(struct env *env) {
+    raw_read(env->watched);
+    return env->watched->data_bytes == ALMOST_TAKEN * (LARGE + 5 - NOT_TAKEN);
+}
+
+// A client that takes all of each answer but its last bytes: the memory of what it has taken is free again.
+static void TestRpcAnswersAlmostTaken(void **state) {
+    (void)state;
+    struct env env;
+    env_start(&env);
+    struct raw_peer raw = raw_connect(&env);
+    struct buf out = {0};
+    put_preface(&out);
+    put_window_update(&out, 0, INT32_MAX - 65535);
+    for (uint32_t i = 0; i < ALMOST_TAKEN; i++) {
+        put_request(&out, i * 2 + 1, &(struct raw_request){.path = "/test.Test/Large", .body = "\0\0\0\0\0", .body_len = 5});
+        put_window_update(&out, i * 2 + 1, LARGE + 5 - NOT_TAKEN - 65535);
+        raw_send(&env, &raw, &out);
+        buf_clear(&out);
+        uv_run(&env.loop, UV_RUN_NOWAIT);
+        raw_read(&raw);
+    }
+    raw_wait(&env, &raw, all_almost_taken);
+    assert_int_equal(raw.answers, 0);
+    assert_true(answers_capacity(&env) <= (size_t)ALMOST_TAKEN * 4 * KIB);
+    env_assert_well(&env);
+    raw_close(&raw);
+    buf_free(&out);
+    env_stop(&env);
+}
+
 enum { GREEDY = 5 };
 
 static bool one_ended(struct env *env) {
@@ -207,8 +253,8 @@ static void TestRpcFewFiles(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestRpcFloods),          cmocka_unit_test(TestRpcVanishingClient),
-    cmocka_unit_test(TestRpcAnswersNotTaken), cmocka_unit_test(TestRpcTooMuchInAll),
-    cmocka_unit_test(TestRpcFewFiles),
+    cmocka_unit_test(TestRpcAnswersNotTaken), cmocka_unit_test(TestRpcAnswersAlmostTaken),
+    cmocka_unit_test(TestRpcTooMuchInAll),    cmocka_unit_test(TestRpcFewFiles),
 };
 
 UNIT_MAIN(tests)
