@@ -65,6 +65,12 @@ void rpc_stream_own(struct rpc_stream *stream, size_t bytes) {
     count(stream);
 }
 
+void rpc_stream_set_streaming(struct rpc_stream *stream) {
+    assert(stream->connection != NULL && !stream->streaming);
+    stream->streaming = true;
+    stream->connection->streaming_count++;
+}
+
 void rpc_stream_detach(struct rpc_stream *stream) {
     struct rpc_connection *connection = stream->connection;
     if (connection == NULL) {
@@ -78,6 +84,9 @@ void rpc_stream_detach(struct rpc_stream *stream) {
     rpc_list_remove(&stream->borrowed);
     rpc_list_remove(&stream->starved);
     connection->stream_count--;
+    connection->streaming_count -= stream->streaming;
+
+    stream->streaming = false;
     stream->connection = NULL;
 }
 

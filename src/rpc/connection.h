@@ -31,6 +31,7 @@ struct rpc_stream {
     bool has_held;  // it has come
     struct slice held;
     struct rpc_link borrowed;  // in connection->borrowed: `held` lies in the transport's buffer
+    bool streaming;            // counted in connection->streaming_count
     bool deaf;                 // what still comes in is of no interest
     bool half_closed;          // nothing comes in any more
     uint32_t header_bytes;     // size of the header list so far, as HTTP/2 counts it; beyond HEADER_LIST_MAX it is cut
@@ -89,6 +90,7 @@ struct rpc_connection {
     nghttp2_session *session;
     struct rpc_link streams;
     size_t stream_count;
+    size_t streaming_count;    // of these, streams of streaming methods; server only
     struct rpc_link borrowed;  // streams that hold a message in the transport's buffer
     size_t held;               // bytes of calls, of messages being put together, and of those not taken by HTTP/2 yet
     size_t unsent;             // bytes of the latter alone
@@ -145,6 +147,9 @@ void rpc_stream_attach(struct rpc_stream *stream, struct rpc_connection *connect
 
 // How many bytes the call takes beside its messages.
 void rpc_stream_own(struct rpc_stream *stream, size_t bytes);
+
+// It is a streaming method's, from now until it leaves the connection.
+void rpc_stream_set_streaming(struct rpc_stream *stream);
 
 // Takes it away; `closed` does not come.
 void rpc_stream_detach(struct rpc_stream *stream);

@@ -329,6 +329,10 @@ static void refuse_role(struct server_call *call) {
     finish(call, RPC_PERMISSION_DENIED, text);
 }
 
+static bool is_streaming(const struct server_call *call) {
+    return call->route->method->kind != RPC_UNARY;
+}
+
 // False: answered already.
 static bool check_request(struct server_call *call) {
     if (call->stream.header_bytes > HEADER_LIST_MAX) {
@@ -342,6 +346,9 @@ static bool check_request(struct server_call *call) {
         finish(call, RPC_UNIMPLEMENTED, "unknown method");
     } else if (!may_call(call)) {
         refuse_role(call);
+    } else if (is_streaming(call) && call->stream.connection->streaming_count >= STREAMING_MAX) {
+        finish(call, RPC_RESOURCE_EXHAUSTED, "this connection has 900 streaming calls; open another one");
+        static_assert(STREAMING_MAX == 900, "the message above says so");
     } else if (call->bad_timeout) {
         finish(call, RPC_INTERNAL, "malformed grpc-timeout");
     } else if (call->unsupported) {
@@ -366,6 +373,9 @@ void rpc_server_call_headers(struct rpc_stream *stream, bool end) {
     call->slot = rpc_slots_add(&server->calls, call);
     call->generation = server->calls.slots[call->slot].generation;
     stream->single = call->route->method->kind != RPC_BIDI;
+    if (is_streaming(call)) {
+        rpc_stream_set_streaming(stream);
+    }
     rpc_stream_own(stream, CALL_BYTES + call->metadata.bytes.cap);
     metric_add(server->runtime->calls_gauge, 1);
     if (call->timeout_ms != RPC_NEVER) {

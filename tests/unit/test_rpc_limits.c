@@ -226,6 +226,37 @@ static void TestRpcTooMuchInAll(void **state) {
     env_stop(&env);
 }
 
+// More streaming calls than a connection may have: those beyond are refused at once, and unary ones go on.
+static void TestRpcStreamingCalls(void **state) {
+    (void)state;
+    struct env env;
+    env_start(&env);
+    struct raw_peer raw = raw_connect(&env);
+    struct buf out = {0};
+    put_preface(&out);
+    uint32_t stream = 1;
+    for (unsigned i = 0; i < STREAMS_MAX; i++, stream += 2) {
+        put_request(&out, stream, &(struct raw_request){.path = "/test.Test/Chat", .open = true});
+    }
+    raw_send(&env, &raw, &out);
+    raw_wait_answers(&env, &raw, STREAMS_MAX - STREAMING_MAX);
+    assert_int_equal(raw.answers, STREAMS_MAX - STREAMING_MAX);
+    assert_string_equal(raw.status, "200/8");
+    buf_clear(&out);
+    put_request(&out, stream, &(struct raw_request){.body = "\0\0\0\0\2hi", .body_len = 7});
+    put_frame(&out, NGHTTP2_RST_STREAM, 0, 1, "\0\0\0\x8", 4);
+    put_request(&out, stream + 2, &(struct raw_request){.path = "/test.Test/Chat", .open = true});
+    put_request(&out, stream + 4, &(struct raw_request){.path = "/test.Test/Chat", .open = true});
+    raw_send(&env, &raw, &out);
+    raw_wait_answers(&env, &raw, STREAMS_MAX - STREAMING_MAX + 2);  // Echo, and the second Chat: one has made room
+    assert_int_equal(env.runtime->calls_gauge->value, STREAMING_MAX);
+    assert_false(raw.ended);
+    env_assert_well(&env);
+    raw_close(&raw);
+    buf_free(&out);
+    env_stop(&env);
+}
+
 // Half of the files that the process may open are for others than the server's clients.
 static void TestRpcFewFiles(void **state) {
     (void)state;
@@ -254,7 +285,8 @@ static void TestRpcFewFiles(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestRpcFloods),          cmocka_unit_test(TestRpcVanishingClient),
     cmocka_unit_test(TestRpcAnswersNotTaken), cmocka_unit_test(TestRpcAnswersAlmostTaken),
-    cmocka_unit_test(TestRpcTooMuchInAll),    cmocka_unit_test(TestRpcFewFiles),
+    cmocka_unit_test(TestRpcTooMuchInAll),    cmocka_unit_test(TestRpcStreamingCalls),
+    cmocka_unit_test(TestRpcFewFiles),
 };
 
 UNIT_MAIN(tests)
