@@ -298,14 +298,6 @@ void rpc_channel_wake(struct rpc_channel *channel) {
     }
 }
 
-size_t rpc_channel_queued(const struct rpc_channel *channel) {
-    size_t queued = channel->waiting_bytes;
-    if (channel->connection != NULL) {
-        queued += channel->connection->unsent + channel->connection->transport->pending;
-    }
-    return queued;
-}
-
 // --- beginning and end ---
 
 struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime, const struct rpc_channel_options *options) {

@@ -46,7 +46,6 @@ struct rpc_channel {
     uint64_t up_at_ms;
 
     struct rpc_link waiting;       // calls that HTTP/2 has not been given
-    size_t waiting_bytes;          // of their bodies
     struct channel_call *sending;  // ordered: whose body is leaving
     struct rpc_slots calls;        // that have no result yet
     size_t objects;                // calls of any state, but not the idle ones

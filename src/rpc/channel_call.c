@@ -127,10 +127,7 @@ static void settle(struct channel_call *call, enum rpc_status status, bool maybe
     rpc_timer_stop(channel->runtime, &call->deadline);
     rpc_slots_remove(&channel->calls, call->slot);
     rpc_stats_end(channel->runtime, call->stats, status, call->started_ns);
-    if (!rpc_list_empty(&call->link)) {
-        rpc_list_remove(&call->link);
-        channel->waiting_bytes -= call->stream.out.bytes.len;
-    }
+    rpc_list_remove(&call->link);
     if (call->stream.connection != NULL) {
         rpc_connection_touch(call->stream.connection);  // the next of an ordered channel
         if (call->stream.half_closed && call->out_done) {
@@ -178,7 +175,6 @@ static void on_deadline(struct rpc_timer *timer) {
 
 static void wait_in_channel(struct channel_call *call) {
     rpc_list_push(&call->channel->waiting, &call->link);
-    call->channel->waiting_bytes += call->stream.out.bytes.len;
 }
 
 static size_t request_fields(struct channel_call *call, nghttp2_nv *fields) {
@@ -217,7 +213,6 @@ static bool submit(struct channel_call *call) {
         return false;
     }
     rpc_list_remove(&call->link);
-    channel->waiting_bytes -= call->stream.out.bytes.len;
     rpc_stream_attach(&call->stream, channel->connection, id);
     rpc_connection_touch(channel->connection);
     if (channel->options.ordered) {

@@ -23,23 +23,24 @@ static_assert(RPC_OUTPUT > 2 * FRAME_MAX, "the output buffer must hold frames");
 
 // --- what a connection holds ---
 
-static void account(struct rpc_stream *stream, size_t in, size_t out) {
+static void account(struct rpc_stream *stream, size_t bytes) {
     struct rpc_connection *connection = stream->connection;
-    size_t change = in + out - stream->counted;  // modulo 2^64, as sums of it
-    connection->held += change;
-    connection->unsent += out - stream->counted_out;
+    struct rpc_runtime *runtime = connection->runtime;
+    assert(connection->held >= stream->counted);
+    connection->held = connection->held - stream->counted + bytes;
     if (connection->role->server) {
-        connection->runtime->held += change;
+        assert(runtime->held >= stream->counted);
+        runtime->held = runtime->held - stream->counted + bytes;
     }
-    connection->runtime->drained |= in + out < stream->counted;
-    stream->counted = in + out;
-    stream->counted_out = out;
+    runtime->drained |= bytes < stream->counted;
+    stream->counted = bytes;
 }
 
 // Brings the connection's account of this stream up to date.
 static void count(struct rpc_stream *stream) {
     if (stream->connection != NULL) {
-        account(stream, stream->own + stream->reader.cap, stream->out.bytes.len - stream->out.sent);
+        assert(stream->out.sent <= stream->out.bytes.len);
+        account(stream, stream->own + stream->reader.cap + stream->out.bytes.len - stream->out.sent);
     }
 }
 
@@ -76,7 +77,7 @@ void rpc_stream_detach(struct rpc_stream *stream) {
     if (connection == NULL) {
         return;
     }
-    account(stream, 0, 0);
+    account(stream, 0);
     if (!connection->closing) {
         nghttp2_session_set_stream_user_data(connection->session, stream->id, NULL);
     }

@@ -39,7 +39,6 @@ struct rpc_stream {
     struct rpc_outbox out;
     size_t own;               // bytes that the call itself takes: rpc_stream_own
     size_t counted;           // bytes of ours in connection->held
-    size_t counted_out;       // and in connection->unsent
     struct rpc_link starved;  // in runtime->starved: wants to be told of room
 };
 
@@ -93,7 +92,6 @@ struct rpc_connection {
     size_t streaming_count;    // of these, streams of streaming methods; server only
     struct rpc_link borrowed;  // streams that hold a message in the transport's buffer
     size_t held;               // bytes of calls, of messages being put together, and of those not taken by HTTP/2 yet
-    size_t unsent;             // bytes of the latter alone
     int busy;                  // depth of calls into nghttp2 and of our own callbacks
     bool opened;               // there is a connection below
     bool settled;              // the peer's SETTINGS have come

@@ -148,9 +148,6 @@ struct rpc_peer rpc_call_peer(struct rpc_server *server, struct rpc_call call);
 // The value of a request's metadata; data NULL if absent. Borrowed as long as the call.
 struct slice rpc_call_metadata(struct rpc_server *server, struct rpc_call call, const char *key);
 
-// When the client's patience ends, on the loop's clock (uv_now, ms); UINT64_MAX: never.
-uint64_t rpc_call_deadline_ms(struct rpc_server *server, struct rpc_call call);
-
 // Adds to the trailers; copied. Keys are lower case. At most 8 a call. A value that HTTP does not allow is left out.
 void rpc_call_trailer(struct rpc_server *server, struct rpc_call call, const char *key, struct slice value);
 
@@ -214,9 +211,6 @@ bool rpc_channel_hung_up(const struct rpc_channel *channel);
 // The server has been heard of: connects now, if it is waiting for its next attempt, or if what it has sent of the present
 // one was so probably lost (to a host that was not there yet) that a new one is sooner.
 void rpc_channel_wake(struct rpc_channel *channel);
-
-// Bytes of calls queued and not yet handed to the kernel.
-size_t rpc_channel_queued(const struct rpc_channel *channel);
 
 struct rpc_result {
     enum rpc_status status;

@@ -27,7 +27,6 @@ struct server_call {
     bool answered;  // response headers are submitted
     enum rpc_status status;
     uint64_t timeout_ms;
-    uint64_t deadline_ms;
     uint64_t started_ns;
     struct rpc_timer deadline;
     struct rpc_metadata metadata;
@@ -73,7 +72,7 @@ struct rpc_stream *rpc_server_call_begin(struct rpc_connection *connection, int3
     }
     call->server = server;
     call->route = &server->unknown;
-    call->deadline_ms = call->timeout_ms = RPC_NEVER;
+    call->timeout_ms = RPC_NEVER;
     call->started_ns = uv_hrtime();
     rpc_stream_attach(&call->stream, connection, id);
     rpc_stream_own(&call->stream, CALL_BYTES);
@@ -380,7 +379,6 @@ void rpc_server_call_headers(struct rpc_stream *stream, bool end) {
     metric_add(server->runtime->calls_gauge, 1);
     if (call->timeout_ms != RPC_NEVER) {
         rpc_timer_start(server->runtime, &call->deadline, call->timeout_ms, on_deadline);
-        call->deadline_ms = call->deadline.at_ms;
     }
 }
 
@@ -430,11 +428,6 @@ struct rpc_peer rpc_call_peer(struct rpc_server *server, struct rpc_call handle)
 struct slice rpc_call_metadata(struct rpc_server *server, struct rpc_call handle, const char *key) {
     struct server_call *call = find(server, handle);
     return call == NULL ? (struct slice){0} : rpc_metadata_get(&call->metadata, slice_of_str(key));
-}
-
-uint64_t rpc_call_deadline_ms(struct rpc_server *server, struct rpc_call handle) {
-    struct server_call *call = find(server, handle);
-    return call == NULL ? 0 : call->deadline_ms;
 }
 
 void rpc_call_trailer(struct rpc_server *server, struct rpc_call handle, const char *key, struct slice value) {

@@ -81,13 +81,21 @@ static void chat_end(void *user, struct rpc_call call) {
     rpc_finish(env->server, call, RPC_ABORTED, "100% \xc3\xbc\n");
 }
 
+// Deadlines, of either side's calls, that are at least so far ahead.
+static unsigned deadlines_after(const struct env *env, uint64_t ms) {
+    unsigned count = 0;
+    for (size_t i = 0; i < env->runtime->timers.count; i++) {
+        count += env->runtime->timers.heap[i]->at_ms >= uv_now(&env->loop) + ms;
+    }
+    return count;
+}
+
 static void describe(void *user, struct rpc_call call, struct slice message) {
     struct env *env = user;
     (void)message;
     assert_non_null(rpc_call_peer(env->server, call).address);
     assert_null(rpc_call_peer(env->server, call).identity);
-    uint64_t deadline = rpc_call_deadline_ms(env->server, call);
-    assert_true(deadline != UINT64_MAX && deadline > uv_now(&env->loop));
+    env->deadlines = deadlines_after(env, DESCRIBE_TIMEOUT_MS - 1000);
     rpc_call_trailer(env->server, call, "leader", slice_of_str("n2"));
     rpc_call_trailer(env->server, call, "bad", slice_of_str("a\nb"));
     struct slice color = rpc_call_metadata(env->server, call, "color");
@@ -212,6 +220,14 @@ bool env_channel_is_closed(struct env *env) {
 
 void env_on_drained(void *user) {
     ((struct env *)user)->drained = true;
+}
+
+size_t env_waiting(const struct env *env) {
+    size_t waiting = 0;
+    for (const struct rpc_link *link = env->channel->waiting.next; link != &env->channel->waiting; link = link->next) {
+        waiting++;
+    }
+    return waiting;
 }
 
 // --- a call and its result ---

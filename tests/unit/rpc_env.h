@@ -31,6 +31,7 @@ struct env {
     struct buf arrived;  // the first byte of each message of Hold
     bool drained;
     bool close_in_handler;  // Hold closes the server
+    unsigned deadlines;     // that Describe saw, of about DESCRIBE_TIMEOUT_MS
 
     struct rpc_call flow;  // the call of Flow
     uint32_t flow_next;    // number of its next message
@@ -43,7 +44,7 @@ struct env {
     unsigned answers_wanted;   // of it
 };
 
-enum { FLOW_MESSAGE = 10000, LARGE = 1000000 };
+enum { FLOW_MESSAGE = 10000, LARGE = 1000000, DESCRIBE_TIMEOUT_MS = 123456789 };
 
 // test.Test, whose methods answer as follows:
 //   Echo      with the request
@@ -78,6 +79,9 @@ bool env_is_drained(struct env *env);
 bool env_has_one_held(struct env *env);
 bool env_has_one_cancelled(struct env *env);
 bool env_channel_is_closed(struct env *env);
+
+// Calls of the channel that HTTP/2 has not been given yet.
+size_t env_waiting(const struct env *env);
 
 // For rpc_server_drain; `user` is the environment.
 void env_on_drained(void *user);

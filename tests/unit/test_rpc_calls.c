@@ -5,6 +5,7 @@
 #include "base/array.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "rpc/channel.h"
 #include "rpc_env.h"
 
 static void TestRpcUnary(void **state) {
@@ -71,7 +72,10 @@ static void TestRpcManyAtOnce(void **state) {
         env_call_counted(&env, i, 60000, false);
     }
     env_run_until(&env, all_3000);
-    assert_int_equal(rpc_channel_queued(env.channel), 0);
+    assert_int_equal(env_waiting(&env), 0);
+    assert_int_equal(env.channel->connection->stream_count, 0);
+    assert_int_equal(env.channel->connection->held, 0);
+    assert_int_equal(env.channel->connection->transport->pending, 0);
     env_stop(&env);
 }
 
@@ -82,7 +86,7 @@ static void TestRpcMetadata(void **state) {
     struct outcome outcome = {0};
     rpc_channel_call(env.channel,
                      &(struct rpc_request){.path = "/test.Test/Describe",
-                                           .timeout_ms = 123456789,
+                                           .timeout_ms = DESCRIBE_TIMEOUT_MS,
                                            .metadata = (const char *const[]){"shape", "round", "color", "blue", NULL},
                                            .user = &outcome,
                                            .tag = 7,
@@ -92,6 +96,7 @@ static void TestRpcMetadata(void **state) {
     assert_int_equal(outcome.tag, 7);
     assert_true(slice_equal(buf_slice(&outcome.body), slice_of_str("blue")));
     assert_string_equal(outcome.leader, "n2");
+    assert_int_equal(env.deadlines, 2);  // the client's, and what grpc-timeout makes of it at the server
     buf_free(&outcome.body);
     env_stop(&env);
 }
