@@ -356,7 +356,7 @@ def test_interop_tls_roles(lone: Batond, certs: pathlib.Path) -> None:
     lone.wait_log("refused a message.*n2 is no member of cluster c")
     with channel(lone.listen, certs, "w1") as opened, pytest.raises(grpc.RpcError) as caught:
         call(opened, VOTE, vote("n2"))
-    assert caught.value.details() == "a certificate of worker/w1 does not allow to call baton.v1.RaftService"
+    assert caught.value.details() == "a certificate of worker/w1 does not permit calls to baton.v1.RaftService"
 
 
 @pytest.mark.parametrize("offers_h2", [False, True])
