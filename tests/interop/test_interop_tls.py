@@ -299,7 +299,7 @@ def test_interop_tls_certificate_without_identity_refused(lone: Batond, certs: p
 
         wait_until("it is refused", refused)
         said = batonctl(lone, "--tls-cert", str(cert), "--tls-key", str(key), "--tls-ca", str(certs / "ca.pem"))
-        assert "names nobody" in said
+        assert "has no identity" in said
 
 
 def test_interop_tls_plaintext_client_refused(lone: Batond) -> None:

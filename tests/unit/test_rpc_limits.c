@@ -207,7 +207,7 @@ static bool one_ended(struct env *env) {
     return ended > 0;
 }
 
-// Each within its own limit, together beyond that of all: the greediest goes, the others and the well-behaved stay.
+// Each within its own limit, together beyond that of all: the largest goes, the others and the well-behaved stay.
 static void TestRpcTooMuchInAll(void **state) {
     (void)state;
     struct env env;
