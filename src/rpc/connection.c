@@ -129,8 +129,8 @@ static void half_close(struct rpc_connection *connection, struct rpc_stream *str
     connection->role->half_closed(stream);
 }
 
-// Frames that are cheap to send and need work or an answer: PING, SETTINGS, empty DATA, and those that provoke a reset.
-// False: beyond the rate allowed (a token bucket).
+// Frames that are cheap to send and need work or an answer: PING, SETTINGS, DATA without data or END_STREAM, and those that
+// provoke a reset. False: beyond the rate allowed (a token bucket).
 static bool count_control(struct rpc_connection *connection) {
     uint64_t now = rpc_now_ms(connection->runtime);
     uint64_t grown = (now - connection->control_at_ms) * RPC_CONTROL_PER_SECOND / 1000;
@@ -195,7 +195,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     struct rpc_stream *stream;
     switch (frame->hd.type) {
     case NGHTTP2_DATA:
-        if (frame->hd.length == 0) {
+        if (frame->hd.length == 0 && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) {
             on_control(connection);
         }
         // fall through

@@ -32,6 +32,12 @@ static void put_provoked_reset(struct buf *out, unsigned i) {
     put_window_update(out, i * 2 + 1, INT32_MAX);
 }
 
+// A whole call whose request ends with a DATA frame of its own, as some clients and proxies do.
+static void put_call_in_two(struct buf *out, unsigned i) {
+    put_request(out, i * 2 + 1, &(struct raw_request){.body = "\0\0\0\0\2hi", .body_len = 7, .open = true});
+    put_frame(out, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, i * 2 + 1, NULL, 0);
+}
+
 static void put_ping(struct buf *out, unsigned i) {
     (void)i;
     put_frame(out, NGHTTP2_PING, 0, 0, "12345678", 8);
@@ -53,7 +59,7 @@ static void put_continuation(struct buf *out, unsigned i) {
     put_frame(out, i == 0 ? NGHTTP2_HEADERS : NGHTTP2_CONTINUATION, 0, 1, NULL, 0);
 }
 
-// As many cancellations as a busy client may need do no harm; a flood ends its own connection, and no other.
+// A busy client may make as many calls, and cancellations, as it needs; a flood ends its own connection and no other.
 static void TestRpcFloods(void **state) {
     (void)state;
     struct env env;
@@ -62,13 +68,15 @@ static void TestRpcFloods(void **state) {
         void (*put)(struct buf *out, unsigned i);
         unsigned count;
         bool ends;
-    } floods[] = {{put_reset_call, 5000, false},     {put_reset_call, 60000, true}, {put_provoked_reset, 5000, false},
-                  {put_provoked_reset, 60000, true}, {put_ping, 1000, false},       {put_ping, 60000, true},
-                  {put_settings, 60000, true},       {put_empty_data, 60000, true}, {put_continuation, 100, true}};
+    } floods[] = {{put_call_in_two, 30000, false},   {put_reset_call, 5000, false},     {put_reset_call, 60000, true},
+                  {put_provoked_reset, 5000, false}, {put_provoked_reset, 60000, true}, {put_ping, 1000, false},
+                  {put_ping, 60000, true},           {put_settings, 60000, true},       {put_empty_data, 60000, true},
+                  {put_continuation, 100, true}};
     for (size_t i = 0; i < ARRAY_COUNT(floods); i++) {
         struct raw_peer raw = raw_connect(&env);
         struct buf out = {0};
         put_preface(&out);
+        put_window_update(&out, 0, INT32_MAX - 65535);
         raw_send(&env, &raw, &out);
         flood(&env, &raw, floods[i].count, floods[i].put);
         if (floods[i].ends) {
@@ -207,7 +215,7 @@ static bool one_ended(struct env *env) {
     return ended > 0;
 }
 
-// Each within its own limit, together beyond that of all: the largest goes, the others and the well-behaved stay.
+// Each within its own limit, together beyond the limit of all: the one that holds most is closed, and no other.
 static void TestRpcTooMuchInAll(void **state) {
     (void)state;
     struct env env;
