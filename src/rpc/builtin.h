@@ -8,7 +8,7 @@
 struct rpc_health;
 struct rpc_reflection;
 
-// Adds grpc.health.v1.Health to the server. The server as a whole ("") is SERVING until told otherwise.
+// Adds grpc.health.v1.Health to the server. The server as a whole ("") is SERVING until rpc_health_set.
 struct rpc_health *rpc_health_new(struct rpc_server *server);
 
 // Sets a service's status and tells its watchers. No effect after rpc_health_shutdown.

@@ -1,5 +1,6 @@
 // A channel's connection to its target: it resolves the name, tries the addresses in turn, and when all fail or the
-// connection is lost, backs off and tries again. A connection that received GOAWAY finishes its calls beside its successor.
+// connection is lost, backs off and tries again. A connection that received GOAWAY finishes its calls while its successor
+// takes new ones.
 #include "rpc/channel.h"
 
 #include <assert.h>

@@ -30,7 +30,7 @@ struct rpc_channel {
     bool up;
     bool closed;
     struct rpc_connection *connection;  // connecting or up; NULL: in backoff, or resolving
-    struct rpc_link draining;           // connections that finish their calls beside their successor
+    struct rpc_link draining;           // connections that only finish their calls
     size_t connections;                 // of both kinds
 
     struct resolution *resolution;  // running; NULL: none

@@ -150,7 +150,7 @@ void rpc_stream_count(struct rpc_stream *stream);
 // Adds the stream to the connection, under nghttp2's id.
 void rpc_stream_attach(struct rpc_stream *stream, struct rpc_connection *connection, int32_t id);
 
-// Sets how many bytes the call takes beside its messages.
+// Sets how many bytes the call takes without its messages.
 void rpc_stream_set_overhead(struct rpc_stream *stream, size_t bytes);
 
 // Counts the stream in connection->streaming_count until it is detached.

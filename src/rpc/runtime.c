@@ -44,7 +44,7 @@ static void run_deferred(struct rpc_runtime *runtime) {
     }
 }
 
-// One pass over the list: a stream that is told of room may fill it and wait again.
+// One pass over the list: `writable` may fill the room and wait again.
 static void resume_blocked(struct rpc_runtime *runtime) {
     if (!runtime->room_freed) {
         return;

@@ -53,7 +53,7 @@ static uint32_t number(const char *text) {
     return (uint32_t)value;
 }
 
-// KEY=VALUE becomes KEY and, behind its NUL, VALUE.
+// KEY=VALUE becomes KEY and, after its NUL, VALUE.
 static char *pair(char *text) {
     char *equals = strchr(text, '=');
     if (equals == NULL) {

@@ -1,5 +1,5 @@
 // The environment of the rpc tests: one loop, one runtime, our server and our channel on it, the service test.Test, and the
-// result of a call. A test that looks for more than one thing at a time keeps its own counters beside it.
+// result of a call.
 #ifndef BATON_TESTS_RPC_ENV_H
 #define BATON_TESTS_RPC_ENV_H
 

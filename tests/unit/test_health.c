@@ -1,4 +1,4 @@
-// Health: who asks is told, who watches is told each change once, and who has gone costs nothing. The server around it is a
+// Health: Check answers, Watch reports each change once, and a cancelled Watch costs nothing. The server around it is a
 // fake that keeps the last thing said on each call.
 #include "base/limits.h"
 #include "base/mem.h"
@@ -140,7 +140,7 @@ static void TestHealthWatchersMax(void **state) {
         assert_true(ask(i, "Watch", "")->live);
     }
     assert_int_equal(ask(WATCHES_MAX, "Watch", "")->ended, RPC_RESOURCE_EXHAUSTED);
-    // Each that goes makes room for one.
+    // Each cancelled one makes room for another.
     for (uint32_t i = 0; i < 50; i++) {
         calls[i * 7].live = false;
     }

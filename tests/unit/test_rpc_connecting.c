@@ -1,8 +1,8 @@
-// How a channel comes by its connection: before the server has shown that it lives, and when it is woken.
+// How a channel connects: calls before the server's SETTINGS, and rpc_channel_wake.
 //
-// The server is a socket of the test's own: it listens or not, takes connections or leaves them in the kernel's queue, and
-// says nothing. Some tests tell one way to connect from another by how long it took. The wrong way is several times slower,
-// but a process that is kept waiting is slow, too: so the right one has to show in one of a few attempts.
+// The server is a socket of the test: it listens or not, accepts connections or leaves them in the backlog, and sends
+// nothing. Some tests tell one path from another by its duration. The wrong path is several times slower, but so is a
+// process that is not scheduled: the right one must show in one of several attempts.
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,7 +64,7 @@ static void let_pass(struct env *env, uint64_t ms) {
     run_until(env, is_not_paused);
 }
 
-// On a port that is bound, but refuses everybody until somebody listens.
+// A port that is bound but refuses connections until the test listens.
 static void start(struct env *env) {
     *env = (struct env){0};
     uv_loop_init(&env->loop);
@@ -195,7 +195,7 @@ static void TestChannelCallsBeforeSettings(void **state) {
     stop(&env);
 }
 
-// Without on_open nothing is risked: a call fails at once, surely not processed.
+// Without on_open a call fails at once and was not processed.
 static void TestChannelCallsWaitForSettings(void **state) {
     (void)state;
     struct env env;
@@ -221,7 +221,7 @@ static bool is_down_often(const struct env *env) {
     return env->downs == 7;
 }
 
-// Refused until it waits for more than 300 ms; then there is a server. True: it came to it sooner than that.
+// Refused until the backoff is more than 300 ms; then the test listens. True: the channel connected sooner.
 static bool wakes_between_attempts(bool wake) {
     struct env env;
     start(&env);
@@ -248,7 +248,7 @@ static void TestChannelWakeBetweenAttempts(void **state) {
     assert_false(wakes_between_attempts(false));  // or this test shows nothing
 }
 
-// Connections that fill the listener's queue: while nobody takes them, the kernel drops what comes to connect.
+// Connections that fill the listener's backlog: the kernel drops further SYNs.
 struct crowd {
     int fds[8];
     size_t count;
@@ -281,7 +281,7 @@ static void let_in(struct env *env, struct crowd *crowd) {
     }
 }
 
-// A SYN that nobody answers; then there is room. True: the connection came before the attempt had run out of time.
+// A SYN without an answer; then there is room. True: the channel connected before the attempt timed out.
 static bool wakes_within_an_attempt(void) {
     struct env env;
     struct crowd crowd;
@@ -308,7 +308,7 @@ static void TestChannelWakeUnanswered(void **state) {
     assert_true(soon);
 }
 
-// On a way that takes longer than that, to be heard of again and again must not keep a channel from ever arriving.
+// With a longer round trip, repeated wake-ups must not keep a channel from ever connecting.
 static void TestChannelWakeOnce(void **state) {
     (void)state;
     struct env env;
@@ -320,7 +320,7 @@ static void TestChannelWakeOnce(void **state) {
     assert_int_equal(env.downs, 0);
     let_pass(&env, RPC_UNANSWERED_MS + 20);
     unsigned before = env.downs;
-    rpc_channel_wake(env.channel);  // woken from the start, this attempt is let be
+    rpc_channel_wake(env.channel);  // an attempt that was woken itself is not restarted
     assert_int_equal(env.downs, before);
     let_in(&env, &crowd);
     stop(&env);

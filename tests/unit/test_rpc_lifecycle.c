@@ -53,7 +53,7 @@ static void TestRpcNames(void **state) {
     env_connect(&env, (struct rpc_channel_options){0});
     env_run_until(&env, env_is_up);
     env_close_channel(&env);
-    // What cannot be resolved, or is no address at all, is tried for ever, and may be closed at any time.
+    // A name that cannot be resolved, or is no address, is tried again and again; the channel may be closed at any time.
     env.downs = 0;
     env_connect(&env, (struct rpc_channel_options){.target = "nobody.invalid:1"});
     env_run_until(&env, env_is_down);
@@ -152,7 +152,7 @@ static void TestRpcDrainGrace(void **state) {
     env_stop(&env);
 }
 
-// Who does not answer a PING is let go all the same; both steps of the goodbye come.
+// A client that does not answer the PING still gets both GOAWAYs.
 static void TestRpcDrainDeafClient(void **state) {
     (void)state;
     struct env env;
@@ -176,10 +176,10 @@ static void TestRpcDrainDeafClient(void **state) {
 
 // --- beyond what a connection takes ---
 
-enum { BESIDE = 50 };
+enum { QUEUED_CALLS = 50 };
 
-static bool all_beside(struct env *env) {
-    return env->counted == BESIDE;
+static bool all_queued(struct env *env) {
+    return env->counted == QUEUED_CALLS;
 }
 
 static bool thousand_held(struct env *env) {
@@ -195,7 +195,7 @@ static void TestRpcBeyondTheStreams(void **state) {
     for (unsigned i = 0; i < STREAMS_MAX; i++) {
         env_call_hold(&env, &outcome, 0);
     }
-    for (uint64_t i = 0; i < BESIDE; i++) {
+    for (uint64_t i = 0; i < QUEUED_CALLS; i++) {
         env_call_counted(&env, i, 0, true);
     }
     env_run_until(&env, thousand_held);
@@ -203,7 +203,7 @@ static void TestRpcBeyondTheStreams(void **state) {
     env_run_until(&env, env_is_down);
     assert_int_equal(env.counted, 0);
     env_listen(&env, env.address);
-    env_run_until(&env, all_beside);
+    env_run_until(&env, all_queued);
     assert_int_equal(outcome.done, STREAMS_MAX);
     assert_int_equal(outcome.status, RPC_UNAVAILABLE);
     buf_free(&outcome.body);
@@ -220,7 +220,7 @@ static void TestRpcStreamIdsRunOut(void **state) {
     struct env env;
     env_start(&env);
     struct outcome outcome = {0};
-    env_call_hold(&env, &outcome, 0);  // goes on on the old one
+    env_call_hold(&env, &outcome, 0);  // continues on the old connection
     env_run_until(&env, env_has_one_held);
     assert_int_equal(nghttp2_session_set_next_stream_id(env.channel->connection->session, INT32_MAX - 20), 0);
     for (uint64_t i = 0; i < 20; i++) {

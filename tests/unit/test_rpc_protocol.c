@@ -133,7 +133,7 @@ static void TestRpcBadAnswers(void **state) {
     struct env env;
     env_start(&env);
     static const struct {
-        const char *name, *value;  // of a header beside :status; NULL: no headers
+        const char *name, *value;  // of a header after :status; NULL: no headers
         const char *http_status;
         uint32_t reset;
         enum rpc_status status;

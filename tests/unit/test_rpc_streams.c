@@ -45,7 +45,7 @@ static bool flow_is_stuck(struct env *env) {
     return env->flow_refused > 0;
 }
 
-// A stream that nobody reads is held at what rpc_send allows, and what its client has said it takes.
+// A stream that its client does not read queues no more than rpc_send allows, beyond the client's window.
 static void TestRpcSlowReader(void **state) {
     (void)state;
     struct env env;

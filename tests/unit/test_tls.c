@@ -172,7 +172,7 @@ static void TestTlsSession(void **state) {
     tls_free(w1);
 }
 
-// One bit changed anywhere: nobody is handed a byte that was not sent, and whoever notices fails.
+// One bit changed anywhere: no session gives a byte that was not sent, and the one that notices fails.
 static void TestTlsSessionDamaged(void **state) {
     (void)state;
     uint64_t random = random_seed("TestTlsSessionDamaged");
@@ -196,7 +196,7 @@ static void TestTlsSessionDamaged(void **state) {
         }
         part(&client, &server);
     }
-    assert_true(noticed > 200);  // the others came to nothing, or lay behind the last byte
+    assert_true(noticed > 200);  // the others had no effect, or were after the last byte
     tls_free(n1);
     tls_free(n2);
 }
@@ -230,7 +230,7 @@ static void TestTlsSessionRefused(void **state) {
             "the peer refuses our certificate, of worker/w1");
 }
 
-// What `client` has to say, in one piece with what `more` adds.
+// The output of `client`, followed by `more`.
 static struct buf flight_of(struct end *client, struct slice more) {
     struct buf bytes = {0};
     buf_append_slice(&bytes, tls_session_output(client->session));
@@ -239,8 +239,8 @@ static struct buf flight_of(struct end *client, struct slice more) {
     return bytes;
 }
 
-// A client's request that comes in one piece with the end of its handshake, and something wrong right after it: the server
-// learns who sent the request before it gets a byte of it, or gets none.
+// A client's request in the same input as the end of its handshake, and a failure in or right after it: the server knows the
+// client's identity before it gets a byte of the request, or gets none.
 static void early_request(const char *protocol, struct slice garbage, bool accepted) {
     static const char request[] = "a request";
     uint8_t plain[1000];
@@ -302,7 +302,7 @@ static void TestTlsReload(void **state) {
     talk(&client, &server, &random, SIZE_MAX);
 
     certify("5", "node/n1");
-    assert_false(tls_files_changed(tls));  // not yet: the one who writes may not have finished
+    assert_false(tls_files_changed(tls));  // not yet: more files may be about to change
     assert_true(tls_files_changed(tls));
     struct buf before = {0};
     buf_append_slice(&before, tls_cert_pem(tls));
@@ -318,7 +318,7 @@ static void TestTlsReload(void **state) {
     assert_int_equal(tls_reload(tls, &error), ERR_INVALID);
     assert_non_null(strstr(error.message, "does not belong to the certificate"));
     assert_true(slice_equal(buf_slice(&before), tls_cert_pem(tls)));
-    assert_false(tls_files_changed(tls));  // tried once, not for ever
+    assert_false(tls_files_changed(tls));  // tried once, not again and again
 
     assert_true(tls_session_write(client.session, slice_of("still here", 10)));
     talk(&client, &server, &random, SIZE_MAX);
