@@ -237,8 +237,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_
     return verdict(connection);
 }
 
-// The client broke the protocol within a call. To make us reset calls costs it as little as to reset them itself, which
-// nghttp2 limits (CVE-2025-8671). A call that we refuse costs us nothing.
+// Whether the client broke the protocol within a call. Provoking resets is as cheap for it as sending them, which nghttp2
+// limits, and as expensive for us (CVE-2025-8671). Refusing a stream is not.
 static bool is_error_reset(const nghttp2_frame *frame) {
     uint32_t code = frame->hd.type == NGHTTP2_RST_STREAM ? frame->rst_stream.error_code : NGHTTP2_NO_ERROR;
     return code != NGHTTP2_NO_ERROR && code != NGHTTP2_REFUSED_STREAM;
