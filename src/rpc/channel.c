@@ -29,18 +29,28 @@ static void take_addresses(struct rpc_channel *channel, struct addrinfo *address
     channel->addresses = channel->next_address = addresses;
 }
 
+// Logged when it changes, not at each attempt.
+static void note_resolution(struct rpc_channel *channel, int status) {
+    if (status != 0 && status != channel->resolve_status) {
+        slog(SLOG_WARN, "cannot resolve a name", F_STR("target", channel->target), F_STR("reason", uv_strerror(status)));
+    }
+    channel->resolve_status = status;
+}
+
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses) {
     struct resolution *resolution = request->data;
     struct rpc_channel *channel = resolution->channel;
     if (channel == NULL) {
         uv_freeaddrinfo(addresses);
     } else {
-        if (status != 0) {
-            slog(SLOG_DEBUG, "cannot resolve a name", F_STR("target", channel->target),
-                 F_STR("reason", uv_strerror(status)));
-        }
+        assert(channel->resolution == resolution);
         channel->resolution = NULL;
-        take_addresses(channel, addresses);
+        note_resolution(channel, status);
+        if (status == UV_EAI_AGAIN) {
+            channel->next_address = channel->addresses;  // the name service is down: the last addresses may still be right
+        } else {
+            take_addresses(channel, addresses);
+        }
         connect_next(channel);
     }
     rpc_runtime_release(resolution->runtime);

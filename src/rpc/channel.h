@@ -34,7 +34,8 @@ struct rpc_channel {
     size_t connections;                 // of both kinds
 
     struct resolution *resolution;  // running; NULL: none
-    struct addrinfo *addresses;     // of the target, of this attempt
+    int resolve_status;             // of the last lookup, a uv error; 0: none has failed
+    struct addrinfo *addresses;     // of the target, from the last lookup that was answered
     struct addrinfo *next_address;  // the next to try
     struct rpc_timer retry;
     bool woken;                   // the next attempt, or the current one, was caused by rpc_channel_wake

@@ -4,6 +4,8 @@
 // nothing. Some tests tell one path from another by its duration. The wrong path is several times slower, but so is a
 // process that is not scheduled: the right one must show in one of several attempts.
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,7 +39,7 @@ struct env {
 
 static void on_watchdog(uv_timer_t *timer) {
     (void)timer;
-    fprintf(stderr, "nothing happens any more\n");
+    fprintf(stderr, "no progress for 60 s\n");
     abort();
 }
 
@@ -326,12 +328,63 @@ static void TestChannelWakeOnce(void **state) {
     stop(&env);
 }
 
+// --- names ---
+
+// What the name service answers for NAME; 0: 127.0.0.1.
+static _Atomic int lookup_answer;
+
+// Instead of the C library's: libuv calls it, in a thread of its own.
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result) {
+    static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    if (real == NULL) {
+        *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    }
+    if (strcmp(node, "flaky.test") != 0 || (hints->ai_flags & AI_NUMERICHOST) != 0) {
+        return real(node, service, hints, result);
+    }
+    return lookup_answer != 0 ? lookup_answer : real("127.0.0.1", service, hints, result);
+}
+
+static bool is_down_again(const struct env *env) {
+    return env->downs >= 3;
+}
+
+static bool is_open_again(const struct env *env) {
+    return env->opens >= 2;
+}
+
+// Loses the connection while lookups fail with `answer`. True: it is made again.
+static bool reconnects_without_names(int answer) {
+    struct env env;
+    start(&env);
+    assert_int_equal(listen(env.listener, 8), 0);
+    int port = atoi(strrchr(env.address, ':') + 1);
+    snprintf(env.address, sizeof env.address, "flaky.test:%d", port);
+    lookup_answer = 0;
+    connect_to(&env, true);
+    run_until(&env, is_open);
+    lookup_answer = answer;
+    close(take(&env));
+    run_until(&env, answer == EAI_AGAIN ? is_open_again : is_down_again);
+    bool again = env.opens >= 2;
+    stop(&env);
+    return again;
+}
+
+// While the name service is down, the last addresses are used; not for a name that is no longer there.
+static void TestChannelNameServiceDown(void **state) {
+    (void)state;
+    assert_true(reconnects_without_names(EAI_AGAIN));
+    assert_false(reconnects_without_names(EAI_NONAME));
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestChannelCallsBeforeSettings),
     cmocka_unit_test(TestChannelCallsWaitForSettings),
     cmocka_unit_test(TestChannelWakeBetweenAttempts),
     cmocka_unit_test(TestChannelWakeUnanswered),
     cmocka_unit_test(TestChannelWakeOnce),
+    cmocka_unit_test(TestChannelNameServiceDown),
 };
 
 UNIT_MAIN(tests)
