@@ -28,6 +28,7 @@ enum {
     MESSAGE_MAX = 4 * MIB,       // bytes of one gRPC message, gRPC's own default
     HEADER_LIST_MAX = 16 * KIB,  // bytes of a request's header list
     STREAMS_MAX = 1000,          // concurrent calls of one connection
+    STREAMING_MAX = 900,         // of these, streaming ones: watches must leave room for unary calls
     CONNECTIONS_MAX = 4096,      // open connections of one node,
     CONNECTIONS_SHARE = 2,       // but not more than one in so many of the files it may open
     CALLS_MAX = 65536,           // running calls of one node's server: 1 KiB each before their messages
@@ -89,6 +90,7 @@ static_assert(COMMAND_MAX + 64 * KIB < MESSAGE_MAX, "one entry must fit a messag
 static_assert(COMMAND_MAX / 3 * 4 + 64 * KIB < WAL_LINE_MAX, "one entry must fit a line");
 static_assert(WAL_LINE_MAX < WAL_BATCH_MAX && WAL_BATCH_MAX < WAL_SEGMENT_BYTES, "one batch must fit a segment");
 static_assert(APPEND_BATCH_MAX < MESSAGE_MAX, "one batch must fit a message");
+static_assert(STREAMING_MAX < STREAMS_MAX, "streaming calls must leave room for unary ones");
 
 // Times, in microseconds of the monotonic clock.
 #define US_PER_MS UINT64_C(1000)

@@ -1,6 +1,6 @@
-// A channel keeps one connection to its target: it resolves the name, tries its addresses in turn, and when none will do, or
-// the connection is lost, tries again. A connection that takes no more calls (GOAWAY) finishes those it has beside its
-// successor.
+// A channel's connection to its target: it resolves the name, tries the addresses in turn, and when all fail or the
+// connection is lost, backs off and tries again. A connection that received GOAWAY finishes its calls while its successor
+// takes new ones.
 #include "rpc/channel.h"
 
 #include <assert.h>
@@ -11,24 +11,15 @@
 #include "base/slog.h"
 #include "rpc/address.h"
 
-#define BACKOFF_MIN_MS 20
-#define BACKOFF_MAX_MS 1000
-// To the server's SETTINGS. First eight round trips between the clouds: TCP repeats a lost SYN only after a second, a new
-// attempt comes sooner. Doubled by each attempt that took too long, as the way there may be longer than thought.
-#define CONNECT_TIMEOUT_MIN_MS 400
-#define CONNECT_TIMEOUT_MAX_MS 1600
-#define UNANSWERED_MS          100   // two round trips between the clouds: a SYN that still has no answer was lost
-#define STEADY_MS              1000  // a connection that lived shorter was no success: the next attempt waits longer
-
 static void connect_next(struct rpc_channel *channel);
 
 // --- names ---
 
-// It may outlive the channel: the resolver's thread cannot be stopped.
+// May outlive the channel: a running lookup cannot be cancelled.
 struct resolution {
     uv_getaddrinfo_t request;
     struct rpc_runtime *runtime;
-    struct rpc_channel *channel;  // NULL: nobody waits for it
+    struct rpc_channel *channel;  // NULL: the channel was closed
 };
 
 static void take_addresses(struct rpc_channel *channel, struct addrinfo *addresses) {
@@ -38,25 +29,35 @@ static void take_addresses(struct rpc_channel *channel, struct addrinfo *address
     channel->addresses = channel->next_address = addresses;
 }
 
+// Logged when it changes, not at each attempt.
+static void note_resolution(struct rpc_channel *channel, int status) {
+    if (status != 0 && status != channel->resolve_status) {
+        slog(SLOG_WARN, "cannot resolve a name", F_STR("target", channel->target), F_STR("reason", uv_strerror(status)));
+    }
+    channel->resolve_status = status;
+}
+
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses) {
     struct resolution *resolution = request->data;
     struct rpc_channel *channel = resolution->channel;
     if (channel == NULL) {
         uv_freeaddrinfo(addresses);
     } else {
-        if (status != 0) {
-            slog(SLOG_DEBUG, "cannot resolve a name", F_STR("target", channel->target),
-                 F_STR("reason", uv_strerror(status)));
-        }
+        assert(channel->resolution == resolution);
         channel->resolution = NULL;
-        take_addresses(channel, addresses);
+        note_resolution(channel, status);
+        if (status == UV_EAI_AGAIN) {
+            channel->next_address = channel->addresses;  // the name service is down: the last addresses may still be right
+        } else {
+            take_addresses(channel, addresses);
+        }
         connect_next(channel);
     }
     rpc_runtime_release(resolution->runtime);
     free(resolution);
 }
 
-// In a thread of the resolver's. False: not a name that could be asked for.
+// Starts a lookup in libuv's thread pool. False: it cannot be started.
 static bool resolve(struct rpc_channel *channel, const struct rpc_host_port *parts, const struct addrinfo *hints) {
     struct resolution *resolution = mem_zalloc(sizeof *resolution);
     resolution->request.data = resolution;
@@ -72,6 +73,7 @@ static bool resolve(struct rpc_channel *channel, const struct rpc_host_port *par
 }
 
 static void attempt(struct rpc_channel *channel) {
+    assert(channel->connection == NULL && channel->resolution == NULL && !channel->closed);
     struct rpc_host_port parts;
     struct error error;
     if (rpc_address_split(channel->target, &parts, &error) != OK) {
@@ -79,7 +81,7 @@ static void attempt(struct rpc_channel *channel) {
         connect_next(channel);
         return;
     }
-    // What is an address already needs no waiting.
+    // A numeric address needs no lookup.
     uv_getaddrinfo_t request;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     if (uv_getaddrinfo(channel->runtime->loop, &request, NULL, parts.host, parts.port, &hints) == 0) {
@@ -107,20 +109,20 @@ static void on_retry(struct rpc_timer *timer) {
     attempt(rpc_container(timer, struct rpc_channel, retry));
 }
 
-// The next attempt after this: at once, then 20 ms, doubling; half of it chance, so that clients of a server that comes back
-// do not arrive together.
+// The next attempt: at once, then after 20 ms, doubling; half of it random, so that the clients of a restarted server do not
+// reconnect together.
 static void schedule(struct rpc_channel *channel) {
     uint64_t wait = channel->backoff_ms;
     if (wait > 0) {
         wait = wait / 2 + random_below(wait / 2 + 1);
     }
-    uint64_t doubled = channel->backoff_ms == 0 ? BACKOFF_MIN_MS : channel->backoff_ms * 2;
+    uint64_t doubled = channel->backoff_ms == 0 ? RPC_BACKOFF_MIN_MS : channel->backoff_ms * 2;
     channel->backoff_ms = doubled < channel->options.backoff_max_ms ? doubled : channel->options.backoff_max_ms;
     channel->woken = false;
     rpc_timer_start(channel->runtime, &channel->retry, wait, on_retry);
 }
 
-static void say_down(struct rpc_channel *channel, enum rpc_down_reason reason) {
+static void report_down(struct rpc_channel *channel, enum rpc_down_reason reason) {
     if (!channel->closed && channel->options.on_down != NULL) {
         channel->options.on_down(channel->options.user, reason);
     }
@@ -130,6 +132,7 @@ static void say_down(struct rpc_channel *channel, enum rpc_down_reason reason) {
 
 static void on_opened(struct rpc_connection *connection) {
     struct rpc_channel *channel = connection->owner;
+    assert(channel->connection == connection && !channel->open && !channel->up);
     if (channel->options.on_open == NULL) {
         return;
     }
@@ -146,7 +149,7 @@ static void on_ready(struct rpc_connection *connection) {
     channel->open = channel->up = true;
     channel->failure[0] = '\0';
     channel->hung_up = false;
-    channel->connect_timeout_ms = CONNECT_TIMEOUT_MIN_MS;
+    channel->connect_timeout_ms = RPC_CONNECT_TIMEOUT_MIN_MS;
     channel->up_at_ms = rpc_now_ms(channel->runtime);
     if (channel->options.on_up != NULL) {
         channel->options.on_up(channel->options.user);
@@ -155,26 +158,27 @@ static void on_ready(struct rpc_connection *connection) {
 }
 
 static void forget_if_steady(struct rpc_channel *channel) {
-    if (rpc_now_ms(channel->runtime) - channel->up_at_ms >= STEADY_MS) {
+    if (rpc_now_ms(channel->runtime) - channel->up_at_ms >= RPC_STEADY_MS) {
         channel->backoff_ms = 0;
     }
 }
 
-void rpc_channel_move_on(struct rpc_channel *channel, enum rpc_down_reason reason) {
+void rpc_channel_retire_connection(struct rpc_channel *channel, enum rpc_down_reason reason) {
+    assert(channel->connection != NULL && channel->open);
     rpc_connection_touch(channel->connection);
-    rpc_list_push(&channel->leaving, &channel->connection->link);
+    rpc_list_push(&channel->draining, &channel->connection->link);
     channel->connection = NULL;
     channel->sending = NULL;
     channel->open = channel->up = false;
     forget_if_steady(channel);
     schedule(channel);
-    say_down(channel, reason);
+    report_down(channel, reason);
 }
 
 static void on_goaway(struct rpc_connection *connection) {
     struct rpc_channel *channel = connection->owner;
     if (channel->connection == connection && channel->up) {
-        rpc_channel_move_on(channel, RPC_DOWN_GOAWAY);
+        rpc_channel_retire_connection(channel, RPC_DOWN_GOAWAY);
     }
 }
 
@@ -187,7 +191,7 @@ static bool on_refill(struct rpc_connection *connection) {
     return channel->connection == connection && rpc_channel_pump(channel);
 }
 
-// A reason that lasts is logged once, not with each attempt.
+// Logged when it changes, not at each attempt.
 static void note_failure(struct rpc_channel *channel, const char *failure) {
     if (failure != NULL && strcmp(failure, channel->failure) != 0) {
         snprintf(channel->failure, sizeof channel->failure, "%s", failure);
@@ -195,7 +199,7 @@ static void note_failure(struct rpc_channel *channel, const char *failure) {
     }
 }
 
-static void on_gone(struct rpc_connection *connection, enum rpc_down_reason reason) {
+static void on_connection_closed(struct rpc_connection *connection, enum rpc_down_reason reason) {
     struct rpc_channel *channel = connection->owner;
     rpc_list_remove(&connection->link);
     channel->connections--;
@@ -212,11 +216,11 @@ static void on_gone(struct rpc_connection *connection, enum rpc_down_reason reas
         channel->up = false;
         forget_if_steady(channel);
         schedule(channel);
-        say_down(channel, reason);
+        report_down(channel, reason);
     } else {
         note_failure(channel, connection->transport->failure);
         channel->hung_up = connection->opened && (reason == RPC_DOWN_REFUSED || reason == RPC_DOWN_RESET);
-        if (reason == RPC_DOWN_KEEPALIVE && channel->connect_timeout_ms < CONNECT_TIMEOUT_MAX_MS) {
+        if (reason == RPC_DOWN_KEEPALIVE && channel->connect_timeout_ms < RPC_CONNECT_TIMEOUT_MAX_MS) {
             channel->connect_timeout_ms *= 2;
         }
         connect_next(channel);
@@ -229,7 +233,7 @@ static const struct rpc_role client_role = {
     .headers = rpc_channel_call_headers,
     .message = rpc_channel_call_message,
     .half_closed = rpc_channel_call_half_closed,
-    .broken = rpc_channel_call_broken,
+    .failed = rpc_channel_call_failed,
     .out_ended = rpc_channel_call_out_ended,
     .headers_sent = rpc_channel_call_headers_sent,
     .writable = rpc_channel_call_writable,
@@ -239,7 +243,7 @@ static const struct rpc_role client_role = {
     .goaway = on_goaway,
     .ping_acked = on_ping_acked,
     .refill = on_refill,
-    .gone = on_gone,
+    .connection_closed = on_connection_closed,
 };
 
 static bool connect_to(struct rpc_channel *channel, const struct sockaddr *address) {
@@ -257,13 +261,14 @@ static bool connect_to(struct rpc_channel *channel, const struct sockaddr *addre
         .keepalive_timeout_ms = channel->options.keepalive_timeout_ms,
         .setup_timeout_ms = channel->connect_timeout_ms,
     };
+    assert(channel->connection == NULL && !channel->open && !channel->up && channel->sending == NULL);
     channel->connection = rpc_connection_new(channel->runtime, transport, &client_role, channel, &options);
     channel->connections++;
     channel->attempt_at_ms = rpc_now_ms(channel->runtime);
     return true;
 }
 
-// To the next of the target's addresses; after the last, the attempt has failed.
+// Tries the next of the target's addresses; after the last, the attempt has failed.
 static void connect_next(struct rpc_channel *channel) {
     if (channel->closed) {
         return;
@@ -275,7 +280,7 @@ static void connect_next(struct rpc_channel *channel) {
     }
     if (!connecting) {
         schedule(channel);
-        say_down(channel, RPC_DOWN_REFUSED);
+        report_down(channel, RPC_DOWN_REFUSED);
     }
 }
 
@@ -291,28 +296,21 @@ bool rpc_channel_hung_up(const struct rpc_channel *channel) {
     return channel->hung_up;
 }
 
-// But a woken attempt is let be, or one that is heard of again and again beyond a long way would never be reached.
-static bool is_lost(const struct rpc_channel *channel) {
+// Whether the current attempt's SYN was probably lost. Not for an attempt that was woken itself: repeated wake-ups must not
+// keep a channel with a long round trip from ever connecting.
+static bool syn_is_lost(const struct rpc_channel *channel) {
     return channel->connection != NULL && channel->connection->transport->unanswered && !channel->woken &&
-           rpc_now_ms(channel->runtime) >= channel->attempt_at_ms + UNANSWERED_MS;
+           rpc_now_ms(channel->runtime) >= channel->attempt_at_ms + RPC_UNANSWERED_MS;
 }
 
 void rpc_channel_wake(struct rpc_channel *channel) {
-    if (is_lost(channel)) {
-        rpc_connection_close(channel->connection, RPC_DOWN_CLOSED);  // which schedules the next, or has begun it
+    if (syn_is_lost(channel)) {
+        rpc_connection_close(channel->connection, RPC_DOWN_CLOSED);  // tries the next address, or schedules an attempt
     }
     channel->woken = true;
-    if (channel->retry.place != 0) {
+    if (rpc_timer_running(&channel->retry)) {
         rpc_timer_start(channel->runtime, &channel->retry, 0, on_retry);
     }
-}
-
-size_t rpc_channel_queued(const struct rpc_channel *channel) {
-    size_t queued = channel->waiting_bytes;
-    if (channel->connection != NULL) {
-        queued += channel->connection->unsent + channel->connection->transport->pending;
-    }
-    return queued;
 }
 
 // --- beginning and end ---
@@ -324,7 +322,7 @@ struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime, const struct rp
     channel->options = *options;
     channel->target = mem_strdup(options->target);
     channel->options.target = channel->target;
-    channel->connect_timeout_ms = CONNECT_TIMEOUT_MIN_MS;
+    channel->connect_timeout_ms = RPC_CONNECT_TIMEOUT_MIN_MS;
     channel->identity = options->identity == NULL ? NULL : mem_strdup(options->identity);
     channel->options.identity = channel->identity;
     if (options->stream_window == 0) {
@@ -334,18 +332,19 @@ struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime, const struct rp
         channel->options.connection_window = 2 * MIB;
     }
     if (options->backoff_max_ms == 0) {
-        channel->options.backoff_max_ms = BACKOFF_MAX_MS;
+        channel->options.backoff_max_ms = RPC_BACKOFF_MAX_MS;
     }
-    rpc_list_init(&channel->leaving);
+    rpc_list_init(&channel->draining);
     rpc_list_init(&channel->waiting);
     rpc_list_init(&channel->idle_calls);
     schedule(channel);
-    rpc_runtime_wake(runtime);  // a loop that has nothing else would end before its first turn
+    rpc_runtime_wake(runtime);  // without an active handle the loop would end before its first turn
     return channel;
 }
 
 static void release(struct rpc_deferred *deferred) {
     struct rpc_channel *channel = rpc_container(deferred, struct rpc_channel, release);
+    assert(rpc_list_empty(&channel->waiting) && rpc_list_empty(&channel->draining) && channel->connection == NULL);
     take_addresses(channel, NULL);
     rpc_channel_free_calls(channel);
     rpc_runtime_release(channel->runtime);
@@ -363,7 +362,7 @@ void rpc_channel_release(struct rpc_channel *channel) {
 void rpc_channel_close(struct rpc_channel *channel) {
     assert(!channel->closed);
     channel->closed = true;
-    channel->up = false;
+    channel->open = channel->up = false;
     rpc_timer_stop(channel->runtime, &channel->retry);
     if (channel->resolution != NULL) {
         channel->resolution->channel = NULL;
@@ -371,11 +370,11 @@ void rpc_channel_close(struct rpc_channel *channel) {
     }
     rpc_channel_cancel_all(channel);
     if (channel->connection != NULL) {
-        rpc_list_push(&channel->leaving, &channel->connection->link);
+        rpc_list_push(&channel->draining, &channel->connection->link);
         channel->connection = NULL;
     }
     bool anything = channel->objects > 0 || channel->connections > 0;
-    for (struct rpc_link *link; (link = rpc_list_first(&channel->leaving)) != NULL;) {
+    for (struct rpc_link *link; (link = rpc_list_first(&channel->draining)) != NULL;) {
         rpc_connection_close(rpc_container(link, struct rpc_connection, link), RPC_DOWN_CLOSED);
     }
     if (!anything) {

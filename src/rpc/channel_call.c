@@ -1,7 +1,7 @@
-// A call on the client, from rpc_channel_call to on_done.
+// A client's call, from rpc_channel_call to on_done.
 //
-// It waits in the channel until HTTP/2 is given it, then belongs to a connection, then has its result. on_done comes at once
-// where nobody further up the stack still holds the call, and at the end of the turn everywhere else.
+// It waits in the channel, is then submitted on a connection, and then has its result. on_done is called at once where no
+// caller up the stack uses the call any more, and at the end of the turn otherwise.
 #include <assert.h>
 #include <stdlib.h>
 
@@ -15,7 +15,7 @@ struct channel_call {
     struct rpc_stream stream;
     struct rpc_channel *channel;
     struct rpc_link link;  // in channel->waiting or channel->idle_calls
-    uint32_t slot;
+    uint32_t index;
     const char *path;
     struct rpc_stats *stats;
     uint64_t started_ns;  // 0: a stream
@@ -28,12 +28,12 @@ struct channel_call {
     char timeout_text[RPC_TIMEOUT_TEXT];
     struct rpc_metadata request;
 
-    bool sent;      // its headers have left: the server may know of it
-    bool out_done;  // its body has left
-    bool ended;     // only on_done is left to come
+    bool sent;      // its HEADERS were handed to the transport: the server may process it
+    bool out_done;  // its body was
+    bool ended;     // it has its result; on_done is due
     int http_status;
     int grpc_status;  // -1: none yet
-    bool grpc;        // the response is of type application/grpc
+    bool grpc;        // the response's content-type is application/grpc
     struct rpc_metadata response;
 
     struct rpc_result result;
@@ -45,7 +45,7 @@ static struct channel_call *call_of(struct rpc_stream *stream) {
     return rpc_container(stream, struct channel_call, stream);
 }
 
-// --- its object ---
+// --- allocation ---
 
 static struct channel_call *new_call(struct rpc_channel *channel) {
     struct channel_call *call;
@@ -75,6 +75,7 @@ static void free_call(struct channel_call *call) {
 
 static void recycle(struct channel_call *call) {
     struct rpc_channel *channel = call->channel;
+    assert(channel->objects > 0);
     channel->objects--;
     if (channel->closed || channel->idle_count == RPC_CALLS_KEPT) {
         free_call(call);
@@ -104,12 +105,13 @@ void rpc_channel_free_calls(struct rpc_channel *channel) {
         rpc_list_remove(link);
         free_call(rpc_container(link, struct channel_call, link));
     }
-    rpc_slots_free(&channel->calls);
+    rpc_handles_free(&channel->calls);
 }
 
 // --- the end ---
 
 static void deliver(struct channel_call *call) {
+    assert(call->ended && call->stream.connection == NULL && !rpc_timer_running(&call->deadline));
     call->on_done(call->user, call->tag, &call->result);
     recycle(call);
 }
@@ -118,21 +120,18 @@ static void deliver_deferred(struct rpc_deferred *deferred) {
     deliver(rpc_container(deferred, struct channel_call, deliver));
 }
 
-// Takes the call off the wire and out of the channel; it has its result. The status message, if any, is in call->message.
-static void settle(struct channel_call *call, enum rpc_status status, bool maybe_processed) {
+// Sets the result, with the status message in call->message, and removes the call from its connection and the channel.
+static void complete(struct channel_call *call, enum rpc_status status, bool maybe_processed) {
     assert(!call->ended);
     struct rpc_channel *channel = call->channel;
     call->ended = true;
-    call->stream.deaf = true;
+    call->stream.ignores_input = true;
     rpc_timer_stop(channel->runtime, &call->deadline);
-    rpc_slots_remove(&channel->calls, call->slot);
+    rpc_handles_remove(&channel->calls, call->index);
     rpc_stats_end(channel->runtime, call->stats, status, call->started_ns);
-    if (!rpc_list_empty(&call->link)) {
-        rpc_list_remove(&call->link);
-        channel->waiting_bytes -= call->stream.out.bytes.len;
-    }
+    rpc_list_remove(&call->link);
     if (call->stream.connection != NULL) {
-        rpc_connection_touch(call->stream.connection);  // the next of an ordered channel
+        rpc_connection_touch(call->stream.connection);  // an ordered channel submits its next call
         if (call->stream.half_closed && call->out_done) {
             rpc_stream_detach(&call->stream);
         } else {
@@ -152,20 +151,20 @@ static void settle(struct channel_call *call, enum rpc_status status, bool maybe
     }
 }
 
-// Where nobody further up still holds the call.
+// Only where no caller up the stack uses the call any more.
 static void end_now(struct channel_call *call, enum rpc_status status, const char *message, bool maybe_processed) {
     if (message != NULL) {
         buf_clear(&call->message);
         buf_append_str(&call->message, message);
     }
-    settle(call, status, maybe_processed);
+    complete(call, status, maybe_processed);
     deliver(call);
 }
 
 static void end_later(struct channel_call *call, enum rpc_status status, const char *message) {
     buf_clear(&call->message);
     buf_append_str(&call->message, message);
-    settle(call, status, call->sent);
+    complete(call, status, call->sent);
     rpc_defer(call->channel->runtime, &call->deliver, deliver_deferred);
 }
 
@@ -178,7 +177,6 @@ static void on_deadline(struct rpc_timer *timer) {
 
 static void wait_in_channel(struct channel_call *call) {
     rpc_list_push(&call->channel->waiting, &call->link);
-    call->channel->waiting_bytes += call->stream.out.bytes.len;
 }
 
 static size_t request_fields(struct channel_call *call, nghttp2_nv *fields) {
@@ -191,7 +189,7 @@ static size_t request_fields(struct channel_call *call, nghttp2_nv *fields) {
     fields[count++] = rpc_field(slice_of("te", 2), slice_of("trailers", 8), 0);
     fields[count++] = rpc_field(slice_of("content-type", 12), slice_of("application/grpc", 16), 0);
     fields[count++] = rpc_field(slice_of("user-agent", 10), slice_of_str("baton/" BATON_VERSION), 0);
-    if (call->deadline.place != 0) {
+    if (rpc_timer_running(&call->deadline)) {
         uint64_t now = rpc_now_ms(channel->runtime);
         uint64_t left = call->deadline.at_ms > now ? call->deadline.at_ms - now : 1;
         size_t len = rpc_timeout_format(call->timeout_text, left);
@@ -206,9 +204,10 @@ static size_t request_fields(struct channel_call *call, nghttp2_nv *fields) {
     return count;
 }
 
-// False: the connection can take no more calls, ever.
+// False: the connection takes no more calls: its stream ids are used up.
 static bool submit(struct channel_call *call) {
     struct rpc_channel *channel = call->channel;
+    assert(!call->ended && !call->sent && call->stream.out.sent == 0);
     nghttp2_nv fields[REQUEST_FIELDS + REQUEST_METADATA_MAX];
     size_t count = request_fields(call, fields);
     nghttp2_data_provider provider = rpc_stream_provider();
@@ -217,7 +216,6 @@ static bool submit(struct channel_call *call) {
         return false;
     }
     rpc_list_remove(&call->link);
-    channel->waiting_bytes -= call->stream.out.bytes.len;
     rpc_stream_attach(&call->stream, channel->connection, id);
     rpc_connection_touch(channel->connection);
     if (channel->options.ordered) {
@@ -230,9 +228,9 @@ bool rpc_channel_pump(struct rpc_channel *channel) {
     bool any = false;
     while (channel->open && channel->sending == NULL && !rpc_list_empty(&channel->waiting)) {
         if (!submit(rpc_container(rpc_list_first(&channel->waiting), struct channel_call, link))) {
-            // After 2^30 calls a connection has no stream ids left.
+            // After 2^30 calls (RFC 9113, section 5.1.1).
             nghttp2_submit_goaway(channel->connection->session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
-            rpc_channel_move_on(channel, RPC_DOWN_CLOSED);
+            rpc_channel_retire_connection(channel, RPC_DOWN_CLOSED);
             break;
         }
         any = true;
@@ -249,28 +247,29 @@ static void fill(struct channel_call *call, const struct rpc_request *request) {
     call->on_done = request->on_done;
     call->on_message = request->on_message;
     call->wait_for_ready = request->wait_for_ready;
-    call->stream.single = request->on_message == NULL;
+    call->stream.one_message = request->on_message == NULL;
     rpc_stream_put(&call->stream, request->body);
     call->stream.out.ended = true;
     size_t count = 0;
     for (const char *const *pair = request->metadata; pair != NULL && *pair != NULL; pair += 2) {
-        assert(count++ < REQUEST_METADATA_MAX);
+        count++;
+        assert(count <= REQUEST_METADATA_MAX && pair[1] != NULL);
         rpc_metadata_add(&call->request, slice_of_str(pair[0]), slice_of_str(pair[1]));
     }
 }
 
 struct rpc_ticket rpc_channel_call(struct rpc_channel *channel, const struct rpc_request *request) {
-    assert(!channel->closed);
+    assert(!channel->closed && request->on_done != NULL);
     bool full = channel->calls.count >= RPC_CHANNEL_CALLS_MAX;
     struct channel_call *call = new_call(channel);
-    call->slot = rpc_slots_add(&channel->calls, call);
-    struct rpc_ticket ticket = {.slot = call->slot, .generation = channel->calls.slots[call->slot].generation};
+    call->index = rpc_handles_add(&channel->calls, call);
+    struct rpc_ticket ticket = {.index = call->index, .generation = channel->calls.entries[call->index].generation};
     fill(call, request);
     if (request->timeout_ms > 0) {
         rpc_timer_start(channel->runtime, &call->deadline, request->timeout_ms, on_deadline);
     }
     if (full) {
-        end_later(call, RPC_RESOURCE_EXHAUSTED, "too many calls wait for their answers");
+        end_later(call, RPC_RESOURCE_EXHAUSTED, "too many calls in flight on this channel");
     } else if (!channel->open && !request->wait_for_ready) {
         end_later(call, RPC_UNAVAILABLE, "not connected");
     } else {
@@ -281,7 +280,7 @@ struct rpc_ticket rpc_channel_call(struct rpc_channel *channel, const struct rpc
 }
 
 void rpc_channel_cancel(struct rpc_channel *channel, struct rpc_ticket ticket) {
-    struct channel_call *call = rpc_slots_get(&channel->calls, ticket.slot, ticket.generation);
+    struct channel_call *call = rpc_handles_get(&channel->calls, ticket.index, ticket.generation);
     if (call != NULL) {
         end_later(call, RPC_CANCELLED, "cancelled");
     }
@@ -289,8 +288,8 @@ void rpc_channel_cancel(struct rpc_channel *channel, struct rpc_ticket ticket) {
 
 void rpc_channel_cancel_all(struct rpc_channel *channel) {
     for (uint32_t i = 0; i < channel->calls.used; i++) {
-        if (channel->calls.slots[i].tenant != NULL) {
-            end_later(channel->calls.slots[i].tenant, RPC_CANCELLED, "the channel was closed");
+        if (channel->calls.entries[i].object != NULL) {
+            end_later(channel->calls.entries[i].object, RPC_CANCELLED, "the channel was closed");
         }
     }
 }
@@ -335,7 +334,7 @@ void rpc_channel_call_header(struct rpc_stream *stream, struct slice name, struc
 void rpc_channel_call_headers(struct rpc_stream *stream, bool end) {
     struct channel_call *call = call_of(stream);
     if (call->http_status < 200 || end) {
-        return;  // more follows; or half_closed sees to it
+        return;  // an interim response; or half_closed handles it
     }
     if (call->http_status != 200 || !call->grpc) {
         end_later(call, rpc_status_of_http(call->http_status), "the answer is not gRPC");
@@ -360,14 +359,14 @@ void rpc_channel_call_half_closed(struct rpc_stream *stream) {
         bool http = call->http_status != 200 || !call->grpc;
         end_now(call, http ? rpc_status_of_http(call->http_status) : RPC_UNKNOWN,
                 http ? "the answer is not gRPC" : "the answer ends without a status", true);
-    } else if (call->grpc_status == RPC_OK && stream->single && !stream->has_held) {
+    } else if (call->grpc_status == RPC_OK && stream->one_message && !stream->has_message) {
         end_now(call, RPC_UNIMPLEMENTED, "the answer has no message", true);
     } else {
         end_now(call, (enum rpc_status)call->grpc_status, NULL, true);
     }
 }
 
-void rpc_channel_call_broken(struct rpc_stream *stream, enum rpc_stream_error error) {
+void rpc_channel_call_failed(struct rpc_stream *stream, enum rpc_stream_error error) {
     static const struct {
         enum rpc_status status;
         const char *message;
@@ -391,20 +390,20 @@ void rpc_channel_call_writable(struct rpc_stream *stream) {
 
 struct rpc_stream *rpc_channel_call_begin(struct rpc_connection *connection, int32_t id) {
     (void)connection, (void)id;
-    return NULL;  // a server pushes nothing: we said so in SETTINGS
+    return NULL;  // SETTINGS disabled server push
 }
 
-// Without an answer: reset by the server, not taken by it, or gone with the connection.
+// Without a complete answer: reset, refused, or lost with the connection.
 void rpc_channel_call_closed(struct rpc_stream *stream, uint32_t error_code) {
     struct channel_call *call = call_of(stream);
     if (call->channel->sending == call) {
         call->channel->sending = NULL;
     }
     if (!call->sent && call->wait_for_ready && !call->channel->closed) {
-        wait_in_channel(call);  // the server has never heard of it: the next connection takes it
+        wait_in_channel(call);  // the server cannot have seen it: the next connection takes it
         rpc_channel_pump(call->channel);
     } else if (!call->sent || error_code == NGHTTP2_REFUSED_STREAM) {
-        end_now(call, RPC_UNAVAILABLE, "not taken by the server", false);
+        end_now(call, RPC_UNAVAILABLE, "refused by the server", false);
     } else if (error_code == NGHTTP2_CONNECT_ERROR) {
         end_now(call, RPC_UNAVAILABLE, "the connection was lost", true);
     } else {

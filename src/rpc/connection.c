@@ -1,10 +1,9 @@
-// HTTP/2 by nghttp2. Received bytes go in with nghttp2_session_mem_recv, whose callbacks are below; what is to be sent comes
-// out of nghttp2_session_mem_send at the end of the turn, frame by frame into one buffer, and leaves with one write.
+// HTTP/2 by nghttp2. Received bytes go into nghttp2_session_mem_recv, whose callbacks are below; at the end of the turn
+// nghttp2_session_mem_send gives frames, which are collected in one buffer and written at once.
 //
-// Windows are given back by nghttp2 as data comes in: what we do with it never waits, so that there is nothing to hold back,
-// and holding back a connection's window while its messages are incomplete would lock it up for good. What a peer can make
-// us keep is bounded by counting instead (rpc_stream_count): requests that are being put together, answers that are not
-// taken.
+// nghttp2 sends WINDOW_UPDATE as data is received: handlers never wait, and withholding the connection's window while its
+// messages are incomplete would deadlock it. The memory that a peer can make us hold is bounded by counting instead
+// (`held`): messages being received, and answers that the peer does not read.
 #include "rpc/connection.h"
 
 #include <assert.h>
@@ -14,174 +13,11 @@
 #include "base/mem.h"
 #include "base/slog.h"
 
-enum {
-    FRAME_MAX = 16 * KIB + 1 * KIB,  // nghttp2 hands out no more at a time: a frame's 16 KiB, its header, padding
-    KEPT_MAX = 4 * KIB,              // an outbox that waits for its next call keeps no more
-};
+enum { FRAME_MAX = 16 * KIB + 1 * KIB };  // nghttp2 gives at most one frame at a time: 16 KiB, its header, padding
 
 static_assert(RPC_OUTPUT > 2 * FRAME_MAX, "the output buffer must hold frames");
 
-// --- what a connection holds ---
-
-static void account(struct rpc_stream *stream, size_t in, size_t out) {
-    struct rpc_connection *connection = stream->connection;
-    size_t change = in + out - stream->counted;  // modulo 2^64, as sums of it
-    connection->held += change;
-    connection->unsent += out - stream->counted_out;
-    if (connection->role->server) {
-        connection->runtime->held += change;
-    }
-    connection->runtime->drained |= in + out < stream->counted;
-    stream->counted = in + out;
-    stream->counted_out = out;
-}
-
-// Brings the connection's account of this stream up to date.
-static void count(struct rpc_stream *stream) {
-    if (stream->connection != NULL) {
-        account(stream, stream->own + stream->reader.cap, stream->out.bytes.len - stream->out.sent);
-    }
-}
-
-// --- streams ---
-
-void rpc_stream_init(struct rpc_stream *stream) {
-    rpc_list_init(&stream->link);
-    rpc_list_init(&stream->borrowed);
-    rpc_list_init(&stream->starved);
-}
-
-void rpc_stream_attach(struct rpc_stream *stream, struct rpc_connection *connection, int32_t id) {
-    assert(stream->connection == NULL);
-    stream->connection = connection;
-    stream->id = id;
-    rpc_list_push(&connection->streams, &stream->link);
-    connection->stream_count++;
-    count(stream);
-}
-
-void rpc_stream_own(struct rpc_stream *stream, size_t bytes) {
-    stream->own = bytes;
-    count(stream);
-}
-
-void rpc_stream_detach(struct rpc_stream *stream) {
-    struct rpc_connection *connection = stream->connection;
-    if (connection == NULL) {
-        return;
-    }
-    account(stream, 0, 0);
-    if (!connection->closing) {
-        nghttp2_session_set_stream_user_data(connection->session, stream->id, NULL);
-    }
-    rpc_list_remove(&stream->link);
-    rpc_list_remove(&stream->borrowed);
-    rpc_list_remove(&stream->starved);
-    connection->stream_count--;
-    stream->connection = NULL;
-}
-
-void rpc_stream_reset(struct rpc_stream *stream, uint32_t error_code) {
-    struct rpc_connection *connection = stream->connection;
-    if (connection == NULL) {
-        return;
-    }
-    rpc_stream_detach(stream);
-    if (!connection->closing) {
-        nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, stream->id, error_code);
-        rpc_connection_touch(connection);
-    }
-}
-
-void rpc_stream_recycle(struct rpc_stream *stream) {
-    assert(stream->connection == NULL);
-    struct rpc_reader reader = stream->reader;
-    struct buf out = stream->out.bytes;
-    rpc_reader_reset(&reader);
-    if (out.cap > KEPT_MAX) {
-        buf_free(&out);
-    }
-    buf_clear(&out);
-    *stream = (struct rpc_stream){.reader = reader, .out.bytes = out};
-    rpc_stream_init(stream);
-}
-
-void rpc_stream_free(struct rpc_stream *stream) {
-    assert(stream->connection == NULL);
-    rpc_reader_free(&stream->reader);
-    buf_free(&stream->out.bytes);
-}
-
-void rpc_stream_put(struct rpc_stream *stream, struct slice message) {
-    struct rpc_outbox *out = &stream->out;
-    assert(!out->ended && message.len <= UINT32_MAX);
-    size_t left = out->bytes.len - out->sent;
-    if (out->sent > 0 && left <= out->sent) {
-        memmove(out->bytes.data, out->bytes.data + out->sent, left);
-        out->bytes.len = left;
-        out->sent = 0;
-    }
-    uint8_t *to = buf_reserve(&out->bytes, RPC_PREFIX + message.len);
-    rpc_prefix_write(to, (uint32_t)message.len);
-    if (message.len > 0) {
-        memcpy(to + RPC_PREFIX, message.data, message.len);
-    }
-    out->bytes.len += RPC_PREFIX + message.len;
-    count(stream);
-}
-
-bool rpc_stream_has_room(const struct rpc_stream *stream, size_t limit) {
-    return stream->out.bytes.len - stream->out.sent < limit && stream->connection->held < RPC_CONNECTION_QUEUE_MAX;
-}
-
-void rpc_stream_want_room(struct rpc_stream *stream) {
-    if (rpc_list_empty(&stream->starved)) {
-        rpc_list_push(&stream->connection->runtime->starved, &stream->starved);
-    }
-}
-
-void rpc_stream_wake(struct rpc_stream *stream) {
-    if (stream->out.deferred) {
-        stream->out.deferred = false;
-        nghttp2_session_resume_data(stream->connection->session, stream->id);
-    }
-    rpc_connection_touch(stream->connection);
-}
-
-static ssize_t read_out(nghttp2_session *session, int32_t id, uint8_t *to, size_t size, uint32_t *flags,
-                        nghttp2_data_source *source, void *user_data) {
-    (void)source;
-    struct rpc_connection *connection = user_data;
-    struct rpc_stream *stream = nghttp2_session_get_stream_user_data(session, id);
-    if (stream == NULL) {
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // taken away, and about to be reset
-    }
-    struct rpc_outbox *out = &stream->out;
-    size_t left = out->bytes.len - out->sent;
-    size_t len = left < size ? left : size;
-    if (len == 0 && !out->ended) {
-        out->deferred = true;
-        return NGHTTP2_ERR_DEFERRED;
-    }
-    if (len > 0) {
-        memcpy(to, out->bytes.data + out->sent, len);
-        out->sent += len;
-    }
-    if (len == left && out->ended) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-        if (connection->role->out_ended(stream)) {
-            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        }
-    }
-    count(stream);
-    return (ssize_t)len;
-}
-
-nghttp2_data_provider rpc_stream_provider(void) {
-    return (nghttp2_data_provider){.read_callback = read_out};
-}
-
-// --- what comes in ---
+// --- receiving ---
 
 static int verdict(const struct rpc_connection *connection) {
     return connection->closing ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
@@ -206,7 +42,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     (void)flags;
     struct rpc_connection *connection = user_data;
     struct rpc_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (stream == NULL || stream->deaf) {
+    if (stream == NULL || stream->ignores_input) {
         return 0;
     }
     stream->header_bytes += (uint32_t)(name_len + value_len) + 32;
@@ -216,22 +52,22 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
-static void hand_over(struct rpc_stream *stream, struct slice message) {
+static void deliver(struct rpc_stream *stream, struct slice message) {
     struct rpc_connection *connection = stream->connection;
-    if (!stream->single) {
+    if (!stream->one_message) {
         connection->role->message(stream, message);
     } else {
-        stream->has_held = true;
-        stream->held = message;
+        stream->has_message = true;
+        stream->message = message;
         if (message.data != stream->reader.data) {
             rpc_list_push(&connection->borrowed, &stream->borrowed);
         }
     }
 }
 
-static void break_stream(struct rpc_stream *stream, enum rpc_stream_error error) {
-    stream->deaf = true;
-    stream->connection->role->broken(stream, error);
+static void fail_stream(struct rpc_stream *stream, enum rpc_stream_error error) {
+    stream->ignores_input = true;
+    stream->connection->role->failed(stream, error);
 }
 
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
@@ -240,31 +76,32 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     struct rpc_connection *connection = user_data;
     struct rpc_stream *stream = nghttp2_session_get_stream_user_data(session, id);
     struct slice bytes = slice_of(data, len);
-    // Whoever is called may close the connection, or take the stream off it.
-    while (bytes.len > 0 && !connection->closing && stream != NULL && stream->connection == connection && !stream->deaf) {
+    // A callback may close the connection or detach the stream.
+    while (bytes.len > 0 && !connection->closing && stream != NULL && stream->connection == connection &&
+           !stream->ignores_input) {
         struct slice message;
-        if (stream->has_held) {
-            break_stream(stream, RPC_STREAM_TOO_MANY);
+        if (stream->has_message) {
+            fail_stream(stream, RPC_STREAM_TOO_MANY);
             break;
         }
         enum rpc_read result = rpc_reader_next(&stream->reader, &bytes, &message);
-        count(stream);
+        rpc_stream_count(stream);
         switch (result) {
         case RPC_READ_MESSAGE:
-            hand_over(stream, message);
+            deliver(stream, message);
             break;
         case RPC_READ_TOO_LARGE:
-            break_stream(stream, RPC_STREAM_TOO_LARGE);
+            fail_stream(stream, RPC_STREAM_TOO_LARGE);
             break;
         case RPC_READ_COMPRESSED:
-            break_stream(stream, RPC_STREAM_COMPRESSED);
+            fail_stream(stream, RPC_STREAM_COMPRESSED);
             break;
         case RPC_READ_NO_MEMORY:
-            break_stream(stream, RPC_STREAM_NO_MEMORY);
+            fail_stream(stream, RPC_STREAM_NO_MEMORY);
             break;
         case RPC_READ_MORE:
             if (connection->role->server && connection->held > RPC_CONNECTION_HELD_MAX) {
-                break_stream(stream, RPC_STREAM_NO_MEMORY);
+                fail_stream(stream, RPC_STREAM_NO_MEMORY);
             }
             break;
         }
@@ -274,25 +111,26 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 
 static void half_close(struct rpc_connection *connection, struct rpc_stream *stream) {
     stream->half_closed = true;
-    if (!stream->deaf && !rpc_reader_at_end(&stream->reader)) {
-        break_stream(stream, RPC_STREAM_TRUNCATED);
+    if (!stream->ignores_input && !rpc_reader_at_end(&stream->reader)) {
+        fail_stream(stream, RPC_STREAM_TRUNCATED);
         return;
     }
-    if (stream->has_held && !stream->deaf) {
+    if (stream->has_message && !stream->ignores_input) {
         rpc_list_remove(&stream->borrowed);
-        connection->role->message(stream, stream->held);
+        connection->role->message(stream, stream->message);
         if (connection->closing || stream->connection != connection) {
             return;
         }
         if (connection->role->server) {
-            rpc_reader_reset(&stream->reader);  // the handler has seen it, and may take its time to answer
-            count(stream);
+            rpc_reader_reset(&stream->reader);  // the handler has it; the answer may come much later
+            rpc_stream_count(stream);
         }
     }
     connection->role->half_closed(stream);
 }
 
-// PING, SETTINGS and empty DATA cost the sender nothing and us something. False: too many.
+// Frames that are cheap to send and need work or an answer: PING, SETTINGS, DATA without data or END_STREAM, and those that
+// provoke a reset. False: beyond the rate allowed (a token bucket).
 static bool count_control(struct rpc_connection *connection) {
     uint64_t now = rpc_now_ms(connection->runtime);
     uint64_t grown = (now - connection->control_at_ms) * RPC_CONTROL_PER_SECOND / 1000;
@@ -310,7 +148,7 @@ static bool count_control(struct rpc_connection *connection) {
     return true;
 }
 
-static void complain(struct rpc_connection *connection, const char *what) {
+static void log_misbehaviour(struct rpc_connection *connection, const char *what) {
     uint64_t suppressed;
     if (rpc_log_allowed(connection->runtime, &suppressed)) {
         slog(SLOG_WARN, "closing a connection: the peer misbehaves", F_STR("peer", connection->transport->address),
@@ -320,15 +158,15 @@ static void complain(struct rpc_connection *connection, const char *what) {
 
 static void on_control(struct rpc_connection *connection) {
     if (!count_control(connection)) {
-        complain(connection, "a flood of control frames");
+        log_misbehaviour(connection, "a flood of control frames");
         nghttp2_session_terminate_session(connection->session, NGHTTP2_ENHANCE_YOUR_CALM);
     }
 }
 
 static void on_settings(struct rpc_connection *connection) {
     on_control(connection);
-    if (!connection->settled) {
-        connection->settled = true;
+    if (!connection->settings_received) {
+        connection->settings_received = true;
         rpc_timer_stop(connection->runtime, &connection->keepalive);
         if (connection->keepalive_interval_ms > 0) {
             rpc_timer_start(connection->runtime, &connection->keepalive, connection->keepalive_interval_ms,
@@ -338,7 +176,6 @@ static void on_settings(struct rpc_connection *connection) {
     }
 }
 
-// A frame about one call.
 static void on_stream_frame(struct rpc_connection *connection, struct rpc_stream *stream, const nghttp2_frame *frame) {
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (frame->hd.type == NGHTTP2_HEADERS) {
@@ -358,7 +195,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     struct rpc_stream *stream;
     switch (frame->hd.type) {
     case NGHTTP2_DATA:
-        if (frame->hd.length == 0) {
+        if (frame->hd.length == 0 && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) {
             on_control(connection);
         }
         // fall through
@@ -381,7 +218,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         }
         break;
     case NGHTTP2_GOAWAY:
-        connection->said_goaway = true;
+        connection->goaway_received = true;
         connection->role->goaway(connection);
         break;
     default:
@@ -400,8 +237,18 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_
     return verdict(connection);
 }
 
+// Whether the client broke the protocol within a call. Provoking resets is as cheap for it as sending them, which nghttp2
+// limits, and as expensive for us (CVE-2025-8671). Refusing a stream is not.
+static bool is_error_reset(const nghttp2_frame *frame) {
+    uint32_t code = frame->hd.type == NGHTTP2_RST_STREAM ? frame->rst_stream.error_code : NGHTTP2_NO_ERROR;
+    return code != NGHTTP2_NO_ERROR && code != NGHTTP2_REFUSED_STREAM;
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) {
     struct rpc_connection *connection = user_data;
+    if (connection->role->server && is_error_reset(frame)) {
+        on_control(connection);
+    }
     if (frame->hd.type == NGHTTP2_HEADERS) {
         struct rpc_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
         if (stream != NULL) {
@@ -415,7 +262,7 @@ void rpc_callbacks_init(struct rpc_runtime *runtime) {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
     int error = nghttp2_session_callbacks_new(&callbacks) != 0 ? NGHTTP2_ERR_NOMEM : nghttp2_option_new(&options);
-    assert(error == 0);  // once, at start
+    assert(error == 0);  // it fails only without memory, at start
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
@@ -453,32 +300,34 @@ void rpc_connection_close(struct rpc_connection *connection, enum rpc_down_reaso
     rpc_list_remove(&connection->accepted_link);
     rpc_timer_stop(connection->runtime, &connection->keepalive);
     connection->transport->ops->close(connection->transport);
-    connection->role->gone(connection, reason);
-    // nghttp2_session_del would not tell us of the streams.
+    connection->role->connection_closed(connection, reason);
+    // nghttp2_session_del calls no on_stream_close.
     for (struct rpc_link *link; (link = rpc_list_first(&connection->streams)) != NULL;) {
         struct rpc_stream *stream = rpc_container(link, struct rpc_stream, link);
         rpc_stream_detach(stream);
         connection->role->closed(stream, NGHTTP2_CONNECT_ERROR);
     }
-    // We may be inside a callback of this very session: by the time this runs, all have returned.
+    assert(connection->stream_count == 0 && connection->streaming_count == 0 && connection->held == 0);
+    // This may be within a callback of the session: `release` runs once all have returned.
     rpc_defer(connection->runtime, &connection->release, release);
 }
 
-// Messages that were held where they lay, in the transport's buffer, must move before the next read.
-static void keep_borrowed(struct rpc_connection *connection) {
+// The transport's buffer is used again by the next read.
+static void copy_borrowed_messages(struct rpc_connection *connection) {
     for (struct rpc_link *link; (link = rpc_list_first(&connection->borrowed)) != NULL;) {
         rpc_list_remove(link);
         struct rpc_stream *stream = rpc_container(link, struct rpc_stream, borrowed);
-        if (!rpc_reader_keep(&stream->reader, &stream->held)) {
-            break_stream(stream, RPC_STREAM_NO_MEMORY);
+        if (!rpc_reader_copy(&stream->reader, &stream->message)) {
+            fail_stream(stream, RPC_STREAM_NO_MEMORY);
         } else {
-            count(stream);
+            rpc_stream_count(stream);
         }
     }
 }
 
 static void on_opened(void *owner) {
     struct rpc_connection *connection = owner;
+    assert(!connection->opened && !connection->closing);
     connection->opened = true;
     connection->role->opened(connection);
     rpc_connection_touch(connection);
@@ -486,6 +335,7 @@ static void on_opened(void *owner) {
 
 static void on_read(void *owner, struct slice bytes) {
     struct rpc_connection *connection = owner;
+    assert(connection->opened && !connection->closing && connection->busy == 0);
     connection->last_read_ms = rpc_now_ms(connection->runtime);
     connection->busy++;
     ssize_t taken = nghttp2_session_mem_recv(connection->session, bytes.data, bytes.len);
@@ -499,16 +349,16 @@ static void on_read(void *owner, struct slice bytes) {
         rpc_connection_close(connection, RPC_DOWN_RESET);
         return;
     }
-    keep_borrowed(connection);
+    copy_borrowed_messages(connection);
     if (connection->closing) {
         return;
     }
-    rpc_enforce_held(connection->runtime);  // not only at the turn's end: by then all may have read as much as this one
+    rpc_enforce_memory_limit(connection->runtime);  // not only at the end of the turn, before which all may read as much
     if (connection->closing) {
         return;
     }
     if (connection->role->server && nghttp2_session_get_outbound_queue_size(connection->session) > RPC_FRAMES_QUEUED_MAX) {
-        complain(connection, "it does not read what it asks for");
+        log_misbehaviour(connection, "it does not read its responses");
         rpc_connection_close(connection, RPC_DOWN_RESET);
         return;
     }
@@ -520,15 +370,15 @@ static void on_drained(void *owner) {
 }
 
 static enum rpc_down_reason reason_of(const struct rpc_connection *connection, int uv_error) {
-    if (!connection->settled) {
+    if (!connection->settings_received) {
         return RPC_DOWN_REFUSED;
     }
-    if (connection->said_goaway) {
+    if (connection->goaway_received) {
         return RPC_DOWN_GOAWAY;
     }
-    // The kernel found out before our PING that nobody is there: it says nothing about the process.
-    bool cut_off = uv_error == UV_ETIMEDOUT || uv_error == UV_EHOSTUNREACH || uv_error == UV_ENETUNREACH;
-    return cut_off ? RPC_DOWN_KEEPALIVE : RPC_DOWN_RESET;
+    // The network failed, and the kernel noticed before a PING did: the server's process may well run.
+    bool unreachable = uv_error == UV_ETIMEDOUT || uv_error == UV_EHOSTUNREACH || uv_error == UV_ENETUNREACH;
+    return unreachable ? RPC_DOWN_KEEPALIVE : RPC_DOWN_RESET;
 }
 
 static void on_failed(void *owner, int uv_error) {
@@ -552,7 +402,7 @@ static const struct rpc_transport_events transport_events = {
     .failed = on_failed,
 };
 
-// As many frames as the buffer holds. False: the session is beyond help, or the connection has been closed.
+// Fills the runtime's buffer with frames. False: the session has failed, or a callback closed the connection.
 static bool collect(struct rpc_connection *connection, size_t *len) {
     uint8_t *output = connection->runtime->output;
     ssize_t size = 0;
@@ -578,7 +428,7 @@ void rpc_connection_flush(struct rpc_connection *connection) {
         return;
     }
     if (connection->busy > 0) {
-        rpc_connection_touch(connection);  // from within a callback: nghttp2 is not re-entrant
+        rpc_connection_touch(connection);  // within a callback: nghttp2 is not re-entrant
         return;
     }
     while (connection->transport->pending == 0) {
@@ -598,7 +448,7 @@ void rpc_connection_flush(struct rpc_connection *connection) {
     }
     if (connection->transport->pending == 0 && !nghttp2_session_want_read(connection->session) &&
         !nghttp2_session_want_write(connection->session)) {
-        rpc_connection_close(connection, connection->said_goaway ? RPC_DOWN_GOAWAY : RPC_DOWN_RESET);
+        rpc_connection_close(connection, connection->goaway_received ? RPC_DOWN_GOAWAY : RPC_DOWN_RESET);
     }
 }
 
@@ -607,12 +457,11 @@ void rpc_connection_ping(struct rpc_connection *connection) {
     rpc_connection_touch(connection);
 }
 
-// One timer serves the setup and then the keepalive. Reading does not touch it: when it fires it looks how long ago the last
-// read was, and goes on from there.
+// One timer limits the setup, then runs the keepalive. Reads do not restart it: when it fires it looks at the last read.
 static void on_keepalive(struct rpc_timer *timer) {
     struct rpc_connection *connection = rpc_container(timer, struct rpc_connection, keepalive);
     uint64_t now = rpc_now_ms(connection->runtime);
-    if (!connection->settled) {
+    if (!connection->settings_received) {
         rpc_connection_close(connection, RPC_DOWN_KEEPALIVE);
         return;
     }
@@ -623,6 +472,7 @@ static void on_keepalive(struct rpc_timer *timer) {
         return;
     }
     connection->ping_sent_ms = 0;
+    assert(connection->keepalive_interval_ms > 0 && now >= connection->last_read_ms);
     uint64_t silent_ms = now - connection->last_read_ms;
     uint64_t next_ms = connection->keepalive_interval_ms - silent_ms;
     if (silent_ms >= connection->keepalive_interval_ms) {
@@ -669,7 +519,7 @@ struct rpc_connection *rpc_connection_new(struct rpc_runtime *runtime, struct rp
     }
     int error = (role->server ? nghttp2_session_server_new3 : nghttp2_session_client_new3)(
         &connection->session, runtime->callbacks, connection, runtime->options, &runtime->pool.mem);
-    assert(error == 0);  // it fails only without memory, and the pool never is
+    assert(error == 0);  // it fails only without memory, which the pool never reports
     runtime->users++;
     submit_settings(connection, options);
     rpc_timer_start(runtime, &connection->keepalive, options->setup_timeout_ms, on_keepalive);

@@ -1,10 +1,11 @@
-// A walk over the descriptor set. Each kind of descriptor is told to one function, `walk`, by a table of the few fields that
-// matter: its name, and the descriptors inside it. A name is qualified by what surrounds it; only the values of an enum are
-// siblings of their enum, as in C.
+// One function, `walk`, visits all descriptors, driven by a table of the fields that matter in each kind: its name and the
+// descriptors nested in it. A name is qualified by its scope; enum values are siblings of their enum, as in C.
 #include "rpc/descriptors.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -24,13 +25,14 @@ struct file {
 struct descriptors {
     struct file *files;
     size_t file_count;
+    size_t file_cap;
     struct symbol *symbols;  // sorted by name, once built
     size_t symbol_count;
     size_t symbol_cap;
     struct buf names;
 };
 
-// --- protobuf, as much of it as descriptors need ---
+// --- the part of protobuf that descriptors need ---
 
 struct field {
     uint32_t number;
@@ -90,7 +92,7 @@ enum kind { FILE_DESCRIPTOR, MESSAGE, ENUM, SERVICE, LEAF, KINDS };
 
 enum { INNER_MAX = 4 };
 
-// FileDescriptorProto, DescriptorProto, EnumDescriptorProto, ServiceDescriptorProto; every other kind is but a name.
+// FileDescriptorProto, DescriptorProto, EnumDescriptorProto, ServiceDescriptorProto; other kinds have only a name.
 static const struct shape {
     uint32_t name;  // the field that holds it; a file is named by its package
     struct {
@@ -109,7 +111,7 @@ static const struct shape {
 enum { NESTING_MAX = 64 };
 
 struct scope {
-    size_t at;  // a run of descriptors.names: what surrounds us; empty at the top
+    size_t at;  // the enclosing name in descriptors.names; empty at the top level
     size_t len;
 };
 
@@ -127,10 +129,7 @@ static struct scope qualify(struct descriptors *d, struct scope outer, struct sl
 }
 
 static void add_symbol(struct descriptors *d, struct scope name, enum kind kind) {
-    if (d->symbol_count == d->symbol_cap) {
-        d->symbol_cap = d->symbol_cap == 0 ? 256 : d->symbol_cap * 2;
-        d->symbols = mem_realloc(d->symbols, d->symbol_cap * sizeof *d->symbols);
-    }
+    array_reserve(d->symbols, d->symbol_cap, d->symbol_count + 1);
     d->symbols[d->symbol_count++] = (struct symbol){
         .name_at = name.at,
         .name_len = name.len,
@@ -207,7 +206,7 @@ static bool add_files(struct descriptors *d, struct slice set) {
         if (!find_field(file.bytes, 1, &file.name) || !walk(d, FILE_DESCRIPTOR, file.bytes, (struct scope){0}, 0)) {
             return false;
         }
-        d->files = mem_realloc(d->files, (d->file_count + 1) * sizeof *d->files);
+        array_reserve(d->files, d->file_cap, d->file_count + 1);
         d->files[d->file_count++] = file;
     }
     return true;
@@ -290,8 +289,9 @@ bool descriptors_is_message(const struct descriptors *d, struct slice symbol) {
     return found != NULL && found->message;
 }
 
-// Breadth first; `files` is queue and answer in one.
+// Breadth first; `files` is both the queue and the result.
 size_t descriptors_closure(const struct descriptors *d, int file, struct slice *files) {
+    assert(file >= 0 && (size_t)file < d->file_count);
     files[0] = d->files[file].bytes;
     size_t count = 1;
     for (size_t next = 0; next < count; next++) {
@@ -307,6 +307,7 @@ size_t descriptors_closure(const struct descriptors *d, int file, struct slice *
                 i++;
             }
             if (i == count) {
+                assert(count < d->file_count);
                 files[count++] = imported;
             }
         }

@@ -1,6 +1,5 @@
-// An index over a serialized google.protobuf.FileDescriptorSet: which .proto file defines a name, and what that file
-// imports. It reads just the names (google/protobuf/descriptor.proto fixes the field numbers) and hands the files out as
-// they came.
+// An index over a serialized google.protobuf.FileDescriptorSet: which .proto file defines a symbol, and what that file
+// imports. It reads names only (field numbers: google/protobuf/descriptor.proto) and gives the files as they are in the set.
 #ifndef BATON_RPC_DESCRIPTORS_H
 #define BATON_RPC_DESCRIPTORS_H
 
@@ -8,7 +7,7 @@
 
 struct descriptors;
 
-// `set` is borrowed as long as the index lives. NULL: not a FileDescriptorSet, or one that lacks an imported file.
+// `set` is borrowed until descriptors_free. NULL: not a FileDescriptorSet, or an imported file is missing.
 struct descriptors *descriptors_new(struct slice set);
 void descriptors_free(struct descriptors *descriptors);
 

@@ -1,19 +1,23 @@
-// The buffer grows with the bytes that have come, never with the length that was announced: a prefix alone costs nothing.
+// The buffer grows with the bytes received, not with the length announced: a prefix alone costs no memory.
 #include "rpc/framing.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
-#include "base/mem.h"
+#include "base/array.h"
 
-enum { KEPT_MAX = 4 * KIB };  // a reader that waits for its next call keeps no more
+enum {
+    RETAINED_MAX = 4 * KIB,  // of a reader between two calls
+    GROWTH_MIN = 512,
+};
 
 static bool grow(struct rpc_reader *reader, size_t extra) {
     size_t needed = reader->len + extra;
     if (needed <= reader->cap) {
         return true;
     }
-    size_t cap = reader->cap == 0 ? 512 : (size_t)reader->cap * 2;
-    cap = cap < needed ? needed : cap;
+    assert(needed <= MESSAGE_MAX);
+    size_t cap = array_next_cap(reader->cap, needed < GROWTH_MIN ? GROWTH_MIN : needed);
     uint8_t *data = mem_try_alloc(cap);
     if (data == NULL) {
         return false;
@@ -34,7 +38,7 @@ static struct slice take(struct slice *bytes, size_t len) {
     return taken;
 }
 
-// RPC_READ_MESSAGE: the prefix is whole and good.
+// RPC_READ_MESSAGE: the prefix is complete and valid.
 static enum rpc_read read_prefix(struct rpc_reader *reader, struct slice *bytes) {
     while (reader->prefix_len < RPC_PREFIX) {
         if (bytes->len == 0) {
@@ -66,6 +70,7 @@ enum rpc_read rpc_reader_next(struct rpc_reader *reader, struct slice *bytes, st
         reader->prefix_len = 0;
         return RPC_READ_MESSAGE;
     }
+    assert(reader->len < reader->size);
     size_t missing = reader->size - reader->len;
     size_t len = bytes->len < missing ? bytes->len : missing;
     if (len == 0) {
@@ -84,7 +89,7 @@ enum rpc_read rpc_reader_next(struct rpc_reader *reader, struct slice *bytes, st
     return RPC_READ_MESSAGE;
 }
 
-bool rpc_reader_keep(struct rpc_reader *reader, struct slice *message) {
+bool rpc_reader_copy(struct rpc_reader *reader, struct slice *message) {
     if (message->len == 0 || message->data == reader->data) {
         return true;
     }
@@ -99,7 +104,7 @@ bool rpc_reader_keep(struct rpc_reader *reader, struct slice *message) {
 }
 
 void rpc_reader_reset(struct rpc_reader *reader) {
-    if (reader->cap > KEPT_MAX) {
+    if (reader->cap > RETAINED_MAX) {
         rpc_reader_free(reader);
     }
     reader->prefix_len = 0;

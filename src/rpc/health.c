@@ -1,6 +1,7 @@
-// grpc.health.v1.Health: what a load balancer or an orchestrator asks before it sends anything.
+// grpc.health.v1.Health, for load balancers and orchestrators.
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "health.pb-c.h"
@@ -17,11 +18,11 @@ struct service_health {
     enum serving status;
 };
 
-// A Watch under way. One whose client has gone stays in the list until room is needed or its call is written to.
+// A running Watch. One whose call was cancelled stays in the list until room is needed.
 struct watcher {
     struct rpc_call call;
-    char *name;  // NUL-terminated; one with a NUL inside is refused
-    enum serving told;
+    char *name;  // has no NUL inside
+    enum serving last_sent;
 };
 
 struct rpc_health {
@@ -29,6 +30,7 @@ struct rpc_health {
     bool shut_down;
     struct service_health *services;
     size_t service_count;
+    size_t service_cap;
     struct watcher *watchers;
     size_t watcher_count;
     size_t watcher_cap;
@@ -56,7 +58,7 @@ static size_t pack_status(enum serving status, uint8_t out[static 16]) {
     return grpc__health__v1__health_check_response__pack(&response, out);
 }
 
-// The name asked for, to be freed; NULL: the call has been ended, because the request makes no sense.
+// The service requested, to be freed; NULL: the request is invalid, and the call is finished.
 static char *requested_name(struct rpc_health *health, struct rpc_call call, struct slice message) {
     Grpc__Health__V1__HealthCheckRequest *request =
         grpc__health__v1__health_check_request__unpack(NULL, message.len, message.data);
@@ -96,39 +98,32 @@ static void check(void *user, struct rpc_call call, struct slice message) {
 
 // --- Watch ---
 
-static void drop_gone_watchers(struct rpc_health *health) {
-    size_t kept = 0;
+static void drop_cancelled_watchers(struct rpc_health *health) {
+    size_t running = 0;
     for (size_t i = 0; i < health->watcher_count; i++) {
         if (rpc_call_alive(health->server, health->watchers[i].call)) {
-            health->watchers[kept++] = health->watchers[i];
+            health->watchers[running++] = health->watchers[i];
         } else {
             free(health->watchers[i].name);
         }
     }
-    health->watcher_count = kept;
+    health->watcher_count = running;
 }
 
-// Room for one more, at an amortized cost of one look at each. False: WATCHES_MAX clients watch.
+// Room for one more. Cancelled ones are dropped when the array is full, after which a third of it is free, so that this
+// costs amortised constant time. False: WATCHES_MAX are running.
 static bool reserve_watcher(struct rpc_health *health) {
-    if (health->watcher_count < health->watcher_cap) {
-        return true;
+    if (health->watcher_count == health->watcher_cap || health->watcher_count >= WATCHES_MAX) {
+        drop_cancelled_watchers(health);
+        array_reserve(health->watchers, health->watcher_cap, health->watcher_count + health->watcher_count / 2 + 1);
     }
-    drop_gone_watchers(health);
-    if (health->watcher_count >= WATCHES_MAX) {
-        return false;
-    }
-    if (health->watcher_count * 2 >= health->watcher_cap) {
-        const size_t doubled = health->watcher_cap == 0 ? 16 : health->watcher_cap * 2;
-        health->watcher_cap = doubled < WATCHES_MAX ? doubled : WATCHES_MAX;
-        health->watchers = mem_realloc(health->watchers, health->watcher_cap * sizeof *health->watchers);
-    }
-    return true;
+    return health->watcher_count < WATCHES_MAX;
 }
 
-// A client that does not read what it is told (rpc_send refuses) has its call ended rather than missing a change.
-static void tell(struct rpc_health *health, struct watcher *watcher, enum serving status) {
+// A client that does not read (rpc_send refuses) has its call ended rather than missing a change.
+static void send_status(struct rpc_health *health, struct watcher *watcher, enum serving status) {
     uint8_t body[16];
-    watcher->told = status;
+    watcher->last_sent = status;
     if (!rpc_send(health->server, watcher->call, slice_of(body, pack_status(status, body)))) {
         rpc_finish(health->server, watcher->call, RPC_RESOURCE_EXHAUSTED, "changes of health were not read");
     }
@@ -144,11 +139,11 @@ static void watch(void *user, struct rpc_call call, struct slice message) {
     const bool room = reserve_watcher(health);
     if (room && !health->shut_down) {
         health->watchers[health->watcher_count] = watcher;
-        tell(health, &health->watchers[health->watcher_count++], status_of(health, name));
+        send_status(health, &health->watchers[health->watcher_count++], status_of(health, name));
         return;
     }
     if (room) {
-        tell(health, &watcher, status_of(health, name));
+        send_status(health, &watcher, status_of(health, name));
         rpc_finish(health->server, call, RPC_UNAVAILABLE, "the server is shutting down");
     } else {
         rpc_finish(health->server, call, RPC_RESOURCE_EXHAUSTED, "too many clients watch the server's health");
@@ -156,12 +151,12 @@ static void watch(void *user, struct rpc_call call, struct slice message) {
     free(name);
 }
 
-static void tell_watchers(struct rpc_health *health) {
+static void notify_watchers(struct rpc_health *health) {
     for (size_t i = 0; i < health->watcher_count; i++) {
         struct watcher *watcher = &health->watchers[i];
         const enum serving status = status_of(health, watcher->name);
-        if (status != watcher->told) {
-            tell(health, watcher, status);
+        if (status != watcher->last_sent) {
+            send_status(health, watcher, status);
         }
     }
 }
@@ -171,9 +166,8 @@ static void tell_watchers(struct rpc_health *health) {
 static void set_status(struct rpc_health *health, const char *name, enum serving status) {
     struct service_health *service = find_service(health, name);
     if (service == NULL) {
-        const size_t count = health->service_count++;
-        health->services = mem_realloc(health->services, (count + 1) * sizeof *health->services);
-        service = &health->services[count];
+        array_reserve(health->services, health->service_cap, health->service_count + 1);
+        service = &health->services[health->service_count++];
         service->name = mem_strdup(name);
     }
     service->status = status;
@@ -200,7 +194,7 @@ void rpc_health_set(struct rpc_health *health, const char *service, bool serving
         return;
     }
     set_status(health, service, serving ? SERVING : NOT_SERVING);
-    tell_watchers(health);
+    notify_watchers(health);
 }
 
 void rpc_health_shutdown(struct rpc_health *health) {
@@ -208,11 +202,11 @@ void rpc_health_shutdown(struct rpc_health *health) {
     for (size_t i = 0; i < health->service_count; i++) {
         health->services[i].status = NOT_SERVING;
     }
-    tell_watchers(health);
+    notify_watchers(health);
     for (size_t i = 0; i < health->watcher_count; i++) {
         rpc_finish(health->server, health->watchers[i].call, RPC_UNAVAILABLE, "the server is shutting down");
     }
-    drop_gone_watchers(health);
+    drop_cancelled_watchers(health);
 }
 
 void rpc_health_free(struct rpc_health *health) {

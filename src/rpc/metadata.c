@@ -1,5 +1,7 @@
-// The texts of gRPC over HTTP/2 (PROTOCOL-HTTP2.md, and statuscodes.md and http-grpc-status-mapping.md beside it).
+// Parsing and formatting as in gRPC's PROTOCOL-HTTP2.md, statuscodes.md and http-grpc-status-mapping.md.
 #include "rpc/metadata.h"
+
+#include <assert.h>
 
 #include <nghttp2/nghttp2.h>
 
@@ -25,10 +27,12 @@ bool rpc_metadata_next(const struct rpc_metadata *metadata, size_t *at, struct s
         return false;
     }
     struct lengths lengths;
+    assert(*at + sizeof lengths <= metadata->bytes.len);
     memcpy(&lengths, metadata->bytes.data + *at, sizeof lengths);
     *key = slice_of(metadata->bytes.data + *at + sizeof lengths, lengths.key);
     *value = slice_of(key->data + key->len, lengths.value);
     *at += sizeof lengths + lengths.key + lengths.value;
+    assert(*at <= metadata->bytes.len);
     return true;
 }
 

@@ -1,7 +1,8 @@
-// Before each piece stands its size, so that it finds its list when it is freed. Allocation does not fail (base/mem.h): what
-// a peer can make nghttp2 allocate is small and bounded.
+// Each allocation is preceded by its size, which leads to its free list. Allocation never fails (base/mem.h): what a peer
+// can make nghttp2 allocate is small and bounded.
 #include "rpc/pool.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +11,13 @@
 
 struct rpc_pool_item {
     union {
-        size_t index;                // in use: which list it belongs to; RPC_POOL_SIZES: none
-        struct rpc_pool_item *next;  // kept
+        size_t index;                // in use: its list; RPC_POOL_SIZES: none
+        struct rpc_pool_item *next;  // free
     };
     size_t size;  // bytes the caller may use
 };
 
-// The address sanitizer sees a use after free only in what is really freed.
+// AddressSanitizer detects a use after free only in memory that is really freed.
 #if defined(__SANITIZE_ADDRESS__)
 enum { POOLED = 0 };
 #elif defined(__has_feature)
@@ -37,10 +38,10 @@ static void *pool_alloc(size_t size, void *user) {
         item = mem_alloc(sizeof *item + size);
         item->size = size;
         index = RPC_POOL_SIZES;
-    } else if (pool->kept[index] != NULL) {
-        item = pool->kept[index];
-        pool->kept[index] = item->next;
-        pool->kept_count[index]--;
+    } else if (pool->cached[index] != NULL) {
+        item = pool->cached[index];
+        pool->cached[index] = item->next;
+        pool->cached_count[index]--;
     } else {
         item = mem_alloc(sizeof *item + (index + 1) * RPC_POOL_STEP);
         item->size = (index + 1) * RPC_POOL_STEP;
@@ -56,13 +57,14 @@ static void pool_free(void *memory, void *user) {
     struct rpc_pool *pool = user;
     struct rpc_pool_item *item = (struct rpc_pool_item *)memory - 1;
     size_t index = item->index;
-    if (index == RPC_POOL_SIZES || pool->kept_count[index] * item->size >= RPC_POOL_KEPT_BYTES) {
+    assert(index <= RPC_POOL_SIZES);
+    if (index == RPC_POOL_SIZES || pool->cached_count[index] * item->size >= RPC_POOL_CACHED_BYTES) {
         free(item);
         return;
     }
-    item->next = pool->kept[index];
-    pool->kept[index] = item;
-    pool->kept_count[index]++;
+    item->next = pool->cached[index];
+    pool->cached[index] = item;
+    pool->cached_count[index]++;
 }
 
 static void *pool_calloc(size_t count, size_t size, void *user) {
@@ -89,9 +91,9 @@ void rpc_pool_init(struct rpc_pool *pool) {
 
 void rpc_pool_free(struct rpc_pool *pool) {
     for (size_t i = 0; i < RPC_POOL_SIZES; i++) {
-        while (pool->kept[i] != NULL) {
-            struct rpc_pool_item *item = pool->kept[i];
-            pool->kept[i] = item->next;
+        while (pool->cached[i] != NULL) {
+            struct rpc_pool_item *item = pool->cached[i];
+            pool->cached[i] = item->next;
             free(item);
         }
     }

@@ -1,20 +1,20 @@
-// Memory for nghttp2: it allocates a dozen small things a call and frees them again, always of the same few sizes. Freed
-// ones are kept, by size, for the next call. One thread.
+// An allocator for nghttp2, which makes a dozen small allocations per call, of the same few sizes. Free lists by size. For
+// one thread.
 #ifndef BATON_RPC_POOL_H
 #define BATON_RPC_POOL_H
 
 #include <nghttp2/nghttp2.h>
 
 enum {
-    RPC_POOL_STEP = 64,                // bytes between two sizes
-    RPC_POOL_SIZES = 16,               // up to 1 KiB; what is larger comes from malloc
-    RPC_POOL_KEPT_BYTES = 128 * 1024,  // of each size
+    RPC_POOL_STEP = 64,                  // bytes between two sizes
+    RPC_POOL_SIZES = 16,                 // up to 1 KiB; larger ones come from malloc
+    RPC_POOL_CACHED_BYTES = 128 * 1024,  // in each free list
 };
 
 struct rpc_pool {
     nghttp2_mem mem;  // for nghttp2_session_server_new3
-    struct rpc_pool_item *kept[RPC_POOL_SIZES];
-    size_t kept_count[RPC_POOL_SIZES];
+    struct rpc_pool_item *cached[RPC_POOL_SIZES];
+    size_t cached_count[RPC_POOL_SIZES];
 };
 
 void rpc_pool_init(struct rpc_pool *pool);

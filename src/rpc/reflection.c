@@ -1,8 +1,8 @@
-// Server reflection: how grpcurl and others learn what the server offers, without having its .proto files.
+// Server reflection (grpc.reflection.v1 and v1alpha, the same on the wire): lets grpcurl and others call the server without
+// its .proto files.
 //
-// One conversation, two names: v1 and v1alpha are the same on the wire. Each request is answered by itself; a file always
-// comes with all that it imports, so nothing has to be kept between requests. Our files are proto3, without extensions: that
-// is what the two questions about extensions are answered.
+// Requests are answered independently: a file is always sent with its transitive imports, so a stream has no state. Our
+// files are proto3 and declare no extensions.
 #include <assert.h>
 #include <stdlib.h>
 
@@ -21,7 +21,7 @@ typedef Grpc__Reflection__V1__ServerReflectionResponse response_message;
 struct rpc_reflection {
     struct rpc_server *server;
     struct descriptors *descriptors;
-    struct slice *files;  // room for one answer
+    struct slice *files;  // of one answer
     ProtobufCBinaryData *packed_files;
     struct buf out;
     struct rpc_method method;
@@ -140,7 +140,7 @@ static void on_message(void *user, struct rpc_call call, struct slice message) {
         answer_services(reflection, call, &response);
         break;
     default:
-        answer_error(reflection, call, &response, RPC_INVALID_ARGUMENT, "the request asks nothing that is known here");
+        answer_error(reflection, call, &response, RPC_INVALID_ARGUMENT, "the request is none that this server knows");
         break;
     }
     grpc__reflection__v1__server_reflection_request__free_unpacked(request, NULL);

@@ -1,12 +1,11 @@
-// gRPC over HTTP/2, thin: nghttp2 for the frames, libuv for sockets and timers, and nothing in between that a control plane
-// does not need. Wire format: gRPC over HTTP/2 (PROTOCOL-HTTP2.md of the gRPC project).
+// gRPC on nghttp2 and libuv: servers and channels (clients), unary and streaming calls, deadlines, TLS, health, reflection.
+// Wire format: gRPC over HTTP/2 (PROTOCOL-HTTP2.md of the gRPC project).
 //
-// One runtime a loop; on it any number of servers and channels (clients). Everything runs on the loop's thread. Output is
-// collected during a turn of the loop and leaves with one system call a connection: at rpc_flush, or by itself before the
-// loop waits again.
+// One runtime per loop, with any number of servers and channels. Everything runs on the loop's thread. Output is collected
+// during a turn of the loop and written with one system call per connection: by rpc_flush, or before the loop waits again.
 //
-// Handles, not pointers: a call is named by a slot and a generation, so that a handle kept over the end of its call (client
-// gone, cancelled, deadline passed) names nothing, and every function takes it without harm.
+// A call is identified by a handle, not a pointer: an index and a generation. The handle of a call that has ended (finished,
+// cancelled, its client disconnected, its deadline passed) is invalid; every function accepts it and does nothing.
 #ifndef BATON_RPC_RPC_H
 #define BATON_RPC_RPC_H
 
@@ -44,7 +43,7 @@ enum rpc_status {
 
 enum { RPC_STATUS_COUNT = 17 };
 
-// "OK", "CANCELLED", ...; "UNKNOWN" for a number that is none.
+// "OK", "CANCELLED", ...; "UNKNOWN" for any other number.
 const char *rpc_status_name(enum rpc_status status);
 
 struct tls;
@@ -52,211 +51,211 @@ struct rpc_runtime;
 struct rpc_server;
 struct rpc_channel;
 
-// `metrics` may be NULL; otherwise counts and durations of calls by method and status are kept there. Must be closed
-// (rpc_runtime_close) after its servers and channels.
+// `loop` and `metrics` are borrowed for the runtime's life. Counts and durations of calls by method and status are
+// registered in `metrics`, which may be NULL. End with rpc_runtime_close, after its servers and channels.
 struct rpc_runtime *rpc_runtime_new(uv_loop_t *loop, struct metrics *metrics);
 
-// Sends everything queued on all connections. The owner of the loop's turn calls it at its end.
+// Writes what is queued on all connections. For the end of the application's turn.
 void rpc_flush(struct rpc_runtime *runtime);
 
-// The handles are closed on the loop; the memory goes once the loop has run.
+// Closes its libuv handles; its memory is freed once the loop has run and the last of its servers, channels and calls has
+// ended.
 void rpc_runtime_close(struct rpc_runtime *runtime);
 
 // --- server ---
 
 struct rpc_call {
-    uint32_t slot;
-    uint32_t generation;  // never 0: a zeroed handle names nothing
+    uint32_t index;
+    uint32_t generation;  // never 0: a zeroed handle is invalid
 };
 
-// A handle as one number, to pass through places that know nothing of calls.
+// A handle as one number, for code that knows nothing of calls.
 static inline uint64_t rpc_call_pack(struct rpc_call call) {
-    return (uint64_t)call.generation << 32 | call.slot;
+    return (uint64_t)call.generation << 32 | call.index;
 }
 
 static inline struct rpc_call rpc_call_unpack(uint64_t packed) {
-    return (struct rpc_call){.slot = (uint32_t)packed, .generation = (uint32_t)(packed >> 32)};
+    return (struct rpc_call){.index = (uint32_t)packed, .generation = (uint32_t)(packed >> 32)};
 }
 
-// Who calls. Valid as long as the call.
+// The caller. Valid as long as the call.
 struct rpc_peer {
     const char *address;   // IP:PORT of the connection
-    const char *identity;  // whom its certificate names, such as "node/n1" (tls/tls.h); NULL on a plain connection
+    const char *identity;  // from its certificate, such as "node/n1" (tls/tls.h); NULL without TLS
 };
 
 enum rpc_kind { RPC_UNARY, RPC_SERVER_STREAM, RPC_BIDI };
 
-// A request message has come in. `message` is borrowed for the length of this call to the handler. A unary or
-// server-streaming method is handed exactly one, a bidirectional one any number. The handler answers now or later.
+// A request message was received. `message` is borrowed until the handler returns. A unary or server-streaming method gets
+// exactly one, a bidirectional method any number. The handler may answer at once or later.
 typedef void rpc_handler(void *user, struct rpc_call call, struct slice message);
 
 struct rpc_method {
     const char *name;  // without the service: "Put"
     enum rpc_kind kind;
     rpc_handler *on_message;
-    // The call has ended before the handler finished it: the client has gone, cancelled it, or its deadline has passed.
-    // The handle names nothing any more. May be NULL.
+    // The call ended before the application finished it: the client disconnected or cancelled it, or its deadline passed.
+    // The handle is invalid already. May be NULL.
     void (*on_cancel)(void *user, struct rpc_call call);
-    // Bidirectional only: the client has sent its last message. May be NULL elsewhere.
+    // Bidirectional only: the client has half-closed the stream. NULL for other kinds.
     void (*on_half_close)(void *user, struct rpc_call call);
-    // Streams only: what was queued has gone out, there is room again (see rpc_send). May be NULL.
+    // Streaming only: there is room again after rpc_send returned false. May be NULL.
     void (*on_writable)(void *user, struct rpc_call call);
 };
 
-// Everything in it is borrowed for the server's life.
+// Borrowed, with everything in it, for the server's life.
 struct rpc_service {
     const char *name;  // "baton.v1.ControlService"
     const struct rpc_method *methods;
     size_t method_count;
     void *user;
-    // On an encrypted connection: the roles whose identities ("node/n1") may call it, ended by NULL; others get
-    // PERMISSION_DENIED. NULL: everybody may.
+    // With TLS: the roles that may call it ("node" allows the identity "node/n1"), ended by NULL; others get
+    // PERMISSION_DENIED. NULL: any role.
     const char *const *roles;
 };
 
-// Listens on HOST:PORT (port 0: any; see rpc_server_address). ERR_INVALID: not an address; ERR_UNAVAILABLE: cannot listen.
+// Listens on HOST:PORT (port 0: any; see rpc_server_address); resolving HOST blocks. ERR_INVALID: not an address;
+// ERR_UNAVAILABLE: cannot listen.
 enum error_code rpc_server_listen(struct rpc_runtime *runtime, const char *address, struct rpc_server **server,
                                   struct error *error);
 
-// Before the loop runs. Speaks TLS only, with clients that prove who they are; `tls` is borrowed for the server's life.
+// Before the loop runs. Accepts only TLS, with client certificates; `tls` is borrowed for the server's life.
 void rpc_server_set_tls(struct rpc_server *server, struct tls *tls);
 
-// Before the loop runs. All methods of the service become callable.
+// Before the loop runs. Registers the service's methods.
 void rpc_server_add_service(struct rpc_server *server, const struct rpc_service *service);
 
 // IP:PORT actually listened on.
 const char *rpc_server_address(const struct rpc_server *server);
 
-// Each name's serving status in grpc.health.v1.Health; "" is the server as a whole. The service is there from the start.
+// Sets a service's status in grpc.health.v1.Health, which every server offers; "" is the server as a whole. Ignored once the
+// server drains.
 void rpc_server_set_serving(struct rpc_server *server, const char *service, bool serving);
 
-// Enables server reflection (v1 and v1alpha, what grpcurl asks) from a serialized FileDescriptorSet, borrowed for the
-// server's life.
+// Offers server reflection (v1 and v1alpha) from a serialized FileDescriptorSet, borrowed for the server's life. Once.
 void rpc_server_set_reflection(struct rpc_server *server, struct slice descriptor_set);
 
-// Two-step GOAWAY: tells clients to go elsewhere, takes no new connection, lets running calls finish; `done(user)` when the
-// last is gone or `grace_ms` has passed. Then rpc_server_close.
+// Graceful shutdown: stops listening, sends GOAWAY in two steps, and lets running calls finish. `done(user)` once the last
+// connection has closed or `grace_ms` have passed; then call rpc_server_close.
 void rpc_server_drain(struct rpc_server *server, uint64_t grace_ms, void (*done)(void *user), void *user);
 
-// Ends everything at once; running calls get their on_cancel before this returns. The memory goes once the loop has run.
+// Closes all connections at once; running calls get on_cancel before this returns. Its memory is freed once the loop has
+// run.
 void rpc_server_close(struct rpc_server *server);
 
-// All functions on calls: a handle that names nothing is allowed and does nothing (false, NULL, 0).
+// Functions on calls accept an invalid handle and then do nothing (false, NULL).
 bool rpc_call_alive(struct rpc_server *server, struct rpc_call call);
 struct rpc_peer rpc_call_peer(struct rpc_server *server, struct rpc_call call);
 
-// The value of a request's metadata; data NULL if absent. Borrowed as long as the call.
+// The first value of that key in the request's metadata; data NULL if absent. Borrowed as long as the call.
 struct slice rpc_call_metadata(struct rpc_server *server, struct rpc_call call, const char *key);
 
-// When the client's patience ends, on the loop's clock (uv_now, ms); UINT64_MAX: never.
-uint64_t rpc_call_deadline_ms(struct rpc_server *server, struct rpc_call call);
-
-// Adds to the trailers; copied. Keys are lower case. At most 8 a call. A value that HTTP does not allow is left out.
+// Adds to the trailers; copied. Keys are lower case; at most 8 per call. A value that HTTP does not allow is dropped.
 void rpc_call_trailer(struct rpc_server *server, struct rpc_call call, const char *key, struct slice value);
 
-// Queues one answer message; copied. False: nothing was queued, because the call is gone, or because it has 1 MiB queued
-// already, or all calls of its connection together 16 MiB (streams: go on at on_writable).
+// Queues one response message; copied. False: not queued, because the handle is invalid, or RPC_STREAM_QUEUE_MAX bytes are
+// queued on the call or RPC_CONNECTION_QUEUE_MAX on its connection (streaming methods continue at on_writable).
 bool rpc_send(struct rpc_server *server, struct rpc_call call, struct slice message);
 
-// Ends the call. `message` (may be NULL) is for people and is percent-encoded; copied. The handle names nothing afterwards.
+// Ends the call and invalidates its handle. `message` (may be NULL) is the status message, percent-encoded on the wire;
+// copied.
 void rpc_finish(struct rpc_server *server, struct rpc_call call, enum rpc_status status, const char *message);
 
-// rpc_send and rpc_finish(RPC_OK) in one, the usual end of a unary call. A client that leaves 64 MiB of answers unread gets
+// rpc_send and rpc_finish(RPC_OK) in one, for unary calls. Beyond RPC_CONNECTION_HELD_MAX on the connection the client gets
 // RESOURCE_EXHAUSTED instead.
 void rpc_reply(struct rpc_server *server, struct rpc_call call, struct slice message);
 
 // --- client ---
 
-// Why a connection is no more.
+// Why a channel lost its connection.
 enum rpc_down_reason {
     RPC_DOWN_REFUSED,    // could not connect
-    RPC_DOWN_RESET,      // end of file or reset without GOAWAY: the process there is gone
-    RPC_DOWN_GOAWAY,     // the server said goodbye
-    RPC_DOWN_KEEPALIVE,  // no answer to a PING: cut off, or stopped
-    RPC_DOWN_CLOSED,     // by us
+    RPC_DOWN_RESET,      // end of file or reset without GOAWAY: the server's process has ended
+    RPC_DOWN_GOAWAY,     // the server sent GOAWAY
+    RPC_DOWN_KEEPALIVE,  // PING or TCP timed out: the server is unreachable or stalled
+    RPC_DOWN_CLOSED,     // by this side
 };
 
 struct rpc_channel_options {
     const char *target;  // HOST:PORT, resolved at each attempt; copied
-    // Hand a call to HTTP/2 only when the body of the one before has left, so that calls arrive in the order they were made.
+    // Submits a request only once the body of the previous one has been sent, so that requests arrive in the order they were
+    // made. Not for calls with wait_for_ready, which may move to the end when a connection is lost.
     bool ordered;
-    uint64_t keepalive_interval_ms;  // PING when nothing was read for so long; 0: no keepalive
-    uint64_t keepalive_timeout_ms;   // and down when nothing was read for so long after it
+    uint64_t keepalive_interval_ms;  // of silence before a PING; 0: no keepalive
+    uint64_t keepalive_timeout_ms;   // of silence after it before the connection is closed
     int32_t stream_window;           // bytes; 0: 1 MiB
     int32_t connection_window;       // bytes; 0: 2 MiB
-    // Reconnect at once, then after 20 ms doubling to this, with jitter; 0: 1,000 ms. The channel connects by itself from
-    // rpc_channel_new on, and again for ever.
+    // Limit of the reconnection backoff: 0 ms, then 20 ms doubling up to this, with jitter; 0: 1,000 ms. The channel keeps
+    // connecting from rpc_channel_new until rpc_channel_close.
     uint64_t backoff_max_ms;
     struct tls *tls;       // borrowed for the channel's life; NULL: plain
-    const char *identity;  // whom to speak to, "node/n1"; copied. NULL: any node
-    // The transport stands, a round trip before on_up: calls may be made from here on, and go out before the server has
-    // shown that it lives. For those that are made again if nothing comes of them. NULL: calls wait for on_up.
+    const char *identity;  // of the server, "node/n1"; copied. NULL: any node
+    // The transport is connected, one round trip before on_up: requests are sent from now on, before the server has
+    // answered anything. For callers that repeat what fails. NULL: requests wait for on_up.
     void (*on_open)(void *user);
-    void (*on_up)(void *user);  // the server's SETTINGS have come
-    // Also after each attempt that failed. Comes before the results of the calls that the connection had.
+    void (*on_up)(void *user);  // the server's SETTINGS were received
+    // Also after each failed attempt. Precedes the results of the calls that were on the connection.
     void (*on_down)(void *user, enum rpc_down_reason reason);
     void *user;
 };
 
+// Begins to connect once the loop runs. End with rpc_channel_close.
 struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime, const struct rpc_channel_options *options);
 
-// Ends all calls with CANCELLED, then closes. No callback of the channel's comes after this returns, but those.
+// Ends all calls with CANCELLED, whose on_done follow once the loop runs; no other callback of the channel does.
 void rpc_channel_close(struct rpc_channel *channel);
 
 bool rpc_channel_is_up(const struct rpc_channel *channel);
 
-// Why the last attempt to connect failed, for people; "" while none has.
+// Why TLS failed in an attempt since the channel was last up, for people; "" if it did not.
 const char *rpc_channel_failure(const struct rpc_channel *channel);
 
-// Whether the last attempt got a connection whose other side ended it without a word of gRPC: something else listens there.
+// Whether the last attempt connected but the other side closed before its SETTINGS: it is probably no gRPC server.
 bool rpc_channel_hung_up(const struct rpc_channel *channel);
 
-// The server has been heard of: connects now, if it is waiting for its next attempt, or if what it has sent of the present
-// one was so probably lost (to a host that was not there yet) that a new one is sooner.
+// For a sign that the server runs: skips the backoff, and restarts an attempt whose SYN has probably been lost.
 void rpc_channel_wake(struct rpc_channel *channel);
-
-// Bytes of calls queued and not yet handed to the kernel.
-size_t rpc_channel_queued(const struct rpc_channel *channel);
 
 struct rpc_result {
     enum rpc_status status;
     struct slice message;  // the status message, decoded; for people
     struct slice body;     // of a unary call with status OK
-    // Whether the request may have reached the server's handler. False: it was surely not processed, and may be sent again.
+    // Whether the request may have reached the server's handler. False: it was not processed, and may safely be repeated.
     bool maybe_processed;
-    bool answered;         // the status is what the server said, not made here for want of an answer
+    bool answered;         // the status is from the server, not from this side
     const void *trailers;  // see rpc_result_trailer
 };
 
-// Data NULL if absent.
+// The first value of that key in the response's metadata; data NULL if absent. Borrowed as the result.
 struct slice rpc_result_trailer(const struct rpc_result *result, const char *key);
 
-// The end of a call; everything in `result` is borrowed for the length of the callback.
+// The end of a call; everything in `result` is borrowed until the callback returns.
 typedef void rpc_done(void *user, uint64_t tag, const struct rpc_result *result);
 
 struct rpc_request {
-    const char *path;     // "/baton.v1.ControlService/Put"; must live on (a literal)
+    const char *path;     // "/baton.v1.ControlService/Put"; borrowed for the channel's life (a literal)
     struct slice body;    // copied
-    uint64_t timeout_ms;  // 0: none. Sent as grpc-timeout, and kept here too
-    bool wait_for_ready;  // wait for the connection, within the timeout, instead of failing with UNAVAILABLE at once
+    uint64_t timeout_ms;  // 0: none. Sent as grpc-timeout and enforced on this side too
+    bool wait_for_ready;  // waits for a connection, within the timeout, instead of failing with UNAVAILABLE
     void *user;
-    uint64_t tag;       // handed back
-    rpc_done *on_done;  // exactly once, never from within the function that makes the call
-    // Server streaming: each message, borrowed. NULL: unary.
+    uint64_t tag;       // passed to the callbacks
+    rpc_done *on_done;  // exactly once, never from within rpc_channel_call or rpc_channel_cancel
+    // Server streaming: each message, borrowed until it returns. NULL: unary.
     void (*on_message)(void *user, uint64_t tag, struct slice message);
-    // Metadata, borrowed for the length of the function: key, value, key, value, NULL; at most 8 pairs. May be NULL.
+    // Metadata, copied: key, value, key, value, NULL; keys are lower case; at most 8 pairs. May be NULL.
     const char *const *metadata;
 };
 
-// A call under way; names nothing once on_done has run.
+// A client's call handle; invalid once the call has ended.
 struct rpc_ticket {
-    uint32_t slot;
+    uint32_t index;
     uint32_t generation;
 };
 
+// Starts a call. With RPC_CHANNEL_CALLS_MAX running it ends with RESOURCE_EXHAUSTED.
 struct rpc_ticket rpc_channel_call(struct rpc_channel *channel, const struct rpc_request *request);
 
-// on_done follows with CANCELLED.
+// on_done follows with CANCELLED. An invalid handle is ignored.
 void rpc_channel_cancel(struct rpc_channel *channel, struct rpc_ticket ticket);
 
 #endif

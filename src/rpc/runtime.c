@@ -1,6 +1,6 @@
-// A turn of the loop ends in `prepare`, which libuv runs right before it waits: first what was put off, then calls that
-// waited for room, then everything to send, one write a connection, and last the timer is set. What the owner of the turn
-// has sent with rpc_flush before costs nothing again: clean connections are not on the list.
+// A turn of the loop ends in `prepare`, which libuv runs right before it waits: deferred work, streams that wait for room,
+// one write per connection with something to send, and the timer. After an rpc_flush by the application little is left to
+// do.
 #include "rpc/runtime.h"
 
 #include <assert.h>
@@ -11,7 +11,7 @@
 #include "rpc/connection.h"
 #include "rpc/stats.h"
 
-// It is there only to keep the loop from waiting.
+// An active idle handle keeps the loop from waiting.
 static void on_idle(uv_idle_t *idle) {
     (void)idle;
 }
@@ -28,6 +28,7 @@ void rpc_runtime_release(struct rpc_runtime *runtime) {
 }
 
 void rpc_defer(struct rpc_runtime *runtime, struct rpc_deferred *deferred, void (*run)(struct rpc_deferred *deferred)) {
+    assert(run != NULL);
     deferred->run = run;
     rpc_list_push(&runtime->deferred, &deferred->link);
     rpc_runtime_wake(runtime);
@@ -43,42 +44,42 @@ static void run_deferred(struct rpc_runtime *runtime) {
     }
 }
 
-// Calls that waited for room are told once it is there. The list is gone through once, as those told may wait again.
-static void feed_starved(struct rpc_runtime *runtime) {
-    if (!runtime->drained) {
+// One pass over the list: `writable` may fill the room and wait again.
+static void resume_blocked(struct rpc_runtime *runtime) {
+    if (!runtime->room_freed) {
         return;
     }
-    runtime->drained = false;
+    runtime->room_freed = false;
     struct rpc_link now;
-    rpc_list_move(&runtime->starved, &now);
+    rpc_list_move(&runtime->blocked, &now);
     for (struct rpc_link *link; (link = rpc_list_first(&now)) != NULL;) {
         rpc_list_remove(link);
-        struct rpc_stream *stream = rpc_container(link, struct rpc_stream, starved);
+        struct rpc_stream *stream = rpc_container(link, struct rpc_stream, blocked);
         if (rpc_stream_has_room(stream, RPC_STREAM_QUEUE_MAX / 2)) {
             stream->connection->role->writable(stream);
         } else {
-            rpc_list_push(&runtime->starved, link);
+            rpc_list_push(&runtime->blocked, link);
         }
     }
 }
 
-void rpc_enforce_held(struct rpc_runtime *runtime) {
+void rpc_enforce_memory_limit(struct rpc_runtime *runtime) {
     while (runtime->held > RPC_HELD_MAX) {
-        struct rpc_connection *greediest = NULL;
+        struct rpc_connection *largest = NULL;
         for (struct rpc_link *link = runtime->accepted.next; link != &runtime->accepted; link = link->next) {
             struct rpc_connection *connection = rpc_container(link, struct rpc_connection, accepted_link);
-            if (greediest == NULL || connection->held > greediest->held) {
-                greediest = connection;
+            if (largest == NULL || connection->held > largest->held) {
+                largest = connection;
             }
         }
-        assert(greediest != NULL && greediest->held > 0);
+        assert(largest != NULL && largest->held > 0 && largest->busy == 0);
         uint64_t suppressed;
         if (rpc_log_allowed(runtime, &suppressed)) {
             slog(SLOG_WARN, "connections hold too much unread data; the one that holds most is closed",
-                 F_STR("peer", greediest->transport->address), F_U64("bytes", greediest->held), F_U64("limit", RPC_HELD_MAX),
+                 F_STR("peer", largest->transport->address), F_U64("bytes", largest->held), F_U64("limit", RPC_HELD_MAX),
                  F_U64("suppressed", suppressed));
         }
-        rpc_connection_close(greediest, RPC_DOWN_CLOSED);
+        rpc_connection_close(largest, RPC_DOWN_CLOSED);
     }
 }
 
@@ -96,7 +97,8 @@ static void on_handle_closed(uv_handle_t *handle) {
     if (--runtime->open_handles > 0) {
         return;
     }
-    assert(rpc_list_empty(&runtime->dirty) && rpc_list_empty(&runtime->deferred) && rpc_list_empty(&runtime->starved));
+    assert(rpc_list_empty(&runtime->dirty) && rpc_list_empty(&runtime->deferred) && rpc_list_empty(&runtime->blocked));
+    assert(rpc_list_empty(&runtime->accepted) && runtime->held == 0 && runtime->users == 0);
     rpc_timers_free(&runtime->timers);
     rpc_stats_free(runtime);
     nghttp2_session_callbacks_del(runtime->callbacks);
@@ -116,8 +118,8 @@ static void close_handles(struct rpc_runtime *runtime) {
 
 static void on_timer(uv_timer_t *timer);
 
-// The loop's timer is only ever set earlier here: most deadlines are gone before they are due, and waking up once for
-// nothing is cheaper than setting it at each.
+// Only ever moves the loop's timer forward: most deadlines are stopped before they are due, and one needless wake-up is
+// cheaper than setting the timer for each.
 static void set_timer(struct rpc_runtime *runtime) {
     uint64_t next = rpc_timers_next(&runtime->timers);
     if (next == RPC_NEVER) {
@@ -134,17 +136,17 @@ static void on_timer(uv_timer_t *timer) {
     struct rpc_runtime *runtime = timer->data;
     runtime->timer_at_ms = RPC_NEVER;
     rpc_timers_run(&runtime->timers, rpc_now_ms(runtime));
-    set_timer(runtime);  // at once: without a timer a loop that has nothing else would end before the next turn
+    set_timer(runtime);  // without an active handle the loop would end before the next turn
 }
 
 static void on_prepare(uv_prepare_t *prepare) {
     struct rpc_runtime *runtime = prepare->data;
     run_deferred(runtime);
-    feed_starved(runtime);
+    resume_blocked(runtime);
     rpc_flush(runtime);
-    rpc_enforce_held(runtime);
+    rpc_enforce_memory_limit(runtime);
     set_timer(runtime);
-    bool again = !rpc_list_empty(&runtime->deferred) || (runtime->drained && !rpc_list_empty(&runtime->starved));
+    bool again = !rpc_list_empty(&runtime->deferred) || (runtime->room_freed && !rpc_list_empty(&runtime->blocked));
     if (runtime->closing && runtime->users == 0 && !again) {
         close_handles(runtime);
     } else if (again) {
@@ -170,7 +172,7 @@ struct rpc_runtime *rpc_runtime_new(uv_loop_t *loop, struct metrics *metrics) {
     runtime->output = mem_alloc(RPC_OUTPUT);
     rpc_list_init(&runtime->dirty);
     rpc_list_init(&runtime->deferred);
-    rpc_list_init(&runtime->starved);
+    rpc_list_init(&runtime->blocked);
     rpc_list_init(&runtime->accepted);
     rpc_pool_init(&runtime->pool);
     rpc_callbacks_init(runtime);
@@ -180,7 +182,7 @@ struct rpc_runtime *rpc_runtime_new(uv_loop_t *loop, struct metrics *metrics) {
     runtime->open_handles = 3;
     runtime->prepare.data = runtime->idle.data = runtime->timer.data = runtime;
     uv_prepare_start(&runtime->prepare, on_prepare);
-    uv_unref((uv_handle_t *)&runtime->prepare);  // sockets and timers keep the loop going, not this
+    uv_unref((uv_handle_t *)&runtime->prepare);  // only sockets and timers keep the loop alive
     return runtime;
 }
 
@@ -188,6 +190,6 @@ void rpc_runtime_close(struct rpc_runtime *runtime) {
     assert(!runtime->closing);
     runtime->closing = true;
     if (runtime->users == 0) {
-        rpc_runtime_wake(runtime);  // on_prepare sees to the rest
+        rpc_runtime_wake(runtime);  // on_prepare closes the handles
     }
 }

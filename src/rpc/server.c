@@ -1,9 +1,10 @@
-// A server: it listens, keeps its connections, finds the method of a path, and goes away in order.
+// A server: listening, its connections, the routes to its methods, and graceful shutdown.
 #include "rpc/server.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/files.h"
 #include "base/mem.h"
 #include "base/slog.h"
@@ -11,26 +12,26 @@
 
 enum { BACKLOG = 1024 };
 
-// Requests come with the data they carry: 50 ms at 160 MB/s, as the limit on what is in flight to a peer.
+// Flow-control windows: 50 ms at 160 MB/s, like the limit on what is in flight to a peer.
 #define SERVER_STREAM_WINDOW     (8 * MIB)
 #define SERVER_CONNECTION_WINDOW (16 * MIB)
-#define SERVER_SETUP_MS          10000  // from connecting to the first SETTINGS
-#define SERVER_KEEPALIVE_MS      20000  // of silence, then a PING,
-#define SERVER_KEEPALIVE_WAIT_MS 20000  // and the end without an answer: half-open connections do not stay
-#define IDLE_MIN_MS              1000   // younger idleness does not count when somebody has to make room
+#define SERVER_SETUP_MS          10000  // from accepting to the client's SETTINGS
+#define SERVER_KEEPALIVE_MS      20000  // of silence before a PING,
+#define SERVER_KEEPALIVE_WAIT_MS 20000  // and after it before closing: half-open connections must not stay
+#define IDLE_MIN_MS              1000   // idle time before a connection may be closed for a new one
 #define DRAIN_STEP_MS            250    // five round trips between the clouds
 
 // --- routes ---
 
 static size_t hash_of(struct slice path) {
-    uint64_t hash = UINT64_C(14695981039346656037);  // FNV-1a; all keys are our own, so that nobody can make them collide
+    uint64_t hash = UINT64_C(14695981039346656037);  // FNV-1a; the keys are our own, so collisions cannot be provoked
     for (size_t i = 0; i < path.len; i++) {
         hash = (hash ^ path.data[i]) * UINT64_C(1099511628211);
     }
     return (size_t)(hash ^ hash >> 32);
 }
 
-static struct rpc_route **route_place(const struct rpc_server *server, struct slice path) {
+static struct rpc_route **route_entry(const struct rpc_server *server, struct slice path) {
     size_t mask = server->route_cap - 1;
     size_t i = hash_of(path) & mask;
     while (server->routes[i] != NULL && !slice_equal(path, slice_of(server->routes[i]->path, server->routes[i]->path_len))) {
@@ -40,7 +41,7 @@ static struct rpc_route **route_place(const struct rpc_server *server, struct sl
 }
 
 struct rpc_route *rpc_server_route(const struct rpc_server *server, struct slice path) {
-    return *route_place(server, path);
+    return *route_entry(server, path);
 }
 
 static void grow_routes(struct rpc_server *server) {
@@ -50,7 +51,7 @@ static void grow_routes(struct rpc_server *server) {
     server->routes = mem_zalloc(server->route_cap * sizeof(struct rpc_route *));
     for (size_t i = 0; i < old_cap; i++) {
         if (old[i] != NULL) {
-            *route_place(server, slice_of(old[i]->path, old[i]->path_len)) = old[i];
+            *route_entry(server, slice_of(old[i]->path, old[i]->path_len)) = old[i];
         }
     }
     free(old);
@@ -69,13 +70,14 @@ static void add_route(struct rpc_server *server, const struct rpc_service *servi
     route->service = service;
     route->method = method;
     route->stats = rpc_stats_of(server->runtime, true, route->path);
-    struct rpc_route **place = route_place(server, slice_of(route->path, route->path_len));
-    assert(*place == NULL);  // no method twice
-    *place = route;
+    struct rpc_route **entry = route_entry(server, slice_of(route->path, route->path_len));
+    assert(*entry == NULL);  // no method twice
+    *entry = route;
     server->route_count++;
 }
 
 void rpc_server_set_tls(struct rpc_server *server, struct tls *tls) {
+    assert(server->connection_count == 0);
     server->tls = tls;
 }
 
@@ -83,7 +85,7 @@ void rpc_server_add_service(struct rpc_server *server, const struct rpc_service 
     for (size_t i = 0; i < service->method_count; i++) {
         add_route(server, service, &service->methods[i]);
     }
-    server->services = mem_realloc(server->services, (server->service_count + 1) * sizeof *server->services);
+    array_reserve(server->services, server->service_cap, server->service_count + 1);
     server->services[server->service_count++] = service;
 }
 
@@ -95,10 +97,10 @@ const struct rpc_service *const *rpc_server_services(const struct rpc_server *se
 // --- connections ---
 
 static void check_drained(struct rpc_server *server);
-static void say_goodbye(struct rpc_connection *connection);
+static void send_final_goaway(struct rpc_connection *connection);
 
 static void on_opened(struct rpc_connection *connection) {
-    (void)connection;  // an accepted one is open from the start, but with TLS only after its handshake
+    (void)connection;  // with TLS, after the handshake
 }
 
 static void on_ready(struct rpc_connection *connection) {
@@ -110,7 +112,7 @@ static void on_goaway(struct rpc_connection *connection) {
 }
 
 static void on_ping_acked(struct rpc_connection *connection) {
-    say_goodbye(connection);
+    send_final_goaway(connection);
 }
 
 static bool on_refill(struct rpc_connection *connection) {
@@ -118,9 +120,10 @@ static bool on_refill(struct rpc_connection *connection) {
     return false;
 }
 
-static void on_gone(struct rpc_connection *connection, enum rpc_down_reason reason) {
+static void on_connection_closed(struct rpc_connection *connection, enum rpc_down_reason reason) {
     (void)reason;
     struct rpc_server *server = connection->owner;
+    assert(server->connection_count > 0);
     rpc_list_remove(&connection->link);
     server->connection_count--;
     metric_add(server->runtime->connections_gauge, -1);
@@ -134,7 +137,7 @@ static const struct rpc_role server_role = {
     .headers = rpc_server_call_headers,
     .message = rpc_server_call_message,
     .half_closed = rpc_server_call_half_closed,
-    .broken = rpc_server_call_broken,
+    .failed = rpc_server_call_failed,
     .out_ended = rpc_server_call_out_ended,
     .headers_sent = rpc_server_call_headers_sent,
     .writable = rpc_server_call_writable,
@@ -144,12 +147,12 @@ static const struct rpc_role server_role = {
     .goaway = on_goaway,
     .ping_acked = on_ping_acked,
     .refill = on_refill,
-    .gone = on_gone,
+    .connection_closed = on_connection_closed,
 };
 
-// Closes a connection without calls: one that has never said anything rather than one that has, then the one that is silent
-// longest. False: there is none to spare.
-static bool make_room(struct rpc_server *server) {
+// Closes a connection without calls: rather one whose SETTINGS were never received, then the one that is silent longest.
+// False: there is none.
+static bool close_idle_connection(struct rpc_server *server) {
     struct rpc_connection *victim = NULL;
     uint64_t now = rpc_now_ms(server->runtime);
     for (struct rpc_link *link = server->connections.next; link != &server->connections; link = link->next) {
@@ -157,8 +160,9 @@ static bool make_room(struct rpc_server *server) {
         if (connection->stream_count > 0 || now - connection->last_read_ms < IDLE_MIN_MS) {
             continue;
         }
-        if (victim == NULL || (victim->settled && !connection->settled) ||
-            (victim->settled == connection->settled && connection->last_read_ms < victim->last_read_ms)) {
+        if (victim == NULL || (victim->settings_received && !connection->settings_received) ||
+            (victim->settings_received == connection->settings_received &&
+             connection->last_read_ms < victim->last_read_ms)) {
             victim = connection;
         }
     }
@@ -186,9 +190,9 @@ static void on_connection(uv_stream_t *listener, int status) {
     if (transport == NULL) {
         return;
     }
-    if (server->connection_count >= server->connection_max && !make_room(server)) {
+    if (server->connection_count >= server->connection_max && !close_idle_connection(server)) {
         if (rpc_log_allowed(server->runtime, &suppressed)) {
-            slog(SLOG_WARN, "too many connections, all of them busy: refusing one", F_STR("peer", transport->address),
+            slog(SLOG_WARN, "too many connections, none of them idle: refusing one", F_STR("peer", transport->address),
                  F_U64("limit", server->connection_max), F_U64("suppressed", suppressed));
         }
         transport->ops->close(transport);
@@ -207,7 +211,7 @@ static void on_connection(uv_stream_t *listener, int status) {
     metric_add(server->runtime->connections_gauge, 1);
 }
 
-// --- beginning ---
+// --- listening ---
 
 static struct rpc_server *server_new(struct rpc_runtime *runtime) {
     struct rpc_server *server = mem_zalloc(sizeof *server);
@@ -223,7 +227,7 @@ static struct rpc_server *server_new(struct rpc_runtime *runtime) {
 
 static void release(struct rpc_deferred *deferred) {
     struct rpc_server *server = rpc_container(deferred, struct rpc_server, release);
-    assert(server->connection_count == 0);
+    assert(server->connection_count == 0 && rpc_list_empty(&server->connections));
     rpc_health_free(server->health);
     rpc_reflection_free(server->reflection);
     for (size_t i = 0; i < server->route_cap; i++) {
@@ -265,7 +269,7 @@ enum error_code rpc_server_listen(struct rpc_runtime *runtime, const char *addre
     if (code != OK) {
         return code;
     }
-    // Once, at start: the loop may wait for the resolver.
+    // Blocks the loop, but only at start.
     uv_getaddrinfo_t resolution;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     int status = uv_getaddrinfo(runtime->loop, &resolution, NULL, parts.host, parts.port, &hints);
@@ -305,13 +309,13 @@ void rpc_server_set_reflection(struct rpc_server *server, struct slice descripto
     server->reflection = rpc_reflection_new(server, descriptor_set);
 }
 
-// --- the end ---
+// --- shutdown ---
 //
-// Two steps (RFC 9113, section 6.8): first "no new calls from now on" with the highest stream id, as calls may be on their
-// way; then, a round trip later, the id of the last call that was taken. Who made a later one knows that it was not
-// processed. nghttp2 then wants nothing more once the last call has ended, and the connection closes.
+// GOAWAY in two steps (RFC 9113, section 6.8): first with the highest stream id, as requests may be in flight; a round trip
+// later with the id of the last request accepted, so that the client knows which were not processed. Once the last call has
+// ended, nghttp2 wants to read and write no more, and the connection closes.
 
-static void say_goodbye(struct rpc_connection *connection) {
+static void send_final_goaway(struct rpc_connection *connection) {
     struct rpc_server *server = connection->owner;
     if (!server->draining) {
         return;
@@ -324,7 +328,7 @@ static void say_goodbye(struct rpc_connection *connection) {
 static void on_drain_step(struct rpc_timer *timer) {
     struct rpc_server *server = rpc_container(timer, struct rpc_server, drain_step);
     for (struct rpc_link *link = server->connections.next; link != &server->connections; link = link->next) {
-        say_goodbye(rpc_container(link, struct rpc_connection, link));
+        send_final_goaway(rpc_container(link, struct rpc_connection, link));
     }
 }
 
@@ -343,7 +347,7 @@ static void check_drained(struct rpc_server *server) {
 }
 
 void rpc_server_drain(struct rpc_server *server, uint64_t grace_ms, void (*done)(void *user), void *user) {
-    assert(!server->draining && !server->closing);
+    assert(!server->draining && !server->closing && done != NULL);
     server->draining = true;
     server->on_drained = done;
     server->drained_user = user;

@@ -1,7 +1,7 @@
-// A call on the server, from its headers to its trailers.
+// A server's call, from its headers to its trailers.
 //
-// The application's handle is good from the first message until the call is finished, by either side. The object itself
-// lives on until HTTP/2 closes the stream: what is sent is read from it. It is then kept for the next call.
+// The application's handle is valid from the first message until the call has ended on either side. The object stays
+// allocated until the stream is closed, as what is sent is read from it, and is then used again for another call.
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,19 +15,18 @@ struct server_call {
     struct rpc_stream stream;
     struct rpc_server *server;
     struct rpc_route *route;
-    uint32_t slot;
+    uint32_t index;
     uint32_t generation;
-    bool post;          // the request's method
-    bool content_type;  // application/grpc
-    bool unsupported;   // it comes in an encoding we lack
+    bool post;          // :method is POST
+    bool content_type;  // content-type is application/grpc
+    bool unsupported;   // grpc-encoding is not identity
     bool bad_timeout;
-    bool begun;     // its headers were good: it has a slot
-    bool told;      // the application knows of it
-    bool finished;  // its handle names nothing
-    bool answered;  // response headers are submitted
+    bool accepted;           // its headers are valid: it has a handle
+    bool delivered;          // the application has been given its handle
+    bool finished;           // its handle is invalid
+    bool headers_submitted;  // of the response
     enum rpc_status status;
     uint64_t timeout_ms;
-    uint64_t deadline_ms;
     uint64_t started_ns;
     struct rpc_timer deadline;
     struct rpc_metadata metadata;
@@ -37,7 +36,7 @@ struct server_call {
     struct rpc_link idle;
 };
 
-enum { CALL_BYTES = KIB };  // its object, and nghttp2's for its stream
+enum { CALL_BYTES = KIB };  // the object, and nghttp2's for the stream
 
 static_assert(sizeof(struct server_call) < CALL_BYTES, "half of it is nghttp2's");
 
@@ -46,14 +45,14 @@ static struct server_call *call_of(struct rpc_stream *stream) {
 }
 
 static struct rpc_call handle_of(const struct server_call *call) {
-    return (struct rpc_call){.slot = call->slot, .generation = call->generation};
+    return (struct rpc_call){.index = call->index, .generation = call->generation};
 }
 
 static struct server_call *find(const struct rpc_server *server, struct rpc_call call) {
-    return rpc_slots_get(&server->calls, call.slot, call.generation);
+    return rpc_handles_get(&server->calls, call.index, call.generation);
 }
 
-// --- its object ---
+// --- allocation ---
 
 struct rpc_stream *rpc_server_call_begin(struct rpc_connection *connection, int32_t id) {
     struct rpc_server *server = connection->owner;
@@ -73,10 +72,10 @@ struct rpc_stream *rpc_server_call_begin(struct rpc_connection *connection, int3
     }
     call->server = server;
     call->route = &server->unknown;
-    call->deadline_ms = call->timeout_ms = RPC_NEVER;
+    call->timeout_ms = RPC_NEVER;
     call->started_ns = uv_hrtime();
     rpc_stream_attach(&call->stream, connection, id);
-    rpc_stream_own(&call->stream, CALL_BYTES);
+    rpc_stream_set_overhead(&call->stream, CALL_BYTES);
     return &call->stream;
 }
 
@@ -90,6 +89,7 @@ static void free_call(struct server_call *call) {
 
 static void recycle(struct server_call *call) {
     struct rpc_server *server = call->server;
+    assert(call->finished && !rpc_timer_running(&call->deadline));
     if (server->idle_count == RPC_CALLS_KEPT) {
         free_call(call);
         return;
@@ -117,7 +117,7 @@ void rpc_server_free_calls(struct rpc_server *server) {
         rpc_list_remove(link);
         free_call(rpc_container(link, struct server_call, idle));
     }
-    rpc_slots_free(&server->calls);
+    rpc_handles_free(&server->calls);
 }
 
 // --- the answer ---
@@ -147,33 +147,37 @@ static size_t trailer_fields(const struct server_call *call, nghttp2_nv *fields)
     return count;
 }
 
-// Headers now, messages as HTTP/2 comes for them.
+// Messages follow as nghttp2 reads them.
 static void submit_headers(struct server_call *call) {
+    assert(!call->headers_submitted);
     nghttp2_data_provider provider = rpc_stream_provider();
     nghttp2_submit_response(call->stream.connection->session, call->stream.id, response_headers, RESPONSE_HEADERS,
                             &provider);
-    call->answered = true;
+    call->headers_submitted = true;
     rpc_connection_touch(call->stream.connection);
 }
 
-// A call without any message is answered with one block of headers.
+// Trailers-Only: a response without messages is one header block.
 static void submit_trailers_only(struct server_call *call) {
+    assert(!call->headers_submitted && call->finished);
     nghttp2_nv fields[RESPONSE_HEADERS + TRAILER_FIELDS_MAX];
     memcpy(fields, response_headers, sizeof response_headers);
     size_t count = RESPONSE_HEADERS + trailer_fields(call, fields + RESPONSE_HEADERS);
     nghttp2_submit_response(call->stream.connection->session, call->stream.id, fields, count, NULL);
-    call->answered = true;
+    call->headers_submitted = true;
     rpc_connection_touch(call->stream.connection);
 }
 
 bool rpc_server_call_out_ended(struct rpc_stream *stream) {
+    assert(call_of(stream)->finished);
     nghttp2_nv fields[TRAILER_FIELDS_MAX];
     size_t count = trailer_fields(call_of(stream), fields);
     nghttp2_submit_trailer(stream->connection->session, stream->id, fields, count);
     return true;
 }
 
-// A client that has not sent everything yet is told to stop, but only now: RST_STREAM would have overtaken the answer.
+// Tells a client that is still sending to stop (RFC 9113, section 8.1), but not earlier: nghttp2 would have dropped the
+// response.
 void rpc_server_call_headers_sent(struct rpc_stream *stream, bool end) {
     if (end && !stream->half_closed) {
         nghttp2_submit_rst_stream(stream->connection->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
@@ -182,33 +186,33 @@ void rpc_server_call_headers_sent(struct rpc_stream *stream, bool end) {
 
 // --- the end ---
 
-// The application can name it no more, and nobody waits for it.
-static void retire(struct server_call *call, enum rpc_status status) {
-    assert(!call->finished);
+// Invalidates the handle and counts the call as ended.
+static void complete(struct server_call *call, enum rpc_status status) {
+    assert(!call->finished && (int)status < RPC_STATUS_COUNT);
     struct rpc_server *server = call->server;
     call->finished = true;
     call->status = status;
-    call->stream.deaf = true;
-    rpc_list_remove(&call->stream.starved);
+    call->stream.ignores_input = true;
+    rpc_list_remove(&call->stream.blocked);
     rpc_metadata_clear(&call->metadata);
-    rpc_stream_own(&call->stream, CALL_BYTES);
+    rpc_stream_set_overhead(&call->stream, CALL_BYTES);
     rpc_timer_stop(server->runtime, &call->deadline);
     const struct rpc_method *method = call->route->method;
     bool unary = method != NULL && method->kind == RPC_UNARY;
     rpc_stats_end(server->runtime, call->route->stats, status, unary ? call->started_ns : 0);
-    if (call->begun) {
-        rpc_slots_remove(&server->calls, call->slot);
+    if (call->accepted) {
+        rpc_handles_remove(&server->calls, call->index);
         metric_add(server->runtime->calls_gauge, -1);
     }
 }
 
 static void finish(struct server_call *call, enum rpc_status status, const char *message) {
-    retire(call, status);
+    complete(call, status);
     if (message != NULL && status != RPC_OK) {
         rpc_percent_encode(&call->message, slice_of_str(message));
     }
     call->stream.out.ended = true;
-    if (call->answered) {
+    if (call->headers_submitted) {
         rpc_stream_wake(&call->stream);
     } else if (call->stream.out.bytes.len > 0) {
         submit_headers(call);
@@ -217,10 +221,10 @@ static void finish(struct server_call *call, enum rpc_status status, const char 
     }
 }
 
-// The application has to be told, as it did not do it itself.
-static void tell_cancelled(struct server_call *call) {
+// For a call that the application did not finish itself.
+static void notify_cancelled(struct server_call *call) {
     const struct rpc_method *method = call->route->method;
-    if (call->told && method->on_cancel != NULL) {
+    if (call->delivered && method->on_cancel != NULL) {
         method->on_cancel(call->route->service->user, handle_of(call));
     }
 }
@@ -228,16 +232,16 @@ static void tell_cancelled(struct server_call *call) {
 static void on_deadline(struct rpc_timer *timer) {
     struct server_call *call = rpc_container(timer, struct server_call, deadline);
     finish(call, RPC_DEADLINE_EXCEEDED, "the deadline has passed");
-    tell_cancelled(call);
+    notify_cancelled(call);
 }
 
-void rpc_server_call_broken(struct rpc_stream *stream, enum rpc_stream_error error) {
+void rpc_server_call_failed(struct rpc_stream *stream, enum rpc_stream_error error) {
     static const struct {
         enum rpc_status status;
         const char *message;
     } ends[] = {
         [RPC_STREAM_TRUNCATED] = {RPC_INTERNAL, "the request ends inside a message"},
-        [RPC_STREAM_TOO_MANY] = {RPC_UNIMPLEMENTED, "the method takes one message, and got more"},
+        [RPC_STREAM_TOO_MANY] = {RPC_UNIMPLEMENTED, "the method expects one message and got more"},
         [RPC_STREAM_TOO_LARGE] = {RPC_RESOURCE_EXHAUSTED, "the message is larger than 4194304 bytes"},
         [RPC_STREAM_COMPRESSED] = {RPC_INTERNAL, "the message is marked as compressed, but no grpc-encoding was given"},
         [RPC_STREAM_NO_MEMORY] = {RPC_RESOURCE_EXHAUSTED, "no memory for the request; send less at a time"},
@@ -246,7 +250,7 @@ void rpc_server_call_broken(struct rpc_stream *stream, enum rpc_stream_error err
     struct server_call *call = call_of(stream);
     if (!call->finished) {
         finish(call, ends[error].status, ends[error].message);
-        tell_cancelled(call);
+        notify_cancelled(call);
     }
 }
 
@@ -254,8 +258,8 @@ void rpc_server_call_closed(struct rpc_stream *stream, uint32_t error_code) {
     (void)error_code;
     struct server_call *call = call_of(stream);
     if (!call->finished) {
-        retire(call, RPC_CANCELLED);
-        tell_cancelled(call);
+        complete(call, RPC_CANCELLED);
+        notify_cancelled(call);
     }
     recycle(call);
 }
@@ -289,8 +293,8 @@ static void protocol_header(struct server_call *call, struct slice name, struct 
 
 void rpc_server_call_header(struct rpc_stream *stream, struct slice name, struct slice value) {
     struct server_call *call = call_of(stream);
-    if (call->begun || call->finished) {
-        return;  // a request's trailers mean nothing
+    if (call->accepted || call->finished) {
+        return;  // gRPC has no request trailers
     }
     if (IS(name, "content-type")) {
         call->content_type = is_grpc(value);
@@ -301,19 +305,20 @@ void rpc_server_call_header(struct rpc_stream *stream, struct slice name, struct
     }
 }
 
-// Not gRPC: answered as HTTP does.
+// Not a gRPC request: answered with an HTTP status.
 static void refuse_http(struct server_call *call, const char *http_status) {
-    retire(call, RPC_UNKNOWN);
+    complete(call, RPC_UNKNOWN);
     nghttp2_nv field = rpc_field(slice_of(":status", 7), slice_of_str(http_status), 0);
     nghttp2_submit_response(call->stream.connection->session, call->stream.id, &field, 1, NULL);
     rpc_connection_touch(call->stream.connection);
 }
 
-// On a plain connection everybody may call everything.
+// Without TLS there are no identities, and everything is allowed.
 static bool may_call(const struct server_call *call) {
     const char *const *role = call->route->service->roles;
     const char *identity = call->stream.connection->transport->identity;
-    bool allowed = role == NULL || identity == NULL;
+    assert((identity != NULL) == (call->server->tls != NULL));
+    bool allowed = role == NULL || call->server->tls == NULL;
     for (; !allowed && *role != NULL; role++) {
         size_t len = strlen(*role);
         allowed = strncmp(identity, *role, len) == 0 && identity[len] == '/';
@@ -323,12 +328,16 @@ static bool may_call(const struct server_call *call) {
 
 static void refuse_role(struct server_call *call) {
     char text[192];
-    snprintf(text, sizeof text, "a certificate of %s does not allow to call %s",
+    snprintf(text, sizeof text, "a certificate of %s does not permit calls to %s",
              call->stream.connection->transport->identity, call->route->service->name);
     finish(call, RPC_PERMISSION_DENIED, text);
 }
 
-// False: answered already.
+static bool is_streaming(const struct server_call *call) {
+    return call->route->method->kind != RPC_UNARY;
+}
+
+// False: the request is refused and answered.
 static bool check_request(struct server_call *call) {
     if (call->stream.header_bytes > HEADER_LIST_MAX) {
         finish(call, RPC_RESOURCE_EXHAUSTED, "the header list is larger than 16384 bytes");
@@ -341,6 +350,9 @@ static bool check_request(struct server_call *call) {
         finish(call, RPC_UNIMPLEMENTED, "unknown method");
     } else if (!may_call(call)) {
         refuse_role(call);
+    } else if (is_streaming(call) && call->stream.connection->streaming_count >= STREAMING_MAX) {
+        finish(call, RPC_RESOURCE_EXHAUSTED, "this connection has 900 streaming calls; open another one");
+        static_assert(STREAMING_MAX == 900, "the message above says so");
     } else if (call->bad_timeout) {
         finish(call, RPC_INTERNAL, "malformed grpc-timeout");
     } else if (call->unsupported) {
@@ -357,25 +369,28 @@ static bool check_request(struct server_call *call) {
 void rpc_server_call_headers(struct rpc_stream *stream, bool end) {
     (void)end;
     struct server_call *call = call_of(stream);
-    if (call->begun || call->finished || !check_request(call)) {
+    if (call->accepted || call->finished || !check_request(call)) {
         return;
     }
     struct rpc_server *server = call->server;
-    call->begun = true;
-    call->slot = rpc_slots_add(&server->calls, call);
-    call->generation = server->calls.slots[call->slot].generation;
-    stream->single = call->route->method->kind != RPC_BIDI;
-    rpc_stream_own(stream, CALL_BYTES + call->metadata.bytes.cap);
+    call->accepted = true;
+    call->index = rpc_handles_add(&server->calls, call);
+    call->generation = server->calls.entries[call->index].generation;
+    stream->one_message = call->route->method->kind != RPC_BIDI;
+    if (is_streaming(call)) {
+        rpc_stream_set_streaming(stream);
+    }
+    rpc_stream_set_overhead(stream, CALL_BYTES + call->metadata.bytes.cap);
     metric_add(server->runtime->calls_gauge, 1);
     if (call->timeout_ms != RPC_NEVER) {
         rpc_timer_start(server->runtime, &call->deadline, call->timeout_ms, on_deadline);
-        call->deadline_ms = call->deadline.at_ms;
     }
 }
 
 void rpc_server_call_message(struct rpc_stream *stream, struct slice message) {
     struct server_call *call = call_of(stream);
-    call->told = true;
+    assert(call->accepted && !call->finished);
+    call->delivered = true;
     call->route->method->on_message(call->route->service->user, handle_of(call), message);
 }
 
@@ -385,10 +400,10 @@ void rpc_server_call_half_closed(struct rpc_stream *stream) {
         return;
     }
     const struct rpc_method *method = call->route->method;
-    if (stream->single && !stream->has_held) {
-        finish(call, RPC_UNIMPLEMENTED, "the method takes one message, and got none");
+    if (stream->one_message && !stream->has_message) {
+        finish(call, RPC_UNIMPLEMENTED, "the method expects one message and got none");
     } else if (method->kind == RPC_BIDI && method->on_half_close != NULL) {
-        call->told = true;
+        call->delivered = true;
         method->on_half_close(call->route->service->user, handle_of(call));
     }
 }
@@ -401,7 +416,7 @@ void rpc_server_call_writable(struct rpc_stream *stream) {
     }
 }
 
-// --- what the application does with its handle ---
+// --- the application's functions ---
 
 bool rpc_call_alive(struct rpc_server *server, struct rpc_call handle) {
     return find(server, handle) != NULL;
@@ -419,11 +434,6 @@ struct rpc_peer rpc_call_peer(struct rpc_server *server, struct rpc_call handle)
 struct slice rpc_call_metadata(struct rpc_server *server, struct rpc_call handle, const char *key) {
     struct server_call *call = find(server, handle);
     return call == NULL ? (struct slice){0} : rpc_metadata_get(&call->metadata, slice_of_str(key));
-}
-
-uint64_t rpc_call_deadline_ms(struct rpc_server *server, struct rpc_call handle) {
-    struct server_call *call = find(server, handle);
-    return call == NULL ? 0 : call->deadline_ms;
 }
 
 void rpc_call_trailer(struct rpc_server *server, struct rpc_call handle, const char *key, struct slice value) {
@@ -446,7 +456,7 @@ bool rpc_send(struct rpc_server *server, struct rpc_call handle, struct slice me
         return false;
     }
     rpc_stream_put(&call->stream, message);
-    if (call->answered) {
+    if (call->headers_submitted) {
         rpc_stream_wake(&call->stream);
     } else {
         submit_headers(call);
@@ -467,7 +477,7 @@ void rpc_reply(struct rpc_server *server, struct rpc_call handle, struct slice m
         return;
     }
     if (call->stream.connection->held >= RPC_CONNECTION_HELD_MAX) {
-        finish(call, RPC_RESOURCE_EXHAUSTED, "too many answers wait for the client to read them");
+        finish(call, RPC_RESOURCE_EXHAUSTED, "too many unread responses on this connection");
         return;
     }
     rpc_stream_put(&call->stream, message);

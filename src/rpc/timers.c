@@ -1,28 +1,28 @@
-// The heap: each timer is due no later than its two children, and knows its place, so that stopping one needs no search.
-// Deadlines of one length come in rising order and are taken off as leaves, so both are usually one step.
+// Each timer is due no later than its two children and knows its position, so that stopping it needs no search. Deadlines of
+// one length start in rising order and are stopped as leaves, so both usually take one step.
 #include "rpc/timers.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/mem.h"
+#include "base/array.h"
 
-static void put(struct rpc_timers *timers, size_t place, struct rpc_timer *timer) {
-    timers->heap[place - 1] = timer;
-    timer->place = place;
+static void put(struct rpc_timers *timers, size_t position, struct rpc_timer *timer) {
+    timers->heap[position - 1] = timer;
+    timer->position = position;
 }
 
-static void sift_up(struct rpc_timers *timers, size_t place, struct rpc_timer *timer) {
-    while (place > 1 && timers->heap[place / 2 - 1]->at_ms > timer->at_ms) {
-        put(timers, place, timers->heap[place / 2 - 1]);
-        place /= 2;
+static void sift_up(struct rpc_timers *timers, size_t position, struct rpc_timer *timer) {
+    while (position > 1 && timers->heap[position / 2 - 1]->at_ms > timer->at_ms) {
+        put(timers, position, timers->heap[position / 2 - 1]);
+        position /= 2;
     }
-    put(timers, place, timer);
+    put(timers, position, timer);
 }
 
-static void sift_down(struct rpc_timers *timers, size_t place, struct rpc_timer *timer) {
+static void sift_down(struct rpc_timers *timers, size_t position, struct rpc_timer *timer) {
     for (;;) {
-        size_t child = place * 2;
+        size_t child = position * 2;
         if (child > timers->count) {
             break;
         }
@@ -32,38 +32,36 @@ static void sift_down(struct rpc_timers *timers, size_t place, struct rpc_timer 
         if (timers->heap[child - 1]->at_ms >= timer->at_ms) {
             break;
         }
-        put(timers, place, timers->heap[child - 1]);
-        place = child;
+        put(timers, position, timers->heap[child - 1]);
+        position = child;
     }
-    put(timers, place, timer);
+    put(timers, position, timer);
 }
 
 void rpc_timers_start(struct rpc_timers *timers, struct rpc_timer *timer, uint64_t at_ms) {
     rpc_timers_stop(timers, timer);
-    if (timers->count == timers->cap) {
-        timers->cap = timers->cap == 0 ? 64 : timers->cap * 2;
-        timers->heap = mem_realloc(timers->heap, timers->cap * sizeof *timers->heap);
-    }
+    assert(timer->fire != NULL);
+    array_reserve(timers->heap, timers->cap, timers->count + 1);
     timer->at_ms = at_ms;
     timers->count++;
     sift_up(timers, timers->count, timer);
 }
 
 void rpc_timers_stop(struct rpc_timers *timers, struct rpc_timer *timer) {
-    size_t place = timer->place;
-    if (place == 0) {
+    size_t position = timer->position;
+    if (position == 0) {
         return;
     }
-    assert(place <= timers->count && timers->heap[place - 1] == timer);
-    timer->place = 0;
+    assert(position <= timers->count && timers->heap[position - 1] == timer);
+    timer->position = 0;
     struct rpc_timer *last = timers->heap[--timers->count];
     if (last == timer) {
         return;
     }
-    if (place > 1 && timers->heap[place / 2 - 1]->at_ms > last->at_ms) {
-        sift_up(timers, place, last);
+    if (position > 1 && timers->heap[position / 2 - 1]->at_ms > last->at_ms) {
+        sift_up(timers, position, last);
     } else {
-        sift_down(timers, place, last);
+        sift_down(timers, position, last);
     }
 }
 

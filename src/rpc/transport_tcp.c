@@ -1,5 +1,5 @@
-// Plain TCP on libuv. A write goes straight to the kernel; only what it does not take is copied, and waits with one
-// uv_write. Reads of all sockets share the runtime's buffer, as each is used up within its callback.
+// TCP on libuv. Writes go to the kernel directly; what it does not take is copied and left to one uv_write. All sockets read
+// into the runtime's buffer, whose content is consumed within the callback.
 #include <assert.h>
 #include <stdlib.h>
 
@@ -14,8 +14,8 @@ struct tcp {
     uv_tcp_t socket;
     uv_connect_t connect;
     uv_write_t write;
-    struct buf rest;             // of a write, until `write` is done
-    struct rpc_deferred resume;  // reading goes on with the next turn
+    struct buf rest;             // of a write, owned by `write` until it is done
+    struct rpc_deferred resume;  // continues reading in the next turn
     bool accepted;
     bool closing;
 };
@@ -52,8 +52,8 @@ static void resume_reading(struct rpc_deferred *deferred) {
     uv_read_start((uv_stream_t *)&tcp->socket, on_alloc, on_read);
 }
 
-// One buffer a turn: libuv would read 32 of one connection before it looks at another, and before what we have to say to
-// this one (enough!) leaves.
+// At most one buffer per turn: libuv would read 32 of one connection before it turns to another, and before a GOAWAY to this
+// one is sent.
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     struct tcp *tcp = stream->data;
     if (len > 0) {
@@ -71,7 +71,7 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
 static void begin_reading(struct tcp *tcp) {
     uv_tcp_nodelay(&tcp->socket, 1);
     int error = uv_read_start((uv_stream_t *)&tcp->socket, on_alloc, on_read);
-    assert(error == 0);  // it fails only on a handle that is closing or not open
+    assert(error == 0);  // it fails only on a handle that is closing or not connected
 }
 
 static void on_connected(uv_connect_t *request, int error) {
@@ -90,6 +90,7 @@ static void on_connected(uv_connect_t *request, int error) {
 
 static void on_written(uv_write_t *request, int error) {
     struct tcp *tcp = request->data;
+    assert(tcp->transport.pending == tcp->rest.len && tcp->rest.len > 0);
     tcp->transport.pending = 0;
     buf_free(&tcp->rest);
     if (tcp->closing) {
@@ -104,7 +105,7 @@ static void on_written(uv_write_t *request, int error) {
 
 static enum rpc_written tcp_write(struct rpc_transport *transport, struct slice bytes) {
     struct tcp *tcp = tcp_of(transport);
-    assert(transport->pending == 0);
+    assert(transport->pending == 0 && tcp->rest.len == 0 && !tcp->closing);
     uv_stream_t *stream = (uv_stream_t *)&tcp->socket;
     uv_buf_t buf = {.base = (char *)(uintptr_t)bytes.data, .len = bytes.len};
     int written = uv_try_write(stream, &buf, 1);
@@ -143,7 +144,7 @@ static struct tcp *tcp_new(struct rpc_runtime *runtime) {
     rpc_list_init(&tcp->resume.link);
     tcp->connect.data = tcp->write.data = tcp->socket.data = tcp;
     int error = uv_tcp_init(runtime->loop, &tcp->socket);
-    assert(error == 0);  // no socket is made yet
+    assert(error == 0);  // it makes no socket yet
     runtime->users++;
     return tcp;
 }

@@ -1,8 +1,8 @@
-// TLS around another transport. Both directions pass through a session of src/tls, which knows no sockets: what comes from
-// below is fed to it, and whatever it wants to say, on our behalf or its own, is pushed down as soon as there is room.
+// TLS over another transport, by a session of src/tls, which does no I/O: bytes from below are fed to it, and its output,
+// ours or its own, is written below as soon as there is room.
 //
-// Who refuses the other says so in an alert, and waits a moment for the other to leave: closing at once, with input unread,
-// would reset the connection and could destroy the alert on its way.
+// After a failure an alert is sent, and the connection lingers until the peer closes it: closing with unread input would
+// reset it, and the peer could lose the alert.
 #include <assert.h>
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@ struct tls_transport {
     struct rpc_transport *below;
     struct tls_session *session;
     bool server;
-    bool ready;     // the handshake is complete, and the owner knows
+    bool ready;     // the handshake is complete, and `opened` was called
     bool refusing;  // lingering
     bool closing;
     struct rpc_timer linger;
@@ -30,7 +30,7 @@ static struct tls_transport *tls_of(struct rpc_transport *transport) {
     return rpc_container(transport, struct tls_transport, transport);
 }
 
-// A write that fails is not told: reading will find out, and may find an alert first that says why.
+// A failed write is not reported: reading fails too, perhaps after an alert that gives the reason.
 static void push(struct tls_transport *tls) {
     struct slice output = tls_session_output(tls->session);
     if (output.len > 0 && tls->below->pending == 0) {
@@ -43,7 +43,7 @@ static size_t unsent(const struct tls_transport *tls) {
     return tls->below->pending + tls_session_output(tls->session).len;
 }
 
-// --- the end ---
+// --- failure and close ---
 
 static void give_up(struct tls_transport *tls, int uv_error) {
     tls->transport.events->failed(tls->transport.owner, uv_error);
@@ -79,10 +79,10 @@ static void tls_close(struct rpc_transport *transport) {
     tls_session_end(tls->session);
     push(tls);
     tls->below->ops->close(tls->below);
-    rpc_defer(tls->runtime, &tls->release, release);  // we may be inside one of the callbacks below
+    rpc_defer(tls->runtime, &tls->release, release);  // this may be within one of the callbacks below
 }
 
-// --- what comes from below ---
+// --- events from below ---
 
 static void on_opened(void *owner) {
     struct tls_transport *tls = owner;
@@ -92,6 +92,7 @@ static void on_opened(void *owner) {
 }
 
 static void become_ready(struct tls_transport *tls) {
+    assert(!tls->ready && !tls->refusing);
     tls->ready = true;
     tls->transport.identity = tls_session_identity(tls->session);
     tls->transport.events->opened(tls->transport.owner);
@@ -112,6 +113,7 @@ static void on_read(void *owner, struct slice bytes) {
             become_ready(tls);
         }
         if (result == TLS_READ && !tls->closing) {
+            assert(tls->ready);  // or the owner would take what is read for a plain connection's
             tls->transport.events->read(tls->transport.owner, slice_of(plain, len));
         }
     } while (result == TLS_READ && !tls->closing);
@@ -153,7 +155,7 @@ static const struct rpc_transport_events below_events = {
     .failed = on_failed,
 };
 
-// --- what comes from above ---
+// --- functions for the owner ---
 
 static void tls_start(struct rpc_transport *transport) {
     struct tls_transport *tls = tls_of(transport);

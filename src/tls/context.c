@@ -1,5 +1,5 @@
-// The files, checked and made into an OpenSSL context. Everything is read and checked first; only what is whole replaces
-// what was there.
+// Loads the files into an OpenSSL context. All are read and checked before they replace what was loaded before.
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,14 +19,14 @@
 
 enum { CERT, KEY, CA, FILE_COUNT };
 
-// What tells one version of a file from another.
+// Tells one version of a file from another.
 struct stamp {
     struct timespec changed;
     ino_t inode;
     off_t size;
 };
 
-// One reading of the files.
+// The files as loaded.
 struct material {
     struct buf pem[FILE_COUNT];
     SSL_CTX *context;
@@ -38,7 +38,7 @@ struct tls {
     const char *files[FILE_COUNT];
     const char *expected;  // identity; NULL: any
     struct material now;
-    struct stamp read[FILE_COUNT];  // when they were last read, or tried
+    struct stamp read[FILE_COUNT];  // when they were last loaded, or failed to
     struct stamp seen[FILE_COUNT];  // when tls_files_changed last looked
 };
 
@@ -68,11 +68,12 @@ bool tls_identity_of(X509 *cert, char identity[TLS_IDENTITY_MAX + 1]) {
         size_t len = (size_t)ASN1_STRING_length(name->d.uniformResourceIdentifier);
         size_t skip = sizeof scheme - 1;
         if (len > skip && memcmp(uri, scheme, skip) == 0 && identity_valid(uri + skip, len - skip)) {
+            assert(len - skip <= TLS_IDENTITY_MAX);  // id_check: at most ID_MAX after the role
             memcpy(identity, uri + skip, len - skip);
             identity[len - skip] = '\0';
             found++;
         } else if (len >= skip && memcmp(uri, scheme, skip) == 0) {
-            found = 2;  // one of ours that we do not understand
+            found = 2;  // ours, but not valid
         }
     }
     GENERAL_NAMES_free(names);
@@ -112,8 +113,7 @@ static enum error_code read_file(const char *name, struct buf *out, struct error
         return error_set(error, ERR_INVALID, "cannot read %s: %s", name, strerror(failure));
     }
     if (out->len > TLS_FILE_MAX) {
-        return error_set(error, ERR_INVALID, "%s has more than %d bytes; that is no file of certificates", name,
-                         TLS_FILE_MAX);
+        return error_set(error, ERR_INVALID, "%s has more than %d bytes, too many for certificates", name, TLS_FILE_MAX);
     }
     return OK;
 }
@@ -122,7 +122,7 @@ static BIO *bio_of(const struct buf *pem) {
     return BIO_new_mem_buf(pem->data, (int)pem->len);
 }
 
-// Instead of asking at the terminal.
+// OpenSSL's default asks at the terminal.
 static int no_passphrase(char *text, int size, int writing, void *user) {
     (void)text;
     (void)size;
@@ -131,8 +131,8 @@ static int no_passphrase(char *text, int size, int writing, void *user) {
     return -1;
 }
 
-// The next certificate of a file; NULL at its end, and then *good stays, or where one cannot be read: half a file must not
-// pass for a shorter one.
+// The next certificate of a file. NULL: its end, or, with *good set to false, one that cannot be read: a truncated file must
+// not pass for a shorter one.
 static X509 *next_certificate(BIO *bio, bool *good) {
     X509 *cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
     unsigned long error = cert == NULL ? ERR_peek_last_error() : 0;
@@ -182,9 +182,9 @@ static enum error_code take_authorities(SSL_CTX *context, const char *name, cons
                              : error_set(error, ERR_INVALID, "%s holds no usable certificate: %s", name, openssl_reason());
 }
 
-// --- what fits together ---
+// --- checks ---
 
-// Our own certificate as the others will look at it, but for its time.
+// Verifies our own certificate as peers will, but for its validity period.
 static enum error_code check_chain(SSL_CTX *context, const char *cert, const char *ca, struct error *error) {
     STACK_OF(X509) *chain = NULL;
     SSL_CTX_get0_chain_certs(context, &chain);
@@ -206,9 +206,10 @@ static enum error_code check_chain(SSL_CTX *context, const char *cert, const cha
 static enum error_code check_identity(const struct tls *tls, struct material *new, struct error *error) {
     X509 *cert = SSL_CTX_get0_certificate(new->context);
     if (!tls_identity_of(cert, new->identity)) {
-        return error_set(error, ERR_INVALID,
-                         "the certificate in %s names nobody; it needs one subject alternative name like URI:baton://%s",
-                         tls->files[CERT], tls->expected == NULL ? "operator/NAME" : tls->expected);
+        return error_set(
+            error, ERR_INVALID,
+            "the certificate in %s has no identity; it needs one subject alternative name such as URI:baton://%s",
+            tls->files[CERT], tls->expected == NULL ? "operator/NAME" : tls->expected);
     }
     if (tls->expected != NULL && strcmp(new->identity, tls->expected) != 0) {
         return error_set(error, ERR_INVALID, "the certificate in %s names %s, but this is %s", tls->files[CERT],
@@ -224,14 +225,14 @@ static SSL_CTX *new_context(void) {
         return NULL;
     }
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-    // Of TLS 1.2 only what HTTP/2 allows (RFC 9113, appendix A): ephemeral keys, authenticated encryption.
+    // For TLS 1.2, suites that HTTP/2 allows (RFC 9113, appendix A): ephemeral keys, AEAD.
     SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
-    // A resumed connection would not show its certificate again.
+    // A resumed session would not present its certificate.
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 0);
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_alpn_select_cb(context, tls_choose_protocol, NULL);
-    // What is sent along with our certificate is what its file holds, not what OpenSSL finds among the authorities.
+    // Send the chain in the certificate's file, not what OpenSSL finds among the authorities.
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
     return context;
 }
@@ -274,7 +275,7 @@ static enum error_code load(const struct tls *tls, struct material *new, struct 
 
 // --- changes ---
 
-// A file that is not there has a stamp of its own, all zeros.
+// A missing file has a stamp of zeros.
 static void look(const struct tls *tls, struct stamp stamps[FILE_COUNT]) {
     for (size_t i = 0; i < FILE_COUNT; i++) {
         struct stat found = {0};
@@ -313,6 +314,7 @@ enum error_code tls_reload(struct tls *tls, struct error *error) {
         material_free(&new);
         return code;
     }
+    assert(new.context != NULL &&identity_valid(new.identity, strlen(new.identity)));
     material_free(&tls->now);
     tls->now = new;
     return OK;
@@ -355,6 +357,7 @@ void tls_free(struct tls *tls) {
 }
 
 SSL_CTX *tls_context(const struct tls *tls) {
+    assert(tls->now.context != NULL);
     return tls->now.context;
 }
 

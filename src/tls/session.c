@@ -1,5 +1,5 @@
-// One connection's TLS. OpenSSL reads and writes through a BIO whose two ends are the bytes fed in, which are borrowed, and
-// a buffer of what is to go out.
+// A TLS session. OpenSSL reads from the bytes fed in, which are borrowed, and writes to a buffer, through one BIO.
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "tls/internal.h"
 
-enum { OUTPUT_KEPT_MAX = 32 * KIB };  // of an idle session's buffer
+enum { OUTPUT_KEPT_MAX = 32 * KIB };  // of the output buffer, when it is empty
 
 struct tls_session {
     SSL *ssl;
@@ -20,12 +20,12 @@ struct tls_session {
     struct buf output;
     bool failed;
     bool ready;
-    char identity[TLS_IDENTITY_MAX + 1];  // the peer's; "" until its certificate is good
+    char identity[TLS_IDENTITY_MAX + 1];  // the peer's; "" until its certificate is accepted
     char ours[TLS_IDENTITY_MAX + 1];
     char failure[192];
 };
 
-// --- the wire's end ---
+// --- the BIO ---
 
 static int wire_read(BIO *bio, char *to, int size) {
     struct tls_session *session = BIO_get_data(bio);
@@ -40,6 +40,7 @@ static int wire_read(BIO *bio, char *to, int size) {
 }
 
 static int wire_write(BIO *bio, const char *from, int len) {
+    assert(len >= 0);
     struct tls_session *session = BIO_get_data(bio);
     buf_append(&session->output, from, (size_t)len);
     return len;
@@ -67,14 +68,14 @@ static BIO *wire_new(struct tls_session *session) {
     return bio;
 }
 
-// --- who the peer is ---
+// --- the peer's identity ---
 
 static void refuse_certificate(struct tls_session *session, X509_STORE_CTX *check) {
     int reason = X509_STORE_CTX_get_error(check);
     char identity[TLS_IDENTITY_MAX + 1];
     char when[32] = "";
     if (!tls_identity_of(X509_STORE_CTX_get0_cert(check), identity)) {
-        snprintf(identity, sizeof identity, "nobody");
+        snprintf(identity, sizeof identity, "a peer without identity");
     }
     if (reason == X509_V_ERR_CERT_HAS_EXPIRED) {
         tls_time_text(X509_get0_notAfter(X509_STORE_CTX_get_current_cert(check)), when);
@@ -83,7 +84,7 @@ static void refuse_certificate(struct tls_session *session, X509_STORE_CTX *chec
              X509_verify_cert_error_string(reason), when[0] == '\0' ? "" : " on ", when);
 }
 
-// OpenSSL asks about each certificate of the chain, the peer's own last.
+// OpenSSL's callback for each certificate of the chain, the peer's own last.
 static int on_verify(int good, X509_STORE_CTX *check) {
     SSL *ssl = X509_STORE_CTX_get_ex_data(check, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls_session *session = SSL_get_app_data(ssl);
@@ -102,16 +103,16 @@ static int on_verify(int good, X509_STORE_CTX *check) {
         snprintf(session->failure, sizeof session->failure, "the certificate is refused: it is %s's, and this should be %s",
                  identity, session->peer);
     } else if (session->side == TLS_CLIENT && strncmp(identity, "node/", 5) != 0) {
-        snprintf(session->failure, sizeof session->failure, "the certificate is refused: %s is no node", identity);
+        snprintf(session->failure, sizeof session->failure, "the certificate is refused: %s is not a node", identity);
     } else {
         return 1;
     }
     identity[0] = '\0';
-    X509_STORE_CTX_set_error(check, X509_V_ERR_HOSTNAME_MISMATCH);  // the peer is told "bad certificate"
+    X509_STORE_CTX_set_error(check, X509_V_ERR_HOSTNAME_MISMATCH);  // its alert is "bad certificate"
     return 0;
 }
 
-// Out of what the client offers: pairs of length and text.
+// `in` is the client's offer: protocols, each after its length.
 int tls_choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
                         unsigned in_len, void *user) {
     (void)user;
@@ -127,11 +128,12 @@ int tls_choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-// --- beginning and end ---
+// --- creation ---
 
 static bool offer_protocol(SSL *ssl, const char *protocol) {
     unsigned char list[16];
     size_t len = strlen(protocol);
+    assert(len > 0 && len < sizeof list);
     list[0] = (unsigned char)len;
     memcpy(list + 1, protocol, len);
     return SSL_set_alpn_protos(ssl, list, (unsigned)len + 1) == 0;
@@ -171,7 +173,7 @@ void tls_session_free(struct tls_session *session) {
 
 // --- failure ---
 
-// Alerts that speak of the certificate they were shown (RFC 8446, section 6.2).
+// Alerts about the certificate that was presented (RFC 8446, section 6.2).
 static bool about_certificate(int alert) {
     return (alert >= SSL_AD_BAD_CERTIFICATE && alert <= SSL_AD_CERTIFICATE_UNKNOWN) || alert == SSL_AD_UNKNOWN_CA ||
            alert == SSL_AD_ACCESS_DENIED || alert == SSL_AD_CERTIFICATE_REQUIRED;
@@ -208,8 +210,9 @@ static void fail(struct tls_session *session) {
     ERR_clear_error();
 }
 
-// Once, when the handshake is complete. False: the peer has not agreed to the protocol.
+// Once, when the handshake is complete. False: ALPN did not select our protocol.
 static bool become_ready(struct tls_session *session) {
+    assert(!session->ready && !session->failed);
     const unsigned char *chosen;
     unsigned len;
     SSL_get0_alpn_selected(session->ssl, &chosen, &len);
@@ -217,6 +220,7 @@ static bool become_ready(struct tls_session *session) {
         snprintf(session->failure, sizeof session->failure, "the peer did not agree to %s (ALPN)", session->protocol);
         return false;
     }
+    assert(session->identity[0] != '\0');  // on_verify has accepted a certificate
     session->ready = true;
     return true;
 }
@@ -236,16 +240,20 @@ enum tls_read tls_session_read(struct tls_session *session, uint8_t *to, size_t 
     }
     ERR_clear_error();
     size_t got = 0;
-    while (*len < size && SSL_read_ex(session->ssl, to + *len, size - *len, &got) == 1) {
-        *len += got;
+    bool accepted = true;
+    while (accepted && *len < size && SSL_read_ex(session->ssl, to + *len, size - *len, &got) == 1) {
+        // Data may follow the end of the handshake in the same input: none of it is given before the peer is accepted.
+        accepted = session->ready || become_ready(session);
+        *len += accepted ? got : 0;
     }
-    int error = *len < size ? SSL_get_error(session->ssl, 0) : SSL_ERROR_NONE;
+    int error = !accepted ? SSL_ERROR_SSL : *len < size ? SSL_get_error(session->ssl, 0) : SSL_ERROR_NONE;
     if (!session->ready && SSL_is_init_finished(session->ssl) && error != SSL_ERROR_SSL && !become_ready(session)) {
         error = SSL_ERROR_SSL;
     }
     if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) {
         fail(session);
     }
+    assert(*len == 0 || session->ready);
     if (*len > 0) {
         return TLS_READ;
     }
@@ -253,12 +261,14 @@ enum tls_read tls_session_read(struct tls_session *session, uint8_t *to, size_t 
 }
 
 void tls_session_start(struct tls_session *session) {
+    assert(session->side == TLS_CLIENT);
     ERR_clear_error();
     SSL_do_handshake(session->ssl);
 }
 
 bool tls_session_write(struct tls_session *session, struct slice bytes) {
     size_t written;
+    assert(session->ready || session->failed);
     ERR_clear_error();
     if (session->failed || SSL_write_ex(session->ssl, bytes.data, bytes.len, &written) != 1) {
         fail(session);
@@ -286,7 +296,7 @@ void tls_session_sent(struct tls_session *session) {
 }
 
 bool tls_session_ready(const struct tls_session *session) {
-    return session->ready && !session->failed;
+    return session->ready;
 }
 
 const char *tls_session_identity(const struct tls_session *session) {

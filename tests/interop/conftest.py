@@ -21,6 +21,6 @@ def server():
 
 @pytest.fixture(scope="module")
 def shared_server():
-    """For tests that leave nothing behind; that this is so, its end demands."""
+    """For tests that leave no call running, which is checked at its end."""
     with EchoServer() as running:
         yield running

@@ -19,7 +19,7 @@ struct options {
     const char *method;
     uint32_t size, count, inflight, messages, delay, timeout, cancel_after, status;
     const char *message;
-    char *trailer;   // KEY, then VALUE behind its NUL
+    char *trailer;   // KEY, then VALUE after its NUL
     char *metadata;  // the same; the server is asked to send it back
     bool wait;
 };
@@ -36,7 +36,7 @@ struct client {
     uint64_t messages, bytes, mismatches, maybe_processed;
     struct rpc_ticket ticket;  // of the last call made
     uv_timer_t cancel_timer;
-    struct buf last;  // what the last call's end brought, ready to print
+    struct buf last;  // the result of the last call to end, ready to print
 };
 
 static _Noreturn void misused(const char *what, const char *text) {
@@ -53,7 +53,7 @@ static uint32_t number(const char *text) {
     return (uint32_t)value;
 }
 
-// KEY=VALUE becomes KEY and, behind its NUL, VALUE.
+// KEY=VALUE becomes KEY and, after its NUL, VALUE.
 static char *pair(char *text) {
     char *equals = strchr(text, '=');
     if (equals == NULL) {

@@ -27,8 +27,8 @@ struct echo {
     struct metrics *metrics;
     uv_loop_t loop;
     uint64_t started, ok, failed, cancelled;
-    struct call_state **live;  // by slot; NULL: none
-    size_t slots;
+    struct call_state **live;  // by index; NULL: none
+    size_t live_cap;
     struct buf out;
     uv_signal_t sigterm;
     uv_pipe_t input;
@@ -52,24 +52,24 @@ static uint64_t live_count(const struct echo *echo) {
 }
 
 static struct call_state *state_of(struct echo *echo, struct rpc_call call) {
-    struct call_state *state = call.slot < echo->slots ? echo->live[call.slot] : NULL;
+    struct call_state *state = call.index < echo->live_cap ? echo->live[call.index] : NULL;
     return state != NULL && state->call.generation == call.generation ? state : NULL;
 }
 
 static struct call_state *state_new(struct echo *echo, struct rpc_call call) {
-    if (call.slot >= echo->slots) {
-        const size_t slots = (size_t)call.slot + 1024;
-        echo->live = mem_realloc(echo->live, slots * sizeof(struct call_state *));
-        memset(echo->live + echo->slots, 0, (slots - echo->slots) * sizeof(struct call_state *));
-        echo->slots = slots;
+    if (call.index >= echo->live_cap) {
+        const size_t live_cap = (size_t)call.index + 1024;
+        echo->live = mem_realloc(echo->live, live_cap * sizeof(struct call_state *));
+        memset(echo->live + echo->live_cap, 0, (live_cap - echo->live_cap) * sizeof(struct call_state *));
+        echo->live_cap = live_cap;
     }
-    // The slot is new only once the call before has ended, and then we were told.
-    assert(echo->live[call.slot] == NULL);
+    // An index is used again only once its call has ended, of which we are told.
+    assert(echo->live[call.index] == NULL);
     struct call_state *state = mem_zalloc(sizeof *state);
     *state = (struct call_state){.echo = echo, .call = call};
     uv_timer_init(&echo->loop, &state->timer);
     state->timer.data = state;
-    echo->live[call.slot] = state;
+    echo->live[call.index] = state;
     return state;
 }
 
@@ -78,7 +78,7 @@ static void on_timer_closed(uv_handle_t *handle) {
 }
 
 static void state_end(struct call_state *state) {
-    state->echo->live[state->call.slot] = NULL;
+    state->echo->live[state->call.index] = NULL;
     if (state->request != NULL) {
         baton__interop__echo_request__free_unpacked(state->request, NULL);
     }
@@ -258,14 +258,14 @@ static void on_chat_half_close(void *user, struct rpc_call call) {
     struct echo *echo = user;
     struct call_state *state = state_of(echo, call);
     if (state == NULL) {
-        echo->started++;  // a conversation without a word
+        echo->started++;  // a stream without messages
     } else {
         state_end(state);
     }
     finish(echo, call, RPC_OK, NULL);
 }
 
-// A conversation may be cancelled before its first message, when it was not counted as started.
+// A stream that is cancelled before its first message was not counted as started.
 static void on_chat_cancel(void *user, struct rpc_call call) {
     struct echo *echo = user;
     if (state_of(echo, call) != NULL) {
@@ -347,7 +347,7 @@ static void watch_input_and_sigterm(struct echo *echo) {
 static void close_all(struct echo *echo, struct rpc_runtime *runtime) {
     rpc_server_close(echo->server);
     rpc_runtime_close(runtime);
-    for (size_t i = 0; i < echo->slots; i++) {
+    for (size_t i = 0; i < echo->live_cap; i++) {
         if (echo->live[i] != NULL) {
             state_end(echo->live[i]);
         }

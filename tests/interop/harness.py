@@ -1,4 +1,4 @@
-"""The echo programs as processes, and a well-behaved client to watch while somebody else misbehaves."""
+"""The echo programs as processes, and a well-behaved client to watch while another misbehaves."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class EchoServer:
                 return line.split()[1]
         raise KeyError(key)
 
-    def say_goodbye(self) -> None:
+    def terminate(self) -> None:
         """SIGTERM, once: a second one would not wait."""
         if not self.leaving:
             self.leaving = True
@@ -124,7 +124,7 @@ class EchoServer:
     def stop(self) -> dict[str, int]:
         """What the server says it counted."""
         self.channel.close()
-        self.say_goodbye()
+        self.terminate()
         try:
             out, err = self.process.communicate(timeout=30)
         except subprocess.TimeoutExpired:

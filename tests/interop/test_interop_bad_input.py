@@ -168,7 +168,7 @@ def test_interop_bad_connection_is_closed(shared_server, bystander, name):
 
 
 def test_interop_garbage_in_every_place(shared_server, bystander):
-    """A good conversation with bytes changed: whatever comes of it, the server goes on."""
+    """A good conversation with bytes changed: whatever the result, the server keeps serving."""
     seed = random.randrange(1 << 32)
     print("seed", seed)
     generator = random.Random(seed)
@@ -237,7 +237,7 @@ def test_interop_flood(server, name, reads):
 
 
 def test_interop_streams_beyond_the_limit(server):
-    """A thousand calls are open; whoever goes on opening more, and does not read that they are refused, fills no queue."""
+    """With a thousand calls open, a client that opens more and does not read their refusals fills no queue."""
     block = header_block(request_headers(ECHO))
     with Bystander(server), Connection(server.address, receive_buffer=4096) as connection:
         before, stream, begin = server.rss_kib(), 1, time.monotonic()
@@ -318,7 +318,7 @@ UNREAD = {
 
 @pytest.mark.parametrize("name", UNREAD)
 def test_interop_streams_that_nobody_reads(server, name):
-    """Whoever takes no bytes holds no more than the caps: a connection's, and that of all together."""
+    """A client that reads nothing makes the server hold no more than the limits of a connection and of all together."""
     window, more = UNREAD[name]
     request = grpc_message(pb.StreamRequest(count=1000, size=100_000).SerializeToString())
     connections = []
@@ -344,8 +344,8 @@ def test_interop_streams_that_nobody_reads(server, name):
 
 
 def test_interop_connections_beyond_the_limit(server):
-    """4,096 connections, most of them mute: one more is refused, and those who behave go on. Who says nothing at all is sent away
-    in time, so that nobody can lock others out by holding sockets."""
+    """4,096 connections, most of them silent: one more is refused, and the well-behaved work. Silent ones are closed in time, so
+    that idle sockets cannot lock others out."""
     limit = 4096
     held = []
     with Bystander(server):

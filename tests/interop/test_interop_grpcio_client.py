@@ -203,11 +203,11 @@ def test_interop_health(server):
     assert next(unknown).status == serving.SERVICE_UNKNOWN
     unknown.cancel()
 
-    # Whoever watches is told that the server goes, and does not keep it from going.
+    # A watcher learns that the server drains, and does not keep it from ending.
     watch = health.Watch(health_pb2.HealthCheckRequest(service=""))
     assert next(watch).status == serving.SERVING
     begin = time.monotonic()
-    server.say_goodbye()
+    server.terminate()
     assert next(watch).status == serving.NOT_SERVING
     with pytest.raises(grpc.RpcError) as failed:
         next(watch)
@@ -217,9 +217,9 @@ def test_interop_health(server):
 
 
 def test_interop_goodbye_lets_calls_finish():
-    """Two-step GOAWAY: what is under way is finished, the client goes elsewhere for the next."""
+    """Two-step GOAWAY: running calls finish, and the client connects anew for the next."""
     with EchoServer() as first:
         futures = [first.echo.Echo.future(pb.EchoRequest(payload=b"late", delay_ms=500)) for _ in range(100)]
         wait_until("the calls arrive", lambda: first.stats().live == 100)
-        first.say_goodbye()
+        first.terminate()
         assert [future.result(timeout=20).payload for future in futures] == [b"late"] * 100

@@ -1,4 +1,4 @@
-"""batond with certificates: who gets in, who does not and is told why, and files replaced while it runs."""
+"""batond with certificates: which clients are accepted, which are refused and why, and files replaced while it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -151,7 +151,7 @@ def s_client(node: Batond, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-# --- who gets in ---
+# --- accepted ---
 
 
 def test_interop_tls_grpcio(lone: Batond, certs: pathlib.Path) -> None:
@@ -237,7 +237,7 @@ def test_interop_tls_https(lone: Batond) -> None:
         assert (done.returncode == 0) == accepted, (version, done)
 
 
-# --- who does not ---
+# --- refused ---
 
 
 def batonctl(node: Batond, *arguments: str) -> str:
@@ -267,7 +267,7 @@ def test_interop_tls_refused_client(lone: Batond, certs: pathlib.Path, directory
 
 
 def test_interop_tls_refusal_arrives(lone: Batond, certs: pathlib.Path) -> None:
-    """Whoever is refused while it goes on talking still hears why, where closing at once would reset the connection."""
+    """A refused client that keeps sending still gets the alert; closing at once would reset the connection."""
     context = client_context(certs)
     context.load_cert_chain(str(certs / "old.pem"), str(certs / "old-key.pem"))
     with socket.create_connection(split(lone.listen), timeout=20) as plain:
@@ -280,7 +280,7 @@ def test_interop_tls_refusal_arrives(lone: Batond, certs: pathlib.Path) -> None:
 
 
 def test_interop_tls_certificate_without_identity_refused(lone: Batond, certs: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """Of our authority, but naming nobody; and naming two."""
+    """From our authority, but without an identity, or with two."""
     for number, names in enumerate(["DNS:x", "URI:baton://operator/a,URI:baton://operator/b", "URI:baton://king/a"]):
         key, request, cert, extensions = (tmp_path / part for part in ("key", "request", "cert", "extensions"))
         extensions.write_text(f"subjectAltName={names}\n")
@@ -299,7 +299,7 @@ def test_interop_tls_certificate_without_identity_refused(lone: Batond, certs: p
 
         wait_until("it is refused", refused)
         said = batonctl(lone, "--tls-cert", str(cert), "--tls-key", str(key), "--tls-ca", str(certs / "ca.pem"))
-        assert "names nobody" in said
+        assert "has no identity" in said
 
 
 def test_interop_tls_plaintext_client_refused(lone: Batond) -> None:
@@ -313,7 +313,7 @@ def test_interop_tls_plaintext_client_refused(lone: Batond) -> None:
                                    b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100_000],
                          ids=["silence", "half a hello", "bad hello", "http", "zeros"])  # fmt: skip
 def test_interop_tls_garbage(lone: Batond, certs: pathlib.Path, first: bytes) -> None:
-    """Whoever does not say a whole hello in time is closed, and nobody else notices."""
+    """A connection without a complete ClientHello is closed in time, and no other is affected."""
     with socket.create_connection(split(lone.listen), timeout=20) as opened:
         with contextlib.suppress(ConnectionError):
             opened.sendall(first)
@@ -323,7 +323,7 @@ def test_interop_tls_garbage(lone: Batond, certs: pathlib.Path, first: bytes) ->
         call(good, STATUS)
 
 
-# --- who may do what ---
+# --- roles ---
 
 
 def vote(sender: str) -> bytes:
@@ -356,7 +356,32 @@ def test_interop_tls_roles(lone: Batond, certs: pathlib.Path) -> None:
     lone.wait_log("refused a message.*n2 is no member of cluster c")
     with channel(lone.listen, certs, "w1") as opened, pytest.raises(grpc.RpcError) as caught:
         call(opened, VOTE, vote("n2"))
-    assert caught.value.details() == "a certificate of worker/w1 does not allow to call baton.v1.RaftService"
+    assert caught.value.details() == "a certificate of worker/w1 does not permit calls to baton.v1.RaftService"
+
+
+@pytest.mark.parametrize("offers_h2", [False, True])
+def test_interop_tls_request_with_the_handshake(lone: Batond, certs: pathlib.Path, offers_h2: bool) -> None:
+    """A worker's Put that arrives in one piece with the end of its handshake, before a handshake without ALPN is refused or
+    a broken record ends the connection: it is not executed under the rules of a plain connection."""
+    key = b"with-the-handshake-" + str(offers_h2).encode()
+    context = client_context(certs, "w1", ["h2"] if offers_h2 else [])
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context.wrap_bio(incoming, outgoing, server_hostname=split(lone.listen)[0])
+    with socket.create_connection(split(lone.listen), timeout=10) as opened:
+        while True:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                session.do_handshake()
+                break
+            opened.sendall(outgoing.read())
+            incoming.write(opened.recv(65536))
+        put = grpc_message(field(1, key) + field(2, b"value"))
+        session.write(PREFACE + settings() + frames_of_call(1, PUT, put))
+        opened.sendall(outgoing.read() + b"\x17\x03\x03\x00\x20" + bytes(32))
+        while opened.recv(65536):
+            pass
+    with channel(lone.listen, certs, "me") as operator, pytest.raises(grpc.RpcError) as failure:
+        call(operator, GET, field(1, key))
+    assert failure.value.code() == grpc.StatusCode.NOT_FOUND
 
 
 # --- nodes among themselves ---
@@ -364,14 +389,14 @@ def test_interop_tls_roles(lone: Batond, certs: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("case", ["expired", "foreign", "wrong name"])
 def test_interop_tls_refused_node(certs: pathlib.Path, tmp_path: pathlib.Path, case: str) -> None:
-    """n1 looks for n2, and finds somebody it must not believe: both logs say why."""
+    """n1 connects to n2's address and finds an impostor: both logs say why."""
     theirs, who = tmp_path / "certs", "n3" if case == "wrong name" else "n2"
     shutil.copytree(certs / "foreign" if case == "foreign" else certs, theirs)
     if case == "expired":
         make_certs(theirs, "node/n2", days=-1)
     one, other = free_address(), free_address()
     peers = f"n1={one}/gcp,{who}={other}/gcp"
-    with Batond(tmp_path, theirs, who, other, peers) as stranger, \
+    with Batond(tmp_path, theirs, who, other, peers) as impostor, \
          Batond(tmp_path, certs, "n1", one, peers.replace(who, "n2")) as node:
         reason, alert = {
             "expired": ("the certificate of node/n2 is refused: certificate has expired on", "certificate expired"),
@@ -379,13 +404,13 @@ def test_interop_tls_refused_node(certs: pathlib.Path, tmp_path: pathlib.Path, c
             "wrong name": ("the certificate is refused: it is node/n3's, and this should be node/n2", "bad certificate"),
         }[case]  # fmt: skip
         node.wait_log(f"level=WARN.*cannot connect.*{reason}")
-        stranger.wait_log(f"level=WARN.*refused a connection.*the peer refuses our certificate, of node/{who}: {alert}")
-        if case != "wrong name":  # and when it is the stranger who calls
+        impostor.wait_log(f"level=WARN.*refused a connection.*the peer refuses our certificate, of node/{who}: {alert}")
+        if case != "wrong name":  # and when the impostor connects
             node.wait_log(f"level=WARN.*refused a connection.*({reason}|unknown CA)")
-            stranger.wait_log("level=WARN.*cannot connect")
-        assert "connected to peer" not in node.log() + (stranger.log() if case != "wrong name" else "")
+            impostor.wait_log("level=WARN.*cannot connect")
+        assert "connected to peer" not in node.log() + (impostor.log() if case != "wrong name" else "")
         if case == "expired":
-            assert "the certificate has expired: nobody will accept it" in stranger.log()
+            assert "the certificate has expired: nobody will accept it" in impostor.log()
         time.sleep(2)  # one line a reason, not one an attempt
         assert node.log().count("cannot connect") <= 4
 
@@ -443,10 +468,11 @@ def test_interop_tls_worker_refused(lone: Batond, certs: pathlib.Path) -> None:
 # --- replaced files ---
 
 
-def client_context(certs: pathlib.Path) -> ssl.SSLContext:
+def client_context(certs: pathlib.Path, name: str = "me", protocols: Sequence[str] = ("h2",)) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
-    context.load_cert_chain(str(certs / "me.pem"), str(certs / "me-key.pem"))
-    context.set_alpn_protocols(["h2"])
+    context.load_cert_chain(str(certs / f"{name}.pem"), str(certs / f"{name}-key.pem"))
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     return context
 
 

@@ -1,4 +1,4 @@
-// Health: who asks is told, who watches is told each change once, and who has gone costs nothing. The server around it is a
+// Health: Check answers, Watch reports each change once, and a cancelled Watch costs nothing. The server around it is a
 // fake that keeps the last thing said on each call.
 #include "base/limits.h"
 #include "base/mem.h"
@@ -25,11 +25,11 @@ void rpc_server_add_service(struct rpc_server *server, const struct rpc_service 
 
 bool rpc_call_alive(struct rpc_server *server, struct rpc_call call) {
     (void)server;
-    return calls[call.slot].live;
+    return calls[call.index].live;
 }
 
 bool rpc_send(struct rpc_server *server, struct rpc_call call, struct slice message) {
-    struct fake_call *fake = &calls[call.slot];
+    struct fake_call *fake = &calls[call.index];
     if (!rpc_call_alive(server, call) || full) {
         return false;
     }
@@ -43,8 +43,8 @@ bool rpc_send(struct rpc_server *server, struct rpc_call call, struct slice mess
 void rpc_finish(struct rpc_server *server, struct rpc_call call, enum rpc_status status, const char *message) {
     (void)message;
     if (rpc_call_alive(server, call)) {
-        calls[call.slot].live = false;
-        calls[call.slot].ended = (int)status;
+        calls[call.index].live = false;
+        calls[call.index].ended = (int)status;
     }
 }
 
@@ -63,7 +63,7 @@ static struct fake_call *ask(uint32_t slot, const char *method, const char *name
     calls[slot] = (struct fake_call){.live = true, .ended = -1};
     const struct rpc_method *found = &added->methods[strcmp(method, "Check") == 0 ? 0 : 1];
     assert_string_equal(found->name, method);
-    found->on_message(added->user, (struct rpc_call){.slot = slot, .generation = 1}, slice_of(message, 3 + len));
+    found->on_message(added->user, (struct rpc_call){.index = slot, .generation = 1}, slice_of(message, 3 + len));
     return &calls[slot];
 }
 
@@ -140,7 +140,7 @@ static void TestHealthWatchersMax(void **state) {
         assert_true(ask(i, "Watch", "")->live);
     }
     assert_int_equal(ask(WATCHES_MAX, "Watch", "")->ended, RPC_RESOURCE_EXHAUSTED);
-    // Each that goes makes room for one.
+    // Each cancelled one makes room for another.
     for (uint32_t i = 0; i < 50; i++) {
         calls[i * 7].live = false;
     }

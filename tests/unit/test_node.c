@@ -452,14 +452,14 @@ static uint64_t maker_clock(void) {
 }
 
 static bool is_there(void *user, struct rpc_call call) {
-    return call.slot != ((struct maker *)user)->gone;
+    return call.index != ((struct maker *)user)->gone;
 }
 
 static void note_made(void *user, const struct waiting_read *read, struct slice request) {
     struct maker *m = user;
     m->clock_us += m->takes_us;
     snprintf(m->made + strlen(m->made), sizeof m->made - strlen(m->made), "%.*s%u ", (int)request.len,
-             (const char *)request.data, read->call.slot);
+             (const char *)request.data, read->call.index);
 }
 
 static void TestLongAnswersWaitForTheirTurn(void **state) {
@@ -468,7 +468,7 @@ static void TestLongAnswersWaitForTheirTurn(void **state) {
     struct answers *answers =
         answers_new(&(struct answers_maker){.now_us = maker_clock, .wanted = is_there, .make = note_made, .user = &maker});
     for (uint32_t slot = 1; slot <= 7; slot++) {
-        assert_true(answers_ask(answers, &(struct waiting_read){.kind = READ_LIST, .call = {.slot = slot, .generation = 1}},
+        assert_true(answers_ask(answers, &(struct waiting_read){.kind = READ_LIST, .call = {.index = slot, .generation = 1}},
                                 slice_of_str("r")));
     }
     assert_string_equal(maker.made, "r1 r2 ");
@@ -498,20 +498,20 @@ struct outcome {
 
 static void on_lost(void *user, const struct waiting_write *write) {
     struct outcome *outcome = user;
-    outcome->lost[outcome->lost_count++] = write->call.slot;
+    outcome->lost[outcome->lost_count++] = write->call.index;
 }
 
 static void on_refused(void *user, const struct waiting_write *write, enum raft_refusal refusal) {
     struct outcome *outcome = user;
     assert_int_equal(refusal, RAFT_NOT_LEADER);
-    outcome->refused[outcome->refused_count++] = write->call.slot;
+    outcome->refused[outcome->refused_count++] = write->call.index;
 }
 
 static void collect_writes(struct writes *writes, struct raft_slab *slab, uint32_t from, uint32_t to) {
     struct raft_event event;
     for (uint32_t slot = from; slot <= to; slot++) {
         writes_collect(writes, raft_entry_new(slab, RAFT_ENTRY_COMMAND, (struct raft_entry_id){0}, 1),
-                       (struct rpc_call){.slot = slot, .generation = 1}, WRITE_PUT);
+                       (struct rpc_call){.index = slot, .generation = 1}, WRITE_PUT);
     }
     assert_true(writes_event(writes, &event));
     assert_int_equal(event.propose.count, to - from + 1);
@@ -531,7 +531,7 @@ static void TestWritesAnsweredByTheirEntry(void **state) {
     writes_placed(writes, &accepted, 1, on_lost, on_refused, &outcome);
     assert_false(writes_applied(writes, (struct raft_entry_id){.term = 2, .index = 4}, &write, on_lost, &outcome));
     assert_true(writes_applied(writes, (struct raft_entry_id){.term = 2, .index = 5}, &write, on_lost, &outcome));
-    assert_int_equal(write.call.slot, 10);
+    assert_int_equal(write.call.index, 10);
     // Leading again, this node appends at 7: the old 7 has been cut off.
     collect_writes(writes, slab, 20, 22);
     accepted.first = (struct raft_entry_id){.term = 4, .index = 7};
@@ -543,7 +543,7 @@ static void TestWritesAnsweredByTheirEntry(void **state) {
     assert_int_equal(outcome.lost_count, 2);
     assert_int_equal(outcome.lost[1], 11);
     assert_true(writes_applied(writes, (struct raft_entry_id){.term = 4, .index = 7}, &write, on_lost, &outcome));
-    assert_int_equal(write.call.slot, 20);
+    assert_int_equal(write.call.index, 20);
     assert_int_equal(writes_count(writes), 2);
     assert_false(writes_applied(writes, (struct raft_entry_id){.term = 5, .index = 8}, &write, on_lost, &outcome));
     assert_int_equal(outcome.lost_count, 4);

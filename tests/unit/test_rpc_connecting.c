@@ -1,9 +1,11 @@
-// How a channel comes by its connection: before the server has shown that it lives, and when it is woken.
+// How a channel connects: calls before the server's SETTINGS, and rpc_channel_wake.
 //
-// The server is a socket of the test's own: it listens or not, takes connections or leaves them in the kernel's queue, and
-// says nothing. Some tests tell one way to connect from another by how long it took. The wrong way is several times slower,
-// but a process that is kept waiting is slow, too: so the right one has to show in one of a few attempts.
+// The server is a socket of the test: it listens or not, accepts connections or leaves them in the backlog, and sends
+// nothing. Some tests tell one path from another by its duration. The wrong path is several times slower, but so is a
+// process that is not scheduled: the right one must show in one of several attempts.
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,10 +15,10 @@
 
 #include "base/array.h"
 #include "base/metrics.h"
-#include "rpc/rpc.h"
+#include "rpc/channel.h"
 #include "unit.h"
 
-enum { ATTEMPTS = 10, CONNECT_TIMEOUT_MS = 400, UNANSWERED_MS = 100 };  // the latter two: src/rpc/channel.c's
+enum { ATTEMPTS = 10 };
 
 struct env {
     uv_loop_t loop;
@@ -37,7 +39,7 @@ struct env {
 
 static void on_watchdog(uv_timer_t *timer) {
     (void)timer;
-    fprintf(stderr, "nothing happens any more\n");
+    fprintf(stderr, "no progress for 60 s\n");
     abort();
 }
 
@@ -64,7 +66,7 @@ static void let_pass(struct env *env, uint64_t ms) {
     run_until(env, is_not_paused);
 }
 
-// On a port that is bound, but refuses everybody until somebody listens.
+// A port that is bound but refuses connections until the test listens.
 static void start(struct env *env) {
     *env = (struct env){0};
     uv_loop_init(&env->loop);
@@ -195,7 +197,7 @@ static void TestChannelCallsBeforeSettings(void **state) {
     stop(&env);
 }
 
-// Without on_open nothing is risked: a call fails at once, surely not processed.
+// Without on_open a call fails at once and was not processed.
 static void TestChannelCallsWaitForSettings(void **state) {
     (void)state;
     struct env env;
@@ -221,7 +223,7 @@ static bool is_down_often(const struct env *env) {
     return env->downs == 7;
 }
 
-// Refused until it waits for more than 300 ms; then there is a server. True: it came to it sooner than that.
+// Refused until the backoff is more than 300 ms; then the test listens. True: the channel connected sooner.
 static bool wakes_between_attempts(bool wake) {
     struct env env;
     start(&env);
@@ -248,7 +250,7 @@ static void TestChannelWakeBetweenAttempts(void **state) {
     assert_false(wakes_between_attempts(false));  // or this test shows nothing
 }
 
-// Connections that fill the listener's queue: while nobody takes them, the kernel drops what comes to connect.
+// Connections that fill the listener's backlog: the kernel drops further SYNs.
 struct crowd {
     int fds[8];
     size_t count;
@@ -281,7 +283,7 @@ static void let_in(struct env *env, struct crowd *crowd) {
     }
 }
 
-// A SYN that nobody answers; then there is room. True: the connection came before the attempt had run out of time.
+// A SYN without an answer; then there is room. True: the channel connected before the attempt timed out.
 static bool wakes_within_an_attempt(void) {
     struct env env;
     struct crowd crowd;
@@ -289,12 +291,12 @@ static bool wakes_within_an_attempt(void) {
     fill(&env, &crowd);
     uint64_t began = uv_hrtime();
     connect_to(&env, true);
-    let_pass(&env, UNANSWERED_MS + 20);
+    let_pass(&env, RPC_UNANSWERED_MS + 20);
     assert_int_equal(env.opens, 0);
     let_in(&env, &crowd);
     rpc_channel_wake(env.channel);
     run_until(&env, is_open);
-    bool soon = uv_hrtime() - began < CONNECT_TIMEOUT_MS * 1000000ULL;
+    bool soon = uv_hrtime() - began < RPC_CONNECT_TIMEOUT_MIN_MS * 1000000ULL;
     stop(&env);
     return soon;
 }
@@ -308,7 +310,7 @@ static void TestChannelWakeUnanswered(void **state) {
     assert_true(soon);
 }
 
-// On a way that takes longer than that, to be heard of again and again must not keep a channel from ever arriving.
+// With a longer round trip, repeated wake-ups must not keep a channel from ever connecting.
 static void TestChannelWakeOnce(void **state) {
     (void)state;
     struct env env;
@@ -318,12 +320,62 @@ static void TestChannelWakeOnce(void **state) {
     connect_to(&env, true);
     rpc_channel_wake(env.channel);
     assert_int_equal(env.downs, 0);
-    let_pass(&env, UNANSWERED_MS + 20);
+    let_pass(&env, RPC_UNANSWERED_MS + 20);
     unsigned before = env.downs;
-    rpc_channel_wake(env.channel);  // woken from the start, this attempt is let be
+    rpc_channel_wake(env.channel);  // an attempt that was woken itself is not restarted
     assert_int_equal(env.downs, before);
     let_in(&env, &crowd);
     stop(&env);
+}
+
+// --- names ---
+
+// What the name service answers for NAME; 0: 127.0.0.1.
+static _Atomic int lookup_answer;
+
+// Instead of the C library's: libuv calls it, in a thread of its own.
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result) {
+    static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    if (real == NULL) {
+        *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    }
+    if (strcmp(node, "flaky.test") != 0 || (hints->ai_flags & AI_NUMERICHOST) != 0) {
+        return real(node, service, hints, result);
+    }
+    return lookup_answer != 0 ? lookup_answer : real("127.0.0.1", service, hints, result);
+}
+
+static bool is_down_again(const struct env *env) {
+    return env->downs >= 3;
+}
+
+static bool is_open_again(const struct env *env) {
+    return env->opens >= 2;
+}
+
+// Loses the connection while lookups fail with `answer`. True: it is made again.
+static bool reconnects_without_names(int answer) {
+    struct env env;
+    start(&env);
+    assert_int_equal(listen(env.listener, 8), 0);
+    int port = atoi(strrchr(env.address, ':') + 1);
+    snprintf(env.address, sizeof env.address, "flaky.test:%d", port);
+    lookup_answer = 0;
+    connect_to(&env, true);
+    run_until(&env, is_open);
+    lookup_answer = answer;
+    close(take(&env));
+    run_until(&env, answer == EAI_AGAIN ? is_open_again : is_down_again);
+    bool again = env.opens >= 2;
+    stop(&env);
+    return again;
+}
+
+// While the name service is down, the last addresses are used; not for a name that is no longer there.
+static void TestChannelNameServiceDown(void **state) {
+    (void)state;
+    assert_true(reconnects_without_names(EAI_AGAIN));
+    assert_false(reconnects_without_names(EAI_NONAME));
 }
 
 static const struct CMUnitTest tests[] = {
@@ -332,6 +384,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestChannelWakeBetweenAttempts),
     cmocka_unit_test(TestChannelWakeUnanswered),
     cmocka_unit_test(TestChannelWakeOnce),
+    cmocka_unit_test(TestChannelNameServiceDown),
 };
 
 UNIT_MAIN(tests)

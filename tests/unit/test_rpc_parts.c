@@ -1,4 +1,4 @@
-// The parts of rpc that need no loop: texts of the protocol, framing, deadlines, names of calls, addresses.
+// The parts of rpc that need no loop: texts of the protocol, framing, deadlines, call handles, addresses.
 #include <stdio.h>
 #include <string.h>
 
@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "rpc/address.h"
 #include "rpc/framing.h"
+#include "rpc/handles.h"
 #include "rpc/metadata.h"
-#include "rpc/slots.h"
 #include "rpc/timers.h"
 #include "unit.h"
 
@@ -147,7 +147,7 @@ static uint64_t next_random(uint64_t *seed) {
     return *seed;
 }
 
-// Against the plain truth: a table of which timers run, and until when.
+// Compared with a linear search over all timers.
 static void TestRpcTimers(void **state) {
     (void)state;
     uint64_t seed = 88172645463325252u;
@@ -171,7 +171,7 @@ static void TestRpcTimers(void **state) {
         }
         unsigned due = 0;
         for (unsigned i = 0; i < TIMERS; i++) {
-            due += timer[i].place != 0 && timer[i].at_ms <= now;
+            due += rpc_timer_running(&timer[i]) && timer[i].at_ms <= now;
         }
         fired_count = 0;
         fired_last_ms = 0;
@@ -179,7 +179,7 @@ static void TestRpcTimers(void **state) {
         assert_int_equal(fired_count, due);
         uint64_t next = RPC_NEVER;
         for (unsigned i = 0; i < TIMERS; i++) {
-            next = timer[i].place != 0 && timer[i].at_ms < next ? timer[i].at_ms : next;
+            next = rpc_timer_running(&timer[i]) && timer[i].at_ms < next ? timer[i].at_ms : next;
         }
         assert_true(rpc_timers_next(&timers) == next);
     }
@@ -191,24 +191,24 @@ static void TestRpcTimers(void **state) {
 
 static void TestRpcSlots(void **state) {
     (void)state;
-    struct rpc_slots slots = {0};
+    struct rpc_handles handles = {0};
     int first, second;
-    uint32_t slot = rpc_slots_add(&slots, &first);
-    uint32_t generation = slots.slots[slot].generation;
+    uint32_t index = rpc_handles_add(&handles, &first);
+    uint32_t generation = handles.entries[index].generation;
     assert_int_not_equal(generation, 0);
-    assert_null(rpc_slots_get(&slots, slot, 0));
-    assert_ptr_equal(rpc_slots_get(&slots, slot, generation), &first);
-    rpc_slots_remove(&slots, slot);
-    assert_null(rpc_slots_get(&slots, slot, generation));
-    assert_int_equal(rpc_slots_add(&slots, &second), slot);
-    assert_null(rpc_slots_get(&slots, slot, generation));
-    assert_null(rpc_slots_get(&slots, 1000, 1));
-    rpc_slots_remove(&slots, slot);
-    slots.slots[slot].generation = UINT32_MAX;  // after 2^32 tenants: 0 is left out
-    rpc_slots_add(&slots, &first);
-    assert_int_equal(slots.slots[slot].generation, 1);
-    rpc_slots_remove(&slots, slot);
-    rpc_slots_free(&slots);
+    assert_null(rpc_handles_get(&handles, index, 0));
+    assert_ptr_equal(rpc_handles_get(&handles, index, generation), &first);
+    rpc_handles_remove(&handles, index);
+    assert_null(rpc_handles_get(&handles, index, generation));
+    assert_int_equal(rpc_handles_add(&handles, &second), index);
+    assert_null(rpc_handles_get(&handles, index, generation));
+    assert_null(rpc_handles_get(&handles, 1000, 1));
+    rpc_handles_remove(&handles, index);
+    handles.entries[index].generation = UINT32_MAX;  // after 2^32 objects: 0 is skipped
+    rpc_handles_add(&handles, &first);
+    assert_int_equal(handles.entries[index].generation, 1);
+    rpc_handles_remove(&handles, index);
+    rpc_handles_free(&handles);
 }
 
 static void TestRpcAddress(void **state) {
