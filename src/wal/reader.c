@@ -9,7 +9,10 @@
 #include "base/mem.h"
 #include "wal/segment.h"
 
-enum { READ_CHUNK = 256 * KIB };
+enum {
+    READ_CHUNK = 64 * KIB,  // more only makes the window larger
+    SURVEY_BLOCK = 512,     // looked at byte by byte unless it is filling
+};
 
 // Reads until `len` bytes are there or the file ends. -1 on failure.
 static ssize_t read_full(const struct wal_io *io, int fd, uint8_t *out, size_t len, uint64_t offset) {
@@ -142,8 +145,8 @@ enum error_code wal_reader_bytes(struct wal_reader *reader, uint64_t to, struct 
     return OK;
 }
 
-static void survey_chunk(struct wal_survey *survey, const uint8_t *bytes, size_t len, uint64_t offset) {
-    // Filling is all alike: one comparison with itself, a byte along.
+static void survey_bytes(struct wal_survey *survey, const uint8_t *bytes, size_t len, uint64_t offset) {
+    // Newlines alone: compared with itself one byte further on, without a look at each byte.
     if (bytes[0] == '\n' && memcmp(bytes, bytes + 1, len - 1) == 0) {
         return;
     }
@@ -156,13 +159,23 @@ static void survey_chunk(struct wal_survey *survey, const uint8_t *bytes, size_t
     }
 }
 
+static void survey_chunk(struct wal_survey *survey, const uint8_t *bytes, size_t len, uint64_t offset) {
+    for (size_t at = 0; at < len; at += SURVEY_BLOCK) {
+        survey_bytes(survey, bytes + at, len - at < SURVEY_BLOCK ? len - at : SURVEY_BLOCK, offset + at);
+    }
+}
+
 enum error_code wal_reader_survey(struct wal_reader *reader, struct wal_survey *survey, struct error *error) {
     *survey = (struct wal_survey){.end = reader->at, .zeros = reader->size};
-    uint8_t *chunk = mem_alloc(READ_CHUNK);
+    if (reader->at >= reader->size) {
+        return OK;
+    }
+    size_t cap = reader->size - reader->at < READ_CHUNK ? (size_t)(reader->size - reader->at) : READ_CHUNK;
+    uint8_t *chunk = mem_alloc(cap);
     enum error_code code = OK;
     for (uint64_t offset = reader->at;
          code == OK && offset < reader->size && survey->end - reader->at <= WAL_BATCH_MAX * 2;) {
-        ssize_t n = read_full(reader->io, reader->fd, chunk, READ_CHUNK, offset);
+        ssize_t n = read_full(reader->io, reader->fd, chunk, cap, offset);
         if (n < 0) {
             code = read_failed(error);
         } else if (n == 0) {
