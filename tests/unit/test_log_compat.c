@@ -11,6 +11,7 @@
 
 #include "base/base64.h"
 #include "base/buf.h"
+#include "scratch.h"
 #include "state/state.h"
 #include "unit.h"
 #include "wal/wal.h"
@@ -68,9 +69,7 @@ static struct replica r;
 static int setup(void **state) {
     (void)state;
     r = (struct replica){.slab = raft_slab_new(), .state = state_new()};
-    const char *tmp = getenv("TMPDIR");
-    snprintf(r.dir, sizeof r.dir, "%.100s/baton-log-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    assert_non_null(mkdtemp(r.dir));
+    scratch_make(r.dir, sizeof r.dir, SCRATCH_DISK);
     struct path wal;
     snprintf(wal.text, sizeof wal.text, "%s/wal", r.dir);
     assert_return_code(mkdir(wal.text, 0700), 0);

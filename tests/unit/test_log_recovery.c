@@ -29,8 +29,9 @@ struct scene {
     struct buf file;      // that segment's bytes
     uint64_t begin;       // of the last batch
     uint64_t end;
-    struct disk scratch;  // for the case at hand
-    struct log log;       // on it
+    struct disk scratch;      // for the case at hand
+    struct disk before_open;  // the same, for comparison
+    struct log log;           // on it
 };
 
 // The last batch is of `count` entries of `len` bytes; `opens`: the first one of segment 2.
@@ -60,12 +61,14 @@ static void scene_init(struct scene *s, bool opens, size_t count, uint32_t len) 
     log_free(&log);
     buf_append_slice(&s->file, disk_bytes(&s->disk, s->path));
     disk_init(&s->scratch, 1);
+    disk_init(&s->before_open, 1);
     log_init(&s->log, &s->scratch, 16 * KIB);
 }
 
 static void scene_free(struct scene *s) {
     log_free(&s->log);
     disk_free(&s->scratch);
+    disk_free(&s->before_open);
     disk_free(&s->disk);
     buf_free(&s->file);
 }
@@ -234,30 +237,27 @@ static uint64_t line_of(struct slice bytes, uint64_t at) {
 static void expect_corrupt(struct scene *s, const char *path, uint64_t line) {
     char where[128];
     snprintf(where, sizeof where, "WAL_CORRUPT %s:%llu: ", path, (unsigned long long)line);
-    struct disk before;
-    disk_init(&before, 1);
-    disk_copy(&before, &s->scratch);
+    disk_copy(&s->before_open, &s->scratch);
     enum error_code code = log_open(&s->log);
     if (code != ERR_WAL_CORRUPT || strncmp(s->log.error.message, where, strlen(where)) != 0) {
         fail_msg("wanted %s, got %d: %s", where, code, code == OK ? "opened" : s->log.error.message);
     }
-    assert_true(disk_equal(&before, &s->scratch));
+    assert_true(disk_equal(&s->before_open, &s->scratch));
     struct wal_recovered recovered;
     assert_int_equal(wal_check("data", &s->scratch.io, s->log.slab, &recovered, &s->log.error), ERR_WAL_CORRUPT);
-    disk_free(&before);
 }
 
 // Flips bits of each byte up to `end`: one of them in turn, or each.
 static void flip_all(struct scene *s, const char *path, uint64_t begin, uint64_t end, bool each_bit) {
     struct buf bytes = {0};
     buf_append_slice(&bytes, disk_bytes(&s->disk, path));
+    disk_copy(&s->scratch, &s->disk);  // once: a refused log leaves the disk as it is
     for (uint64_t at = begin; at < end; at++) {
         for (unsigned bit = 0; bit < 8; bit++) {
             if (!each_bit && bit != at % 8) {
                 continue;
             }
             bytes.data[at] ^= (uint8_t)(1u << bit);
-            disk_copy(&s->scratch, &s->disk);
             disk_put(&s->scratch, path, buf_slice(&bytes));
             bytes.data[at] ^= (uint8_t)(1u << bit);
             expect_corrupt(s, path, line_of(buf_slice(&bytes), at));
