@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test bench baseline baseline-compare failover soak coverage verify-log up-docker status-docker down-docker acceptance install clean help
+.PHONY: build deps up status logs down test bench baseline-compare failover soak coverage verify-log up-docker status-docker down-docker acceptance install clean help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
@@ -15,7 +15,7 @@ $(RELEASE)/build.ninja:
 	@meson setup $(RELEASE) >/dev/null || { cat $(RELEASE)/meson-logs/meson-log.txt; exit 1; }
 
 deps: ## install the Debian packages that building, running and testing need
-	@deploy/deps build run test bench
+	@deploy/deps build run test bench baseline
 
 up: ## start a local cluster of three nodes in two clouds and three workers
 	@deploy/deps build run
@@ -48,17 +48,16 @@ acceptance: build ## check the release's criteria on containers of its own, and 
 	@tests/docker/acceptance
 
 test: ## run every test; RUN=TestLog runs those whose name begins so
-	@deploy/deps build run test bench
+	@deploy/deps build run test bench baseline
 	@tests/run $(RUN)
 
 bench: ## measure; see docs/performance.md
-	@deploy/deps build run test
+	@deploy/deps build bench
 	@$(MAKE) --no-print-directory build
-	@deploy/tools
 	@bench/run
 
 baseline: ## measure replication and elections on real clusters; NAME= of the recording
-	@deploy/deps build run test bench
+	@deploy/deps build run test baseline
 	@$(MAKE) --no-print-directory build
 	@bench/baseline $(if $(NAME),--name $(NAME))
 
