@@ -5,6 +5,9 @@
 #include "wal/writer.h"
 #include "wal_disk.h"
 
+#define SEGMENT_1 "data/wal/0000000000000001.jsonl"
+#define SEGMENT_2 "data/wal/0000000000000002.jsonl"
+
 enum { MODEL_ENTRIES = 512 };
 
 // What a log holds. An entry's bytes follow from its index, term and length.
