@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/mem.h"
+#include "base/array.h"
 #include "wal/reader.h"
 #include "wal/recovery.h"
 
@@ -88,11 +88,9 @@ static enum error_code note_place(void *self, const struct wal_record *record, s
                                   uint64_t offset, struct error *error) {
     (void)error;
     struct dump *dump = self;
+    assert(record->entry.id.index - 1 <= dump->count);   // the scan refuses a gap
     dump->count = (size_t)(record->entry.id.index - 1);  // what lay there and behind is cut
-    if (dump->count == dump->cap) {
-        dump->cap = dump->cap == 0 ? 1024 : dump->cap * 2;
-        dump->places = mem_realloc(dump->places, dump->cap * sizeof *dump->places);
-    }
+    array_reserve(dump->places, dump->cap, dump->count + 1);
     dump->places[dump->count++] = (struct place){.segment = segment, .offset = offset, .len = line.len};
     return OK;
 }

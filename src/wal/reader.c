@@ -102,6 +102,7 @@ static enum error_code extend(struct wal_reader *reader, struct error *error) {
 
 // What the window holds from `offset` on.
 static struct slice held(const struct wal_reader *reader, uint64_t offset) {
+    assert(offset >= reader->base);
     uint64_t end = reader->base + reader->window.len;
     return offset < end ? slice_of(reader->window.data + (offset - reader->base), (size_t)(end - offset))
                         : slice_of(NULL, 0);

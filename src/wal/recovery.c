@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/base64.h"
-#include "base/mem.h"
 
 struct collector {
     struct raft_slab *slab;
@@ -28,7 +28,9 @@ static enum error_code collect_entry(void *self, const struct wal_record *record
     (void)offset;
     struct collector *c = self;
     struct raft_restored *log = c->log;
-    cut(log, (size_t)(record->entry.id.index - 1 - log->base.index));
+    size_t kept = (size_t)(record->entry.id.index - 1 - log->base.index);
+    assert(kept <= log->count);  // the scan refuses a gap
+    cut(log, kept);
     raft_term before = log->count > 0 ? log->entries[log->count - 1]->id.term : log->base.term;
     if (record->entry.id.term < before) {
         return error_set(error, ERR_WAL_CORRUPT, "an entry of term %" PRIu64 " follows one of term %" PRIu64,
@@ -43,10 +45,7 @@ static enum error_code collect_entry(void *self, const struct wal_record *record
         raft_entry_unref(entry);
         return error_set(error, ERR_WAL_CORRUPT, "the command is not base64");
     }
-    if (log->count == c->cap) {
-        c->cap = c->cap == 0 ? 1024 : c->cap * 2;
-        log->entries = mem_realloc(log->entries, c->cap * sizeof(struct raft_entry *));
-    }
+    array_reserve(log->entries, c->cap, log->count + 1);
     log->entries[log->count++] = entry;
     return OK;
 }
@@ -69,6 +68,7 @@ enum error_code wal_collect(const struct wal_directory *dir, const struct wal_id
         wal_recovered_free(recovered);
         return code;
     }
+    assert(recovered->log.base.index + recovered->log.count == end->last.index);
     recovered->empty = end->current.number == 0;
     recovered->log.hard_state = end->hard_state;
     recovered->torn_bytes = end->torn_bytes;

@@ -237,6 +237,7 @@ static enum error_code accept_batch(struct scan *s, struct error *error) {
         return code;
     }
     struct wal_log_end *end = s->end;
+    assert(s->offset > s->reader.at && s->lines > 0);
     if (s->reader.at == 0) {
         end->current = (struct wal_segment){.fd = -1, .number = s->number};
     }
@@ -402,6 +403,7 @@ enum error_code wal_scan(const struct wal_directory *dir, const struct wal_ident
             end->segments++;
         }
     }
+    assert(code != OK || end->next.number == 0 || end->next.number == end->current.number + 1);
     buf_free(&s.reader.window);
     free(names);
     return code;

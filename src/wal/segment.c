@@ -187,6 +187,7 @@ enum error_code wal_segment_write(const struct wal_io *io, const struct wal_segm
 enum error_code wal_segment_append(const struct wal_io *io, struct wal_segment *segment, struct wal_blocks *blocks,
                                    struct slice bytes, uint64_t *took_us, struct error *error) {
     uint64_t end = segment->end;
+    assert(segment->fd >= 0 && end + bytes.len < segment->filled);
     if (segment->direct < 0 || wal_block_up(end + bytes.len) > segment->filled) {
         return wal_segment_write(io, segment, end, bytes, took_us, error);
     }

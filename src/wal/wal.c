@@ -172,6 +172,7 @@ static struct wal_write *write_new(const struct raft_persist *persist, uint64_t 
 }
 
 void wal_submit(struct wal *wal, const struct raft_persist *persist, uint64_t now_us) {
+    assert(wal->newest == NULL || persist->write == wal->newest->persist.write + 1);
     struct wal_write *write = write_new(persist, now_us);
     if (wal->newest != NULL) {
         wal->newest->next_outstanding = write;
@@ -215,6 +216,7 @@ void wal_poll(struct wal *wal, struct wal_status *status) {
     if (status->sync_count > SYNCS_KEPT) {
         status->sync_count = SYNCS_KEPT;
     }
+    assert(status->durable_write <= status->durable_hard_state_write);
     release_up_to(wal, status->durable_write);
     status->oldest_pending_us = wal->oldest != NULL ? wal->oldest->submitted_us : 0;
 }

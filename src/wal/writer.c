@@ -44,6 +44,7 @@ static void begin_batch(struct wal_writer *w, struct batch *b, uint64_t reserve)
 }
 
 static void add_hard_state(struct wal_writer *w, struct batch *b, const struct raft_hard_state *hard_state) {
+    assert(hard_state->current_term >= b->hard_state.current_term);
     b->begins_with_hard_state |= lines_len(w) == 0;
     b->has_hard_state = true;
     b->hard_state = *hard_state;
@@ -54,6 +55,7 @@ static void add_hard_state(struct wal_writer *w, struct batch *b, const struct r
 static bool add_entries(struct wal_writer *w, struct batch *b, struct wal_write *write) {
     for (size_t i = write->written; i < write->persist.count; i++) {
         const struct raft_entry *entry = write->persist.entries[i];
+        assert(entry->id.index <= b->last.index + 1 && entry->id.term <= b->hard_state.current_term);
         size_t len = wal_entry_line_max(entry);
         if (lines_len(w) + len > LINES_MAX) {
             b->stop = write;
@@ -138,6 +140,7 @@ static enum error_code change_segment(struct wal_writer *w, uint64_t need, uint6
         wal_segment_close(w->dir.io, &w->current);
         w->current = w->next;
         w->next.fd = -1;
+        assert(w->current.end == 0);
     }
     return code;
 }
@@ -177,6 +180,7 @@ static struct slice seal(struct wal_writer *w, const struct batch *b, uint32_t *
 }
 
 static void account(struct wal_writer *w, const struct batch *b, struct slice bytes, uint32_t mark_crc) {
+    assert(b->hard_state_write >= w->durable_hard_state_write);
     w->chain = mark_crc;
     w->batch++;
     w->current.end += bytes.len;
@@ -194,15 +198,19 @@ static void account(struct wal_writer *w, const struct batch *b, struct slice by
         w->tail = NULL;
     }
     w->durable_hard_state_write = b->hard_state_write;
+    assert(w->durable_write <= w->durable_hard_state_write && w->durable_hard_state_write <= w->pushed_write);
+    assert(w->current.end < w->current.filled);  // a newline follows the mark
 }
 
 static enum error_code write_batch(struct wal_writer *w, const struct batch *b, struct error *error) {
-    enum error_code code = make_room(w, HEAD_ROOM + lines_len(w) + WAL_MARK_LINE_MAX, b->reserve, error);
+    uint64_t need = HEAD_ROOM + lines_len(w) + WAL_MARK_LINE_MAX;
+    enum error_code code = make_room(w, need, b->reserve, error);
     if (code != OK) {
         return code;
     }
     uint32_t mark_crc;
     struct slice bytes = seal(w, b, &mark_crc);
+    assert(bytes.len <= need);
     uint64_t took_us = 0;
     code = wal_segment_append(w->dir.io, &w->current, &w->blocks, bytes, &took_us, error);
     if (code == ERR_NO_SPACE) {
