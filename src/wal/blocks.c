@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-// Keeps the first block; all else is about to be overwritten.
+// Keeps the first block only: the rest is about to be overwritten.
 static void make_room(struct wal_blocks *blocks, size_t need) {
     if (need <= blocks->cap) {
         return;

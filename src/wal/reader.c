@@ -14,7 +14,7 @@ enum {
     SURVEY_BLOCK = 512,     // looked at byte by byte unless it is filling
 };
 
-// Reads until `len` bytes are there or the file ends. -1 on failure.
+// Reads `len` bytes, fewer if the file ends. -1 on failure.
 static ssize_t read_full(const struct wal_io *io, int fd, uint8_t *out, size_t len, uint64_t offset) {
     size_t done = 0;
     while (done < len) {
@@ -38,7 +38,7 @@ enum error_code wal_reader_open(struct wal_reader *reader, const struct wal_io *
                                 const char **odd, struct error *error) {
     char name[WAL_SEGMENT_NAME_SIZE];
     wal_segment_name(name, segment);
-    // Non-blocking, or a FIFO would keep us here until somebody opens its other end.
+    // Non-blocking: opening a FIFO would block until its other end is opened.
     int fd = io->open_at(io->self, dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0) {
         *odd = errno == ELOOP ? "a symbolic link" : errno == ENXIO ? "a socket" : NULL;
@@ -77,7 +77,7 @@ void wal_reader_advance(struct wal_reader *reader, uint64_t at) {
     reader->at = at;
 }
 
-// Gives up what lies before `at` and reads on behind the window, a chunk or to the file's end.
+// Drops the bytes before `at` and reads the next chunk, at most to the file's end.
 static enum error_code extend(struct wal_reader *reader, struct error *error) {
     struct buf *window = &reader->window;
     uint64_t from = reader->base + window->len;
@@ -95,13 +95,13 @@ static enum error_code extend(struct wal_reader *reader, struct error *error) {
     }
     window->len += (size_t)n;
     if ((size_t)n < len) {
-        reader->size = from + (size_t)n;  // somebody has trimmed it meanwhile
+        reader->size = from + (size_t)n;  // it was trimmed meanwhile
     }
     return OK;
 }
 
-// What the window holds from `offset` on.
-static struct slice held(const struct wal_reader *reader, uint64_t offset) {
+// The window's bytes from `offset` on.
+static struct slice window_from(const struct wal_reader *reader, uint64_t offset) {
     assert(offset >= reader->base);
     uint64_t end = reader->base + reader->window.len;
     return offset < end ? slice_of(reader->window.data + (offset - reader->base), (size_t)(end - offset))
@@ -115,7 +115,7 @@ static bool at_end(const struct wal_reader *reader) {
 enum error_code wal_reader_line(struct wal_reader *reader, uint64_t offset, struct slice *line, bool *ended,
                                 struct error *error) {
     for (;;) {
-        struct slice rest = held(reader, offset);
+        struct slice rest = window_from(reader, offset);
         const uint8_t *newline = rest.len > 0 ? memchr(rest.data, '\n', rest.len) : NULL;
         *line = newline != NULL ? slice_of(rest.data, (size_t)(newline - rest.data)) : rest;
         *ended = newline == NULL;
@@ -139,7 +139,7 @@ enum error_code wal_reader_bytes(struct wal_reader *reader, uint64_t to, struct 
             return code;
         }
     }
-    *bytes = held(reader, reader->at);
+    *bytes = window_from(reader, reader->at);
     if (bytes->len > to - reader->at) {
         bytes->len = (size_t)(to - reader->at);
     }

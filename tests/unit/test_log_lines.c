@@ -121,7 +121,7 @@ static void TestLogContradictions(void **state) {
     craft_header(&c, 1, 0, 0);
     craft_entry(&c, 1);
     craft_mark(&c, 1, 0);
-    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:2: no term and vote behind the header");
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:2: no term and vote after the header");
 
     c = (struct craft){.begin = 0};
     craft_header(&c, 2, 0, 0);
