@@ -46,7 +46,7 @@ enum error_code log_close(struct log *log, bool trim);
 // `first` on, in the model's term.
 void log_push(struct log *log, raft_term term, const char *vote, raft_index first, size_t count, uint32_t len);
 
-// log_push of entries behind the last.
+// log_push of entries after the last one.
 void log_append(struct log *log, size_t count, uint32_t len);
 
 // Steps until nothing is to be done.

@@ -535,7 +535,7 @@ static void TestLogOddFiles(void **state) {
     expect_refused(&s, "a directory");
     assert_int_equal(rmdir(path), 0);
 
-    // What has no segment's name is nobody's business.
+    // Files without a segment's name are ignored.
     char other[224];
     snprintf(other, sizeof other, "%s/wal/notes.txt", s.dir);
     file_write(other, slice_of_str("x"));

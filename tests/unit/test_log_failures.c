@@ -307,7 +307,7 @@ static void TestLogDirect(void **state) {
             assert_true(disk->direct_writes > 15);  // each batch, and filling
         }
         assert_holds_again(&log, false, &log.model);
-        log_append(&log, 2, 10);  // behind an end that must be read first
+        log_append(&log, 2, 10);  // after an end that must be read first
         log_run(&log);
         assert_holds_again(&log, true, &log.model);
         log_free(&log);

@@ -146,7 +146,7 @@ static void TestLogTermsContradict(void **state) {
     c = craft_begin();
     craft_hard_state(&c, 3, "");
     craft_entry_of(&c, 3, 3);
-    craft_entry_of(&c, 3, 2);  // in its place, behind entry 2 of term 1
+    craft_entry_of(&c, 3, 2);  // replaces it, after entry 2 of term 1
     craft_mark(&c, 2, 0);
     expect_crafted(&c, NULL, OK, "");
 
@@ -179,7 +179,7 @@ static void TestLogSegmentsContradict(void **state) {
     expect_crafted(&blank, &second, ERR_WAL_GAP, "2.jsonl:1: segment 1 before it holds nothing");
 }
 
-// Lines that any JSON parser would take, with a good checksum, and that nobody here wrote.
+// Lines with a right checksum that a JSON parser may accept, but that the encoder never writes.
 static void TestLogLines(void **state) {
     (void)state;
     static const char *const bad[] = {

@@ -12,7 +12,7 @@ static uint64_t seed_from_environment(void) {
     return seed;
 }
 
-// A log in which a last batch was written behind others.
+// A log whose last batch follows others.
 struct scene {
     struct disk disk;     // as it is with the last batch
     struct model before;  // without it
@@ -73,7 +73,7 @@ static enum error_code scene_open(struct scene *s, struct slice bytes) {
     return log_open(&s->log);
 }
 
-// Said once: opened again the torn batch is gone, and what is written then follows what was there before.
+// A torn batch is reported once. Opened again, the log is without it, and further writes follow what was there before.
 static void check_repaired(struct scene *s, const struct model *holds) {
     log_close(&s->log, false);
     assert_int_equal(log_open(&s->log), OK);
@@ -192,8 +192,8 @@ static void TestLogTornTail(void **state) {
     }
 }
 
-// Filling that a crash kept from the disk, in part, reads as zeros. It goes. Behind a torn batch there is none: filling is
-// synced before a batch is written into it.
+// Filling that in part did not reach the disk before a crash reads as zeros, which are cut off. None follow a torn batch:
+// filling is synced before a batch is written into it.
 static void TestLogUnfilled(void **state) {
     (void)state;
     struct scene s;
@@ -268,14 +268,14 @@ static void garble(struct scene *s) {
     disk_put(&s->scratch, s->path, buf_slice(&bytes));
     expect_corrupt(s, s->path, line);
 
-    // The last batch a second time behind itself: a write that went to the wrong place.
+    // The last batch a second time after itself: a misdirected write.
     buf_clear(&bytes);
     buf_append(&bytes, s->file.data, s->end);
     buf_append(&bytes, s->file.data + s->begin, s->end - s->begin);
     disk_put(&s->scratch, s->path, buf_slice(&bytes));
     assert_int_equal(log_open(&s->log), ERR_WAL_CORRUPT);
 
-    // A hole would make the last batch torn, were nothing behind it; nor does another batch's mark end it.
+    // With a hole it would be a torn batch if nothing followed it. Nor may another batch's mark end it.
     memset(bytes.data + (s->begin / 512 + 1) * 512, '\n', 512);
     disk_put(&s->scratch, s->path, buf_slice(&bytes));
     assert_int_equal(log_open(&s->log), ERR_WAL_CORRUPT);
@@ -289,7 +289,7 @@ static void garble(struct scene *s) {
     disk_put(&s->scratch, s->path, slice_of(bytes.data, place + len + 1));
     assert_int_equal(log_open(&s->log), ERR_WAL_CORRUPT);
 
-    // Text behind the filling.
+    // Text after the filling.
     buf_clear(&bytes);
     buf_append_slice(&bytes, buf_slice(&s->file));
     buf_append_str(&bytes, "# a note\n");
