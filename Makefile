@@ -15,7 +15,7 @@ $(RELEASE)/build.ninja:
 	@meson setup $(RELEASE) >/dev/null || { cat $(RELEASE)/meson-logs/meson-log.txt; exit 1; }
 
 deps: ## install the Debian packages that building, running and testing need
-	@deploy/deps build run test bench
+	@deploy/deps build run test bench baseline
 
 up: ## start a local cluster of three nodes in two clouds and three workers
 	@deploy/deps build run
@@ -48,7 +48,7 @@ acceptance: build ## check the release's criteria on containers of its own, and 
 	@tests/docker/acceptance
 
 test: ## run every test; RUN=TestLog runs those whose name begins so
-	@deploy/deps build run test bench
+	@deploy/deps build run test bench baseline
 	@tests/run $(RUN)
 
 scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core; REWRITE=1 writes their traces anew
@@ -57,13 +57,12 @@ scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core
 	@$(if $(REWRITE),BATON_SCENARIOS_REWRITE=1) BATON_TEST_FILTER="$(RUN)*" $(RELEASE)/tests/unit/test-raft-scenarios tests/scenarios
 
 bench: ## measure; see docs/performance.md
-	@deploy/deps build run test
+	@deploy/deps build bench
 	@$(MAKE) --no-print-directory build
-	@deploy/tools
 	@bench/run
 
 baseline: ## measure replication and elections on real clusters; NAME= of the recording
-	@deploy/deps build run test bench
+	@deploy/deps build run test baseline
 	@$(MAKE) --no-print-directory build
 	@bench/baseline $(if $(NAME),--name $(NAME))
 

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-// Keeps the first block; all else is about to be overwritten.
+// Keeps the first block only: the rest is about to be overwritten.
 static void make_room(struct wal_blocks *blocks, size_t need) {
     if (need <= blocks->cap) {
         return;
@@ -42,6 +42,7 @@ static bool read_first(struct wal_blocks *blocks, const struct wal_io *io, int f
 
 struct slice wal_blocks_around(struct wal_blocks *blocks, const struct wal_io *io, int fd, uint64_t segment, uint64_t end,
                                struct slice bytes) {
+    assert(segment != 0 && bytes.len > 0);
     size_t before = (size_t)(end - wal_block_down(end));
     size_t len = (size_t)wal_block_up(before + bytes.len);
     make_room(blocks, len);

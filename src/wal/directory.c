@@ -58,7 +58,7 @@ static enum error_code take_lock(struct wal_directory *dir, int data, struct err
     return failed(dir, "locking", "/LOCK", error);
 }
 
-// Opens wal/ in `data`, creating it first if `create`. Without it the log is empty.
+// Opens wal/ in `data`; with `create`, creates it first. dir->wal stays -1 if it is missing: the log is empty.
 static enum error_code open_wal(struct wal_directory *dir, int data, bool create, struct error *error) {
     const struct wal_io *io = dir->io;
     if (create && io->make_dir(io->self, data, "wal", DIR_MODE) != 0 && errno != EEXIST) {

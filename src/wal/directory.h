@@ -7,13 +7,13 @@
 
 struct wal_directory {
     const struct wal_io *io;
-    char *path;  // as given, for messages
-    int wal;     // wal/; -1: there is none yet
+    char *path;  // as given; for messages
+    int wal;     // wal/; -1: missing
     int lock;    // LOCK, held; -1: not locked
 };
 
-// For a node: creates what is missing, syncs the directories (also where a process before this one created something and
-// was killed), and takes the lock. ERR_BUSY, ERR_NO_SPACE, ERR_IO.
+// For a node: creates what is missing, takes the lock, and syncs the directories, in any case: an earlier process may have
+// been killed between creating something and syncing it. ERR_BUSY, ERR_NO_SPACE, ERR_IO.
 enum error_code wal_directory_open(struct wal_directory *dir, const char *path, const struct wal_io *io,
                                    struct error *error);
 

@@ -1,20 +1,18 @@
-// What operators look at a log with: verifying it, and printing its effective entries. Both only read, and both work beside
-// a running node.
+// For operators: verifying a log and printing its effective entries. Both only read, and both work beside a running node.
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/mem.h"
+#include "base/array.h"
 #include "wal/reader.h"
 #include "wal/recovery.h"
 
 enum {
-    READINGS_MAX = 16,      // of a log that changes meanwhile
+    READINGS_MAX = 16,      // of a log that changes while it is read
     OUT_BLOCK = 256 * KIB,  // bytes of one write to the output
 };
 
-// A reading that straddles a node's write can look like damage, so such a verdict counts only when the next reading gives
-// the same one.
+// A reading during a node's write can look like damage, so an error counts only if the next reading gives the same one.
 static enum error_code read_steadily(enum error_code (*reading)(void *self, struct error *error), void *self,
                                      struct error *error) {
     struct error before = {.code = OK};
@@ -29,7 +27,7 @@ static enum error_code read_steadily(enum error_code (*reading)(void *self, stru
 
 // --- check ---
 
-// Whoever looks for a damaged log in a wrong folder must not be told that all is well.
+// A check of the wrong directory must not report a sound log.
 static enum error_code no_log(const char *path, struct error *error) {
     return error_set(error, ERR_INVALID, "%s holds no log: there is no segment in %s/wal; is it the data directory?", path,
                      path);
@@ -64,8 +62,8 @@ enum error_code wal_check(const char *path, const struct wal_io *io, struct raft
 
 // --- dump ---
 
-// Where an effective entry's line stands. Its newline follows.
-struct place {
+// Position of an effective entry's line, without its newline.
+struct line_position {
     uint64_t segment;
     uint64_t offset;
     uint64_t len;
@@ -73,33 +71,31 @@ struct place {
 
 struct dump {
     struct wal_directory dir;
-    struct place *places;  // of entry 1, 2, 3, ...
+    struct line_position *lines;  // of entry 1, 2, 3, ...
     size_t count;
     size_t cap;
-    bool empty;  // there is no segment
+    bool empty;  // no segment holds a batch
 
     struct wal_reader reader;
-    uint64_t segment;  // that is open in it
+    uint64_t segment;  // open in it
     struct buf out;
     int fd;
 };
 
-static enum error_code note_place(void *self, const struct wal_record *record, struct slice line, uint64_t segment,
-                                  uint64_t offset, struct error *error) {
+static enum error_code note_line(void *self, const struct wal_record *record, struct slice line, uint64_t segment,
+                                 uint64_t offset, struct error *error) {
     (void)error;
     struct dump *dump = self;
+    assert(record->entry.id.index - 1 <= dump->count);   // the scan refuses a gap
     dump->count = (size_t)(record->entry.id.index - 1);  // what lay there and behind is cut
-    if (dump->count == dump->cap) {
-        dump->cap = dump->cap == 0 ? 1024 : dump->cap * 2;
-        dump->places = mem_realloc(dump->places, dump->cap * sizeof *dump->places);
-    }
-    dump->places[dump->count++] = (struct place){.segment = segment, .offset = offset, .len = line.len};
+    array_reserve(dump->lines, dump->cap, dump->count + 1);
+    dump->lines[dump->count++] = (struct line_position){.segment = segment, .offset = offset, .len = line.len};
     return OK;
 }
 
 static enum error_code scan_once(void *self, struct error *error) {
     struct dump *dump = self;
-    struct wal_visitor visitor = {.self = dump, .entry = note_place};
+    struct wal_visitor visitor = {.self = dump, .entry = note_line};
     struct wal_log_end end;
     dump->count = 0;
     enum error_code code = wal_scan(&dump->dir, NULL, &visitor, &end, error);
@@ -119,21 +115,21 @@ static enum error_code flush(struct dump *dump, struct error *error) {
     return OK;
 }
 
-static enum error_code print_place(struct dump *dump, const struct place *place, struct error *error) {
+static enum error_code print_line(struct dump *dump, const struct line_position *at, struct error *error) {
     enum error_code code = OK;
-    if (place->segment != dump->segment) {
+    if (at->segment != dump->segment) {
         wal_reader_close(&dump->reader);
         const char *odd = NULL;
-        code = wal_reader_open(&dump->reader, dump->dir.io, dump->dir.wal, place->segment, &odd, error);
+        code = wal_reader_open(&dump->reader, dump->dir.io, dump->dir.wal, at->segment, &odd, error);
         if (odd != NULL) {
-            return error_set(error, ERR_IO, "segment %llu has become %s", (unsigned long long)place->segment, odd);
+            return error_set(error, ERR_IO, "segment %llu has become %s", (unsigned long long)at->segment, odd);
         }
-        dump->segment = place->segment;
+        dump->segment = at->segment;
     }
     struct slice line = slice_of(NULL, 0);
     if (code == OK) {
-        wal_reader_advance(&dump->reader, place->offset);
-        code = wal_reader_bytes(&dump->reader, place->offset + place->len + 1, &line, error);
+        wal_reader_advance(&dump->reader, at->offset);
+        code = wal_reader_bytes(&dump->reader, at->offset + at->len + 1, &line, error);
     }
     if (code == OK) {
         buf_append_slice(&dump->out, line);
@@ -152,7 +148,7 @@ enum error_code wal_dump(const char *path, const struct wal_io *io, raft_index t
         code = no_log(path, error);
     }
     for (size_t i = 0; code == OK && i < dump.count && (to == 0 || i < to); i++) {
-        code = print_place(&dump, &dump.places[i], error);
+        code = print_line(&dump, &dump.lines[i], error);
     }
     if (code == OK) {
         code = flush(&dump, error);
@@ -160,7 +156,7 @@ enum error_code wal_dump(const char *path, const struct wal_io *io, raft_index t
     wal_reader_close(&dump.reader);
     buf_free(&dump.reader.window);
     buf_free(&dump.out);
-    free(dump.places);
+    free(dump.lines);
     wal_directory_close(&dump.dir);
     return code;
 }

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-// Each is the system call of its name: same arguments behind `self`, same results, errno on failure.
+// Each is the system call of its name: the same arguments after `self`, the same results, errno on failure.
 struct wal_io {
     void *self;
     int (*open_at)(void *self, int dir, const char *name, int flags, mode_t mode);
@@ -21,7 +21,7 @@ struct wal_io {
     int (*unlink_at)(void *self, int dir, const char *name);
     int (*stat)(void *self, int fd, struct stat *out);
     int (*lock)(void *self, int fd);  // flock exclusive, non-blocking
-    // Names of the directory's entries but "." and "..", sorted, each NUL-terminated, one after the other; the caller frees.
+    // The names in the directory except "." and "..", sorted, each NUL-terminated, concatenated; the caller frees *names.
     // Returns their number, or -1.
     ssize_t (*list)(void *self, int dir, char **names);
     uint64_t (*now_us)(void *self);  // monotonic, to time syncs

@@ -1,4 +1,4 @@
-// The log's system calls as the operating system has them.
+// The operating system's struct wal_io.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +38,7 @@ static ssize_t system_write_at(void *self, int fd, const struct iovec *parts, in
     return pwritev2(fd, parts, count, offset, flags);
 }
 
-// A directory has no data apart from its metadata: fdatasync would do, fsync says what is meant.
+// fdatasync would suffice for a directory too; fsync states the intent.
 static int system_sync(void *self, int fd) {
     (void)self;
     struct stat st;

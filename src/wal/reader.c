@@ -9,9 +9,12 @@
 #include "base/mem.h"
 #include "wal/segment.h"
 
-enum { READ_CHUNK = 256 * KIB };
+enum {
+    READ_CHUNK = 64 * KIB,  // more only makes the window larger
+    SURVEY_BLOCK = 512,     // looked at byte by byte unless it is filling
+};
 
-// Reads until `len` bytes are there or the file ends. -1 on failure.
+// Reads `len` bytes, fewer if the file ends. -1 on failure.
 static ssize_t read_full(const struct wal_io *io, int fd, uint8_t *out, size_t len, uint64_t offset) {
     size_t done = 0;
     while (done < len) {
@@ -35,7 +38,7 @@ enum error_code wal_reader_open(struct wal_reader *reader, const struct wal_io *
                                 const char **odd, struct error *error) {
     char name[WAL_SEGMENT_NAME_SIZE];
     wal_segment_name(name, segment);
-    // Non-blocking, or a FIFO would keep us here until somebody opens its other end.
+    // Non-blocking: opening a FIFO would block until its other end is opened.
     int fd = io->open_at(io->self, dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0) {
         *odd = errno == ELOOP ? "a symbolic link" : errno == ENXIO ? "a socket" : NULL;
@@ -74,7 +77,7 @@ void wal_reader_advance(struct wal_reader *reader, uint64_t at) {
     reader->at = at;
 }
 
-// Gives up what lies before `at` and reads on behind the window, a chunk or to the file's end.
+// Drops the bytes before `at` and reads the next chunk, at most to the file's end.
 static enum error_code extend(struct wal_reader *reader, struct error *error) {
     struct buf *window = &reader->window;
     uint64_t from = reader->base + window->len;
@@ -92,13 +95,14 @@ static enum error_code extend(struct wal_reader *reader, struct error *error) {
     }
     window->len += (size_t)n;
     if ((size_t)n < len) {
-        reader->size = from + (size_t)n;  // somebody has trimmed it meanwhile
+        reader->size = from + (size_t)n;  // it was trimmed meanwhile
     }
     return OK;
 }
 
-// What the window holds from `offset` on.
-static struct slice held(const struct wal_reader *reader, uint64_t offset) {
+// The window's bytes from `offset` on.
+static struct slice window_from(const struct wal_reader *reader, uint64_t offset) {
+    assert(offset >= reader->base);
     uint64_t end = reader->base + reader->window.len;
     return offset < end ? slice_of(reader->window.data + (offset - reader->base), (size_t)(end - offset))
                         : slice_of(NULL, 0);
@@ -111,7 +115,7 @@ static bool at_end(const struct wal_reader *reader) {
 enum error_code wal_reader_line(struct wal_reader *reader, uint64_t offset, struct slice *line, bool *ended,
                                 struct error *error) {
     for (;;) {
-        struct slice rest = held(reader, offset);
+        struct slice rest = window_from(reader, offset);
         const uint8_t *newline = rest.len > 0 ? memchr(rest.data, '\n', rest.len) : NULL;
         *line = newline != NULL ? slice_of(rest.data, (size_t)(newline - rest.data)) : rest;
         *ended = newline == NULL;
@@ -135,15 +139,15 @@ enum error_code wal_reader_bytes(struct wal_reader *reader, uint64_t to, struct 
             return code;
         }
     }
-    *bytes = held(reader, reader->at);
+    *bytes = window_from(reader, reader->at);
     if (bytes->len > to - reader->at) {
         bytes->len = (size_t)(to - reader->at);
     }
     return OK;
 }
 
-static void survey_chunk(struct wal_survey *survey, const uint8_t *bytes, size_t len, uint64_t offset) {
-    // Filling is all alike: one comparison with itself, a byte along.
+static void survey_bytes(struct wal_survey *survey, const uint8_t *bytes, size_t len, uint64_t offset) {
+    // Newlines alone: compared with itself one byte further on, without a look at each byte.
     if (bytes[0] == '\n' && memcmp(bytes, bytes + 1, len - 1) == 0) {
         return;
     }
@@ -156,13 +160,23 @@ static void survey_chunk(struct wal_survey *survey, const uint8_t *bytes, size_t
     }
 }
 
+static void survey_chunk(struct wal_survey *survey, const uint8_t *bytes, size_t len, uint64_t offset) {
+    for (size_t at = 0; at < len; at += SURVEY_BLOCK) {
+        survey_bytes(survey, bytes + at, len - at < SURVEY_BLOCK ? len - at : SURVEY_BLOCK, offset + at);
+    }
+}
+
 enum error_code wal_reader_survey(struct wal_reader *reader, struct wal_survey *survey, struct error *error) {
     *survey = (struct wal_survey){.end = reader->at, .zeros = reader->size};
-    uint8_t *chunk = mem_alloc(READ_CHUNK);
+    if (reader->at >= reader->size) {
+        return OK;
+    }
+    size_t cap = reader->size - reader->at < READ_CHUNK ? (size_t)(reader->size - reader->at) : READ_CHUNK;
+    uint8_t *chunk = mem_alloc(cap);
     enum error_code code = OK;
     for (uint64_t offset = reader->at;
          code == OK && offset < reader->size && survey->end - reader->at <= WAL_BATCH_MAX * 2;) {
-        ssize_t n = read_full(reader->io, reader->fd, chunk, READ_CHUNK, offset);
+        ssize_t n = read_full(reader->io, reader->fd, chunk, cap, offset);
         if (n < 0) {
             code = read_failed(error);
         } else if (n == 0) {

@@ -1,6 +1,5 @@
-// Encoder: straight-line copies into a buffer that is known to be large enough. Decoder: one cursor that goes over the line
-// as the encoder did; where the input ends while everything matched so far, the cursor says so, which is how a torn line is
-// told from a damaged one.
+// Encoder: straight-line copies into a buffer that is known to be large enough. Decoder: one cursor that follows the order
+// of the encoder. It records if the input ended while everything so far matched: this tells a torn line from a damaged one.
 #include "wal/record.h"
 
 #include "base/base64.h"
@@ -105,7 +104,7 @@ static struct slice type_name(enum raft_entry_type type) {
     case RAFT_ENTRY_CONFIGURATION:
         return slice_of_str("configuration");
     }
-    assert(false);  // the core makes no other
+    assert(false);  // the core creates no other type
     return slice_of(NULL, 0);
 }
 
@@ -140,8 +139,8 @@ size_t wal_entry_line_max(const struct raft_entry *entry) {
 struct cursor {
     const uint8_t *at;
     const uint8_t *end;
-    bool ran_out;        // the input ended, and all of it matched
-    const char *wanted;  // what did not match, for people
+    bool ran_out;        // the input ended and all of it matched
+    const char *wanted;  // what was expected instead, for messages
 };
 
 static size_t left(const struct cursor *c) {
@@ -199,7 +198,7 @@ static bool take_crc(struct cursor *c, uint32_t *value) {
     return true;
 }
 
-// A string up to its closing quote, which stays.
+// A string up to its closing quote, which is not consumed.
 static bool take_string(struct cursor *c, struct slice *s) {
     const uint8_t *quote = memchr(c->at, '"', left(c));
     const uint8_t *end = quote != NULL ? quote : c->end;
@@ -235,7 +234,7 @@ static bool is_base64_byte(uint8_t byte) {
            byte == '/' || byte == '=';
 }
 
-// The characters of a whole command are base64_decode's to check; only those of a torn one are looked at here.
+// base64_decode checks the characters of a complete command; only those of a torn one are checked here.
 static bool take_command(struct cursor *c, struct slice *command) {
     if (take_string(c, command)) {
         return true;
@@ -257,7 +256,7 @@ static bool parse_header(struct cursor *c, struct wal_header *header) {
            take_text(c, ",\"prev\":\"") && take_crc(c, &header->prev) && take_text(c, "\"");
 }
 
-// The whole form, up to the last byte. *crc is what stands there.
+// The whole form, to the last byte. *crc: the checksum that the line contains.
 static bool parse(struct cursor *c, struct wal_record *record, uint32_t *crc) {
     bool body = false;
     switch (left(c) > 2 ? c->at[2] : 0) {
@@ -303,7 +302,7 @@ struct slice wal_mark_covers(struct slice line) {
     return slice_of(line.data, line.len - CRC_TAIL);
 }
 
-// A line's last field against the bytes before it.
+// Checks a line's last field against the bytes before it.
 static enum error_code check_crc(struct slice line, struct error *error) {
     struct cursor c = {.at = line.data + (line.len < CRC_TAIL ? 0 : line.len - CRC_TAIL), .end = line.data + line.len};
     uint32_t said;
@@ -317,7 +316,7 @@ static enum error_code check_crc(struct slice line, struct error *error) {
     return OK;
 }
 
-// What all versions share is that a header begins with its version and ends in a CRC-32C.
+// In all versions a header begins with its version and ends in a CRC-32C.
 static enum error_code check_version(struct slice line, struct error *error) {
     struct cursor c = {.at = line.data, .end = line.data + line.len};
     uint64_t version;

@@ -1,10 +1,10 @@
 // The log's lines, their encoder and their decoder. docs/wal-format.md describes them for readers of the files.
 //
-// A line has exactly one form: its fields in one order, no white space, numbers without leading zeros, base64 with its
-// padding. Whatever deviates (duplicate keys, another order, a number beyond 64 bits, another type) is damage, not JSON to
-// be lenient with: nobody but the encoder below writes these files.
+// A line has exactly one form: fields in a fixed order, no white space, numbers without leading zeros, base64 with padding.
+// Any deviation (duplicate keys, another order, a number beyond 64 bits, another type) is damage: only the encoder below
+// writes these files.
 //
-// Every line ends in `,"crc":"xxxxxxxx"}`. That CRC-32C covers the bytes before it; a batch mark's covers the whole batch.
+// Every line ends in `,"crc":"xxxxxxxx"}`, a CRC-32C of the bytes before it; a batch mark's covers the whole batch.
 #ifndef BATON_WAL_RECORD_H
 #define BATON_WAL_RECORD_H
 
@@ -13,7 +13,7 @@
 
 enum { WAL_FORMAT_VERSION = 1 };
 
-// Bytes that the encoders write at most, the newline included.
+// The most bytes that the encoders write, newline included.
 enum {
     WAL_HEADER_LINE_MAX = 384,
     WAL_HARD_STATE_LINE_MAX = 160,
@@ -27,14 +27,14 @@ struct wal_header {
     struct slice node_id;
     uint64_t segment;
     uint64_t generation;
-    struct raft_entry_id base;  // the log's last entry when the segment was begun; {0, 0}: there was none
-    uint32_t prev;              // `crc` of the last mark in the segment before; 0: this is the first
+    struct raft_entry_id base;  // the log's last entry when the segment was begun; {0, 0}: none
+    uint32_t prev;              // `crc` of the last mark of the previous segment; 0: this is the first
 };
 
 // Ends a batch.
 struct wal_mark {
     uint64_t batch;  // 1, 2, 3, ... through all segments
-    uint64_t bytes;  // of the batch's lines in front of the mark, newlines included
+    uint64_t bytes;  // of the batch's lines before the mark, newlines included
     uint32_t crc;
 };
 
@@ -47,12 +47,12 @@ struct wal_record {
         struct wal_header header;
         struct {
             raft_term term;
-            struct slice voted_for;  // empty: nobody
+            struct slice voted_for;  // empty: no vote
         } hard_state;
         struct {
             struct raft_entry_id id;
             enum raft_entry_type type;
-            struct slice command;  // in base64, its characters not yet checked
+            struct slice command;  // base64, its characters not yet checked
         } entry;
         struct wal_mark mark;
     };
@@ -63,29 +63,29 @@ size_t wal_put_header(uint8_t *out, const struct wal_header *header);
 size_t wal_put_hard_state(uint8_t *out, const struct raft_hard_state *hard_state);
 size_t wal_put_entry(uint8_t *out, const struct raft_entry *entry);
 
-// `crc` is the chain's checksum over the batch's lines so far, seeded with the mark before; *mark_crc becomes this mark's.
+// `crc`: the checksum of the batch's lines so far, continued from the previous mark's. *mark_crc: this mark's.
 size_t wal_put_mark(uint8_t *out, uint64_t batch, uint64_t bytes, uint32_t crc, uint32_t *mark_crc);
 
-// Bytes that wal_put_entry writes at most.
+// The most bytes that wal_put_entry writes.
 size_t wal_entry_line_max(const struct raft_entry *entry);
 
-// Decodes one line (without its newline): first its checksum (a mark's is the caller's to check: see wal_mark_covers), then
-// its form. ERR_WAL_CORRUPT or ERR_WAL_VERSION, with only the reason as the message.
+// Decodes one line (without its newline): checks its checksum, then its form. The caller checks a mark's checksum (see
+// wal_mark_covers). ERR_WAL_CORRUPT or ERR_WAL_VERSION; the message is only the reason.
 enum error_code wal_record_decode(struct slice line, struct wal_record *record, struct error *error);
 
-// The form alone, for a line that has been decoded before. False: it is no line of ours.
+// Checks the form only, for a line that was decoded before. False: it is malformed.
 bool wal_record_parse(struct slice line, struct wal_record *record);
 
-// Bytes of a mark's line that its checksum covers.
+// The bytes of a mark's line that its checksum covers.
 struct slice wal_mark_covers(struct slice line);
 
-// Are these the first bytes of some line, but not all of it?
+// Whether these are the first bytes of a valid line, but not all of it.
 bool wal_record_is_prefix(struct slice bytes);
 
-// Could these bytes stand inside a line?
+// Whether these bytes may occur inside a line.
 bool wal_record_is_piece(struct slice bytes);
 
-// Bytes of a base64 text's command, if it is well-formed.
+// The decoded length of a command in base64, if it is well-formed.
 size_t wal_command_len(struct slice base64);
 
 #endif

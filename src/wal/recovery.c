@@ -1,4 +1,4 @@
-// Collecting the entries, and repairing the end.
+// Collecting the entries and repairing the end (recovery.h).
 #include "wal/recovery.h"
 
 #include <errno.h>
@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/base64.h"
-#include "base/mem.h"
 
 struct collector {
     struct raft_slab *slab;
@@ -28,11 +28,13 @@ static enum error_code collect_entry(void *self, const struct wal_record *record
     (void)offset;
     struct collector *c = self;
     struct raft_restored *log = c->log;
-    cut(log, (size_t)(record->entry.id.index - 1 - log->base.index));
-    raft_term before = log->count > 0 ? log->entries[log->count - 1]->id.term : log->base.term;
-    if (record->entry.id.term < before) {
+    size_t before = (size_t)(record->entry.id.index - 1 - log->base.index);
+    assert(before <= log->count);  // the scan refuses a gap
+    cut(log, before);
+    raft_term term_before = log->count > 0 ? log->entries[log->count - 1]->id.term : log->base.term;
+    if (record->entry.id.term < term_before) {
         return error_set(error, ERR_WAL_CORRUPT, "an entry of term %" PRIu64 " follows one of term %" PRIu64,
-                         record->entry.id.term, before);
+                         record->entry.id.term, term_before);
     }
     struct slice command = record->entry.command;
     struct raft_entry *entry = raft_entry_new(c->slab, record->entry.type, record->entry.id, wal_command_len(command));
@@ -43,10 +45,7 @@ static enum error_code collect_entry(void *self, const struct wal_record *record
         raft_entry_unref(entry);
         return error_set(error, ERR_WAL_CORRUPT, "the command is not base64");
     }
-    if (log->count == c->cap) {
-        c->cap = c->cap == 0 ? 1024 : c->cap * 2;
-        log->entries = mem_realloc(log->entries, c->cap * sizeof(struct raft_entry *));
-    }
+    array_reserve(log->entries, c->cap, log->count + 1);
     log->entries[log->count++] = entry;
     return OK;
 }
@@ -69,6 +68,7 @@ enum error_code wal_collect(const struct wal_directory *dir, const struct wal_id
         wal_recovered_free(recovered);
         return code;
     }
+    assert(recovered->log.base.index + recovered->log.count == end->last.index);
     recovered->empty = end->current.number == 0;
     recovered->log.hard_state = end->hard_state;
     recovered->torn_bytes = end->torn_bytes;
@@ -80,8 +80,8 @@ enum error_code wal_collect(const struct wal_directory *dir, const struct wal_id
 
 // --- repair ---
 
-// Everything behind the last mark becomes durable newlines: a torn batch, and the filling too, which the process before this
-// one may have been killed or failed in before its sync. Zeros are filling that never reached the disk; they are cut off.
+// Everything after the last mark becomes durable newlines: a torn batch, and the filling too, as the previous process may
+// have been killed, or have failed, before it was synced. Zeros are filling that never reached the disk; they are cut off.
 static enum error_code blank_end(const struct wal_directory *dir, struct wal_segment *segment, uint64_t size,
                                  struct error *error) {
     if (segment->number == 0) {
@@ -104,7 +104,7 @@ static enum error_code read_again(const struct wal_io *io, const struct wal_segm
             return wal_segment_failed("reading", segment->number, error);
         }
         if (n == 0) {
-            assert(done == len - 1);  // the scan has seen all but perhaps the last newline
+            assert(done == len - 1);  // the scan has read all of it, except perhaps the last newline
             bytes[done] = '\n';
             n = 1;
         }
@@ -113,9 +113,9 @@ static enum error_code read_again(const struct wal_io *io, const struct wal_segm
     return OK;
 }
 
-// The last batch was complete when it was read, but it may have come from the page cache only: its writer may have been
-// killed, or have failed, before the sync. What is voted and acknowledged from here on builds on it, so it is made durable
-// now. (A sync alone would not do: after a failed one the kernel counts the pages as clean.)
+// The last batch was complete when it was read, but perhaps only in the page cache: its writer may have been killed, or have
+// failed, before the sync. Votes and acknowledgements from now on depend on it, so it is made durable first. (A sync alone
+// does not suffice: after a failed one the kernel treats the pages as clean.)
 static enum error_code write_last_again(const struct wal_directory *dir, struct wal_log_end *end, struct error *error) {
     struct wal_segment *segment = &end->current;
     if (segment->number == 0) {

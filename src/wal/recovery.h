@@ -1,16 +1,16 @@
-// From the files to what a node starts with, and making the log's end fit to be written to.
+// Recovery: the log's effective entries, and the repair of its end for further writes.
 #ifndef BATON_WAL_RECOVERY_H
 #define BATON_WAL_RECOVERY_H
 
 #include "wal/scan.h"
 #include "wal/wal.h"
 
-// Scans the log and collects its effective entries. Errors as wal_scan, and ERR_NO_MEMORY; then nothing is held.
+// Scans the log and collects its effective entries. Errors as wal_scan, and ERR_NO_MEMORY; `recovered` is empty then.
 enum error_code wal_collect(const struct wal_directory *dir, const struct wal_identity *want, struct raft_slab *slab,
                             struct wal_recovered *recovered, struct wal_log_end *end, struct error *error);
 
-// Opens the segments of `end` for writing (closing them if it fails) and repairs: what follows the last batch becomes
-// newlines, the last batch is written and synced again. Can be repeated after a crash at any point. ERR_IO, ERR_NO_SPACE.
+// Opens the segments of `end` for writing (and closes them on failure), overwrites what follows the last batch with
+// newlines, and writes and syncs the last batch again. Idempotent: a crash at any point does no harm. ERR_IO, ERR_NO_SPACE.
 enum error_code wal_repair(const struct wal_directory *dir, struct wal_log_end *end, struct error *error);
 
 #endif

@@ -1,14 +1,14 @@
 // The scan: batch by batch through each segment, segment by segment through the log.
 //
-// A batch counts when its mark is there and right; only then are its lines told to the visitor. Behind the last mark there
-// is filling, or a torn batch, or damage (wal/torn.h). Only the log's end may look unfinished: these are the endings that a
-// crash can leave, each "segment" a file with at least one whole batch:
+// A batch counts once its mark is verified; only then does the visitor see its lines. After the last mark there is filling,
+// a torn batch, or damage (wal/torn.h). Only the log's end may be incomplete. These are the endings that a crash can leave,
+// where "segment" is a file with at least one complete batch:
 //
-//   segment                      all is well
-//   segment, blank               the next file is prepared
-//   segment torn                 a batch was under way
+//   segment                      complete
+//   segment, blank               the next file was being prepared
+//   segment torn                 a batch was being written
 //   segment torn, blank          the same
-//   segment, blank but torn      the batch under way was the next file's first
+//   segment, blank but torn      the batch being written was the next file's first
 #include "wal/scan.h"
 
 #include <errno.h>
@@ -27,14 +27,14 @@ struct scan {
 
     bool has_want;
     struct wal_identity want;
-    char cluster_id[ID_MAX];  // what `want` points to if it was read from the first header
+    char cluster_id[ID_MAX];  // what `want` points to, if read from the first header
     char node_id[ID_MAX];
 
-    uint64_t number;  // of the segment at hand
+    uint64_t number;  // of the current segment
     struct wal_reader reader;
     uint64_t line;  // number of the line at reader.at
 
-    // The batch at hand, as far as it has been read. It replaces what `end` says once its mark is there.
+    // The current batch as far as it has been read; copied to `end` once its mark is verified.
     uint64_t offset;
     uint64_t lines;
     uint32_t crc;
@@ -44,7 +44,7 @@ struct scan {
 
 // --- one line ---
 
-// "WAL_CORRUPT <file>:<line>" in front of the reason.
+// Puts "WAL_CORRUPT <file>:<line>" before the reason.
 static enum error_code located(const struct scan *s, uint64_t line, struct error *error) {
     char name[WAL_SEGMENT_NAME_SIZE];
     wal_segment_name(name, s->number);
@@ -96,7 +96,7 @@ static enum error_code take_header(struct scan *s, const struct wal_header *head
     return OK;
 }
 
-// A term never falls, and a vote is given once in it.
+// The term never falls, and there is one vote in a term.
 static enum error_code take_hard_state(struct scan *s, raft_term term, struct slice voted_for, struct error *error) {
     const struct raft_id *before = &s->hard_state.voted_for;
     if (term < s->hard_state.current_term) {
@@ -153,7 +153,7 @@ static enum error_code take_line(struct scan *s, const struct wal_record *record
         return error_set(error, ERR_WAL_CORRUPT, s->offset == 0 ? "no header" : "a header inside a segment");
     }
     if (s->reader.at == 0 && s->lines == 1 && kind != WAL_RECORD_HARD_STATE) {
-        return error_set(error, ERR_WAL_CORRUPT, "no term and vote behind the header");
+        return error_set(error, ERR_WAL_CORRUPT, "no term and vote after the header");
     }
     switch (kind) {
     case WAL_RECORD_HEADER:
@@ -170,7 +170,7 @@ static enum error_code take_line(struct scan *s, const struct wal_record *record
 
 // --- one batch ---
 
-// Reads and verifies up to the mark; s->offset is then behind its newline.
+// Reads and verifies up to the mark; s->offset is after its newline then.
 static enum error_code read_batch(struct scan *s, struct error *error) {
     s->offset = s->reader.at;
     s->lines = 0;
@@ -200,7 +200,7 @@ static enum error_code read_batch(struct scan *s, struct error *error) {
         if (record.kind == WAL_RECORD_MARK) {
             return OK;
         }
-        // The checksum of a line that ends without its newline is of no use: there is no mark behind it.
+        // A line without a newline ends the file, so no mark follows and its checksum does not matter.
         s->crc = crc32c(s->crc, line.data, line.len + (ended ? 0 : 1));
         if (s->offset - s->reader.at > WAL_BATCH_MAX) {
             error_set(error, ERR_WAL_CORRUPT, "the batch is longer than %d bytes", WAL_BATCH_MAX);
@@ -209,7 +209,7 @@ static enum error_code read_batch(struct scan *s, struct error *error) {
     }
 }
 
-// Tells the visitor of the batch that has just been verified.
+// Calls the visitor for the batch that has just been verified.
 static enum error_code visit_batch(struct scan *s, struct error *error) {
     uint64_t at = s->reader.at;
     for (uint64_t i = 0; i + 1 < s->lines; i++) {
@@ -237,6 +237,7 @@ static enum error_code accept_batch(struct scan *s, struct error *error) {
         return code;
     }
     struct wal_log_end *end = s->end;
+    assert(s->offset > s->reader.at && s->lines > 0);
     if (s->reader.at == 0) {
         end->current = (struct wal_segment){.fd = -1, .number = s->number};
     }
@@ -252,16 +253,16 @@ static enum error_code accept_batch(struct scan *s, struct error *error) {
     return OK;
 }
 
-// --- what is behind the batches ---
+// --- after the last mark ---
 
-// `error` already says what is wrong with the bytes behind the last mark, seen as a batch. OK if they are filling or torn.
+// `wrong` and `error` say why the bytes after the last mark are not a batch. OK if they are filling or a torn batch.
 static enum error_code judge_tail(struct scan *s, enum error_code wrong, struct wal_survey *survey, struct error *error) {
     enum error_code code = wal_reader_survey(&s->reader, survey, error);
     uint64_t at = s->reader.at;
     if (code != OK) {
         return located(s, s->line, error);
     }
-    // A newline always follows the last mark (wal_segment_fill), so zeros there were something once.
+    // A newline always follows the last mark (wal_segment_fill), so zeros in its place are damage.
     bool erased = survey->zeros == at && at < s->reader.size;
     if (survey->end == at && !erased) {
         return OK;
@@ -277,7 +278,7 @@ static enum error_code judge_tail(struct scan *s, enum error_code wrong, struct 
         }
     }
     if (wrong == OK) {
-        error_set(error, ERR_WAL_CORRUPT, "bytes that no batch has left follow the last one");
+        error_set(error, ERR_WAL_CORRUPT, "unexpected bytes follow the last batch");
         return located(s, s->line, error);
     }
     return wrong;
@@ -292,7 +293,7 @@ static void note_torn(struct scan *s, uint64_t bytes) {
     end->torn_in_next = s->reader.at == 0;
 }
 
-// All batches of the segment at hand and its tail.
+// All batches of the current segment, and what follows them.
 static enum error_code read_segment(struct scan *s, struct error *error) {
     enum error_code code = OK;
     struct slice next = slice_of(NULL, 0);
@@ -333,7 +334,7 @@ static enum error_code read_segment(struct scan *s, struct error *error) {
 
 // --- the log ---
 
-// Behind a torn batch there may be one blank file, the next segment prepared; behind a blank file, nothing.
+// A torn batch may be followed by one blank file, the next segment being prepared; a blank file by nothing.
 static enum error_code read_blank(struct scan *s, struct error *error) {
     struct wal_survey survey;
     enum error_code code = wal_reader_survey(&s->reader, &survey, error);
@@ -345,7 +346,7 @@ static enum error_code read_blank(struct scan *s, struct error *error) {
         return located(s, 1, error);
     }
     if (survey.end > 0 || (survey.zeros == 0 && s->reader.size > 0)) {
-        return error_set(error, ERR_WAL_CORRUPT, "%s %s/%s: the batch is not whole, but the log goes on in segment %" PRIu64,
+        return error_set(error, ERR_WAL_CORRUPT, "%s %s/%s: the batch is incomplete, but segment %" PRIu64 " follows",
                          error_name(ERR_WAL_CORRUPT), s->dir->path, s->end->torn_where, s->number);
     }
     s->end->next = (struct wal_segment){.fd = -1, .number = s->number, .filled = survey.zeros};
@@ -358,7 +359,7 @@ static enum error_code scan_segment(struct scan *s, struct error *error) {
     const char *odd = NULL;
     enum error_code code = wal_reader_open(&s->reader, s->dir->io, s->dir->wal, s->number, &odd, error);
     if (odd != NULL) {
-        error_set(error, ERR_WAL_CORRUPT, "%s stands in a segment's place", odd);
+        error_set(error, ERR_WAL_CORRUPT, "%s in place of a segment", odd);
         return located(s, 1, error);
     }
     if (code != OK) {
@@ -402,6 +403,7 @@ enum error_code wal_scan(const struct wal_directory *dir, const struct wal_ident
             end->segments++;
         }
     }
+    assert(code != OK || end->next.number == 0 || end->next.number == end->current.number + 1);
     buf_free(&s.reader.window);
     free(names);
     return code;

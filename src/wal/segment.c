@@ -39,10 +39,10 @@ enum error_code wal_segment_failed(const char *doing, uint64_t number, struct er
     char name[WAL_SEGMENT_NAME_SIZE];
     wal_segment_name(name, number);
     if (failed == ENOSPC || failed == EDQUOT) {
-        return error_set(error, ERR_NO_SPACE, "%s wal/%s: %s; free some space, the log goes on by itself", doing, name,
-                         strerror(failed));
+        return error_set(error, ERR_NO_SPACE, "%s wal/%s: %s; free some space, the log then continues by itself", doing,
+                         name, strerror(failed));
     }
-    return error_set(error, ERR_IO, "%s wal/%s: %s; look after the disk and start again, nothing unsynced was acknowledged",
+    return error_set(error, ERR_IO, "%s wal/%s: %s; check the disk and start again, nothing unsynced was acknowledged",
                      doing, name, strerror(failed));
 }
 
@@ -75,7 +75,7 @@ enum error_code wal_segment_create(const struct wal_io *io, int dir, uint64_t nu
     return OK;
 }
 
-// One system call that writes some of it; 0 is not a possible answer of a file, so it counts as a failure.
+// One system call, which may write less than asked. A regular file never returns 0, so that counts as a failure.
 static ssize_t write_some(const struct wal_io *io, int fd, const struct iovec *parts, int count, uint64_t offset,
                           int flags) {
     ssize_t n;
@@ -105,7 +105,8 @@ static bool write_blank(const struct wal_io *io, int fd, uint64_t from, uint64_t
     return true;
 }
 
-// After a write past the page cache that failed: true if it was only the way that was refused, before anything was done.
+// After a failed O_DIRECT write: true if only O_DIRECT itself was refused and nothing was written; it is not used again
+// then.
 static bool takes_refusal(const struct wal_io *io, struct wal_segment *segment) {
     if (errno != EINVAL) {
         return false;
@@ -115,9 +116,9 @@ static bool takes_refusal(const struct wal_io *io, struct wal_segment *segment) 
     return true;
 }
 
-// The first newline behind the last mark goes alone: a file that grows by several sectors may show zeros for some of them
-// after a crash, and recovery must know zeros that were never anything from a batch that was zeroed. A mark is always
-// followed by a newline; zeros may only follow that.
+// The first newline after the last mark is written and synced alone. A file that grows by several sectors may have zeros in
+// some of them after a crash, and recovery must tell these from a batch that was zeroed: a newline always follows a mark,
+// and zeros may only follow that newline.
 static bool write_filling(const struct wal_io *io, struct wal_segment *segment, uint64_t to) {
     if (segment->filled == segment->end) {
         if (!write_blank(io, segment->fd, segment->filled, segment->filled + 1, RWF_DSYNC)) {
@@ -132,7 +133,7 @@ static bool write_filling(const struct wal_io *io, struct wal_segment *segment, 
         if (!write_blank(io, segment->fd, from, first, 0)) {
             return false;
         }
-        // Refused, it goes the other way below.
+        // If O_DIRECT is refused, the page cache is used below.
         from = write_blank(io, segment->direct, first, last, 0) ? last : first;
         if (from == first && !takes_refusal(io, segment)) {
             return false;
@@ -156,7 +157,7 @@ enum error_code wal_segment_fill(const struct wal_io *io, struct wal_segment *se
     return code;
 }
 
-// `unit`: what a write that was cut short goes on from a multiple of.
+// A short write is continued from a multiple of `unit`.
 static bool write_all(const struct wal_io *io, int fd, uint64_t offset, struct slice bytes, size_t unit) {
     for (size_t done = 0; done < bytes.len;) {
         struct iovec part = {.iov_base = (void *)(uintptr_t)(bytes.data + done), .iov_len = bytes.len - done};
@@ -187,6 +188,7 @@ enum error_code wal_segment_write(const struct wal_io *io, const struct wal_segm
 enum error_code wal_segment_append(const struct wal_io *io, struct wal_segment *segment, struct wal_blocks *blocks,
                                    struct slice bytes, uint64_t *took_us, struct error *error) {
     uint64_t end = segment->end;
+    assert(segment->fd >= 0 && end + bytes.len < segment->filled);
     if (segment->direct < 0 || wal_block_up(end + bytes.len) > segment->filled) {
         return wal_segment_write(io, segment, end, bytes, took_us, error);
     }

@@ -9,7 +9,7 @@ struct torn {
     uint64_t offset;
     uint64_t batch;
     bool hole;    // a whole sector is still newlines
-    bool marked;  // the batch's mark is there
+    bool marked;  // the batch's mark is present
 };
 
 static size_t sector_end(const struct torn *t, size_t at) {
@@ -24,13 +24,13 @@ static bool is_blank(const struct torn *t, size_t from, size_t to) {
     return from == to;
 }
 
-// The end of the line or of the fragment, whichever comes first.
+// The end of the line or of the fragment, whichever is first.
 static size_t line_end(const struct torn *t, size_t at, size_t to) {
     const uint8_t *newline = memchr(t->bytes.data + at, '\n', to - at);
     return newline != NULL ? (size_t)(newline - t->bytes.data) : to;
 }
 
-// A line of which all is there must be what the writer wrote, and a mark must be this batch's and the last of it.
+// A complete line must be what the writer wrote, and a mark must be this batch's and end it.
 static bool whole_line_fits(struct torn *t, size_t at, size_t end) {
     struct wal_record record;
     if (wal_record_decode(slice_of(t->bytes.data + at, end - at), &record, NULL) != OK) {
@@ -43,8 +43,8 @@ static bool whole_line_fits(struct torn *t, size_t at, size_t end) {
     return record.kind != WAL_RECORD_HEADER || t->offset + at == 0;
 }
 
-// What the hole in front of a fragment has left of a line: its end, or a piece of it with another hole behind. A brace
-// opens a line and stands nowhere else in it; another one closes it.
+// What remains of a line whose beginning is in the hole before the fragment: its end, or a piece followed by another hole.
+// In a line, an opening brace occurs only first and a closing one only last.
 static bool rest_of_line_fits(const struct torn *t, size_t at, size_t end, size_t to) {
     struct slice piece = slice_of(t->bytes.data + at, end - at);
     bool ended = end < to && piece.len > 0;

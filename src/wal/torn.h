@@ -1,22 +1,21 @@
-// Telling a batch that a crash tore from one that was whole and is damaged.
+// Tells a torn batch, an incomplete write, from a damaged one that was complete.
 //
-// The difference decides everything: a torn batch was never acknowledged and must go, a damaged one may have been and must
-// stay. What makes it decidable is that every byte the writer writes to was a durable newline before, and that nothing is
-// written behind a batch before it is durable. So a crash can leave of the last batch, sector by sector, the new bytes or
-// the newlines of before, and nothing else.
+// A torn batch was never acknowledged and must be discarded; a damaged one may have been acknowledged and must not be. It is
+// decidable because every byte that the writer overwrites was a durable newline before, and nothing is written after a batch
+// before that batch is durable. So a crash leaves in each sector of the last batch either its new bytes or newlines.
 //
-// Bytes behind the last complete mark are a torn batch exactly if some of it is provably missing (its end, or a whole sector
-// that is still newlines) and all that is there is as the writer wrote it. docs/wal-format.md, "Torn or damaged", has the
-// reasoning, and why no flipped bit passes for it.
+// The bytes after the last complete mark are a torn batch exactly if a part is provably missing (the end, or a whole sector
+// that is still newlines) and every byte present is what the writer wrote. docs/wal-format.md, "Torn or damaged", has the
+// reasoning, and why no flipped bit makes a damaged batch look torn.
 #ifndef BATON_WAL_TORN_H
 #define BATON_WAL_TORN_H
 
 #include "base/slice.h"
 
-enum { WAL_SECTOR = 512 };  // what a disk writes all or nothing of, at least
+enum { WAL_SECTOR = 512 };  // a disk writes at least so many bytes atomically
 
-// `bytes` stands at `offset` in its file, right behind the last mark, and ends with the last byte that is no newline; more
-// newlines or the file's end follow. `batch` is the number that a mark would have here.
+// `bytes` begins at `offset` in its file, directly after the last mark's line, and ends with the file's last byte that is
+// not a newline. `batch`: the number of the batch that was being written.
 bool wal_is_torn_batch(struct slice bytes, uint64_t offset, uint64_t batch);
 
 #endif

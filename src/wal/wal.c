@@ -1,9 +1,8 @@
-// The shell around the writer: one thread, one mutex, and the loop's side of the queue.
+// The thread around the writer, one mutex, and the loop's side of the queue.
 //
-// A write goes through three hands. The loop's thread makes it and puts it on `incoming` (under the mutex) and on its own
-// list of what is outstanding; the WAL's thread takes `incoming` over into the writer's queue; once a durable number has
-// been published the writer does not touch what is at or below it any more, so the loop's thread drops its references and
-// frees it.
+// The loop's thread makes a write and appends it to `incoming` (under the mutex) and to its own list of outstanding writes.
+// The WAL's thread moves `incoming` to the writer's queue. Once a durable_write is published, the writer no longer touches
+// writes at or below it: the loop's thread drops their references and frees them.
 #include "wal/wal.h"
 
 #include <pthread.h>
@@ -17,24 +16,23 @@
 enum { SYNCS_KEPT = sizeof(((struct wal_status *)NULL)->sync_seconds) / sizeof(double) };
 
 struct wal {
-    struct wal_writer *writer;  // the WAL's thread's, while that runs
+    struct wal_writer *writer;  // used by the WAL's thread while it runs
     void (*wake)(void *user);
     void *user;
     pthread_t thread;
     bool started;
 
-    // The loop's thread's.
+    // Used by the loop's thread only.
     struct wal_write *oldest;  // outstanding
     struct wal_write *newest;
 
     pthread_mutex_t mutex;
-    pthread_cond_t changed;  // of the three below
+    pthread_cond_t changed;  // signals the three below
     struct wal_write *incoming;
     struct wal_write *incoming_tail;
     enum { RUN, STOP, ABANDON } wanted;
-    bool waiting;  // the WAL's thread is, on `changed`
-    // Published by the WAL's thread.
-    struct wal_status status;  // but oldest_pending_us
+    bool waiting;              // the WAL's thread waits on `changed`
+    struct wal_status status;  // published by the WAL's thread, except oldest_pending_us
 };
 
 // --- the WAL's thread ---
@@ -48,7 +46,7 @@ static void take_incoming(struct wal *wal) {
     wal->incoming_tail = NULL;
 }
 
-// Under the mutex. True: there is something new to tell.
+// Under the mutex. True: wal_poll has news.
 static bool publish(struct wal *wal) {
     const struct wal_writer *w = wal->writer;
     struct wal_status *status = &wal->status;
@@ -66,14 +64,14 @@ static bool publish(struct wal *wal) {
     return news;
 }
 
-// Under the mutex. Until something changes, or a full disk is to be tried again.
+// Under the mutex. Waits until something changes, or until a full disk is to be retried.
 static void wait_for_change(struct wal *wal) {
     uint64_t retry_us = wal_writer_retry_us(wal->writer);
     wal->waiting = true;
     if (retry_us == 0) {
         pthread_cond_wait(&wal->changed, &wal->mutex);
     } else {
-        // wal_io's clock is a simulator's, perhaps: only the difference counts.
+        // wal_io's clock may be a simulator's: only the difference counts.
         const struct wal_io *io = wal->writer->dir.io;
         uint64_t now_us = io->now_us(io->self);
         uint64_t left_us = retry_us > now_us ? retry_us - now_us : 0;
@@ -92,7 +90,7 @@ static bool is_done(const struct wal *wal) {
                                       (wal->writer->head == NULL || wal->writer->condition != WAL_GOOD));
 }
 
-// One round under the mutex, which is let go of for every system call.
+// One round, called and left with the mutex locked; it is unlocked during system calls.
 static void work(struct wal *wal) {
     take_incoming(wal);
     pthread_mutex_unlock(&wal->mutex);
@@ -146,7 +144,7 @@ enum error_code wal_start(struct wal *wal, void (*wake)(void *user), void *user,
     assert(!wal->started);
     wal->wake = wake;
     wal->user = user;
-    // Signals are the loop's.
+    // Signals go to the loop's thread.
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
@@ -172,6 +170,7 @@ static struct wal_write *write_new(const struct raft_persist *persist, uint64_t 
 }
 
 void wal_submit(struct wal *wal, const struct raft_persist *persist, uint64_t now_us) {
+    assert(wal->newest == NULL || persist->write == wal->newest->persist.write + 1);
     struct wal_write *write = write_new(persist, now_us);
     if (wal->newest != NULL) {
         wal->newest->next_outstanding = write;
@@ -215,6 +214,7 @@ void wal_poll(struct wal *wal, struct wal_status *status) {
     if (status->sync_count > SYNCS_KEPT) {
         status->sync_count = SYNCS_KEPT;
     }
+    assert(status->durable_write <= status->durable_hard_state_write);
     release_up_to(wal, status->durable_write);
     status->oldest_pending_us = wal->oldest != NULL ? wal->oldest->submitted_us : 0;
 }

@@ -1,4 +1,4 @@
-// Batches: gathered from the queue, given a place, sealed with their mark, written.
+// Batches: gathered from the queue, given room in a segment, sealed with their mark, written.
 #include "wal/writer.h"
 
 #include <stdlib.h>
@@ -8,25 +8,26 @@
 #include "base/mem.h"
 
 enum {
-    // In front of a batch's lines in the buffer: room for what opens a segment, which is known only when the batch has a
-    // place.
+    // Space before a batch's lines in the buffer for the lines that open a segment: whether they are needed is known only
+    // when
+    // the batch's segment is.
     HEAD_ROOM = WAL_HEADER_LINE_MAX + WAL_HARD_STATE_LINE_MAX,
     LINES_MAX = WAL_BATCH_MAX - HEAD_ROOM,
-    FILL_STEP = 64 * KIB,  // the least that filling goes on by; files of short-lived nodes stay small
+    FILL_STEP = 64 * KIB,  // filling grows by multiples of this; files of short-lived nodes stay small
 };
 
 #define RETRY_US US_PER_S
 
-// What a batch in the making will have made durable.
+// What is durable once the batch is.
 struct batch {
-    struct wal_write *stop;  // the first write that is not wholly in it; NULL: the whole queue is
-    size_t stop_written;     // and how many of its entries are durable then
+    struct wal_write *stop;  // the first write that is not entirely in it; NULL: the whole queue is in it
+    size_t stop_written;     // how many of its entries are durable then
     uint64_t hard_state_write;
     struct raft_hard_state hard_state;
     bool has_hard_state;
     bool begins_with_hard_state;
     struct raft_entry_id last;
-    uint64_t reserve;  // bytes of filling it must leave
+    uint64_t reserve;  // bytes of filling that it must leave
 };
 
 // --- gathering ---
@@ -44,16 +45,18 @@ static void begin_batch(struct wal_writer *w, struct batch *b, uint64_t reserve)
 }
 
 static void add_hard_state(struct wal_writer *w, struct batch *b, const struct raft_hard_state *hard_state) {
+    assert(hard_state->current_term >= b->hard_state.current_term);
     b->begins_with_hard_state |= lines_len(w) == 0;
     b->has_hard_state = true;
     b->hard_state = *hard_state;
     w->batch_buf.len += wal_put_hard_state(buf_reserve(&w->batch_buf, WAL_HARD_STATE_LINE_MAX), hard_state);
 }
 
-// The entries of one write, as many as fit. False: not all did.
+// Adds as many entries of one write as fit. False: not all did.
 static bool add_entries(struct wal_writer *w, struct batch *b, struct wal_write *write) {
     for (size_t i = write->written; i < write->persist.count; i++) {
         const struct raft_entry *entry = write->persist.entries[i];
+        assert(entry->id.index <= b->last.index + 1 && entry->id.term <= b->hard_state.current_term);
         size_t len = wal_entry_line_max(entry);
         if (lines_len(w) + len > LINES_MAX) {
             b->stop = write;
@@ -75,7 +78,7 @@ static void gather_all(struct wal_writer *w, struct batch *b) {
             b->stop_written = write->written;
             return;
         }
-        // What has gone ahead of its entries must not follow them as well: the term would fall.
+        // A hard state written ahead of its entries must not be written after them again: the term would fall.
         if (persist->has_hard_state && persist->write > b->hard_state_write) {
             add_hard_state(w, b, &persist->hard_state);
         }
@@ -88,7 +91,7 @@ static void gather_all(struct wal_writer *w, struct batch *b) {
     }
 }
 
-// The last hard state of the queue alone. False: there is none that is not durable.
+// Only the last hard state of the queue. False: all are durable.
 static bool gather_hard_state(struct wal_writer *w, struct batch *b) {
     begin_batch(w, b, 0);
     const struct raft_hard_state *last = NULL;
@@ -106,13 +109,13 @@ static bool gather_hard_state(struct wal_writer *w, struct batch *b) {
     return last != NULL;
 }
 
-// --- a place ---
+// --- room in a segment ---
 
 static uint64_t min_u64(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
-// Filling for `need` bytes, the newline behind them, and the reserve.
+// Fills room for `need` bytes, the newline after them, and the reserve.
 static enum error_code fill_for(struct wal_writer *w, struct wal_segment *segment, uint64_t need, uint64_t reserve,
                                 struct error *error) {
     uint64_t to = segment->end + need + 1 + reserve;
@@ -122,7 +125,7 @@ static enum error_code fill_for(struct wal_writer *w, struct wal_segment *segmen
     return wal_segment_fill(w->dir.io, segment, (to + FILL_STEP - 1) / FILL_STEP * FILL_STEP, error);
 }
 
-// The next segment has room before the current one is left: on a full disk that one's reserve is all there is.
+// The current segment is left only once the next one has room: on a full disk its reserve is all there is.
 static enum error_code change_segment(struct wal_writer *w, uint64_t need, uint64_t reserve, struct error *error) {
     enum error_code code = OK;
     if (w->next.fd < 0) {
@@ -138,11 +141,12 @@ static enum error_code change_segment(struct wal_writer *w, uint64_t need, uint6
         wal_segment_close(w->dir.io, &w->current);
         w->current = w->next;
         w->next.fd = -1;
+        assert(w->current.end == 0);
     }
     return code;
 }
 
-// Makes w->current have room for at most `need` bytes. Hard states alone may go beyond a segment's size.
+// Makes room for `need` bytes in w->current. A batch of hard states alone may exceed the segment's size.
 static enum error_code make_room(struct wal_writer *w, uint64_t need, uint64_t reserve, struct error *error) {
     const struct wal_segment *current = &w->current;
     bool fits = current->fd >= 0 && (current->end == 0 || current->end + need <= w->segment_bytes ||
@@ -152,7 +156,7 @@ static enum error_code make_room(struct wal_writer *w, uint64_t need, uint64_t r
 
 // --- sealing and writing ---
 
-// Puts in front what opens a segment, if this batch does, and the mark behind; the whole batch, ready to be written.
+// Adds the lines that open a segment, if this batch does, and the mark. Returns the whole batch, ready to be written.
 static struct slice seal(struct wal_writer *w, const struct batch *b, uint32_t *mark_crc) {
     uint8_t head[HEAD_ROOM];
     size_t head_len = 0;
@@ -177,6 +181,7 @@ static struct slice seal(struct wal_writer *w, const struct batch *b, uint32_t *
 }
 
 static void account(struct wal_writer *w, const struct batch *b, struct slice bytes, uint32_t mark_crc) {
+    assert(b->hard_state_write >= w->durable_hard_state_write);
     w->chain = mark_crc;
     w->batch++;
     w->current.end += bytes.len;
@@ -194,20 +199,24 @@ static void account(struct wal_writer *w, const struct batch *b, struct slice by
         w->tail = NULL;
     }
     w->durable_hard_state_write = b->hard_state_write;
+    assert(w->durable_write <= w->durable_hard_state_write && w->durable_hard_state_write <= w->pushed_write);
+    assert(w->current.end < w->current.filled);  // a newline follows the mark
 }
 
 static enum error_code write_batch(struct wal_writer *w, const struct batch *b, struct error *error) {
-    enum error_code code = make_room(w, HEAD_ROOM + lines_len(w) + WAL_MARK_LINE_MAX, b->reserve, error);
+    uint64_t need = HEAD_ROOM + lines_len(w) + WAL_MARK_LINE_MAX;
+    enum error_code code = make_room(w, need, b->reserve, error);
     if (code != OK) {
         return code;
     }
     uint32_t mark_crc;
     struct slice bytes = seal(w, b, &mark_crc);
+    assert(bytes.len <= need);
     uint64_t took_us = 0;
     code = wal_segment_append(w->dir.io, &w->current, &w->blocks, bytes, &took_us, error);
     if (code == ERR_NO_SPACE) {
-        // A file system that writes elsewhere can run out of space even for bytes that are there. What it has taken of the
-        // batch goes before anything else is written.
+        // A copy-on-write file system can run out of space even for bytes that exist. What it wrote of the batch must be
+        // overwritten before anything else is written.
         struct error cleaning;
         uint64_t end = w->current.end;
         if (wal_segment_blank(w->dir.io, &w->current, end, end + bytes.len, &cleaning) != OK) {
@@ -242,7 +251,7 @@ static void fail(struct wal_writer *w, const struct error *error) {
     w->error = *error;
 }
 
-// Batches with entries, and the probe for space when none waits. True: something was written.
+// Writes a batch of everything queued; with an empty queue, probes for space. True: something was done.
 static bool step_all(struct wal_writer *w) {
     struct error error;
     struct batch b;
@@ -292,7 +301,7 @@ uint64_t wal_writer_retry_us(const struct wal_writer *w) {
 
 // --- filling ahead ---
 
-// The current segment is filled to its size and the reserve behind; then the next one is begun.
+// Fills the current segment to its size plus the reserve, then begins the next one.
 static enum error_code fill_ahead(struct wal_writer *w, uint64_t ahead, bool *worked, struct error *error) {
     uint64_t whole = w->segment_bytes + WAL_RESERVE_BYTES;
     if (w->current.filled - w->current.end >= ahead) {
@@ -386,7 +395,7 @@ enum error_code wal_writer_open(const struct wal_options *options, struct raft_s
     return OK;
 }
 
-// A clean stop leaves no filling: the current segment is cut and one that was only prepared goes.
+// A clean stop leaves no filling: the current segment is trimmed, and a next one without a batch is removed.
 static enum error_code trim(struct wal_writer *w, struct error *error) {
     const struct wal_io *io = w->dir.io;
     enum error_code code = OK;

@@ -11,7 +11,7 @@ from typing import Iterator
 
 import grpc
 import pytest
-from harness import DEADLINE, Cluster, wait_for
+from harness import ATTEMPT, DEADLINE, Cluster, wait_for
 
 REPLICATION_LIMIT = 0.5
 
@@ -162,7 +162,7 @@ def everything(cluster: Cluster) -> dict[str, str]:
     found: dict[str, str] = {}
     after = b""
     while True:
-        page = wait_for(lambda: cluster.leader().call("List", prefix=b"load/", start_after=after), "a page of keys")
+        page = wait_for(lambda: cluster.leader().call("List", timeout=ATTEMPT, prefix=b"load/", start_after=after), "a page of keys")
         for item in page.items:
             found[item.key.decode()] = item.value.decode()
             after = item.key

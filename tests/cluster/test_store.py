@@ -8,7 +8,7 @@ from typing import Any, Iterator, List, Tuple
 
 import grpc
 import pytest
-from harness import DEADLINE, Cluster, Node, wait_for
+from harness import ATTEMPT, DEADLINE, Cluster, Node, wait_for
 
 
 def refusal(node: Node, method: str, **fields: Any) -> Tuple[grpc.StatusCode, dict[str, str], str]:
@@ -80,7 +80,7 @@ def TestClusterSessionAppliesOnce(cluster: Cluster) -> None:
     old = cluster.leader()
     old.kill()
     new = cluster.leader(other_than=old.name)
-    assert wait_for(lambda: new.call("Put", **write), "the new leader answers").revision == revision
+    assert wait_for(lambda: new.call("Put", timeout=ATTEMPT, **write), "the new leader answers").revision == revision
     assert cluster.get("k") == "2"
     other: dict[str, Any] = {**write, "value": b"another write"}
     assert refusal(new, "Put", **other)[0] == grpc.StatusCode.INVALID_ARGUMENT
@@ -208,7 +208,7 @@ def TestClusterReadsAreLinearizableOverAChange(cluster: Cluster) -> None:
     threads = [threading.Thread(target=read, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
-    wait_for(lambda: new.call("Get", key=b"k").value == b"new", "the new leader answers")
+    wait_for(lambda: new.call("Get", key=b"k", timeout=ATTEMPT).value == b"new", "the new leader answers")
     old.resume()
     for _ in threads:
         assert answers.get(timeout=DEADLINE) in ("new", "FAILED_PRECONDITION", "UNAVAILABLE")

@@ -42,7 +42,7 @@ CRITERIA = [
         5,
         "`TestLog` passes with append, read, recovery.",
         "src/wal/wal.h: `wal_open`, `wal_submit`, `wal_dump`",
-        ("tests/unit/test_log.c: TestLogAppend, TestLogRead, TestLogRecovery", "tests/unit/test_log_recovery.c: TestLog*"),
+        ("tests/unit/test_log.c: TestLogAppend, TestLogRead, TestLogRecovery", "tests/unit/test_log_*.c: TestLog*"),
     ),
     Criterion(
         6,

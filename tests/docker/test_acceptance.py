@@ -74,7 +74,7 @@ def unit_tests(prefix: str, *executables: str) -> List[str]:
     for test in json.loads(listing.stdout):
         if test["name"] in executables:
             environment = {**os.environ, "BATON_TEST_FILTER": prefix + "*"}
-            done = subprocess.run(test["cmd"], cwd=RELEASE, env=environment, capture_output=True, text=True, timeout=300)
+            done = subprocess.run(test["cmd"], cwd=RELEASE, env=environment, capture_output=True, text=True, timeout=1200)
             output = done.stdout + done.stderr
             assert done.returncode == 0, output
             passed += re.findall(r"\[ +OK \] (\w+)", output)
@@ -129,7 +129,7 @@ def test_docker_04_transitions_are_logged(cluster: Cluster, evidence: Evidence) 
 
 
 def test_docker_05_test_log(evidence: Evidence) -> None:
-    passed = unit_tests("TestLog", "log", "log-recovery", "log-node")
+    passed = unit_tests("TestLog", "log", "log-recovery", "log-failures", "log-lines", "log-compat", "log-node")
     assert {"TestLogAppend", "TestLogRead", "TestLogRecovery"} <= set(passed)
     evidence(f"{len(passed)} tests passed, TestLogAppend, TestLogRead and TestLogRecovery among them")
 

@@ -5,6 +5,9 @@
 #include "wal/writer.h"
 #include "wal_disk.h"
 
+#define SEGMENT_1 "data/wal/0000000000000001.jsonl"
+#define SEGMENT_2 "data/wal/0000000000000002.jsonl"
+
 enum { MODEL_ENTRIES = 512 };
 
 // What a log holds. An entry's bytes follow from its index, term and length.
@@ -43,7 +46,7 @@ enum error_code log_close(struct log *log, bool trim);
 // `first` on, in the model's term.
 void log_push(struct log *log, raft_term term, const char *vote, raft_index first, size_t count, uint32_t len);
 
-// log_push of entries behind the last.
+// log_push of entries after the last one.
 void log_append(struct log *log, size_t count, uint32_t len);
 
 // Steps until nothing is to be done.

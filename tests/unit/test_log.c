@@ -18,6 +18,7 @@
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "log_fixture.h"
+#include "scratch.h"
 #include "unit.h"
 #include "wal/record.h"
 
@@ -25,8 +26,8 @@ enum { DEADLINE_MS = 20000 };
 
 // A node's log in a directory of its own.
 struct store {
-    char root[64];
-    char dir[96];
+    char root[128];
+    char dir[160];
     const char *node;
     uint64_t segment_bytes;
     const struct wal_io *io;
@@ -39,14 +40,16 @@ struct store {
     uint64_t write;
 };
 
-static void store_init(struct store *s) {
+static void store_init_in(struct store *s, enum scratch where) {
     *s = (struct store){.node = "n1", .slab = raft_slab_new(), .recovered.empty = true};
-    const char *tmp = getenv("TMPDIR");
-    snprintf(s->root, sizeof s->root, "%.40s/baton-log-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    assert_non_null(mkdtemp(s->root));
+    scratch_make(s->root, sizeof s->root, where);
     snprintf(s->dir, sizeof s->dir, "%s/n1", s->root);
     s->woken = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert_true(s->woken >= 0);
+}
+
+static void store_init(struct store *s) {
+    store_init_in(s, SCRATCH_DISK);
 }
 
 static void wake(void *user) {
@@ -82,7 +85,7 @@ static void store_free(struct store *s) {
     wal_recovered_free(&s->recovered);
     raft_slab_free(s->slab);
     close(s->woken);
-    char command[128];
+    char command[160];
     snprintf(command, sizeof command, "rm -rf '%s'", s->root);
     assert_int_equal(system(command), 0);
 }
@@ -131,8 +134,8 @@ static void check_entries(const struct store *s, size_t count) {
     }
 }
 
-static void segment_path(const struct store *s, uint64_t number, char path[160]) {
-    snprintf(path, 160, "%s/wal/%016" PRIu64 ".jsonl", s->dir, number);
+static void segment_path(const struct store *s, uint64_t number, char path[224]) {
+    snprintf(path, 224, "%s/wal/%016" PRIu64 ".jsonl", s->dir, number);
 }
 
 static struct buf file_bytes(const char *path) {
@@ -175,7 +178,7 @@ static void TestLogAppend(void **state) {
     assert_int_equal(s.status.oldest_pending_us, 0);
     store_close(&s);
 
-    char path[160];
+    char path[224];
     segment_path(&s, 1, path);
     struct buf bytes = file_bytes(path);
     buf_append(&bytes, "", 1);
@@ -341,7 +344,7 @@ static void TestLogGroupCommit(void **state) {
 // --- segments ---
 
 static size_t count_segments(const struct store *s) {
-    char path[160];
+    char path[224];
     size_t count = 0;
     for (segment_path(s, 1, path); access(path, F_OK) == 0; segment_path(s, count + 1, path)) {
         count++;
@@ -352,7 +355,7 @@ static size_t count_segments(const struct store *s) {
 static void TestLogRotation(void **state) {
     (void)state;
     struct store s;
-    store_init(&s);
+    store_init_in(&s, SCRATCH_MEMORY);
     s.segment_bytes = 64 * KIB;
     raft_index next = 1;
     for (int round = 0; round < 3; round++) {
@@ -368,7 +371,7 @@ static void TestLogRotation(void **state) {
     assert_in_range(segments, 15, 30);
     uint64_t prev = 0;
     for (size_t i = 1; i <= segments; i++) {
-        char path[160];
+        char path[224];
         segment_path(&s, i, path);
         struct buf bytes = file_bytes(path);
         assert_in_range(bytes.len, 1, 64 * KIB + 1);
@@ -430,7 +433,7 @@ static void TestLogForeign(void **state) {
     store_open(&s);
     store_submit(&s, 1, "n1", 1, 3, 1, 10);
     store_close(&s);
-    char path[160];
+    char path[224];
     segment_path(&s, 1, path);
     struct buf before = file_bytes(path);
     assert_int_equal(store_try(&s, "demo", "n2", 1), ERR_FOREIGN);
@@ -459,7 +462,7 @@ static void TestLogVersion(void **state) {
     struct buf line = {0};
     buf_append_str(&line, "{\"v\":2,\"cluster\":\"demo\",\"compression\":\"zstd\"");
     buf_printf(&line, ",\"crc\":\"%08x\"}\n\n\n", crc32c(0, line.data, line.len));
-    char path[160];
+    char path[224];
     segment_path(&s, 1, path);
     file_write(path, buf_slice(&line));
     assert_int_equal(store_try(&s, "demo", "n1", 1), ERR_WAL_VERSION);
@@ -520,7 +523,7 @@ static void TestLogOddFiles(void **state) {
     store_init(&s);
     store_open(&s);
     store_close(&s);
-    char path[160];
+    char path[224];
     segment_path(&s, 1, path);
     assert_int_equal(symlink("/dev/zero", path), 0);
     expect_refused(&s, "a symbolic link");
@@ -532,8 +535,8 @@ static void TestLogOddFiles(void **state) {
     expect_refused(&s, "a directory");
     assert_int_equal(rmdir(path), 0);
 
-    // What has no segment's name is nobody's business.
-    char other[160];
+    // Files without a segment's name are ignored.
+    char other[224];
     snprintf(other, sizeof other, "%s/wal/notes.txt", s.dir);
     file_write(other, slice_of_str("x"));
     snprintf(other, sizeof other, "%s/wal/0000000000000001.jsonl~", s.dir);
@@ -575,7 +578,7 @@ static void TestLogLock(void **state) {
 // --- the dump ---
 
 static struct buf dump(const struct store *s, raft_index to) {
-    char path[128];
+    char path[224];
     snprintf(path, sizeof path, "%s/dump", s->root);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
@@ -619,8 +622,8 @@ static void TestLogDumpEqual(void **state) {
     (void)state;
     struct store a;
     struct store b;
-    store_init(&a);
-    store_init(&b);
+    store_init_in(&a, SCRATCH_MEMORY);
+    store_init_in(&b, SCRATCH_MEMORY);
     b.node = "n2";
     b.segment_bytes = 32 * KIB;
     store_open(&a);
@@ -688,7 +691,7 @@ static void TestLogDumpBeside(void **state) {
     store_open(&s);
     store_submit(&s, 1, "n1", 1, 10, 1, 10000);
     store_close(&s);
-    char path[160];
+    char path[224];
     segment_path(&s, 1, path);
     straddled.before = file_bytes(path);
     store_open(&s);

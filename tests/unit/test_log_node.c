@@ -8,13 +8,14 @@
 #include <unistd.h>
 
 #include "rpc/rpc.h"
+#include "scratch.h"
 #include "unit.h"
 #include "wire/control.h"
 
 enum { WRITES = 100, PATIENCE_MS = 60000 };
 
 static const char *batond;
-static char directory[] = "/tmp/baton-test-XXXXXX";
+static char directory[128];
 static char address[32];
 static char http_address[32];
 
@@ -30,7 +31,7 @@ static int free_port(void) {
 }
 
 static pid_t start_batond(void) {
-    char data[64];
+    char data[160];
     char peers[64];
     snprintf(data, sizeof data, "%s/n1", directory);
     snprintf(peers, sizeof peers, "n1=%s/gcp", address);
@@ -147,7 +148,7 @@ static void check(struct client *client, int number) {
 static void TestLogNodeRestart(void **state) {
     (void)state;
     struct client client;
-    assert_non_null(mkdtemp(directory));
+    scratch_make(directory, sizeof directory, SCRATCH_DISK);
     snprintf(address, sizeof address, "127.0.0.1:%d", free_port());
     snprintf(http_address, sizeof http_address, "127.0.0.1:%d", free_port());
     pid_t pid = start_batond();
@@ -162,6 +163,9 @@ static void TestLogNodeRestart(void **state) {
     }
     client_close(&client);
     end_batond(pid, SIGTERM, 0);
+    char command[160];
+    snprintf(command, sizeof command, "rm -r '%s'", directory);
+    assert_int_equal(system(command), 0);
 }
 
 int main(int argc, char **argv) {

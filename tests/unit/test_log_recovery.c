@@ -1,17 +1,9 @@
-// What the log survives, and what it refuses, on a disk in memory that tears, loses, flips and fails.
-#include <errno.h>
+// What recovery makes of a log whose end a crash has torn, and of one that is damaged, on a disk in memory.
 #include <stdio.h>
 #include <time.h>
 
-#include "base/array.h"
-#include "base/crc32c.h"
-#include "base/mem.h"
 #include "log_fixture.h"
 #include "unit.h"
-#include "wal/record.h"
-
-#define SEGMENT_1 "data/wal/0000000000000001.jsonl"
-#define SEGMENT_2 "data/wal/0000000000000002.jsonl"
 
 static uint64_t seed_from_environment(void) {
     const char *text = getenv("BATON_TEST_SEED");
@@ -20,7 +12,7 @@ static uint64_t seed_from_environment(void) {
     return seed;
 }
 
-// A log in which a last batch was written behind others.
+// A log whose last batch follows others.
 struct scene {
     struct disk disk;     // as it is with the last batch
     struct model before;  // without it
@@ -29,8 +21,9 @@ struct scene {
     struct buf file;      // that segment's bytes
     uint64_t begin;       // of the last batch
     uint64_t end;
-    struct disk scratch;  // for the case at hand
-    struct log log;       // on it
+    struct disk scratch;      // for the case at hand
+    struct disk before_open;  // the same, for comparison
+    struct log log;           // on it
 };
 
 // The last batch is of `count` entries of `len` bytes; `opens`: the first one of segment 2.
@@ -60,12 +53,14 @@ static void scene_init(struct scene *s, bool opens, size_t count, uint32_t len) 
     log_free(&log);
     buf_append_slice(&s->file, disk_bytes(&s->disk, s->path));
     disk_init(&s->scratch, 1);
+    disk_init(&s->before_open, 1);
     log_init(&s->log, &s->scratch, 16 * KIB);
 }
 
 static void scene_free(struct scene *s) {
     log_free(&s->log);
     disk_free(&s->scratch);
+    disk_free(&s->before_open);
     disk_free(&s->disk);
     buf_free(&s->file);
 }
@@ -78,7 +73,7 @@ static enum error_code scene_open(struct scene *s, struct slice bytes) {
     return log_open(&s->log);
 }
 
-// Said once: opened again the torn batch is gone, and what is written then follows what was there before.
+// A torn batch is reported once. Opened again, the log is without it, and further writes follow what was there before.
 static void check_repaired(struct scene *s, const struct model *holds) {
     log_close(&s->log, false);
     assert_int_equal(log_open(&s->log), OK);
@@ -197,8 +192,8 @@ static void TestLogTornTail(void **state) {
     }
 }
 
-// Filling that a crash kept from the disk, in part, reads as zeros. It goes. Behind a torn batch there is none: filling is
-// synced before a batch is written into it.
+// Filling that in part did not reach the disk before a crash reads as zeros, which are cut off. None follow a torn batch:
+// filling is synced before a batch is written into it.
 static void TestLogUnfilled(void **state) {
     (void)state;
     struct scene s;
@@ -234,30 +229,27 @@ static uint64_t line_of(struct slice bytes, uint64_t at) {
 static void expect_corrupt(struct scene *s, const char *path, uint64_t line) {
     char where[128];
     snprintf(where, sizeof where, "WAL_CORRUPT %s:%llu: ", path, (unsigned long long)line);
-    struct disk before;
-    disk_init(&before, 1);
-    disk_copy(&before, &s->scratch);
+    disk_copy(&s->before_open, &s->scratch);
     enum error_code code = log_open(&s->log);
     if (code != ERR_WAL_CORRUPT || strncmp(s->log.error.message, where, strlen(where)) != 0) {
         fail_msg("wanted %s, got %d: %s", where, code, code == OK ? "opened" : s->log.error.message);
     }
-    assert_true(disk_equal(&before, &s->scratch));
+    assert_true(disk_equal(&s->before_open, &s->scratch));
     struct wal_recovered recovered;
     assert_int_equal(wal_check("data", &s->scratch.io, s->log.slab, &recovered, &s->log.error), ERR_WAL_CORRUPT);
-    disk_free(&before);
 }
 
 // Flips bits of each byte up to `end`: one of them in turn, or each.
 static void flip_all(struct scene *s, const char *path, uint64_t begin, uint64_t end, bool each_bit) {
     struct buf bytes = {0};
     buf_append_slice(&bytes, disk_bytes(&s->disk, path));
+    disk_copy(&s->scratch, &s->disk);  // once: a refused log leaves the disk as it is
     for (uint64_t at = begin; at < end; at++) {
         for (unsigned bit = 0; bit < 8; bit++) {
             if (!each_bit && bit != at % 8) {
                 continue;
             }
             bytes.data[at] ^= (uint8_t)(1u << bit);
-            disk_copy(&s->scratch, &s->disk);
             disk_put(&s->scratch, path, buf_slice(&bytes));
             bytes.data[at] ^= (uint8_t)(1u << bit);
             expect_corrupt(s, path, line_of(buf_slice(&bytes), at));
@@ -276,14 +268,14 @@ static void garble(struct scene *s) {
     disk_put(&s->scratch, s->path, buf_slice(&bytes));
     expect_corrupt(s, s->path, line);
 
-    // The last batch a second time behind itself: a write that went to the wrong place.
+    // The last batch a second time after itself: a misdirected write.
     buf_clear(&bytes);
     buf_append(&bytes, s->file.data, s->end);
     buf_append(&bytes, s->file.data + s->begin, s->end - s->begin);
     disk_put(&s->scratch, s->path, buf_slice(&bytes));
     assert_int_equal(log_open(&s->log), ERR_WAL_CORRUPT);
 
-    // A hole would make the last batch torn, were nothing behind it; nor does another batch's mark end it.
+    // With a hole it would be a torn batch if nothing followed it. Nor may another batch's mark end it.
     memset(bytes.data + (s->begin / 512 + 1) * 512, '\n', 512);
     disk_put(&s->scratch, s->path, buf_slice(&bytes));
     assert_int_equal(log_open(&s->log), ERR_WAL_CORRUPT);
@@ -297,7 +289,7 @@ static void garble(struct scene *s) {
     disk_put(&s->scratch, s->path, slice_of(bytes.data, place + len + 1));
     assert_int_equal(log_open(&s->log), ERR_WAL_CORRUPT);
 
-    // Text behind the filling.
+    // Text after the filling.
     buf_clear(&bytes);
     buf_append_slice(&bytes, buf_slice(&s->file));
     buf_append_str(&bytes, "# a note\n");
@@ -332,324 +324,6 @@ static void TestLogCorruption(void **state) {
     garble(&s);
     shorten_earlier(&s);
     scene_free(&s);
-}
-
-// A new log of one batch: term 1 and three entries.
-static void log_begin(struct log *log, struct disk *disk, uint64_t segment_bytes) {
-    log_init(log, disk, segment_bytes);
-    assert_int_equal(log_open(log), OK);
-    log_push(log, 1, "n1", 1, 3, 100);
-    log_run(log);
-}
-
-// --- full and failing disks ---
-
-// Closed, as log_close, and opened again.
-static void assert_holds_again(struct log *log, bool trim, const struct model *model) {
-    log_close(log, trim);
-    assert_int_equal(log_open(log), OK);
-    assert_true(model_holds(model, &log->recovered));
-}
-
-static void run_out_of_space(uint64_t segment_bytes) {
-    struct disk disk;
-    disk_init(&disk, 1);
-    struct log log;
-    log_begin(&log, &disk, segment_bytes);
-    assert_int_equal(log.writer->durable_write, 1);
-    disk.space = disk_bytes(&disk, SEGMENT_1).len + 1000;
-
-    // Entries go on until only the reserve is left; the last of them has a term of its own.
-    for (raft_term term = 2; log.writer->condition == WAL_GOOD; term++) {
-        assert_in_range(term, 2, 200);
-        log_push(&log, term, "", log.model.count + 1, 1, 1000);
-        log_run(&log);
-    }
-    uint64_t durable = log.write - 1;
-    assert_int_equal(log.writer->condition, WAL_FULL);
-    assert_int_equal(log.writer->error.code, ERR_NO_SPACE);
-    assert_int_equal(log.writer->durable_write, durable);
-    assert_int_equal(log.writer->durable_hard_state_write, log.write);
-    for (int votes = 0; votes < 300; votes++) {
-        log_push(&log, log.model.term + 1, "n3", 0, 0, 0);
-        log_run(&log);
-        assert_int_equal(log.writer->condition, WAL_FULL);
-        assert_int_equal(log.writer->durable_write, durable);
-        assert_int_equal(log.writer->durable_hard_state_write, log.write);
-    }
-    struct model full = log.model;
-    full.count--;
-
-    // A crash now: the votes are there, of the last entry nothing.
-    struct disk image;
-    disk_init(&image, 1);
-    disk_copy(&image, &disk);
-    struct log again;
-    log_init(&again, &image, segment_bytes);
-    assert_int_equal(log_open(&again), OK);
-    assert_true(model_holds(&full, &again.recovered));
-    log_free(&again);
-    disk_free(&image);
-
-    // Space, but it is not yet time to look again; then it is.
-    disk.space = UINT64_MAX;
-    log_run(&log);
-    assert_int_equal(log.writer->condition, WAL_FULL);
-    disk.now_us = wal_writer_retry_us(log.writer);
-    log_run(&log);
-    assert_int_equal(log.writer->condition, WAL_GOOD);
-    assert_int_equal(log.writer->durable_write, log.write);
-    assert_int_equal(log_close(&log, true), OK);
-    assert_int_equal(log_open(&log), OK);
-    assert_true(model_holds(&log.model, &log.recovered));
-    log_free(&log);
-    disk_free(&disk);
-}
-
-static void TestLogNoSpace(void **state) {
-    (void)state;
-    run_out_of_space(0);
-    run_out_of_space(8 * KIB);  // at a segment's end, where only the next one would have room
-}
-
-// A file system that writes elsewhere runs out in the middle of a batch: what was written of it goes.
-// Votes take the reserve to its last bytes, where no whole block is left to write, and go on when there is space.
-static void TestLogNoSpaceForVotes(void **state) {
-    (void)state;
-    struct disk disk;
-    disk_init(&disk, 1);
-    struct log log;
-    log_begin(&log, &disk, 0);
-    log_close(&log, false);
-    struct buf file = {0};
-    buf_append_slice(&file, disk_bytes(&disk, SEGMENT_1));
-    disk_put(&disk, SEGMENT_1, slice_of(file.data, file.len - 1000));
-    buf_free(&file);
-    disk.space = disk_bytes(&disk, SEGMENT_1).len;
-    assert_int_equal(log_open(&log), OK);
-    uint64_t votes = 0;
-    for (; log.writer->durable_hard_state_write == log.write; votes++) {
-        assert_in_range(votes, 0, 2000);
-        log_push(&log, log.model.term + 1, "n3", 0, 0, 0);
-        log_run(&log);
-    }
-    assert_in_range(votes, 300, 2000);
-    assert_int_equal(log.writer->condition, WAL_FULL);
-    assert_int_equal(disk_bytes(&disk, SEGMENT_1).len, disk.space);
-    disk.space = UINT64_MAX;
-    disk.now_us = wal_writer_retry_us(log.writer);
-    log_run(&log);
-    assert_int_equal(log.writer->condition, WAL_GOOD);
-    log_append(&log, 3, 1000);
-    log_run(&log);
-    assert_int_equal(log.writer->durable_write, log.write);
-    assert_holds_again(&log, false, &log.model);
-    log_free(&log);
-    disk_free(&disk);
-}
-
-static void run_out_in_batch(enum disk_direct direct, size_t after) {
-    struct disk disk;
-    disk_init(&disk, 1);
-    disk.direct = direct;
-    struct log log;
-    log_begin(&log, &disk, 0);
-    struct buf before = {0};
-    buf_append_slice(&before, disk_bytes(&disk, SEGMENT_1));
-    disk.writes = 0;
-    disk.fail_write_at = 1;
-    disk.fail_after = after;
-    disk.fail_errno = ENOSPC;
-    log_append(&log, 3, 3000);
-    log_run(&log);
-    assert_int_equal(log.writer->condition, WAL_FULL);
-    assert_int_equal(log.writer->durable_write, 1);
-    assert_true(slice_equal(buf_slice(&before), disk_bytes(&disk, SEGMENT_1)));
-    disk.now_us += US_PER_S;
-    log_run(&log);
-    assert_int_equal(log.writer->condition, WAL_GOOD);
-    assert_int_equal(log.writer->durable_write, 2);
-    assert_holds_again(&log, false, &log.model);
-    buf_free(&before);
-    log_free(&log);
-    disk_free(&disk);
-}
-
-static void TestLogNoSpaceInBatch(void **state) {
-    (void)state;
-    for (size_t after = 0; after < 12000; after += 500) {
-        run_out_in_batch(DISK_NO_DIRECT, after);
-    }
-    for (size_t after = 0; after < 3 * WAL_BLOCK; after += WAL_BLOCK) {
-        run_out_in_batch(DISK_DIRECT, after);
-    }
-}
-
-// And if that does not go either, what lies there would be taken for damage one day: the process must not go on.
-static void TestLogNoSpaceCannotBlank(void **state) {
-    (void)state;
-    struct disk disk;
-    disk_init(&disk, 1);
-    struct log log;
-    log_begin(&log, &disk, 0);
-    disk.fail_write_at = 1;
-    disk.fail_after = 500;
-    disk.fail_errno = ENOSPC;
-    disk.fail_sync_at = 2;  // of those first bytes, then of the newlines over them
-    log_append(&log, 3, 3000);
-    log_run(&log);
-    assert_int_equal(log.writer->condition, WAL_FAILED);
-    log_free(&log);
-    disk_free(&disk);
-}
-
-// A vote that goes ahead of entries on a full disk may fail for good, too.
-static void TestLogNoSpaceThenFails(void **state) {
-    (void)state;
-    struct disk disk;
-    disk_init(&disk, 1);
-    struct log log;
-    log_begin(&log, &disk, 0);
-    disk.space = disk_bytes(&disk, SEGMENT_1).len;
-    for (uint64_t write = 2; log.writer->condition == WAL_GOOD; write++) {
-        assert_in_range(write, 2, 200);
-        log_append(&log, 1, 10000);
-        log_run(&log);
-    }
-    assert_int_equal(log.writer->condition, WAL_FULL);
-    uint64_t hard_state_write = log.writer->durable_hard_state_write;
-    disk.fail_errno = EIO;
-    disk.fail_sync_at = 1;
-    log_push(&log, 2, "n3", 0, 0, 0);
-    log_run(&log);
-    assert_int_equal(log.writer->condition, WAL_FAILED);
-    assert_int_equal(log.writer->durable_hard_state_write, hard_state_write);
-    log_free(&log);
-    disk_free(&disk);
-}
-
-static void expect_failed_for_good(struct log *log, uint64_t durable) {
-    log_run(log);
-    assert_int_equal(log->writer->condition, WAL_FAILED);
-    assert_int_equal(log->writer->error.code, ERR_IO);
-    assert_int_equal(log->writer->durable_write, durable);
-    uint64_t calls = log->disk->calls;
-    log_append(log, 1, 10);
-    log->disk->now_us += 10 * US_PER_S;
-    assert_false(wal_writer_step(log->writer));
-    assert_false(wal_writer_prepare(log->writer, true));
-    assert_int_equal(log->writer->durable_write, durable);
-    assert_int_equal(log->disk->calls, calls);
-    assert_int_equal(log_close(log, true), ERR_IO);
-}
-
-static void TestLogSyncFails(void **state) {
-    (void)state;
-    for (int what = 0; what < 3; what++) {
-        struct disk disk;
-        disk_init(&disk, 1);
-        struct log log;
-        log_begin(&log, &disk, 0);
-        disk.fail_errno = EIO;
-        disk.fail_sync_at = what == 0 ? 1 : 0;
-        disk.fail_write_at = what == 1 ? 1 : 0;
-        if (what == 2) {  // the filling's sync
-            disk.fail_sync_at = 1;
-            assert_true(wal_writer_prepare(log.writer, true));
-        } else {
-            log_append(&log, 3, 700);
-        }
-        expect_failed_for_good(&log, 1);
-
-        // The process starts again and finds the batch whole, but nowhere but in memory. It must not build on that: after
-        // the next power failure everything it has said must still be there.
-        assert_int_equal(log_open(&log), OK);
-        disk.seed = 7;
-        struct model found = log.model;
-        found.count = log.recovered.log.count;
-        assert_true(model_holds(&found, &log.recovered));
-        disk_crash(&disk);
-        assert_holds_again(&log, false, &found);
-        log_free(&log);
-        disk_free(&disk);
-    }
-}
-
-static void write_piecemeal(enum disk_direct direct, size_t step) {
-    struct disk disk;
-    disk_init(&disk, 1);
-    disk.direct = direct;
-    struct log log;
-    log_init(&log, &disk, 8 * KIB);
-    disk.eintr = 5;
-    disk.short_max = 0;
-    assert_int_equal(log_open(&log), OK);
-    log_push(&log, 1, "n1", 1, 3, 100);
-    log_run(&log);  // files are made in one piece, or byte by byte would take too long
-    disk.short_max = step;
-    log_append(&log, 4, 500);
-    log_append(&log, 2, 0);
-    log_run(&log);
-    disk.short_max = step < 100 ? 0 : step;
-    log_append(&log, 4, 3000);
-    log_run(&log);
-    assert_int_equal(log.writer->condition, WAL_GOOD);
-    assert_int_equal(log.writer->durable_write, log.write);
-    log_close(&log, true);
-    disk.short_max = step;
-    assert_int_equal(log_open(&log), OK);
-    assert_true(model_holds(&log.model, &log.recovered));
-    log_free(&log);
-    disk_free(&disk);
-}
-
-static void TestLogShortWrites(void **state) {
-    (void)state;
-    static const size_t steps[] = {1, 7, 511, 4096, 8192};
-    for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
-        write_piecemeal(DISK_DIRECT, steps[i]);
-        write_piecemeal(DISK_NO_DIRECT, steps[i]);
-    }
-}
-
-// A file system may refuse O_DIRECT when a file is opened, or only when it is written: then everything goes through the page
-// cache. Otherwise what is written is the same, byte by byte.
-static void TestLogDirect(void **state) {
-    (void)state;
-    struct disk disks[DISK_NO_DIRECT + 1];
-    for (int direct = DISK_DIRECT; direct <= DISK_NO_DIRECT; direct++) {
-        struct disk *disk = &disks[direct];
-        disk_init(disk, 1);
-        disk->direct = (enum disk_direct)direct;
-        struct log log;
-        log_init(&log, disk, 64 * KIB);
-        assert_int_equal(log_open(&log), OK);
-        log_push(&log, 1, "n1", 1, 3, 100);
-        log_run(&log);
-        for (uint32_t len = 0; len < 4200; len += 300) {  // ends all over a block
-            while (wal_writer_prepare(log.writer, true)) {
-            }
-            uint64_t transfers = disk->transfers;
-            log_append(&log, 2, len);
-            log_run(&log);
-            assert_true(direct == DISK_DIRECT_CLAIMS || disk->transfers == transfers + 1);
-        }
-        if (direct == DISK_DIRECT) {
-            assert_true(disk->direct_writes > 15);  // each batch, and filling
-        }
-        assert_holds_again(&log, false, &log.model);
-        log_append(&log, 2, 10);  // behind an end that must be read first
-        log_run(&log);
-        assert_holds_again(&log, true, &log.model);
-        log_free(&log);
-    }
-    assert_true(disks[DISK_DIRECT_CLAIMS].direct_writes > 0);
-    assert_int_equal(disks[DISK_NO_DIRECT].direct_writes, 0);
-    assert_true(disk_equal(&disks[DISK_DIRECT], &disks[DISK_NO_DIRECT]));
-    assert_true(disk_equal(&disks[DISK_DIRECT_CLAIMS], &disks[DISK_NO_DIRECT]));
-    for (int direct = DISK_DIRECT; direct <= DISK_NO_DIRECT; direct++) {
-        disk_free(&disks[direct]);
-    }
 }
 
 // --- crashes everywhere ---
@@ -771,245 +445,11 @@ static void TestLogCrashEverywhere(void **state) {
     }
 }
 
-// --- lines ---
-
-// A segment written by hand, every checksum of it right.
-struct craft {
-    struct buf bytes;
-    size_t begin;  // of the batch
-    uint32_t chain;
-};
-
-static void craft_header(struct craft *c, uint64_t segment, raft_index base, uint32_t prev) {
-    struct wal_header header = {.cluster_id = slice_of_str("demo"),
-                                .node_id = slice_of_str("n1"),
-                                .segment = segment,
-                                .generation = 1,
-                                .base = {.index = base, .term = base > 0 ? 1 : 0},
-                                .prev = prev};
-    c->bytes.len += wal_put_header(buf_reserve(&c->bytes, WAL_HEADER_LINE_MAX), &header);
-    c->chain = prev;
-}
-
-static void craft_hard_state(struct craft *c, raft_term term, const char *vote) {
-    struct raft_hard_state hard_state = {.current_term = term, .voted_for = raft_id_of(slice_of_str(vote))};
-    c->bytes.len += wal_put_hard_state(buf_reserve(&c->bytes, WAL_HARD_STATE_LINE_MAX), &hard_state);
-}
-
-static void craft_entry_of(struct craft *c, raft_index index, raft_term term) {
-    struct raft_slab *slab = raft_slab_new();
-    struct raft_entry *entry = entry_new(slab, index, term, 20);
-    c->bytes.len += wal_put_entry(buf_reserve(&c->bytes, wal_entry_line_max(entry)), entry);
-    raft_entry_unref(entry);
-    raft_slab_free(slab);
-}
-
-static void craft_entry(struct craft *c, raft_index index) {
-    craft_entry_of(c, index, 1);
-}
-
-static void craft_mark(struct craft *c, uint64_t batch, size_t bytes_off) {
-    size_t len = c->bytes.len - c->begin;
-    uint8_t *at = buf_reserve(&c->bytes, WAL_MARK_LINE_MAX);
-    uint32_t crc = crc32c(c->chain, c->bytes.data + c->begin, len);
-    c->bytes.len += wal_put_mark(at, batch, len + bytes_off, crc, &c->chain);
-    c->begin = c->bytes.len;
-}
-
-// A good first batch: term 1, entries 1 and 2.
-static struct craft craft_begin(void) {
-    struct craft c = {.begin = 0};
-    craft_header(&c, 1, 0, 0);
-    craft_hard_state(&c, 1, "n1");
-    craft_entry(&c, 1);
-    craft_entry(&c, 2);
-    craft_mark(&c, 1, 0);
-    return c;
-}
-
-// Opens a log of these one or two segments. `what` is in the message.
-static void expect_crafted(struct craft *first, struct craft *second, enum error_code wanted, const char *what) {
-    struct disk disk;
-    disk_init(&disk, 1);
-    struct log log;
-    log_init(&log, &disk, 0);
-    assert_int_equal(log_open(&log), OK);
-    log_close(&log, false);
-    disk_put(&disk, SEGMENT_1, buf_slice(&first->bytes));
-    if (second != NULL) {
-        disk_put(&disk, SEGMENT_2, buf_slice(&second->bytes));
-        buf_free(&second->bytes);
-    }
-    buf_free(&first->bytes);
-    enum error_code code = log_open(&log);
-    if (code != wanted || (code != OK && strstr(log.error.message, what) == NULL)) {
-        fail_msg("wanted %s, got %d: %s", what, code, code == OK ? "opened" : log.error.message);
-    }
-    log_free(&log);
-    disk_free(&disk);
-}
-
-// Whole batches with right checksums that contradict each other.
-static void TestLogContradictions(void **state) {
-    (void)state;
-    struct craft c = craft_begin();
-    expect_crafted(&c, NULL, OK, "");
-
-    c = craft_begin();
-    craft_entry(&c, 4);
-    craft_mark(&c, 2, 0);
-    expect_crafted(&c, NULL, ERR_WAL_GAP, ".jsonl:6: entries are missing: 4 follows 2");
-
-    c = craft_begin();
-    craft_entry(&c, 3);
-    craft_mark(&c, 3, 0);
-    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:7: batch 3 follows batch 1");
-
-    c = craft_begin();
-    craft_entry(&c, 3);
-    craft_mark(&c, 2, 1);
-    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:7: the mark says");
-
-    c = craft_begin();
-    craft_hard_state(&c, 0, "");
-    craft_mark(&c, 2, 0);
-    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: the term falls from 1 to 0");
-
-    c = craft_begin();
-    craft_hard_state(&c, 1, "n2");
-    craft_mark(&c, 2, 0);
-    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: the vote in term 1 changes from n1");
-
-    c = craft_begin();
-    craft_header(&c, 1, 0, c.chain);
-    craft_mark(&c, 2, 0);
-    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: a header inside a segment");
-
-    c = (struct craft){.begin = 0};
-    craft_header(&c, 1, 0, 0);
-    craft_entry(&c, 1);
-    craft_mark(&c, 1, 0);
-    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:2: no term and vote behind the header");
-
-    c = (struct craft){.begin = 0};
-    craft_header(&c, 2, 0, 0);
-    craft_hard_state(&c, 1, "");
-    craft_mark(&c, 1, 0);
-    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:1: the file says that it is segment 2");
-}
-
-// What the core takes for granted.
-static void TestLogTermsContradict(void **state) {
-    (void)state;
-    struct craft c = craft_begin();
-    craft_entry_of(&c, 3, 2);
-    craft_mark(&c, 2, 0);
-    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: an entry of term 2 in term 1");
-
-    c = craft_begin();
-    craft_entry_of(&c, 3, 0);
-    craft_mark(&c, 2, 0);
-    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: an entry of term 0 in term 1");
-
-    c = craft_begin();
-    craft_hard_state(&c, 3, "");
-    craft_entry_of(&c, 3, 3);
-    craft_entry_of(&c, 3, 2);  // in its place, behind entry 2 of term 1
-    craft_mark(&c, 2, 0);
-    expect_crafted(&c, NULL, OK, "");
-
-    c = craft_begin();
-    craft_hard_state(&c, 3, "");
-    craft_entry_of(&c, 3, 3);
-    craft_entry_of(&c, 4, 2);
-    craft_mark(&c, 2, 0);
-    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:8: an entry of term 2 follows one of term 3");
-}
-
-static void TestLogSegmentsContradict(void **state) {
-    (void)state;
-    for (int what = 0; what < 3; what++) {
-        static const enum error_code codes[] = {OK, ERR_WAL_GAP, ERR_WAL_CORRUPT};
-        static const char *const messages[] = {"", "2.jsonl:1: the segment follows entry 3 of term 1, but",
-                                               "2.jsonl:1: the chain is broken"};
-        struct craft first = craft_begin();
-        struct craft second = {.begin = 0};
-        craft_header(&second, 2, what == 1 ? 3 : 2, what == 2 ? 5 : first.chain);
-        craft_hard_state(&second, 1, "n1");
-        craft_entry(&second, 3);
-        craft_mark(&second, 2, 0);
-        expect_crafted(&first, &second, codes[what], messages[what]);
-    }
-    struct craft blank = {.begin = 0};
-    struct craft second = {.begin = 0};
-    buf_append_str(&blank.bytes, "\n\n\n");
-    buf_append_str(&second.bytes, "\n\n\n");
-    expect_crafted(&blank, &second, ERR_WAL_GAP, "2.jsonl:1: segment 1 before it holds nothing");
-}
-
-// Lines that any JSON parser would take, with a good checksum, and that nobody here wrote.
-static void TestLogLines(void **state) {
-    (void)state;
-    static const char *const bad[] = {
-        "{\"index\":7,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\",\"index\":8",
-        "{\"term\":2,\"index\":7,\"type\":\"command\",\"command\":\"AAAA\"",
-        "{\"index\": 7,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
-        "{\"index\":07,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
-        "{\"index\":18446744073709551616,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
-        "{\"index\":99999999999999999999999,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
-        "{\"index\":-7,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
-        "{\"index\":\"7\",\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
-        "{\"index\":7,\"term\":2,\"type\":\"snapshot\",\"command\":\"AAAA\"",
-        "{\"index\":7,\"term\":2,\"type\":\"comm\",\"command\":\"AAAA\"",
-        "{\"index\":7,\"term\":2,\"type\":\"command\"",
-        "{\"term\":2,\"votedFor\":\"n/2\"",
-        "{\"term\":2,\"votedFor\":null",
-        "{\"term\":2",
-        "{}",
-        "",
-    };
-    struct wal_record record;
-    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
-        struct buf line = {0};
-        buf_append_str(&line, bad[i]);
-        buf_printf(&line, ",\"crc\":\"%08x\"}", crc32c(0, line.data, line.len));
-        struct error error;
-        assert_int_equal(wal_record_decode(buf_slice(&line), &record, &error), ERR_WAL_CORRUPT);
-        buf_free(&line);
-    }
-    struct raft_slab *slab = raft_slab_new();
-    struct raft_entry *entry = entry_new(slab, UINT64_MAX, UINT64_MAX, 10);
-    uint8_t line[512];
-    size_t len = wal_put_entry(line, entry);
-    assert_in_range(len, 1, wal_entry_line_max(entry));
-    struct error error;
-    assert_int_equal(wal_record_decode(slice_of(line, len - 1), &record, &error), OK);
-    assert_int_equal(record.entry.id.index, UINT64_MAX);
-    for (size_t cut = 1; cut < len - 1; cut++) {
-        assert_true(wal_record_is_prefix(slice_of(line, cut)));
-    }
-    assert_false(wal_record_is_prefix(slice_of(line, len - 1)));
-    raft_entry_unref(entry);
-    raft_slab_free(slab);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogTornTail),
     cmocka_unit_test(TestLogUnfilled),
     cmocka_unit_test(TestLogCorruption),
-    cmocka_unit_test(TestLogNoSpace),
-    cmocka_unit_test(TestLogNoSpaceForVotes),
-    cmocka_unit_test(TestLogNoSpaceInBatch),
-    cmocka_unit_test(TestLogNoSpaceCannotBlank),
-    cmocka_unit_test(TestLogNoSpaceThenFails),
-    cmocka_unit_test(TestLogSyncFails),
-    cmocka_unit_test(TestLogShortWrites),
-    cmocka_unit_test(TestLogDirect),
     cmocka_unit_test(TestLogCrashEverywhere),
-    cmocka_unit_test(TestLogLines),
-    cmocka_unit_test(TestLogContradictions),
-    cmocka_unit_test(TestLogTermsContradict),
-    cmocka_unit_test(TestLogSegmentsContradict),
 };
 
 UNIT_MAIN(tests)

@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "node/internal.h"
+#include "scratch.h"
 #include "unit.h"
 #include "wire/protobuf_lite.h"
 
@@ -101,7 +102,7 @@ static struct wire_member member_of(const char *id, const char *address) {
 }
 
 struct whole_node {
-    char dir[32];
+    char dir[128];
     uv_loop_t loop;
     struct node_config config;
     struct metrics *metrics;
@@ -111,8 +112,8 @@ struct whole_node {
 
 // n1 of so many; the others cannot be reached.
 static void start_node(struct whole_node *whole, size_t members) {
-    *whole = (struct whole_node){.dir = "/tmp/baton-test-XXXXXX", .metrics = metrics_new()};
-    assert_non_null(mkdtemp(whole->dir));
+    *whole = (struct whole_node){.metrics = metrics_new()};
+    scratch_make(whole->dir, sizeof whole->dir, SCRATCH_MEMORY);
     uv_loop_init(&whole->loop);
     whole->config = (struct node_config){
         .node_id = raft_id_of(slice_of_str("n1")),
@@ -141,8 +142,8 @@ static void end_node(struct whole_node *whole) {
     assert_int_equal(uv_loop_close(&whole->loop), 0);
     node_free(whole->node);  // asserts that no entry is left
     metrics_free(whole->metrics);
-    char command[64];
-    snprintf(command, sizeof command, "rm -r %s", whole->dir);
+    char command[160];
+    snprintf(command, sizeof command, "rm -r '%s'", whole->dir);
     assert_int_equal(system(command), 0);
 }
 

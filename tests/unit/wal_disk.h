@@ -1,5 +1,5 @@
-// A disk in memory behind struct wal_io, for tests of the log: it loses what was not synced, sector by sector and name by
-// name, and fails on demand.
+// A disk in memory that implements struct wal_io, for tests of the log: it loses what was not synced, sector by sector and
+// name by name, and fails on demand.
 //
 // The model. A file has what a process sees (its bytes and size) and what is on the platter. A sync moves all of it over, a
 // write with RWF_DSYNC only its own sectors. A crash keeps, by the toss of a coin, each sector that was written but not

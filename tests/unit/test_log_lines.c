@@ -1,0 +1,235 @@
+// Lines and batches with right checksums that the writer cannot have written.
+#include "base/array.h"
+#include "base/crc32c.h"
+#include "log_fixture.h"
+#include "unit.h"
+#include "wal/record.h"
+
+// A segment written by hand, every checksum of it right.
+struct craft {
+    struct buf bytes;
+    size_t begin;  // of the batch
+    uint32_t chain;
+};
+
+static void craft_header(struct craft *c, uint64_t segment, raft_index base, uint32_t prev) {
+    struct wal_header header = {.cluster_id = slice_of_str("demo"),
+                                .node_id = slice_of_str("n1"),
+                                .segment = segment,
+                                .generation = 1,
+                                .base = {.index = base, .term = base > 0 ? 1 : 0},
+                                .prev = prev};
+    c->bytes.len += wal_put_header(buf_reserve(&c->bytes, WAL_HEADER_LINE_MAX), &header);
+    c->chain = prev;
+}
+
+static void craft_hard_state(struct craft *c, raft_term term, const char *vote) {
+    struct raft_hard_state hard_state = {.current_term = term, .voted_for = raft_id_of(slice_of_str(vote))};
+    c->bytes.len += wal_put_hard_state(buf_reserve(&c->bytes, WAL_HARD_STATE_LINE_MAX), &hard_state);
+}
+
+static void craft_entry_of(struct craft *c, raft_index index, raft_term term) {
+    struct raft_slab *slab = raft_slab_new();
+    struct raft_entry *entry = entry_new(slab, index, term, 20);
+    c->bytes.len += wal_put_entry(buf_reserve(&c->bytes, wal_entry_line_max(entry)), entry);
+    raft_entry_unref(entry);
+    raft_slab_free(slab);
+}
+
+static void craft_entry(struct craft *c, raft_index index) {
+    craft_entry_of(c, index, 1);
+}
+
+static void craft_mark(struct craft *c, uint64_t batch, size_t bytes_off) {
+    size_t len = c->bytes.len - c->begin;
+    uint8_t *at = buf_reserve(&c->bytes, WAL_MARK_LINE_MAX);
+    uint32_t crc = crc32c(c->chain, c->bytes.data + c->begin, len);
+    c->bytes.len += wal_put_mark(at, batch, len + bytes_off, crc, &c->chain);
+    c->begin = c->bytes.len;
+}
+
+// A good first batch: term 1, entries 1 and 2.
+static struct craft craft_begin(void) {
+    struct craft c = {.begin = 0};
+    craft_header(&c, 1, 0, 0);
+    craft_hard_state(&c, 1, "n1");
+    craft_entry(&c, 1);
+    craft_entry(&c, 2);
+    craft_mark(&c, 1, 0);
+    return c;
+}
+
+// Opens a log of these one or two segments. `what` is in the message.
+static void expect_crafted(struct craft *first, struct craft *second, enum error_code wanted, const char *what) {
+    struct disk disk;
+    disk_init(&disk, 1);
+    struct log log;
+    log_init(&log, &disk, 0);
+    assert_int_equal(log_open(&log), OK);
+    log_close(&log, false);
+    disk_put(&disk, SEGMENT_1, buf_slice(&first->bytes));
+    if (second != NULL) {
+        disk_put(&disk, SEGMENT_2, buf_slice(&second->bytes));
+        buf_free(&second->bytes);
+    }
+    buf_free(&first->bytes);
+    enum error_code code = log_open(&log);
+    if (code != wanted || (code != OK && strstr(log.error.message, what) == NULL)) {
+        fail_msg("wanted %s, got %d: %s", what, code, code == OK ? "opened" : log.error.message);
+    }
+    log_free(&log);
+    disk_free(&disk);
+}
+
+// Whole batches with right checksums that contradict each other.
+static void TestLogContradictions(void **state) {
+    (void)state;
+    struct craft c = craft_begin();
+    expect_crafted(&c, NULL, OK, "");
+
+    c = craft_begin();
+    craft_entry(&c, 4);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_GAP, ".jsonl:6: entries are missing: 4 follows 2");
+
+    c = craft_begin();
+    craft_entry(&c, 3);
+    craft_mark(&c, 3, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:7: batch 3 follows batch 1");
+
+    c = craft_begin();
+    craft_entry(&c, 3);
+    craft_mark(&c, 2, 1);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:7: the mark says");
+
+    c = craft_begin();
+    craft_hard_state(&c, 0, "");
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: the term falls from 1 to 0");
+
+    c = craft_begin();
+    craft_hard_state(&c, 1, "n2");
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: the vote in term 1 changes from n1");
+
+    c = craft_begin();
+    craft_header(&c, 1, 0, c.chain);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: a header inside a segment");
+
+    c = (struct craft){.begin = 0};
+    craft_header(&c, 1, 0, 0);
+    craft_entry(&c, 1);
+    craft_mark(&c, 1, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:2: no term and vote after the header");
+
+    c = (struct craft){.begin = 0};
+    craft_header(&c, 2, 0, 0);
+    craft_hard_state(&c, 1, "");
+    craft_mark(&c, 1, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:1: the file says that it is segment 2");
+}
+
+// What the core takes for granted.
+static void TestLogTermsContradict(void **state) {
+    (void)state;
+    struct craft c = craft_begin();
+    craft_entry_of(&c, 3, 2);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: an entry of term 2 in term 1");
+
+    c = craft_begin();
+    craft_entry_of(&c, 3, 0);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: an entry of term 0 in term 1");
+
+    c = craft_begin();
+    craft_hard_state(&c, 3, "");
+    craft_entry_of(&c, 3, 3);
+    craft_entry_of(&c, 3, 2);  // replaces it, after entry 2 of term 1
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, OK, "");
+
+    c = craft_begin();
+    craft_hard_state(&c, 3, "");
+    craft_entry_of(&c, 3, 3);
+    craft_entry_of(&c, 4, 2);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:8: an entry of term 2 follows one of term 3");
+}
+
+static void TestLogSegmentsContradict(void **state) {
+    (void)state;
+    for (int what = 0; what < 3; what++) {
+        static const enum error_code codes[] = {OK, ERR_WAL_GAP, ERR_WAL_CORRUPT};
+        static const char *const messages[] = {"", "2.jsonl:1: the segment follows entry 3 of term 1, but",
+                                               "2.jsonl:1: the chain is broken"};
+        struct craft first = craft_begin();
+        struct craft second = {.begin = 0};
+        craft_header(&second, 2, what == 1 ? 3 : 2, what == 2 ? 5 : first.chain);
+        craft_hard_state(&second, 1, "n1");
+        craft_entry(&second, 3);
+        craft_mark(&second, 2, 0);
+        expect_crafted(&first, &second, codes[what], messages[what]);
+    }
+    struct craft blank = {.begin = 0};
+    struct craft second = {.begin = 0};
+    buf_append_str(&blank.bytes, "\n\n\n");
+    buf_append_str(&second.bytes, "\n\n\n");
+    expect_crafted(&blank, &second, ERR_WAL_GAP, "2.jsonl:1: segment 1 before it holds nothing");
+}
+
+// Lines with a right checksum that a JSON parser may accept, but that the encoder never writes.
+static void TestLogLines(void **state) {
+    (void)state;
+    static const char *const bad[] = {
+        "{\"index\":7,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\",\"index\":8",
+        "{\"term\":2,\"index\":7,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\": 7,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\":07,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\":18446744073709551616,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\":99999999999999999999999,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\":-7,\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\":\"7\",\"term\":2,\"type\":\"command\",\"command\":\"AAAA\"",
+        "{\"index\":7,\"term\":2,\"type\":\"snapshot\",\"command\":\"AAAA\"",
+        "{\"index\":7,\"term\":2,\"type\":\"comm\",\"command\":\"AAAA\"",
+        "{\"index\":7,\"term\":2,\"type\":\"command\"",
+        "{\"term\":2,\"votedFor\":\"n/2\"",
+        "{\"term\":2,\"votedFor\":null",
+        "{\"term\":2",
+        "{}",
+        "",
+    };
+    struct wal_record record;
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        struct buf line = {0};
+        buf_append_str(&line, bad[i]);
+        buf_printf(&line, ",\"crc\":\"%08x\"}", crc32c(0, line.data, line.len));
+        struct error error;
+        assert_int_equal(wal_record_decode(buf_slice(&line), &record, &error), ERR_WAL_CORRUPT);
+        buf_free(&line);
+    }
+    struct raft_slab *slab = raft_slab_new();
+    struct raft_entry *entry = entry_new(slab, UINT64_MAX, UINT64_MAX, 10);
+    uint8_t line[512];
+    size_t len = wal_put_entry(line, entry);
+    assert_in_range(len, 1, wal_entry_line_max(entry));
+    struct error error;
+    assert_int_equal(wal_record_decode(slice_of(line, len - 1), &record, &error), OK);
+    assert_int_equal(record.entry.id.index, UINT64_MAX);
+    for (size_t cut = 1; cut < len - 1; cut++) {
+        assert_true(wal_record_is_prefix(slice_of(line, cut)));
+    }
+    assert_false(wal_record_is_prefix(slice_of(line, len - 1)));
+    raft_entry_unref(entry);
+    raft_slab_free(slab);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestLogLines),
+    cmocka_unit_test(TestLogContradictions),
+    cmocka_unit_test(TestLogTermsContradict),
+    cmocka_unit_test(TestLogSegmentsContradict),
+};
+
+UNIT_MAIN(tests)
