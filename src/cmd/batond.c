@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/files.h"
 #include "base/mem.h"
 #include "cmd/batond_options.h"

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/address.h"
 #include "base/env.h"
 #include "base/ids.h"
 #include "base/limits.h"
@@ -389,21 +390,6 @@ static enum error_code parse_peers(const struct setting *setting, struct node_co
 
 // --- all of it ---
 
-// The host part, and where it ends.
-static size_t host_length(const char *address) {
-    const char *colon = strrchr(address, ':');
-    return colon == NULL ? strlen(address) : (size_t)(colon - address);
-}
-
-static bool host_is(const char *address, const char *host) {
-    size_t len = host_length(address);
-    return len == strlen(host) && strncmp(address, host, len) == 0;
-}
-
-bool address_is_loopback(const char *address) {
-    return strncmp(address, "127.", 4) == 0 || host_is(address, "localhost") || host_is(address, "[::1]");
-}
-
 static enum error_code parse_addresses(const struct setting *settings, struct batond_options *options, struct error *error) {
     struct node_config *config = &options->node;
     enum error_code code = parse_address(&settings[OPT_LISTEN], "127.0.0.1:7400", &config->listen, error);
@@ -419,11 +405,11 @@ static enum error_code parse_addresses(const struct setting *settings, struct ba
     if (code != OK) {
         return code;
     }
-    if (host_is(config->advertise, "0.0.0.0") || host_is(config->advertise, "[::]")) {
+    if (address_is_wildcard(config->advertise)) {
         return error_set(error, ERR_INVALID, "--advertise is missing: nobody can reach %s; give the address that others use",
                          config->advertise);
     }
-    if (host_is(config->advertise_http, "0.0.0.0") || host_is(config->advertise_http, "[::]")) {
+    if (address_is_wildcard(config->advertise_http)) {
         return error_set(error, ERR_INVALID,
                          "--advertise-http is missing: nobody can reach %s; give the address that others use",
                          config->advertise_http);

@@ -28,7 +28,4 @@ enum error_code batond_options_parse(int argc, char **argv, struct batond_option
 // For --help.
 extern const char batond_help[];
 
-// Whether anybody but this machine can reach HOST:PORT.
-bool address_is_loopback(const char *address);
-
 #endif

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/ids.h"
+#include "base/address.h"
 #include "base/mem.h"
 
 enum {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/address.h"
 #include "base/base64.h"
 #include "base/ids.h"
 #include "base/rfc3339.h"

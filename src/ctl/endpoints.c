@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/ids.h"
+#include "base/address.h"
 
 static enum error_code parse_list(const char *list, struct ctl_endpoints *endpoints, struct error *error) {
     for (const char *text = list;; text++) {

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/address.h"
 #include "base/buf.h"
-#include "base/ids.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -310,32 +310,22 @@ static void on_looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *
 }
 
 // HOST:PORT to a connection under way or a lookup of the name. 0, or libuv's error.
-static int fetch_begin(struct fetch *fetch, struct slice address) {
-    if (address_check(address, "address", NULL) != OK) {
+static int fetch_begin(struct fetch *fetch, struct slice text) {
+    struct address address;
+    if (address_parse(text, "address", ADDRESS_PORT_CONNECT, &address, NULL) != OK) {
         return UV_EINVAL;
     }
-    char text[ADDRESS_MAX + 1];
-    memcpy(text, address.data, address.len);
-    text[address.len] = '\0';
-    char *host = text;
-    char *colon = strrchr(text, ':');
-    *colon = '\0';
-    if (host[0] == '[') {
-        host++;
-        colon[-1] = '\0';
-    }
-    int port = (int)strtol(colon + 1, NULL, 10);  // address_check saw that it is one
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
-    if (uv_ip4_addr(host, port, &v4) == 0) {
+    if (uv_ip4_addr(address.host, address.port_number, &v4) == 0) {
         return fetch_connect(fetch, (const struct sockaddr *)&v4);
     }
-    if (uv_ip6_addr(host, port, &v6) == 0) {
+    if (uv_ip6_addr(address.host, address.port_number, &v6) == 0) {
         return fetch_connect(fetch, (const struct sockaddr *)&v6);
     }
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     fetch->lookup.data = fetch;
-    int rc = uv_getaddrinfo(fetch->tcp.loop, &fetch->lookup, on_looked_up, host, colon + 1, &hints);
+    int rc = uv_getaddrinfo(fetch->tcp.loop, &fetch->lookup, on_looked_up, address.host, address.port, &hints);
     fetch->held += rc == 0 ? 1 : 0;
     return rc;
 }

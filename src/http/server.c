@@ -14,9 +14,9 @@
 
 #include <gnutls/abstract.h>
 
+#include "base/address.h"
 #include "base/array.h"
 #include "base/files.h"
-#include "base/ids.h"
 #include "base/mem.h"
 #include "http/host.h"
 #include "http/http.h"
@@ -375,30 +375,6 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
 
 // --- start and end ---
 
-// HOST:PORT of our own configuration into its parts, in place; port 0 is fine.
-static enum error_code address_split(char *text, char **host, char **port, struct error *error) {
-    char *colon = strrchr(text, ':');
-    bool any_port = colon != NULL && strcmp(colon, ":0") == 0;
-    if (any_port) {
-        colon[1] = '1';  // to pass the check of a real address
-    }
-    enum error_code code = address_check(slice_of_str(text), "the HTTP address", error);
-    if (code != OK) {
-        return code;
-    }
-    if (any_port) {
-        colon[1] = '0';
-    }
-    *colon = '\0';
-    *host = text;
-    *port = colon + 1;
-    if (text[0] == '[') {
-        *host = text + 1;
-        colon[-1] = '\0';
-    }
-    return OK;
-}
-
 // A listening socket; -1 with errno set.
 static int listen_at(const struct addrinfo *address) {
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -414,17 +390,15 @@ static int listen_at(const struct addrinfo *address) {
 }
 
 static enum error_code server_listen(struct http_server *server, int *fd, struct error *error) {
-    char text[ADDRESS_MAX + 1];
-    char *host;
-    char *port;
-    snprintf(text, sizeof text, "%s", server->listen);
-    enum error_code code = address_split(text, &host, &port, error);
+    struct address address;
+    enum error_code code =
+        address_parse(slice_of_str(server->listen), "the HTTP address", ADDRESS_PORT_LISTEN, &address, error);
     if (code != OK) {
         return code;
     }
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found;
-    int rc = getaddrinfo(host, port, &hints, &found);
+    int rc = getaddrinfo(address.host, address.port, &hints, &found);
     if (rc != 0) {
         return error_set(error, ERR_INVALID, "%s: %s; give an address of this machine", server->listen, gai_strerror(rc));
     }

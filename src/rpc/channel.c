@@ -57,7 +57,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 }
 
 // In a thread of the resolver's. False: not a name that could be asked for.
-static bool resolve(struct rpc_channel *channel, const struct rpc_host_port *parts, const struct addrinfo *hints) {
+static bool resolve(struct rpc_channel *channel, const struct address *parts, const struct addrinfo *hints) {
     struct resolution *resolution = mem_zalloc(sizeof *resolution);
     resolution->request.data = resolution;
     resolution->runtime = channel->runtime;
@@ -72,7 +72,7 @@ static bool resolve(struct rpc_channel *channel, const struct rpc_host_port *par
 }
 
 static void attempt(struct rpc_channel *channel) {
-    struct rpc_host_port parts;
+    struct address parts;
     struct error error;
     if (rpc_address_split(channel->target, &parts, &error) != OK) {
         slog(SLOG_WARN, "cannot connect", F_STR("reason", error.message));
