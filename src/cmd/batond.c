@@ -280,7 +280,7 @@ int main(int argc, char **argv) {
     }
     switch (daemon.options.action) {
     case BATOND_HELP:
-        fputs(batond_help, stdout);
+        batond_help(stdout);
         return EXIT_SUCCESS;
     case BATOND_VERSION:
         printf("batond %s\n", BATON_VERSION);

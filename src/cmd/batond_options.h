@@ -3,6 +3,8 @@
 #ifndef BATON_CMD_BATOND_OPTIONS_H
 #define BATON_CMD_BATOND_OPTIONS_H
 
+#include <stdio.h>
+
 #include "base/error.h"
 #include "base/slog.h"
 #include "node/node.h"
@@ -25,7 +27,7 @@ struct batond_options {
 // ERR_INVALID: the message names the flag or variable and what is allowed.
 enum error_code batond_options_parse(int argc, char **argv, struct batond_options *options, struct error *error);
 
-// For --help.
-extern const char batond_help[];
+// Prints --help.
+void batond_help(FILE *out);
 
 #endif
