@@ -65,24 +65,24 @@ static const struct {
 
 static const char overview[] =
     "options\n"
-    "  --endpoints LIST    HOST:PORT,... of some or all nodes; else BATON_ENDPOINTS; else the file "
-    "build/cluster/endpoints;\n"
-    "                      else 127.0.0.1:7400\n"
-    "  --tls-cert FILE, --tls-key FILE, --tls-ca FILE\n"
-    "                      speak TLS: the certificate to show, its key, and the authorities to believe; else "
-    "BATON_TLS_CERT,\n"
-    "                      BATON_TLS_KEY, BATON_TLS_CA\n"
-    "  --tls-required      never speak plaintext; else BATON_TLS_REQUIRED\n"
-    "  -o, --output FORMAT table or json (default table)\n"
-    "  --timeout TIME      how long to try, such as 500ms or 5s (default 5s)\n"
-    "  --stale             get, list: answer from any node's own state\n"
-    "  --expect REVISION   put, delete: only if the key's revision is this one\n"
-    "  --from N, --to N    log: indices; watch: --from revision\n"
-    "  --help, --version\n"
+    "  --endpoints LIST     HOST:PORT,... of some or all nodes [env: BATON_ENDPOINTS]\n"
+    "                       (default: build/cluster/endpoints, else 127.0.0.1:7400)\n"
+    "  --tls-cert FILE      use TLS: our certificate [env: BATON_TLS_CERT]\n"
+    "  --tls-key FILE       its private key [env: BATON_TLS_KEY]\n"
+    "  --tls-ca FILE        the trusted certificate authorities [env: BATON_TLS_CA]\n"
+    "  --tls-required       never use plaintext [env: BATON_TLS_REQUIRED]\n"
+    "  -o, --output FORMAT  table or json (default table)\n"
+    "  --timeout TIME       how long to keep trying, such as 500ms (default 5s)\n"
+    "  --stale              get, list: read any node's own state\n"
+    "  --expect REVISION    put, delete: only if the key's revision is this one\n"
+    "  --from N             log: the first index; watch: the first revision\n"
+    "  --to N               log: the last index\n"
+    "  -h, --help           print this; after a command, its own help\n"
+    "  --version            print the version\n"
     "\n"
-    "A write is sent again until its outcome is known; it is applied once.\n"
+    "A write is retried until its outcome is known; it is applied at most once.\n"
     "\n"
-    "exit status: 0 ok, 1 failed, 2 wrong usage, 3 nobody reachable, 4 not found, 5 outcome unknown\n";
+    "exit status: 0 ok, 1 failed, 2 wrong usage, 3 no node reachable, 4 not found, 5 outcome unknown\n";
 
 void ctl_help(enum ctl_command command) {
     if (command != CTL_NO_COMMAND) {
