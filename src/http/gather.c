@@ -85,7 +85,7 @@ static void relay_begin(struct exchange *exchange, const struct view_status *sta
 }
 
 static void reply_own_workers(struct exchange *exchange, const struct view_status *status) {
-    if (exchange_reply_kept(exchange, status->term)) {
+    if (exchange_reply_cached(exchange, status->term)) {
         return;
     }
     uint64_t began_ns = uv_hrtime();
@@ -95,7 +95,7 @@ static void reply_own_workers(struct exchange *exchange, const struct view_statu
     snprintf(id, sizeof id, "%.*s", (int)status->node_id.len, (const char *)status->node_id.data);
     exchange_reply(exchange, MHD_HTTP_OK, "application/json", &body);
     exchange_add_header(exchange, "Baton-Leader", id);
-    exchange_keep(exchange, status->term, uv_hrtime() - began_ns);
+    exchange_cache(exchange, status->term, uv_hrtime() - began_ns);
 }
 
 void page_cluster_state(struct exchange *exchange) {
