@@ -9,7 +9,7 @@
 
 static_assert(INET6_ADDRSTRLEN <= HOST_MAX, "an IPv6 address fits where a name does");
 
-// Copies the host without its brackets. False: it is none.
+// Copies the host without its brackets. False: it is not valid.
 static bool parse_host(struct slice text, struct address *address) {
     bool bracketed = text.len >= 2 && text.data[0] == '[' && text.data[text.len - 1] == ']';
     struct slice host = bracketed ? slice_of(text.data + 1, text.len - 2) : text;
@@ -22,7 +22,7 @@ static bool parse_host(struct slice text, struct address *address) {
     return bracketed ? inet_pton(AF_INET6, address->host, &parsed) == 1 : id_bytes_only(host);
 }
 
-// False: it is no number in canonical form, or beyond PORT_MAX.
+// False: it is not a number in canonical form, or above PORT_MAX.
 static bool parse_port(struct slice text, bool zero_allowed, struct address *address) {
     if (text.len < 1 || text.len >= sizeof address->port || (text.data[0] == '0' && text.len > 1)) {
         return false;

@@ -1,5 +1,4 @@
-// HOST:PORT, the one parser of it. HOST is a DNS name, an IPv4 address, or an IPv6 address in brackets. Resolving names is
-// its callers' business.
+// The parser of HOST:PORT. HOST is a DNS name, an IPv4 address, or an IPv6 address in brackets. Names are not resolved here.
 #ifndef BATON_BASE_ADDRESS_H
 #define BATON_BASE_ADDRESS_H
 
@@ -24,8 +23,8 @@ enum address_port {
     ADDRESS_PORT_OPTIONAL,  // as LISTEN, or neither colon nor port, as in a Host header
 };
 
-// Parses raw bytes from outside, at most ADDRESS_MAX of them; a NUL or a space is refused like any other byte that no
-// host has. Accepted text is canonical: host (in brackets if it was), colon and port put together give it back.
+// Parses untrusted bytes, at most ADDRESS_MAX of them; no NUL or space gets through. Accepted text is canonical: host (in
+// brackets if it was), colon and port joined give the same text.
 // ERR_INVALID: the message begins with `field` and says what is allowed; *address is then undefined.
 enum error_code address_parse(struct slice text, const char *field, enum address_port port, struct address *address,
                               struct error *error);
@@ -33,8 +32,8 @@ enum error_code address_parse(struct slice text, const char *field, enum address
 // The same check alone, for an address that others connect to (ADDRESS_PORT_CONNECT).
 enum error_code address_check(struct slice text, const char *field, struct error *error);
 
-// Of text that address_parse accepts: whether only this machine can reach it (127.*, localhost, [::1]); whether it is the
-// address of all interfaces (0.0.0.0, [::]), at which nobody else can reach it.
+// Of text that address_parse accepts: whether only this machine can reach it (127.*, localhost, [::1]); whether it stands
+// for all interfaces (0.0.0.0, [::]), so that others cannot connect to it.
 bool address_is_loopback(const char *text);
 bool address_is_wildcard(const char *text);
 

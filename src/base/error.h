@@ -5,10 +5,10 @@
 
 #define BATON_ERRORS(X)                                                                                                     \
     X(OK, "ok")                                                                                                             \
-    X(ERR_INVALID, "invalid input")       /* what somebody outside gave us */                                               \
+    X(ERR_INVALID, "invalid input")       /* from a user, client or peer */                                                 \
     X(ERR_MALFORMED, "malformed message") /* bytes that do not decode */                                                    \
     X(ERR_TOO_LARGE, "too large")         /* a limit of base/limits.h */                                                    \
-    X(ERR_NO_MEMORY, "no memory")         /* for an outside-chosen size */                                                  \
+    X(ERR_NO_MEMORY, "no memory")         /* for a size chosen from outside */                                              \
     X(ERR_IO, "input/output error")       /* a system call failed */                                                        \
     X(ERR_NO_SPACE, "no space left")                                                                                        \
     X(ERR_BUSY, "in use by another process")                                                                                \

@@ -1,4 +1,4 @@
-// Checks of text from outside, on the raw bytes: a NUL or a quote inside is seen, never cut or passed on.
+// Checks of untrusted text. They take slices, not C strings, so that a NUL inside is seen and refused.
 #include "base/ids.h"
 
 #include "base/limits.h"
@@ -36,7 +36,7 @@ enum error_code cloud_check(struct slice cloud, const char *field, struct error 
     return error_set(error, ERR_INVALID, "%s is neither \"aws\" nor \"gcp\"", field);
 }
 
-// RFC 3629, section 4: the second byte's range excludes overlong forms, surrogates and what lies beyond U+10FFFF.
+// RFC 3629, section 4: the second byte's range excludes overlong forms, surrogates and code points above U+10FFFF.
 size_t utf8_sequence(struct slice s) {
     if (s.len == 0) {
         return 0;

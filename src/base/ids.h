@@ -1,8 +1,8 @@
-// What an id may look like, and other checks of text that comes from outside; always on the raw bytes.
+// Checks of untrusted text, always on the raw bytes: ids, clouds, UTF-8.
 #ifndef BATON_BASE_IDS_H
 #define BATON_BASE_IDS_H
 
-#include "base/address.h"  // address_check, of which src/wire knows through here
+#include "base/address.h"  // for src/wire, which gets address_check through here
 #include "base/error.h"
 #include "base/slice.h"
 
@@ -15,7 +15,7 @@ bool id_bytes_only(struct slice text);
 // "aws" or "gcp".
 enum error_code cloud_check(struct slice cloud, const char *field, struct error *error);
 
-// Bytes of the UTF-8 sequence at the front of s; 0 if there is none or it is not valid.
+// The length in bytes of the UTF-8 sequence at the start of s; 0 if s is empty or it is not valid.
 size_t utf8_sequence(struct slice s);
 
 // Valid UTF-8 without NUL.
