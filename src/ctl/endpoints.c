@@ -1,4 +1,4 @@
-// Where batonctl looks for the cluster: --endpoints over BATON_ENDPOINTS over a file over the default.
+// Finds the endpoints: --endpoints, else BATON_ENDPOINTS, else a file, else the default.
 #include "ctl/endpoints.h"
 
 #include <errno.h>
