@@ -1,4 +1,5 @@
-// baton-bench: writes to a cluster and measures it. This file: its options, and the report; src/bench/ does the work.
+// baton-bench: measures writes to a cluster. This file has the options and the report; src/bench does the work.
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -133,7 +134,7 @@ static enum error_code parse(int argc, char **argv, struct arguments *arguments,
         arguments->version = arguments->version || got == VERSION;
     }
     if (optind < argc) {
-        return error_set(error, ERR_INVALID, "\"%s\" is too much", argv[optind]);
+        return error_set(error, ERR_INVALID, "unexpected argument \"%s\"", argv[optind]);
     }
     arguments->writer = (struct writer_options){
         .count = values[COUNT],
@@ -152,7 +153,7 @@ static void on_ready(const char *address) {
     fprintf(stderr, "ready, %s leads\n", address);
 }
 
-static int rising(const void *a, const void *b) {
+static int ascending(const void *a, const void *b) {
     double first = *(const double *)a;
     double second = *(const double *)b;
     return (first > second) - (first < second);
@@ -160,6 +161,7 @@ static int rising(const void *a, const void *b) {
 
 static double quantile(const double *sorted, size_t count, double q) {
     size_t rank = (size_t)(q * (double)count);
+    assert(q >= 0 && q <= 1);
     return count == 0 ? 0 : sorted[rank < count ? rank : count - 1];
 }
 
@@ -169,7 +171,7 @@ static void print_latencies(const struct writer_result *result) {
     for (size_t i = 0; i < count; i++) {
         ms[i] = (double)(result->samples[i].acked_us - result->samples[i].sent_us) / 1000;
     }
-    qsort(ms, count, sizeof *ms, rising);
+    qsort(ms, count, sizeof *ms, ascending);
     printf(" \"latency_ms\": {\"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"max\": %.3f},\n", quantile(ms, count, 0.5),
            quantile(ms, count, 0.9), quantile(ms, count, 0.99), quantile(ms, count, 1));
     free(ms);
@@ -180,6 +182,7 @@ static void print_report(const struct writer_result *result) {
     uint64_t gap_us = 0;
     uint64_t gap_from_us = 0;
     for (size_t i = 1; i < result->acknowledged; i++) {
+        assert(samples[i].acked_us >= samples[i - 1].acked_us);
         if (samples[i].acked_us - samples[i - 1].acked_us > gap_us) {
             gap_us = samples[i].acked_us - samples[i - 1].acked_us;
             gap_from_us = samples[i - 1].acked_us;
@@ -202,27 +205,27 @@ static void print_report(const struct writer_result *result) {
 
 static enum error_code write_samples(const char *path, const struct writer_result *result, struct error *error) {
     FILE *file = fopen(path, "we");
-    bool well = file != NULL && fputs("sent_us,acked_us\n", file) >= 0;
-    for (size_t i = 0; well && i < result->acknowledged; i++) {
-        well = fprintf(file, "%" PRIu64 ",%" PRIu64 "\n", result->samples[i].sent_us, result->samples[i].acked_us) > 0;
+    bool ok = file != NULL && fputs("sent_us,acked_us\n", file) >= 0;
+    for (size_t i = 0; ok && i < result->acknowledged; i++) {
+        ok = fprintf(file, "%" PRIu64 ",%" PRIu64 "\n", result->samples[i].sent_us, result->samples[i].acked_us) > 0;
     }
     if (file != NULL) {
-        well = fclose(file) == 0 && well;
+        ok = fclose(file) == 0 && ok;
     }
-    return well ? OK : error_set(error, ERR_IO, "%s: %s", path, strerror(errno));
+    return ok ? OK : error_set(error, ERR_IO, "%s: %s", path, strerror(errno));
 }
 
 static int run(const struct arguments *arguments, struct error *error) {
     struct writer *writer = writer_new(&arguments->writer);
     const struct writer_result *result = writer_run(writer);
-    bool well = result->acknowledged > 0 && result->failed == 0;
+    bool ok = result->acknowledged > 0 && result->failed == 0;
     print_report(result);
     if (arguments->samples != NULL && write_samples(arguments->samples, result, error) != OK) {
         fprintf(stderr, "baton-bench: %s\n", error->message);
-        well = false;
+        ok = false;
     }
     writer_free(writer);
-    return well ? EXIT_SUCCESS : EXIT_FAILURE;
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv) {

@@ -418,12 +418,13 @@ static enum error_code check_peers(const struct setting *setting, const struct n
 
 static enum error_code check_addresses(const struct node_config *config, struct error *error) {
     if (address_is_wildcard(config->advertise)) {
-        return error_set(error, ERR_INVALID, "--advertise is missing: nobody can reach %s; give the address that others use",
+        return error_set(error, ERR_INVALID,
+                         "--advertise is missing: other nodes cannot reach %s; give the address that they use",
                          config->advertise);
     }
     if (address_is_wildcard(config->advertise_http)) {
         return error_set(error, ERR_INVALID,
-                         "--advertise-http is missing: nobody can reach %s; give the address that others use",
+                         "--advertise-http is missing: other nodes cannot reach %s; give the address that they use",
                          config->advertise_http);
     }
     return OK;
@@ -441,7 +442,7 @@ static enum error_code check_tls(struct command_line *line, struct error *error)
     if (exposed != NULL) {
         return error_set(
             error, ERR_INVALID,
-            "others could reach %s in plaintext, and do everything; give --tls-cert, --tls-key and --tls-ca, or "
+            "other machines could reach %s in plaintext and do anything; give --tls-cert, --tls-key and --tls-ca, or "
             "--insecure",
             exposed);
     }

@@ -1,5 +1,5 @@
-// wanlink: delays, loses and cuts what crosses between two interfaces, as a link between two clouds would. This file: its
-// options; src/wanlink/ does the work.
+// wanlink: emulates a WAN link between two interfaces. This file has the options; src/wanlink does the work.
+#include <assert.h>
 #include <getopt.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -51,8 +51,8 @@ static int usage_error(const char *message) {
 struct arguments {
     struct link_options link;
     const char *direction;
-    struct buf pairs;  // what `set`, `cut` and `heal` were given, as control.h wants it
-    unsigned given;    // flags, as bits
+    struct buf pairs;  // the request's "KEY VALUE" pairs (wanlink/control.h)
+    unsigned given;    // the flags given, as bits
 };
 
 enum flag { FROM, TO, DELAY, JITTER, LOSS, SEED, SOCKET, DIRECTION, HELP, VERSION };
@@ -71,7 +71,7 @@ static const struct option flags[] = {
     {NULL, 0, NULL, 0},
 };
 
-// Which flags a command takes, as bits; the command NULL runs the link.
+// Each command and the flags that it takes, as bits. The first one, without a name, runs a link.
 static const struct {
     const char *name;
     unsigned flags;
@@ -131,8 +131,9 @@ static enum error_code parse_flag(struct arguments *arguments, enum flag flag, c
     return code == OK ? OK : error_wrap(error, "--%s", flags[flag].name);
 }
 
-// Reads the flags that the command takes. OK, or *error for usage_error.
+// Parses the flags. ERR_INVALID: unknown, wrong, or not for this command.
 static enum error_code parse(struct arguments *arguments, size_t command, int argc, char **argv, struct error *error) {
+    assert(command < ARRAY_COUNT(commands));
     unsigned allowed = commands[command].flags | 1 << HELP | 1 << VERSION;
     opterr = 0;
     for (int got; (got = getopt_long(argc, argv, ":", flags, NULL)) != -1;) {
@@ -152,7 +153,7 @@ static enum error_code parse(struct arguments *arguments, size_t command, int ar
         arguments->given |= 1U << got;
     }
     if (optind < argc) {
-        return error_set(error, ERR_INVALID, "'%s' is none of show, set, cut and heal", argv[optind]);
+        return error_set(error, ERR_INVALID, "'%s' is not one of show, set, cut and heal", argv[optind]);
     }
     return OK;
 }
