@@ -1,50 +1,24 @@
 // baton-bench: measures writes to a cluster. This file has the options and the report; src/bench does the work.
 #include <assert.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/env.h"
+#include "base/array.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "bench/writer.h"
+#include "cmd/flags.h"
 #include "tls/tls.h"
-
-static const char usage[] =
-    "usage: baton-bench [option ...]\n"
-    "\n"
-    "Writes to a cluster, follows its leader, and reports latencies and gaps as JSON.\n"
-    "\n"
-    "options\n"
-    "  --endpoints LIST  HOST:PORT,... of the nodes; connects to each [env: BATON_ENDPOINTS]\n"
-    "                    (default: build/cluster/endpoints, else 127.0.0.1:7400)\n"
-    "  --count N         stop after this many writes\n"
-    "  --seconds N       stop after this long; without either, at SIGINT or SIGTERM\n"
-    "  --in-flight N     writes in flight, up to 512 (default 1)\n"
-    "  --rate N          writes started per second; 0: one as soon as another completes (default 0)\n"
-    "  --size N          bytes of a value, up to 1000000 (default 256)\n"
-    "  --patience MS     look for another leader when this one has not answered for so long (default 1000)\n"
-    "  --tls-cert FILE   use TLS: our certificate [env: BATON_TLS_CERT]\n"
-    "  --tls-key FILE    its private key [env: BATON_TLS_KEY]\n"
-    "  --tls-ca FILE     the trusted certificate authorities [env: BATON_TLS_CA]\n"
-    "  --samples FILE    write a CSV line for each acknowledged write: first sent and acknowledged, in microseconds\n"
-    "                    since the start\n"
-    "  --help            print this\n"
-    "  --version         print the version\n"
-    "\n"
-    "Prints \"ready, HOST:PORT leads\" to stderr when the first write is acknowledged. A latency runs from a write's first\n"
-    "attempt to its acknowledgement, retries included; longest_gap_ms is the longest time between two consecutive\n"
-    "acknowledgements. Each write carries a client id and a sequence number and is retried with them until its outcome is\n"
-    "known; failed counts the writes that were refused or whose outcome stayed unknown.\n"
-    "\n"
-    "exit status: 0 ok, 1 a write failed or none was acknowledged, 2 wrong usage\n";
 
 struct arguments {
     struct writer_options writer;
+    uint64_t in_flight;
+    uint64_t value_bytes;
     const char *endpoints;
     const char *samples;
     struct tls_files tls_files;
@@ -52,99 +26,131 @@ struct arguments {
     bool version;
 };
 
-enum number {
-    COUNT,
-    SECONDS,
-    IN_FLIGHT,
-    RATE,
-    SIZE,
-    PATIENCE,
-    NUMBERS,
-    ENDPOINTS = NUMBERS,
-    SAMPLES,
-    TLS_CERT,
-    TLS_KEY,
-    TLS_CA,
-    HELP,
-    VERSION,
+// --- the flags ---
+
+#define IN(member) offsetof(struct arguments, member)
+
+static const struct flag rows[] = {
+    {.help = "options"},
+    {.name = "endpoints",
+     .argument = "LIST",
+     .command_line_only = true,  // ctl_endpoints_find reads the variable
+     .parse = flag_text,
+     .offset = IN(endpoints),
+     .help = "HOST:PORT,... of the nodes; connects to each [env: BATON_ENDPOINTS]\n"
+             "(default: build/cluster/endpoints, else 127.0.0.1:7400)"},
+    {.name = "count",
+     .argument = "N",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(writer.count),
+     .least = 1,
+     .most = 1000000000,
+     .help = "stop after this many writes"},
+    {.name = "seconds",
+     .argument = "N",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(writer.seconds),
+     .least = 1,
+     .most = 1000000,
+     .help = "stop after this long; without either, at SIGINT or SIGTERM"},
+    {.name = "in-flight",
+     .argument = "N",
+     .initial = "1",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(in_flight),
+     .least = 1,
+     .most = WRITER_IN_FLIGHT_MAX,
+     .help = "writes in flight, up to 512"},
+    {.name = "rate",
+     .argument = "N",
+     .initial = "0",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(writer.rate),
+     .most = 1000000,
+     .help = "writes started per second; 0: one as soon as another completes"},
+    {.name = "size",
+     .argument = "N",
+     .initial = "256",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(value_bytes),
+     .most = 1000000,
+     .help = "bytes of a value, up to 1000000"},
+    {.name = "patience",
+     .argument = "MS",
+     .initial = "1000",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(writer.patience_ms),
+     .least = 1,
+     .most = 3600000,
+     .help = "look for another leader when this one has not answered for so long"},
+    {.name = "tls-cert",
+     .argument = "FILE",
+     .parse = flag_text,
+     .offset = IN(tls_files.cert),
+     .help = "use TLS: our certificate"},
+    {.name = "tls-key", .argument = "FILE", .parse = flag_text, .offset = IN(tls_files.key), .help = "its private key"},
+    {.name = "tls-ca",
+     .argument = "FILE",
+     .parse = flag_text,
+     .offset = IN(tls_files.ca),
+     .help = "the trusted certificate authorities"},
+    {.name = "samples",
+     .argument = "FILE",
+     .command_line_only = true,
+     .parse = flag_text,
+     .offset = IN(samples),
+     .help = "write a CSV line for each acknowledged write: first sent and acknowledged, in microseconds\n"
+             "since the start"},
+    {.name = "help", .command_line_only = true, .parse = flag_boolean, .offset = IN(help), .help = "print this"},
+    {.name = "version",
+     .command_line_only = true,
+     .parse = flag_boolean,
+     .offset = IN(version),
+     .help = "print the version"},
 };
 
-static const struct option flags[] = {
-    {"count", required_argument, NULL, COUNT},         {"seconds", required_argument, NULL, SECONDS},
-    {"in-flight", required_argument, NULL, IN_FLIGHT}, {"rate", required_argument, NULL, RATE},
-    {"size", required_argument, NULL, SIZE},           {"patience", required_argument, NULL, PATIENCE},
-    {"endpoints", required_argument, NULL, ENDPOINTS}, {"samples", required_argument, NULL, SAMPLES},
-    {"tls-cert", required_argument, NULL, TLS_CERT},   {"tls-key", required_argument, NULL, TLS_KEY},
-    {"tls-ca", required_argument, NULL, TLS_CA},       {"help", no_argument, NULL, HELP},
-    {"version", no_argument, NULL, VERSION},           {NULL, 0, NULL, 0},
-};
+static_assert(WRITER_IN_FLIGHT_MAX == 512, "as --help says");
 
-static const struct {
-    uint64_t least;
-    uint64_t most;
-    uint64_t otherwise;
-} numbers[NUMBERS] = {
-    [COUNT] = {1, 1000000000, 0}, [SECONDS] = {1, 1000000, 0}, [IN_FLIGHT] = {1, WRITER_IN_FLIGHT_MAX, 1},
-    [RATE] = {0, 1000000, 0},     [SIZE] = {0, 1000000, 256},  [PATIENCE] = {1, 3600000, 1000},
-};
+static const struct flag_table table = {.program = "baton-bench",
+                                        .environment_prefix = "BATON_",
+                                        .show_environment = true,
+                                        .rows = rows,
+                                        .count = ARRAY_COUNT(rows)};
 
-static enum error_code parse_number(int flag, const char *text, uint64_t *value, struct error *error) {
-    char *end;
-    errno = 0;
-    *value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || *value < numbers[flag].least ||
-        *value > numbers[flag].most) {
-        return error_set(error, ERR_INVALID, "--%s is \"%s\"; allowed is %" PRIu64 " to %" PRIu64, flags[flag].name, text,
-                         numbers[flag].least, numbers[flag].most);
-    }
-    return OK;
+static void print_help(void) {
+    fputs("usage: baton-bench [option ...]\n"
+          "\n"
+          "Writes to a cluster, follows its leader, and reports latencies and gaps as JSON.\n"
+          "\n",
+          stdout);
+    flags_print(&table, stdout);
+    fputs("\n"
+          "Prints \"ready, HOST:PORT leads\" to stderr when the first write is acknowledged. A latency runs from a write's "
+          "first\n"
+          "attempt to its acknowledgement, retries included; longest_gap_ms is the longest time between two consecutive\n"
+          "acknowledgements. Each write carries a client id and a sequence number and is retried with them until its "
+          "outcome is\n"
+          "known; failed counts the writes that were refused or whose outcome stayed unknown.\n"
+          "\n"
+          "exit status: 0 ok, 1 a write failed or none was acknowledged, 2 wrong usage\n",
+          stdout);
 }
 
 static enum error_code parse(int argc, char **argv, struct arguments *arguments, struct error *error) {
-    uint64_t values[NUMBERS];
-    arguments->tls_files = (struct tls_files){
-        .cert = env_get("BATON_TLS_CERT"), .key = env_get("BATON_TLS_KEY"), .ca = env_get("BATON_TLS_CA")};
-    for (int i = 0; i < NUMBERS; i++) {
-        values[i] = numbers[i].otherwise;
+    struct setting settings[ARRAY_COUNT(rows)];
+    enum error_code code = flags_read(&table, argc, argv, settings, error);
+    if (code == OK) {
+        code = flags_parse(&table, settings, 0, arguments, error);
     }
-    opterr = 0;
-    for (int got; (got = getopt_long(argc, argv, ":", flags, NULL)) != -1;) {
-        if (got == ':' || got == '?') {
-            return error_set(error, ERR_INVALID, got == ':' ? "%s needs a value" : "there is no flag %s", argv[optind - 1]);
-        }
-        if (got < NUMBERS && parse_number(got, optarg, &values[got], error) != OK) {
-            return error->code;
-        }
-        if (got == ENDPOINTS) {
-            arguments->endpoints = optarg;
-        }
-        if (got == SAMPLES) {
-            arguments->samples = optarg;
-        }
-        if (got == TLS_CERT) {
-            arguments->tls_files.cert = optarg;
-        }
-        if (got == TLS_KEY) {
-            arguments->tls_files.key = optarg;
-        }
-        if (got == TLS_CA) {
-            arguments->tls_files.ca = optarg;
-        }
-        arguments->help = arguments->help || got == HELP;
-        arguments->version = arguments->version || got == VERSION;
-    }
-    if (optind < argc) {
-        return error_set(error, ERR_INVALID, "unexpected argument \"%s\"", argv[optind]);
-    }
-    arguments->writer = (struct writer_options){
-        .count = values[COUNT],
-        .seconds = values[SECONDS],
-        .in_flight = values[IN_FLIGHT],
-        .rate = values[RATE],
-        .value_bytes = values[SIZE],
-        .patience_ms = values[PATIENCE],
-    };
-    return OK;
+    arguments->writer.in_flight = arguments->in_flight;
+    arguments->writer.value_bytes = arguments->value_bytes;
+    return code;
 }
 
 // --- the report ---
@@ -234,7 +240,7 @@ int main(int argc, char **argv) {
     struct error error;
     enum error_code code = parse(argc, argv, &arguments, &error);
     if (code == OK && arguments.help) {
-        fputs(usage, stdout);
+        print_help();
         return EXIT_SUCCESS;
     }
     if (code == OK && arguments.version) {
@@ -252,7 +258,7 @@ int main(int argc, char **argv) {
         code = tls_new(&arguments.tls_files, NULL, &arguments.writer.tls, &error);
     }
     if (code != OK) {
-        fprintf(stderr, "baton-bench: %s; see baton-bench --help\n", error.message);
+        fprintf(stderr, "baton-bench: %s\n", error.message);
         return EXIT_USAGE;
     }
     arguments.writer.endpoints = &endpoints;

@@ -27,7 +27,8 @@ struct command_line {
 
 // --- kinds of values ---
 
-static enum error_code parse_id(const struct setting *setting, void *field, struct error *error) {
+static enum error_code parse_id(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    (void)flag;
     enum error_code code = id_check(slice_of_str(setting->text), setting->source, error);
     if (code == OK) {
         *(struct raft_id *)field = raft_id_of(slice_of_str(setting->text));
@@ -38,7 +39,9 @@ static enum error_code parse_id(const struct setting *setting, void *field, stru
 enum { CLOUD_SIZE = sizeof((struct node_config){0}.cloud) };
 static_assert(sizeof((struct node_config){0}.leader_cloud) == CLOUD_SIZE, "parse_cloud fills both");
 
-static enum error_code parse_cloud(const struct setting *setting, void *field, struct error *error) {
+static enum error_code parse_cloud(const struct flag *flag, const struct setting *setting, void *field,
+                                   struct error *error) {
+    (void)flag;
     enum error_code code = cloud_check(slice_of_str(setting->text), setting->source, error);
     if (code == OK) {
         snprintf(field, CLOUD_SIZE, "%s", setting->text);
@@ -46,14 +49,17 @@ static enum error_code parse_cloud(const struct setting *setting, void *field, s
     return code;
 }
 
-static enum error_code parse_data_dir(const struct setting *setting, void *field, struct error *error) {
+static enum error_code parse_data_dir(const struct flag *flag, const struct setting *setting, void *field,
+                                      struct error *error) {
     if (setting->text[0] == '\0') {
         return error_set(error, ERR_INVALID, "%s is empty; give a directory", setting->source);
     }
-    return flag_text(setting, field, error);
+    return flag_text(flag, setting, field, error);
 }
 
-static enum error_code parse_on_off(const struct setting *setting, void *field, struct error *error) {
+static enum error_code parse_on_off(const struct flag *flag, const struct setting *setting, void *field,
+                                    struct error *error) {
+    (void)flag;
     bool on = strcmp(setting->text, "on") == 0;
     if (!on && strcmp(setting->text, "off") != 0) {
         return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed are on and off", setting->source, setting->text);
@@ -62,7 +68,9 @@ static enum error_code parse_on_off(const struct setting *setting, void *field, 
     return OK;
 }
 
-static enum error_code parse_election_timeout(const struct setting *setting, void *field, struct error *error) {
+static enum error_code parse_election_timeout(const struct flag *flag, const struct setting *setting, void *field,
+                                              struct error *error) {
+    (void)flag;
     struct node_config *config = field;
     const char *text = setting->text;
     if (!duration_take(&text, &config->election_timeout_min_us) || *text++ != '-' ||
@@ -76,7 +84,9 @@ static enum error_code parse_election_timeout(const struct setting *setting, voi
     return OK;
 }
 
-static enum error_code parse_log_level(const struct setting *setting, void *field, struct error *error) {
+static enum error_code parse_log_level(const struct flag *flag, const struct setting *setting, void *field,
+                                       struct error *error) {
+    (void)flag;
     if (!slog_level_parse(setting->text, field)) {
         return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed are debug, info, warn and error", setting->source,
                          setting->text);
@@ -84,14 +94,18 @@ static enum error_code parse_log_level(const struct setting *setting, void *fiel
     return OK;
 }
 
-static enum error_code parse_log_format(const struct setting *setting, void *field, struct error *error) {
+static enum error_code parse_log_format(const struct flag *flag, const struct setting *setting, void *field,
+                                        struct error *error) {
+    (void)flag;
     if (!slog_format_parse(setting->text, field)) {
         return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed are logfmt and json", setting->source, setting->text);
     }
     return OK;
 }
 
-static enum error_code parse_index(const struct setting *setting, void *field, struct error *error) {
+static enum error_code parse_index(const struct flag *flag, const struct setting *setting, void *field,
+                                   struct error *error) {
+    (void)flag;
     raft_index *index = field;
     char *end;
     errno = 0;
@@ -134,7 +148,9 @@ static int compare_members(const void *a, const void *b) {
     return strcmp(((const struct wire_member *)a)->id.text, ((const struct wire_member *)b)->id.text);
 }
 
-static enum error_code parse_peers(const struct setting *setting, void *field, struct error *error) {
+static enum error_code parse_peers(const struct flag *flag, const struct setting *setting, void *field,
+                                   struct error *error) {
+    (void)flag;
     struct node_config *config = field;
     for (const char *text = setting->text;;) {
         const char *end = strchrnul(text, ',');
@@ -359,7 +375,8 @@ static const struct flag rows[] = {
 
 static_assert(ARRAY_COUNT(rows) <= FLAGS_MAX, "flags_read has room for them");
 
-static const struct flag_table table = {"batond", "BATON_", rows, ARRAY_COUNT(rows)};
+static const struct flag_table table = {
+    .program = "batond", .environment_prefix = "BATON_", .rows = rows, .count = ARRAY_COUNT(rows)};
 
 void batond_help(FILE *out) {
     fputs(

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,16 +19,20 @@ enum {
 
 // --- reading ---
 
+static void variable_of(const struct flag_table *table, const struct flag *flag, char name[static SOURCE_SIZE]) {
+    int len = snprintf(name, SOURCE_SIZE, "%s%s", table->environment_prefix, flag->name);
+    assert(len > 0 && len < SOURCE_SIZE);
+    for (char *c = name; *c != '\0'; c++) {
+        *c = *c == '-' ? '_' : (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+    }
+}
+
 static void read_environment(const struct flag_table *table, struct setting *settings) {
     for (size_t i = 0; i < table->count; i++) {
         const struct flag *flag = &table->rows[i];
         struct setting *setting = &settings[i];
         if (flag->name != NULL && !flag->command_line_only) {
-            int len = snprintf(setting->source, sizeof setting->source, "%s%s", table->environment_prefix, flag->name);
-            assert(len > 0 && (size_t)len < sizeof setting->source);
-            for (char *c = setting->source; *c != '\0'; c++) {
-                *c = *c == '-' ? '_' : (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
-            }
+            variable_of(table, flag, setting->source);
             setting->text = env_get(setting->source);
         }
         if (setting->text == NULL && flag->name != NULL) {
@@ -116,7 +121,7 @@ enum error_code flags_parse(const struct flag_table *table, const struct setting
             continue;
         }
         if (settings[i].text != NULL) {
-            code = flag->parse(&settings[i], (char *)target + flag->offset, error);
+            code = flag->parse(flag, &settings[i], (char *)target + flag->offset, error);
         } else if (flag->required) {
             code = error_set(error, ERR_INVALID, "%s is missing; see %s --help", settings[i].source, table->program);
         }
@@ -135,7 +140,7 @@ const struct setting *flags_setting(const struct flag_table *table, const struct
 
 // --- help ---
 
-static void print_flag(const struct flag *flag, FILE *out) {
+static void print_flag(const struct flag_table *table, const struct flag *flag, FILE *out) {
     int width = fprintf(out, "  --%s%s%s", flag->name, flag->argument == NULL ? "" : " ",
                         flag->argument == NULL ? "" : flag->argument);
     fprintf(out, "%*s", width < HELP_COLUMN - 1 ? HELP_COLUMN - width : 2, "");
@@ -144,6 +149,11 @@ static void print_flag(const struct flag *flag, FILE *out) {
         if (*c == '\n') {
             fprintf(out, "%*s", HELP_COLUMN, "");
         }
+    }
+    if (table->show_environment && !flag->command_line_only) {
+        char variable[SOURCE_SIZE];
+        variable_of(table, flag, variable);
+        fprintf(out, " [env: %s]", variable);
     }
     if (flag->required) {
         fputs(" (required)", out);
@@ -160,20 +170,22 @@ void flags_print(const struct flag_table *table, FILE *out) {
         if (table->rows[i].name == NULL) {
             fprintf(out, "%s\n", table->rows[i].help);
         } else {
-            print_flag(&table->rows[i], out);
+            print_flag(table, &table->rows[i], out);
         }
     }
 }
 
 // --- kinds of values ---
 
-enum error_code flag_text(const struct setting *setting, void *field, struct error *error) {
+enum error_code flag_text(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    (void)flag;
     (void)error;
     *(const char **)field = setting->text;
     return OK;
 }
 
-enum error_code flag_boolean(const struct setting *setting, void *field, struct error *error) {
+enum error_code flag_boolean(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    (void)flag;
     const char *text = setting->text;
     bool *on = field;
     if (strcmp(text, "true") == 0 || strcmp(text, "1") == 0) {
@@ -186,9 +198,23 @@ enum error_code flag_boolean(const struct setting *setting, void *field, struct 
     return OK;
 }
 
-enum error_code flag_address(const struct setting *setting, void *field, struct error *error) {
+enum error_code flag_address(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    (void)flag;
     *(const char **)field = setting->text;
     return address_check(slice_of_str(setting->text), setting->source, error);
+}
+
+enum error_code flag_number(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    uint64_t *number = field;
+    char *end;
+    errno = 0;
+    *number = strtoull(setting->text, &end, 10);
+    if (setting->text[0] < '0' || setting->text[0] > '9' || *end != '\0' || errno != 0 || *number < flag->least ||
+        *number > flag->most) {
+        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is %" PRIu64 " to %" PRIu64, setting->source,
+                         setting->text, flag->least, flag->most);
+    }
+    return OK;
 }
 
 bool duration_take(const char **text, uint64_t *us) {
@@ -215,7 +241,8 @@ bool duration_take(const char **text, uint64_t *us) {
     return true;
 }
 
-enum error_code flag_duration(const struct setting *setting, void *field, struct error *error) {
+enum error_code flag_duration(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    (void)flag;
     const char *text = setting->text;
     if (!duration_take(&text, field) || *text != '\0') {
         return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is a time such as 150ms", setting->source,

@@ -10,16 +10,21 @@
 
 #include "base/error.h"
 
-enum { FLAGS_MAX = 64 };  // rows of a table
+enum {
+    FLAGS_MAX = 64,    // rows of a table
+    SOURCE_SIZE = 64,  // bytes of a flag's or variable's name
+};
 
 // The value that counts: the command line's, else the environment's, else the default.
 struct setting {
-    const char *text;  // argv's, the environment's or the row's; NULL: there is none
-    char source[64];   // "--node-id" or "BATON_NODE_ID", for messages
+    const char *text;          // argv's, the environment's or the row's; NULL: there is none
+    char source[SOURCE_SIZE];  // "--node-id" or "BATON_NODE_ID", for messages
 };
 
+struct flag;
+
 // Parses setting->text (never NULL) into the field. ERR_INVALID names setting->source and says what is allowed.
-typedef enum error_code flag_parse(const struct setting *setting, void *field, struct error *error);
+typedef enum error_code flag_parse(const struct flag *flag, const struct setting *setting, void *field, struct error *error);
 
 struct flag {
     const char *name;        // --name; NULL: a heading of --help
@@ -31,12 +36,15 @@ struct flag {
     unsigned group;          // flags_parse takes one group at a time
     flag_parse *parse;
     size_t offset;     // of the field, in what flags_parse fills
+    uint64_t least;    // for flag_number
+    uint64_t most;     // for flag_number
     const char *help;  // may have several lines
 };
 
 struct flag_table {
     const char *program;             // "batond", for messages
     const char *environment_prefix;  // "BATON_": --node-id is BATON_NODE_ID
+    bool show_environment;           // --help names each flag's variable
     const struct flag *rows;
     size_t count;
 };
@@ -61,6 +69,7 @@ void flags_print(const struct flag_table *table, FILE *out);
 flag_parse flag_text;      // const char *, as given
 flag_parse flag_boolean;   // bool: true, 1, false, 0 or nothing
 flag_parse flag_address;   // const char *, a HOST:PORT that address_check accepts
+flag_parse flag_number;    // uint64_t, from `least` to `most` of its row
 flag_parse flag_duration;  // uint64_t, microseconds of a time such as 150ms or 2s
 
 // Takes a time from the front of *text, which is advanced past it. False: there is none, it is 0, or more than an hour.
