@@ -103,6 +103,24 @@ static void TestFlagsSources(void **state) {
     unsetenv("FLAGS_QUIET");
 }
 
+// Only the group asked for is parsed.
+static void TestFlagsGroups(void **state) {
+    (void)state;
+    struct setting settings[ARRAY_COUNT(rows)];
+    struct target target = {.name = NULL};
+    struct error error;
+    char *argv[] = {(char *)"prog", (char *)"--number", (char *)"9", NULL};
+    assert_int_equal(flags_read(&table, 3, argv, settings, &error), OK);
+    assert_int_equal(flags_parse(&table, settings, SECOND, &target, &error), OK);
+    assert_null(target.name);
+    assert_int_equal(target.number, 9);
+    target.number = 0;
+    assert_int_equal(flags_parse(&table, settings, FIRST, &target, &error), OK);
+    assert_string_equal(target.name, "anon");
+    assert_int_equal(target.number, 0);
+    assert_string_equal(flags_setting(&table, settings, "number")->source, "--number");
+}
+
 static void TestFlagsRefused(void **state) {
     (void)state;
     static const struct {
@@ -178,10 +196,8 @@ static void TestFlagsHelp(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestFlagsSources),
-    cmocka_unit_test(TestFlagsRefused),
-    cmocka_unit_test(TestFlagsDuration),
-    cmocka_unit_test(TestFlagsHelp),
+    cmocka_unit_test(TestFlagsSources),  cmocka_unit_test(TestFlagsGroups), cmocka_unit_test(TestFlagsRefused),
+    cmocka_unit_test(TestFlagsDuration), cmocka_unit_test(TestFlagsHelp),
 };
 
 UNIT_MAIN(tests)
