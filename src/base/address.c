@@ -43,7 +43,7 @@ static bool parse_port(struct slice text, bool zero_allowed, struct address *add
     return true;
 }
 
-// The colon before the port; NULL where there is none. One inside brackets is part of the host.
+// The colon before the port; NULL: none. A colon inside brackets belongs to the host.
 static const uint8_t *find_colon(struct slice text, bool port_optional) {
     if (port_optional && text.data[text.len - 1] == ']') {
         return NULL;

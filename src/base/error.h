@@ -39,7 +39,7 @@ enum error_code error_set(struct error *error, enum error_code code, const char 
 // Puts "context: " in front of the message, keeps the code and returns it. *error must be there and hold an error.
 enum error_code error_wrap(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// The text beside the code in the table above.
+// The code's text in the table above.
 const char *error_name(enum error_code code);
 
 #endif

@@ -70,8 +70,7 @@ static enum error_code read_arguments(const struct flag_table *table, int argc, 
             return error_set(error, ERR_INVALID, "%s needs a value; see %s --help", word, table->program);
         }
         if (found < OPTION_BASE && optopt >= OPTION_BASE) {
-            return error_set(error, ERR_INVALID, "%s: --%s stands alone, without a value", word,
-                             table->rows[optopt - OPTION_BASE].name);
+            return error_set(error, ERR_INVALID, "%s: --%s takes no value", word, table->rows[optopt - OPTION_BASE].name);
         }
         if (found < OPTION_BASE) {
             return error_set(error, ERR_INVALID, "unknown option %s; see %s --help", word, table->program);

@@ -49,7 +49,7 @@ struct flag_table {
     size_t count;
 };
 
-// Fills settings[table->count], beside the rows. ERR_INVALID: an unknown flag, a value too few or too many.
+// Fills settings[i] for each row i. ERR_INVALID: an unknown flag, a missing value, or one too many.
 enum error_code flags_read(const struct flag_table *table, int argc, char **argv, struct setting *settings,
                            struct error *error);
 

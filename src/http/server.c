@@ -75,7 +75,7 @@ static bool refuse(struct exchange *exchange, const char *path, const char *meth
     } else if (page_find(path) == NULL) {
         exchange_reply_error(exchange, MHD_HTTP_NOT_FOUND, "not-found",
                              "there is no such page; / is the dashboard, and it names the others");
-        return true;  // an honest mistake: the connection stays open
+        return true;  // harmless: the connection stays open
     } else {
         return false;
     }

@@ -187,7 +187,7 @@ static void TestBatondOptionsRefused(void **state) {
     REFUSED("--no-such-option", GOOD, "--no-such-option");
     REFUSED("--no-such-option", "stray", GOOD, "--no-such-option");
     REFUSED("-xyz", GOOD, "-xyz");
-    REFUSED("--bootstrap stands alone", GOOD, "--peers", PEERS, "--bootstrap=true");
+    REFUSED("--bootstrap takes no value", GOOD, "--peers", PEERS, "--bootstrap=true");
     REFUSED("--data-dir", GOOD, "--data-dir");
     REFUSED("stray", GOOD, "stray");
     REFUSED("--to", "--dump-wal", "d", "--to", "-1");

@@ -131,7 +131,7 @@ static void TestFlagsRefused(void **state) {
         {{"--number"}, "--number needs a value; see prog --help"},
         {{"--numbers", "2"}, "unknown option --numbers; see prog --help"},
         {{"-q"}, "unknown option -q; see prog --help"},
-        {{"--quiet=1"}, "--quiet=1: --quiet stands alone, without a value"},
+        {{"--quiet=1"}, "--quiet=1: --quiet takes no value"},
         {{"stray"}, "unexpected argument stray; every option begins with --, see prog --help"},
         {{"--number", "1"}, "--number is \"1\"; allowed is 2 to 18446744073709551615"},
         {{"--number", "18446744073709551616"}, "--number is \"18446744073709551616\"; allowed is 2 to 18446744073709551615"},
