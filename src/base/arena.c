@@ -1,6 +1,7 @@
-// The bump allocator: a list of blocks, the newest in front and only that one being filled.
+// The bump allocator: a list of blocks, the newest first, and only that one being filled.
 #include "base/arena.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
@@ -25,11 +26,12 @@ static size_t block_size_next(const struct arena *arena, size_t size) {
     return cap < size ? size : cap;
 }
 
-// A new block in front with room for `size`; NULL if the limit or the memory does not allow it.
+// Pushes a new block with room for `size`; NULL if the limit would be exceeded or there is no memory.
 static struct arena_block *block_push(struct arena *arena, size_t size) {
     size_t cap = block_size_next(arena, size);
     if (arena->limit != 0) {
-        size_t left = arena->limit - arena->held;  // held <= limit always
+        assert(arena->held <= arena->limit);
+        size_t left = arena->limit - arena->held;
         if (size > left) {
             return NULL;
         }
@@ -59,6 +61,7 @@ void *arena_alloc(struct arena *arena, size_t size) {
     }
     void *p = block->data + block->used;
     block->used += size;
+    assert(block->used <= block->cap);
     return p;
 }
 

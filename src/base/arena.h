@@ -1,4 +1,4 @@
-// A bump allocator: many small allocations that all end together (one call, one turn of the loop).
+// A bump allocator: many small allocations that are freed together (those of one call, or one turn of the loop).
 #ifndef BATON_BASE_ARENA_H
 #define BATON_BASE_ARENA_H
 
@@ -8,21 +8,21 @@ struct arena_block;
 
 // Zero-initialised is ready to use. Allocations live until arena_reset or arena_free.
 struct arena {
-    struct arena_block *blocks;  // newest first; the oldest is kept by arena_reset
-    size_t limit;                // bytes it may hold in all; 0: no limit
-    size_t held;                 // bytes held in blocks
+    struct arena_block *blocks;  // newest first; arena_reset retains the oldest
+    size_t limit;                // bytes of all blocks; 0: no limit
+    size_t held;                 // bytes of all blocks now
 };
 
-// Aligned for any type. NULL only when `limit` would be passed or an outside-chosen size cannot be had.
+// Aligned for any type. NULL if `limit` would be exceeded or there is no memory.
 void *arena_alloc(struct arena *arena, size_t size);
 
-// A copy of s in the arena; an empty slice with data NULL when it cannot be had and s was not empty.
+// A copy of s in the arena; an empty slice with data NULL if arena_alloc fails. An empty s is returned as it is.
 struct slice arena_copy(struct arena *arena, struct slice s);
 
-// Ends all allocations, keeps the first block for the next use.
+// Frees all allocations, but retains the first block for the next use.
 void arena_reset(struct arena *arena);
 
-// Ends all allocations and gives the memory back; the arena is ready to use again.
+// Frees everything; the arena is ready to use again.
 void arena_free(struct arena *arena);
 
 #endif

@@ -1,4 +1,4 @@
-// Base64 by tables: every log entry's command is encoded once and, at recovery, decoded once.
+// Base64 by lookup tables, for speed: every log entry's command is encoded when written and decoded at recovery.
 #include "base/base64.h"
 
 #include <string.h>
@@ -27,7 +27,7 @@ static const char pairs[4096][2] = {
     ROW('4') ROW('5') ROW('6') ROW('7') ROW('8') ROW('9') ROW('+') ROW('/')
 };
 
-// A character's six bits plus one; 0 for what is no character of the alphabet.
+// A character's six bits plus one; 0 for characters outside the alphabet.
 static const uint8_t values[256] = {
     ['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6, ['G'] = 7, ['H'] = 8,
     ['I'] = 9, ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
@@ -70,7 +70,7 @@ static int32_t decode_group(const char *text) {
     return (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
 }
 
-// The last group, which may end in padding; the bits under the padding must be zero, or two texts would mean the same bytes.
+// The last group, which may end in padding. The unused bits must be zero, or several texts would decode to the same bytes.
 static ssize_t decode_last(uint8_t *out, const char *text) {
     size_t padding = text[3] != '=' ? 0 : text[2] != '=' ? 1 : 2;
     char group[4];

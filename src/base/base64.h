@@ -1,4 +1,4 @@
-// Base64 with padding (RFC 4648, section 4). Decoding is strict: exactly one encoding for each run of bytes.
+// Base64 with padding (RFC 4648, section 4). Decoding is strict: only the canonical encoding is accepted.
 #ifndef BATON_BASE_BASE64_H
 #define BATON_BASE_BASE64_H
 

@@ -12,7 +12,7 @@ enum { BUF_MIN = 64 };
 
 uint8_t *buf_reserve(struct buf *buf, size_t extra) {
     if (extra > buf->cap - buf->len) {
-        // Sizes come from bounded input; one that overflows can only be our own arithmetic gone wrong.
+        // Input is bounded, so a size that overflows is a bug of ours.
         assert(extra <= SIZE_MAX / 2 - buf->len);
         size_t needed = buf->len + extra;
         size_t cap = buf->cap < BUF_MIN ? BUF_MIN : buf->cap * 2;
@@ -57,7 +57,7 @@ void buf_printf(struct buf *buf, const char *format, ...) {
     va_end(args);
     assert(len >= 0);
     if ((size_t)len >= room) {
-        // The NUL that vsnprintf writes needs room as well, though it is not counted in len.
+        // vsnprintf also writes a NUL, which len does not count.
         len = vsnprintf((char *)buf_reserve(buf, (size_t)len + 1), (size_t)len + 1, format, again);
     }
     va_end(again);

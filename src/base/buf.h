@@ -11,10 +11,11 @@ struct buf {
     size_t cap;
 };
 
-// Room for `extra` more bytes at data + len, which the caller may fill and then add to len. Never NULL (mem_alloc's
-// promise).
+// Makes room for `extra` more bytes at data + len and returns that place; the caller fills them and adds them to len. Never
+// NULL, as mem_alloc. Invalidates pointers into the buffer.
 uint8_t *buf_reserve(struct buf *buf, size_t extra);
 
+// `data` must not point into the buffer.
 void buf_append(struct buf *buf, const void *data, size_t len);
 void buf_append_str(struct buf *buf, const char *text);
 void buf_append_u64(struct buf *buf, uint64_t value);  // in decimal

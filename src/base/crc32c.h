@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The checksum of `data` going on from `crc`, the checksum of what came before (0 at the beginning).
+// Extends `crc`, the checksum of the preceding bytes (0: none), by `data`.
 uint32_t crc32c(uint32_t crc, const void *data, size_t len);
 
 #endif

@@ -1,10 +1,10 @@
-// The environment's variables, as every program of ours reads them.
+// Environment variables, as all our programs read them.
 #ifndef BATON_BASE_ENV_H
 #define BATON_BASE_ENV_H
 
 #include <stdlib.h>
 
-// NULL: unset, or empty, as a line of an EnvironmentFile that is not filled in leaves it.
+// The variable's value. NULL: unset, or empty, as an unfilled line in a systemd EnvironmentFile leaves it.
 static inline const char *env_get(const char *name) {
     const char *value = getenv(name);
     return value != NULL && value[0] != '\0' ? value : NULL;

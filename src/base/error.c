@@ -1,4 +1,4 @@
-// Codes with messages that gain context on their way up.
+// Errors, and the context that callers add.
 #include "base/error.h"
 
 #include <assert.h>

@@ -5,10 +5,10 @@
 
 #define BATON_ERRORS(X)                                                                                                     \
     X(OK, "ok")                                                                                                             \
-    X(ERR_INVALID, "invalid input")       /* what somebody outside gave us */                                               \
+    X(ERR_INVALID, "invalid input")       /* from a user, client or peer */                                                 \
     X(ERR_MALFORMED, "malformed message") /* bytes that do not decode */                                                    \
     X(ERR_TOO_LARGE, "too large")         /* a limit of base/limits.h */                                                    \
-    X(ERR_NO_MEMORY, "no memory")         /* for an outside-chosen size */                                                  \
+    X(ERR_NO_MEMORY, "no memory")         /* for a size chosen from outside */                                              \
     X(ERR_IO, "input/output error")       /* a system call failed */                                                        \
     X(ERR_NO_SPACE, "no space left")                                                                                        \
     X(ERR_BUSY, "in use by another process")                                                                                \
@@ -39,7 +39,7 @@ enum error_code error_set(struct error *error, enum error_code code, const char 
 // Puts "context: " in front of the message, keeps the code and returns it. *error must be there and hold an error.
 enum error_code error_wrap(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// The text beside the code in the table above.
+// The code's text in the table above.
 const char *error_name(enum error_code code);
 
 #endif

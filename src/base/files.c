@@ -7,7 +7,7 @@
 static struct rlimit limits(void) {
     struct rlimit files;
     int failed = getrlimit(RLIMIT_NOFILE, &files);
-    assert(failed == 0);  // it fails on a bad pointer only
+    assert(failed == 0);  // the only error is a bad pointer
     return files;
 }
 
@@ -28,6 +28,7 @@ size_t files_raise(size_t wanted) {
 }
 
 size_t files_share(size_t part, size_t most) {
+    assert(part > 0);
     size_t share = files_allowed() / part;
     return share < most ? share : most;
 }

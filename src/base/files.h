@@ -1,20 +1,20 @@
-// How many files the process may have open, and who may have how many of them.
+// The process's limit on open files, and how it is shared.
 //
-// Each client is one. Where clients could take them all, the log would find none for its next segment, which ends a node,
-// and a node none to reach its peers: so whoever accepts takes a share.
+// Each client connection is an open file. If clients could use them all, the log could not open its next segment, which ends
+// the node, and the node could not connect to its peers; so each listener accepts at most a share.
 #ifndef BATON_BASE_FILES_H
 #define BATON_BASE_FILES_H
 
 #include <stddef.h>
 
-// The limit as it is.
+// The current limit.
 size_t files_allowed(void);
 
-// Raises the limit to `wanted`, as far as the process may; what shells and systemd give, 1,024, is for programs of the time
-// of select(2). Returns the limit.
+// Raises the limit to `wanted`, or as far as the process may: shells and systemd set 1,024, for the sake of select(2).
+// Returns the new limit.
 size_t files_raise(size_t wanted);
 
-// One in `part` of the files that the process may have open, but not more than `most`.
+// A share of the limit: the 1/`part` of it, but at most `most`.
 size_t files_share(size_t part, size_t most);
 
 #endif

@@ -1,20 +1,21 @@
-// What an id may look like, and other checks of text that comes from outside; always on the raw bytes.
+// Checks of untrusted text, always on the raw bytes: ids, clouds, UTF-8.
 #ifndef BATON_BASE_IDS_H
 #define BATON_BASE_IDS_H
 
+#include "base/address.h"  // for src/wire, which gets address_check through here
 #include "base/error.h"
 #include "base/slice.h"
 
 // 1 to ID_MAX bytes of [A-Za-z0-9._-]. ERR_INVALID names `field` and says what is allowed.
 enum error_code id_check(struct slice id, const char *field, struct error *error);
 
-// HOST:PORT, HOST 1 to 253 bytes of [A-Za-z0-9._-] or an IPv6 address in brackets, PORT 1 to 65535.
-enum error_code address_check(struct slice address, const char *field, struct error *error);
+// Whether every byte is of [A-Za-z0-9._-]; true for no bytes.
+bool id_bytes_only(struct slice text);
 
 // "aws" or "gcp".
 enum error_code cloud_check(struct slice cloud, const char *field, struct error *error);
 
-// Bytes of the UTF-8 sequence at the front of s; 0 if there is none or it is not valid.
+// The length in bytes of the UTF-8 sequence at the start of s; 0 if s is empty or it is not valid.
 size_t utf8_sequence(struct slice s);
 
 // Valid UTF-8 without NUL.

@@ -1,4 +1,4 @@
-// Every limit of the system, in one place, each with its reason. A queue or a loop over outside data names one of these.
+// Every limit of the system, each with its reason. A queue or a loop over outside data is bounded by one of these.
 #ifndef BATON_BASE_LIMITS_H
 #define BATON_BASE_LIMITS_H
 
@@ -14,17 +14,17 @@ enum {
     MIB = 1024 * KIB,
 
     ID_MAX = 64,        // bytes of a node, worker, client or cluster id: fits a log line, a label, a path
-    ADDRESS_MAX = 255,  // bytes of HOST:PORT: a DNS name is at most 253, minus what a port needs in practice
+    ADDRESS_MAX = 255,  // bytes of HOST:PORT; a DNS name has at most 253
     MEMBERS_MAX = 9,    // beyond nine voters a majority costs more than it protects
     LABELS_MAX = 32,    // labels of one worker
     LABEL_MAX = 256,    // bytes of a label's key or value
     PREFIX_MAX = 512,   // bytes of a List or Watch prefix, like a key
 
-    LOG_VALUE_MAX = 2 * KIB,  // bytes of one value in a log line: what somebody sends us must not flood the log
-    LOG_PER_SECOND = 10,      // lines of one kind about peers that misbehave: nor must how often they send it
+    LOG_VALUE_MAX = 2 * KIB,  // bytes of one value in a log line: untrusted values must not flood the log
+    LOG_PER_SECOND = 10,      // lines of one kind about misbehaving peers: nor must their number
 
     KEY_MAX = 512,               // bytes of a key
-    COMMAND_MAX = 1 * MIB,       // bytes of one log entry's command: one slow entry must not stall the log behind it
+    COMMAND_MAX = 1 * MIB,       // bytes of one log entry's command: one slow entry must not stall those after it
     MESSAGE_MAX = 4 * MIB,       // bytes of one gRPC message, gRPC's own default
     HEADER_LIST_MAX = 16 * KIB,  // bytes of a request's header list
     STREAMS_MAX = 1000,          // concurrent calls of one connection
@@ -33,7 +33,7 @@ enum {
     CONNECTIONS_SHARE = 2,       // but not more than one in so many of the files it may open
     CALLS_MAX = 65536,           // running calls of one node's server: 1 KiB each before their messages
     WATCHES_MAX = 10000,         // open Watch streams of one node
-    SERVICE_NAME_MAX = 256,      // bytes of a service's name that somebody asks the health of
+    SERVICE_NAME_MAX = 256,      // bytes of a service's name in a health check
 
     RPC_STREAM_QUEUE_MAX = 1 * MIB,       // answers of one call that its client has not taken: rpc_send refuses more
     RPC_CONNECTION_QUEUE_MAX = 16 * MIB,  // of one connection's streams; twice what fills the link to the other cloud
@@ -52,19 +52,19 @@ enum {
 
     APPEND_BATCH_MAX = 256 * KIB,      // bytes of entries in one AppendEntries (one larger entry goes alone)
     APPEND_COPY_MAX = 16 * KIB,        // bytes of entries worth sending twice
-    INFLIGHT_MESSAGES_MAX = 256,       // AppendEntries on their way to one peer
+    INFLIGHT_MESSAGES_MAX = 256,       // AppendEntries in flight to one peer
     INFLIGHT_BYTES_MAX = 8 * MIB,      // and their bytes: 50 ms at 160 MB/s
-    UNCOMMITTED_BYTES_MAX = 64 * MIB,  // proposals beyond are refused with RESOURCE_EXHAUSTED
-    READS_MAX = 65536,                 // reads that wait for a quorum; beyond, clients have long given up
+    UNCOMMITTED_BYTES_MAX = 64 * MIB,  // further proposals get RESOURCE_EXHAUSTED
+    READS_MAX = 65536,                 // reads that wait for a quorum; further ones would have timed out anyway
     WAL_BATCH_MAX = 8 * MIB,           // one write and one sync
     WAL_SEGMENT_BYTES = 64 * MIB,      // what recovery reads again at a time
-    WAL_RESERVE_BYTES = 64 * KIB,      // kept back for term and vote when the disk is full
+    WAL_RESERVE_BYTES = 64 * KIB,      // reserved for term and vote when the disk is full
     WAL_LINE_MAX = 2 * MIB,            // a 1 MiB command in base64 and its frame
     WAL_FILL_AHEAD = 4 * MIB,          // newlines written ahead of the log's writer when it is idle, half of it when busy
     WAL_FILL_CHUNK = 1 * MIB,          // of these at a time: a batch waits no longer than for one chunk
 
     WORKERS_MAX = 100000,          // registered workers
-    SESSIONS_MAX = 10000,          // clients whose results are kept for deduplication; evicted in log order
+    SESSIONS_MAX = 10000,          // clients whose results are stored for deduplication; evicted in log order
     SESSION_RESULTS_MAX = 1024,    // unacknowledged results of one client
     HISTORY_MAX = 100000,          // changes of the key-value store a Watch can go back
     ANSWERS_MAX = 65536,           // long answers that wait to be made; beyond, clients have long given up
@@ -75,14 +75,15 @@ enum {
 
     TLS_FILE_MAX = 1 * MIB,  // of certificates, or a key: hundreds of authorities
 
-    HTTP_CONNECTIONS_MAX = 128,          // to the debug pages: people, browsers, Prometheus, the other nodes' relays,
-    HTTP_CONNECTIONS_SHARE = 8,          // but not more than one in so many of the files the node may open
-    HTTP_LIST_SHARE = 10,                // making the list of workers takes at most one part in so many of the loop's time
-    HTTP_LIST_CHEAP_MS = 10,             // a list made faster is made anew for everybody who asks: some 10,000 workers
-    HTTP_RELAY_BYTES_MAX = 64 * MIB,     // of another node's answer: 100,000 workers with room to spare
-    HTTP_RELAY_TIMEOUT_MS = 2000,        // for it to come in: a dashboard asks again after a second
-    HTTP_HEADER_TIMEOUT_MS = 10 * 1000,  // for a request's headers to come in, from the connection or the last response
-    HTTP_RESPONSE_TIMEOUT_MS = 60000,    // for a response to be taken: a client that never reads must not keep it
+    HTTP_CONNECTIONS_MAX = 128,  // to the debug pages: browsers, Prometheus, the other nodes' relays,
+    HTTP_CONNECTIONS_SHARE = 8,  // and at most one in this many of the files the node may open
+    HTTP_LIST_SHARE = 10,        // rendering the list of workers takes at most one in this many parts of the loop's time
+    HTTP_LIST_CHEAP_MS = 10,     // a list rendered faster is not cached: some 10,000 workers
+    HTTP_RELAY_BYTES_MAX = 64 * MIB,  // of another node's answer: 100,000 workers with room to spare
+    HTTP_RELAY_TIMEOUT_MS = 2000,     // for it to arrive: a dashboard asks again after a second
+    HTTP_HEADER_TIMEOUT_MS =
+        10 * 1000,  // for a request's headers to arrive, from the start of the connection or the last response
+    HTTP_RESPONSE_TIMEOUT_MS = 60000,  // for a response to be read: a client that does not read must not hold the connection
 };
 
 // A command in its entry, its message and its line.

@@ -1,4 +1,4 @@
-// Allocation that ends the process when there is no memory for ourselves; see mem.h for the two classes.
+// Allocation that exits when there is no memory; see mem.h for the two failure classes.
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// Formats on the stack and leaves by _exit: neither stdio's buffers nor exit handlers can be relied on any more.
+// Formats on the stack and leaves by _exit: stdio's buffers and exit handlers may need memory themselves.
 static _Noreturn void out_of_memory(size_t size) {
     char line[128];
     int len = snprintf(line, sizeof line, "out of memory: cannot allocate %zu bytes; give the process more\n", size);
@@ -15,7 +15,7 @@ static _Noreturn void out_of_memory(size_t size) {
     _exit(EXIT_NO_MEMORY);
 }
 
-// A size of 0 is asked for as 1: malloc(0) may be NULL, which would look like a failure.
+// Turns 0 into 1: malloc(0) may return NULL, which would look like a failure.
 static size_t at_least_one(size_t size) {
     return size == 0 ? 1 : size;
 }

@@ -1,21 +1,22 @@
-// Allocation, in its two failure classes: for ourselves (the process ends, saying so) and for a size that somebody outside
-// chose (the caller gets NULL and answers RESOURCE_EXHAUSTED).
+// Allocation, in two failure classes: for our own needs (without memory the process exits) and for a size that a client or
+// peer chose (the caller gets NULL and answers RESOURCE_EXHAUSTED).
 #ifndef BATON_BASE_MEM_H
 #define BATON_BASE_MEM_H
 
 #include <stddef.h>
 
-// Exit statuses of a hopeless environment, the same for every program; docs/operations.md lists them for operators.
+// Exit statuses for an environment in which the process cannot go on, the same in all programs; listed in
+// docs/operations.md.
 enum exit_status {
     EXIT_USAGE = 2,            // a flag, the environment or the configuration is wrong
     EXIT_WAL_DAMAGED = 3,      // the log on disk is damaged (WAL_CORRUPT, WAL_GAP); nothing was changed
     EXIT_DISK_FAILED = 4,      // a write or sync failed, or the data directory cannot be used
-    EXIT_NO_MEMORY = 5,        // no memory for ourselves
+    EXIT_NO_MEMORY = 5,        // out of memory
     EXIT_LISTEN_FAILED = 6,    // an address cannot be listened on
     EXIT_UNKNOWN_COMMAND = 7,  // the log holds a command that this version does not know
 };
 
-// Never NULL: without memory the process prints one line and exits with EXIT_NO_MEMORY. Free with free().
+// Never NULL: without memory the process prints a line and exits with EXIT_NO_MEMORY. Free with free().
 void *mem_alloc(size_t size);
 void *mem_zalloc(size_t size);
 void *mem_realloc(void *old, size_t size);
@@ -23,7 +24,7 @@ char *mem_strdup(const char *text);
 // `size`: a multiple of `alignment`, which is a power of two.
 void *mem_alloc_aligned(size_t alignment, size_t size);
 
-// For sizes that come from outside: NULL when there is no memory.
+// For sizes chosen from outside: NULL if there is no memory.
 void *mem_try_alloc(size_t size);
 
 #endif

@@ -1,5 +1,5 @@
-// Metrics and their text form. Series are kept by family (one name), families in the order of their first registration: the
-// format wants a family's lines together, under one HELP and one TYPE.
+// Metrics and their text form. Series are grouped by name into families: the format wants a family's lines together, below
+// one HELP and one TYPE.
 #include "base/metrics.h"
 
 #include <assert.h>
@@ -11,7 +11,7 @@
 
 struct series {
     struct series *next;
-    char *labels;  // what stands in the braces; "" without
+    char *labels;  // the text between the braces; "": none
     union {
         struct metric metric;
         struct histogram histogram;
@@ -75,7 +75,7 @@ static struct series *series_add(struct metrics *metrics, enum metric_kind kind,
                                  const char *labels) {
     struct family *family = family_get(metrics, kind, name, help);
     for (struct series *series = family->series; series != NULL; series = series->next) {
-        assert(strcmp(series->labels, labels == NULL ? "" : labels) != 0);  // one time series, one owner
+        assert(strcmp(series->labels, labels == NULL ? "" : labels) != 0);  // a series has one owner
     }
     struct series *series = mem_zalloc(sizeof *series);
     series->labels = mem_strdup(labels == NULL ? "" : labels);
@@ -93,6 +93,9 @@ struct metric *metrics_add(struct metrics *metrics, enum metric_kind kind, const
 struct histogram *metrics_add_histogram(struct metrics *metrics, const char *name, const char *help, const char *labels,
                                         const double *bounds, size_t bound_count) {
     assert(bound_count <= HISTOGRAM_BUCKETS_MAX);
+    for (size_t i = 1; i < bound_count; i++) {
+        assert(bounds[i - 1] < bounds[i]);
+    }
     struct series *series = series_add(metrics, METRIC_HISTOGRAM, name, help, labels);
     series->histogram.bounds = bounds;
     series->histogram.bound_count = bound_count;
@@ -109,7 +112,7 @@ void histogram_observe(struct histogram *histogram, double value) {
     histogram->sum += value;
 }
 
-// The shortest decimal text that reads back as the same number.
+// Appends the shortest decimal text that parses to the same number.
 static void append_number(struct buf *out, double value) {
     if (isnan(value) || isinf(value)) {
         buf_append_str(out, isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");

@@ -1,7 +1,7 @@
-// Counters, gauges and histograms, and their text form for Prometheus (exposition format 0.0.4).
+// Counters, gauges and histograms, rendered in Prometheus's text format (0.0.4).
 //
-// A metric is registered once at start and lives as long as the process. Changing one is an inline add, without lock: the
-// loop's thread is the only writer and the only renderer.
+// A metric is registered once and lives as long as its registry. Updates are plain additions without locks: the loop's
+// thread is the only writer and the only reader.
 #ifndef BATON_BASE_METRICS_H
 #define BATON_BASE_METRICS_H
 
@@ -20,7 +20,7 @@ enum { HISTOGRAM_BUCKETS_MAX = 32 };
 
 // One time series of a histogram.
 struct histogram {
-    const double *bounds;  // rising upper bounds; +Inf is implied
+    const double *bounds;  // upper bounds in ascending order; +Inf is implied
     size_t bound_count;    // at most HISTOGRAM_BUCKETS_MAX
     uint64_t counts[HISTOGRAM_BUCKETS_MAX + 1];
     uint64_t total;
@@ -30,9 +30,9 @@ struct histogram {
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
 
-// Adds a time series. `name`, `help` and `bounds` must live on; `labels` is copied and is what stands in the braces, such as
-// peer="n2",cloud="gcp", or NULL. Series of one name must agree in kind and help, and are rendered together, in the order
-// of their registration. The pointer stays valid as long as the registry.
+// Adds a time series, owned by the registry. `name`, `help` and `bounds` must outlive it; `labels` is copied: the text
+// between the braces, such as peer="n2",cloud="gcp", or NULL. Series of one name must agree in kind and help and differ in
+// labels; they are rendered together, in the order of registration.
 struct metric *metrics_add(struct metrics *metrics, enum metric_kind kind, const char *name, const char *help,
                            const char *labels);
 struct histogram *metrics_add_histogram(struct metrics *metrics, const char *name, const char *help, const char *labels,
@@ -46,6 +46,7 @@ static inline void metric_set(struct metric *metric, double to) {
     metric->value = to;
 }
 
+// Counts the value in the first bucket whose upper bound is not below it.
 void histogram_observe(struct histogram *histogram, double value);
 
 // Appends all metrics as text.

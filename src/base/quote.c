@@ -1,11 +1,11 @@
-// Quoting for JSON and logfmt. Both share the walk over UTF-8 sequences and the short escapes, and differ in the rest.
+// Quoting for JSON and logfmt, which differ only in how they escape what has no short escape.
 #include "base/quote.h"
 
 #include "base/ids.h"
 
-// Whether the sequence of len bytes at s can be shown: valid, and no control character (C0, DEL, or C1, which is c2 80 to
-// c2 9f).
-static bool is_shown(struct slice s, size_t len) {
+// Whether the sequence of len bytes at the start of s is printable: valid, and not a control character (C0, DEL, or C1,
+// which is c2 80 to c2 9f).
+static bool is_printable(struct slice s, size_t len) {
     if (len == 0 || s.data[0] < 0x20 || s.data[0] == 0x7f) {
         return false;
     }
@@ -16,7 +16,7 @@ static bool is_plain_ascii(uint8_t c) {
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-// The letter behind the backslash for characters that have one in both formats; 0 for others.
+// The letter after the backslash for characters with a short escape, the same in both formats; 0 for others.
 static char short_escape(uint8_t c) {
     switch (c) {
     case '"':
@@ -33,10 +33,10 @@ static char short_escape(uint8_t c) {
     }
 }
 
-// A sequence of len bytes that is not shown; len 0: the first byte begins none.
-typedef void append_hidden(struct buf *out, struct slice s, size_t len);
+// Escapes a sequence of len bytes that is not printable; len 0: one byte that is not UTF-8.
+typedef void append_escaped(struct buf *out, struct slice s, size_t len);
 
-static void append_hidden_json(struct buf *out, struct slice s, size_t len) {
+static void append_escaped_json(struct buf *out, struct slice s, size_t len) {
     if (len == 0) {
         buf_append_str(out, "\\ufffd");
     } else {
@@ -44,17 +44,17 @@ static void append_hidden_json(struct buf *out, struct slice s, size_t len) {
     }
 }
 
-static void append_hidden_logfmt(struct buf *out, struct slice s, size_t len) {
+static void append_escaped_logfmt(struct buf *out, struct slice s, size_t len) {
     for (size_t i = 0; i < (len == 0 ? 1 : len); i++) {
         buf_printf(out, "\\x%02x", s.data[i]);
     }
 }
 
-static void quote(struct buf *out, struct slice s, append_hidden *hidden) {
+static void quote(struct buf *out, struct slice s, append_escaped *escape) {
     buf_append_str(out, "\"");
-    size_t copied = 0;  // what stands before is in `out`; runs of shown text are copied at once
+    size_t copied = 0;  // bytes already in `out`; printable runs are copied at once
     for (size_t at = 0; at < s.len;) {
-        if (is_plain_ascii(s.data[at])) {  // nearly always
+        if (is_plain_ascii(s.data[at])) {  // the common case
             at++;
             continue;
         }
@@ -62,12 +62,12 @@ static void quote(struct buf *out, struct slice s, append_hidden *hidden) {
         size_t len = utf8_sequence(rest);
         size_t step = len == 0 ? 1 : len;
         char letter = short_escape(rest.data[0]);
-        if (letter != 0 || !is_shown(rest, len)) {
+        if (letter != 0 || !is_printable(rest, len)) {
             buf_append(out, s.data + copied, at - copied);
             if (letter != 0) {
                 buf_append(out, (char[]){'\\', letter}, 2);
             } else {
-                hidden(out, rest, len);
+                escape(out, rest, len);
             }
             copied = at + step;
         }
@@ -80,11 +80,11 @@ static void quote(struct buf *out, struct slice s, append_hidden *hidden) {
 }
 
 void quote_json(struct buf *out, struct slice s) {
-    quote(out, s, append_hidden_json);
+    quote(out, s, append_escaped_json);
 }
 
 void quote_logfmt(struct buf *out, struct slice s) {
-    quote(out, s, append_hidden_logfmt);
+    quote(out, s, append_escaped_logfmt);
 }
 
 bool quote_logfmt_bare(struct slice s) {
@@ -92,7 +92,7 @@ bool quote_logfmt_bare(struct slice s) {
         struct slice rest = slice_of(s.data + at, s.len - at);
         size_t len = utf8_sequence(rest);
         uint8_t c = rest.data[0];
-        if (!is_shown(rest, len) || c == ' ' || c == '=' || c == '"' || c == '\\') {
+        if (!is_printable(rest, len) || c == ' ' || c == '=' || c == '"' || c == '\\') {
             return false;
         }
         at += len;

@@ -1,4 +1,4 @@
-// RFC 3339 text; the calendar is counted here because gmtime_r takes a lock and reads the environment.
+// RFC 3339 text. The date is computed here because gmtime_r takes a lock and reads the environment.
 #include "base/rfc3339.h"
 
 #include <assert.h>
@@ -9,7 +9,7 @@ enum { MS_PER_S = 1000, MS_PER_DAY = 86400 * MS_PER_S };
 #define EARLIEST_MS INT64_C(-62167219200000)  // 0000-01-01T00:00:00.000Z
 #define LATEST_MS   INT64_C(253402300799999)  // 9999-12-31T23:59:59.999Z
 
-// Writes `digits` decimal digits of value, zero-padded; returns the place behind.
+// Writes `digits` decimal digits of value, zero-padded; returns the end.
 static char *digits_put(char *out, int64_t value, int digits) {
     for (int i = digits - 1; i >= 0; i--) {
         out[i] = (char)('0' + value % 10);
@@ -18,8 +18,8 @@ static char *digits_put(char *out, int64_t value, int digits) {
     return out + digits;
 }
 
-// Days since 1970-01-01 to year, month, day in the proleptic Gregorian calendar. Years are counted from March, so that the
-// leap day is a year's last; an era is 400 years, 146,097 days.
+// Converts days since 1970-01-01 to a date in the proleptic Gregorian calendar. Years begin in March, so that the leap day
+// is a year's last; an era is 400 years, 146,097 days.
 static void civil_from_days(int64_t days, int64_t *year, int64_t *month, int64_t *day) {
     int64_t since_era0 = days + 719468;  // from 0000-03-01
     int64_t era = (since_era0 >= 0 ? since_era0 : since_era0 - 146096) / 146097;

@@ -1,4 +1,5 @@
-// A small seeded generator, SplitMix64: one addition and a mix; every seed is a good one, and equal seeds give equal runs.
+// A small seeded generator, SplitMix64 (Steele, Lea and Flood 2014). Every seed is as good as another; equal seeds give
+// equal sequences.
 #ifndef BATON_BASE_RNG_H
 #define BATON_BASE_RNG_H
 
@@ -21,7 +22,7 @@ static inline uint64_t rng_next(struct rng *rng) {
 static inline uint64_t rng_between(struct rng *rng, uint64_t min, uint64_t max) {
     assert(min <= max);
     uint64_t span = max - min + 1;
-    // The remainder favours small values by at most span / 2^64: nothing, for a timeout.
+    // The remainder is biased by at most span / 2^64: negligible for a timeout.
     return span == 0 ? rng_next(rng) : min + rng_next(rng) % span;
 }
 

@@ -1,4 +1,4 @@
-// A borrowed run of bytes. Whoever hands a slice out says how long it lives.
+// A borrowed run of bytes. The function that returns a slice says how long it stays valid.
 #ifndef BATON_BASE_SLICE_H
 #define BATON_BASE_SLICE_H
 
@@ -24,7 +24,7 @@ static inline bool slice_equal(struct slice a, struct slice b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-// Byte order, a shorter prefix first: < 0, 0 or > 0 like memcmp.
+// Lexicographic by bytes, a prefix before what it begins: < 0, 0 or > 0, as memcmp.
 static inline int slice_compare(struct slice a, struct slice b) {
     size_t common = a.len < b.len ? a.len : b.len;
     int order = common == 0 ? 0 : memcmp(a.data, b.data, common);

@@ -1,5 +1,5 @@
-// The structured log. A line is built in a buffer that is kept from line to line and goes out with one write(2), so that
-// lines of several processes on one terminal or pipe do not mix.
+// The structured log. A line is built in a buffer that is reused and written with one write(2), so that lines of several
+// processes on one terminal or pipe do not interleave.
 #include "base/slog.h"
 
 #include <errno.h>
@@ -88,7 +88,7 @@ static void append_field(struct buf *line, const struct slog_field *field) {
     }
 }
 
-// A log that cannot be written must not stop the node: what a full non-blocking pipe does not take is lost.
+// A log that cannot be written must not stop the node: what a full non-blocking pipe does not accept is dropped.
 static void write_line(const struct buf *line) {
     size_t done = 0;
     while (done < line->len) {
@@ -111,7 +111,7 @@ void slog_write(enum slog_level level, const char *message, const struct slog_fi
         append_field(line, &F_STR("node", slog_state.node));
     }
     append_key(line, "msg");
-    append_quoted(line, slice_of_str(message));  // always quoted, so that people and grep find it in one form
+    append_quoted(line, slice_of_str(message));  // always quoted, so that grep finds it in one form
     for (size_t i = 0; i < count; i++) {
         append_field(line, &fields[i]);
     }

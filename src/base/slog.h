@@ -1,9 +1,9 @@
-// The structured log: one line an event on standard error, logfmt or JSON.
+// The structured log: one line per event on standard error, in logfmt or JSON.
 //
 //   time=2026-11-23T05:06:07.123Z level=INFO node=n1 msg="n1 transitioned from Follower to Candidate (term 3)" from=Follower
 //
-// A value is quoted where it needs it; bytes from outside are escaped, so that one event is always one line. Only the loop's
-// thread logs; a line goes out with one write.
+// Values are quoted where needed and control characters escaped, so that an event is always one line. Only the loop's thread
+// logs; a line is one write.
 #ifndef BATON_BASE_SLOG_H
 #define BATON_BASE_SLOG_H
 
@@ -33,7 +33,7 @@ struct slog_field {
 #define F_DOUBLE(k, v) ((struct slog_field){.key = (k), .kind = SLOG_DOUBLE, .number = (v)})
 #define F_BOOL(k, v)   ((struct slog_field){.key = (k), .kind = SLOG_BOOL, .boolean = (v)})
 
-// Once, at start. `node` (may be NULL) is named in every line and must live on.
+// Called once, at start. `node` is added to every line unless NULL, and must stay valid.
 void slog_setup(enum slog_level level, enum slog_format format, const char *node);
 
 bool slog_enabled(enum slog_level level);
@@ -49,17 +49,18 @@ void slog_write(enum slog_level level, const char *message, const struct slog_fi
         }                                                                                                                   \
     } while (0)
 
-// Lines that others cause as often as they like: at most LOG_PER_SECOND a second of one kind, with how many were swallowed
-// before this one. Zeroed, it is ready.
+// A rate limit for lines that a peer or client can cause at will: at most LOG_PER_SECOND a second. Zero-initialized is ready
+// to use.
 struct slog_limit {
     uint64_t second;
-    unsigned count;  // lines in it
+    unsigned count;  // lines within it
     uint64_t suppressed;
 };
 
+// Whether to log now; *suppressed is then the number of lines dropped since the last one.
 bool slog_allowed(struct slog_limit *limit, uint64_t now_ms, uint64_t *suppressed);
 
-// "debug", "info", "warn", "error"; "logfmt", "json". False if the text is none of them.
+// Parse "debug", "info", "warn", "error"; "logfmt", "json". False for anything else.
 bool slog_level_parse(const char *text, enum slog_level *level);
 bool slog_format_parse(const char *text, enum slog_format *format);
 

@@ -1,24 +1,25 @@
-// The writer's loop. Time is microseconds of the monotonic clock. `leader` is where writes go, or NOBODY while it searches;
-// a write is sent, or waits in `unsent` for a leader. An attempt is named by its write and a number, so that the end of one
-// that was given up is known for what it is.
+// The writer's loop. Time is microseconds of the monotonic clock. Writes go to endpoint `leader`; while that is NO_LEADER
+// they wait. A call's tag is its write and an attempt number, so that the result of an abandoned attempt is recognized.
 #include "bench/writer.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 #include "rpc/rpc.h"
 #include "wire/control.h"
 
-enum { NOBODY = -1, TICK_MS = 1, SEARCH_TIMEOUT_MS = 1000, KEEPALIVE_MS = 1000 };
+enum { NO_LEADER = -1, TICK_MS = 1, SEARCH_TIMEOUT_MS = 1000, KEEPALIVE_MS = 1000 };
 
 struct write {
     bool used;
     bool sent;
     uint64_t sequence;
-    uint64_t first_sent_us;  // 0: never yet
+    uint64_t first_sent_us;  // 0: not sent yet
     uint32_t attempt;
     struct rpc_ticket ticket;
 };
@@ -27,7 +28,7 @@ struct endpoint {
     struct writer *writer;
     const char *address;
     struct rpc_channel *channel;
-    bool asked;  // who leads; the answer is on its way
+    bool asked;  // for its status, and has not answered yet
     uint64_t ask_again_us;
 };
 
@@ -39,19 +40,19 @@ struct writer {
     struct rpc_runtime *runtime;
     struct endpoint *endpoints;
     int leader;
-    uint64_t silent_since_us;  // the last time the leader answered, or had nothing to answer
-    bool doubting;             // it has been silent for long: perhaps another leads; its writes stay with it until one does
-    uint64_t redirected_us;    // last time
-    uint64_t term;             // the highest heard of
+    uint64_t silent_since_us;  // when the leader last answered or had nothing to answer
+    bool doubting;             // silent for patience_ms: another may lead; until one is found its writes stay with it
+    uint64_t redirected_us;    // the last redirect
+    uint64_t term;             // the highest seen
 
     char client_id[32];
     struct slice value;
     struct write *writes;  // in_flight of them
-    size_t outstanding;
-    uint64_t started;  // writes, and so the last sequence
-    uint64_t next_us;  // when the rate allows the next write
+    size_t outstanding;    // of these, used
+    uint64_t started;      // writes so far; the last sequence number
+    uint64_t next_us;      // when the rate allows the next write
     uint64_t began_us;
-    uint64_t ended_us;  // no new writes since; 0: going on
+    uint64_t ended_us;  // when new writes stopped; 0: they have not
     bool done;
 
     struct buf request;
@@ -80,6 +81,7 @@ static uint64_t lowest_sequence(const struct writer *writer) {
 
 static void send_write(struct writer *writer, size_t i) {
     struct write *write = &writer->writes[i];
+    assert(writer->leader != NO_LEADER && write->used && !write->sent);
     struct state_command command = {
         .operation = STATE_PUT,
         .client_id = slice_of_str(writer->client_id),
@@ -119,7 +121,7 @@ static void start_write(struct writer *writer) {
     }
 }
 
-// The first write opens the session, alone: another that overtook it would find none.
+// The first write opens the session and must be alone: the cluster would refuse one that overtook it.
 static bool may_start(const struct writer *writer, uint64_t now) {
     const struct writer_options *options = &writer->options;
     size_t limit = writer->result.acknowledged == 0 ? 1 : options->in_flight;
@@ -135,11 +137,11 @@ static void pump(struct writer *writer) {
             writer->next_us += US_PER_S / writer->options.rate;
         }
     }
-    // What could not be begun in its time is left out, not made up for in a burst.
+    // Writes that could not start in time are skipped, not made up for in a burst.
     if (writer->next_us + US_PER_S / 10 < now) {
         writer->next_us = now;
     }
-    if (writer->leader == NOBODY) {
+    if (writer->leader == NO_LEADER) {
         return;
     }
     for (size_t i = 0; i < writer->options.in_flight; i++) {
@@ -156,8 +158,8 @@ static void heard_from_leader(struct writer *writer) {
     writer->doubting = false;
 }
 
-// Everything under way is given up with the old leader and sent again to the new one.
-static void lead_by(struct writer *writer, int leader) {
+// Abandons all attempts in flight to the old leader; pump sends their writes to the new one.
+static void set_leader(struct writer *writer, int leader) {
     for (size_t i = 0; i < writer->options.in_flight; i++) {
         struct write *write = &writer->writes[i];
         if (write->used && write->sent) {
@@ -169,7 +171,7 @@ static void lead_by(struct writer *writer, int leader) {
     heard_from_leader(writer);
 }
 
-// The endpoint of that address, if its connection is up.
+// The endpoint with that address, if its connection is up; else NO_LEADER.
 static int endpoint_at(const struct writer *writer, struct slice address) {
     for (size_t i = 0; i < writer->options.endpoints->count; i++) {
         const struct endpoint *endpoint = &writer->endpoints[i];
@@ -177,7 +179,7 @@ static int endpoint_at(const struct writer *writer, struct slice address) {
             return (int)i;
         }
     }
-    return NOBODY;
+    return NO_LEADER;
 }
 
 static void status_done(void *user, uint64_t tag, const struct rpc_result *result) {
@@ -196,17 +198,17 @@ static void status_done(void *user, uint64_t tag, const struct rpc_result *resul
         return;
     }
     if (status.term < writer->term) {
-        return;  // it has yet to hear of a term that others are in
+        return;  // it has not seen the current term yet
     }
     writer->term = status.term;
-    // A follower beside us knows a new leader before one across the ocean can tell that it is.
+    // A nearby follower names a new leader before a distant leader's own answer arrives.
     int leader = slice_equal(status.role, slice_of_str("leader")) ? (int)(endpoint - writer->endpoints)
                                                                   : endpoint_at(writer, status.leader_address);
-    if (leader == NOBODY) {
+    if (leader == NO_LEADER) {
         return;
     }
     if (leader != writer->leader) {
-        lead_by(writer, leader);
+        set_leader(writer, leader);
     }
     heard_from_leader(writer);
     pump(writer);
@@ -234,33 +236,30 @@ static void ask_all(struct writer *writer, uint64_t now) {
 
 static void search(struct writer *writer) {
     writer->result.searches++;
-    lead_by(writer, NOBODY);
+    set_leader(writer, NO_LEADER);
     ask_all(writer, now_us());
 }
 
-// A redirect is followed at once, but two that follow each other at once go round in a circle.
+// Follows a redirect at once, unless another one has just been followed: nodes with stale views may point at each other.
 static void follow(struct writer *writer, struct slice address) {
     uint64_t now = now_us();
-    bool circle = now < writer->redirected_us + WRITER_SEARCH_MS * US_PER_MS;
+    bool loop = now < writer->redirected_us + WRITER_SEARCH_MS * US_PER_MS;
     writer->result.redirected++;
     writer->redirected_us = now;
     int leader = endpoint_at(writer, address);
-    if (circle || leader == NOBODY) {
+    if (loop || leader == NO_LEADER) {
         search(writer);
         return;
     }
-    lead_by(writer, leader);
+    set_leader(writer, leader);
     pump(writer);
 }
 
 // --- answers ---
 
-static void keep_sample(struct writer *writer, struct writer_sample sample) {
+static void add_sample(struct writer *writer, struct writer_sample sample) {
     struct writer_result *result = &writer->result;
-    if (result->acknowledged == writer->sample_cap) {
-        writer->sample_cap = writer->sample_cap == 0 ? 4096 : writer->sample_cap * 2;
-        result->samples = mem_realloc(result->samples, writer->sample_cap * sizeof sample);
-    }
+    array_reserve(result->samples, writer->sample_cap, result->acknowledged + 1);
     if (result->acknowledged == 0 && writer->options.on_ready != NULL) {
         writer->options.on_ready(writer->endpoints[writer->leader].address);
     }
@@ -276,11 +275,12 @@ static void fail_write(struct writer *writer, enum rpc_status status, struct sli
 }
 
 static void retire(struct writer *writer, struct write *write) {
+    assert(write->used && writer->outstanding > 0);
     write->used = false;
     writer->outstanding--;
 }
 
-static bool is_passing(enum rpc_status status) {
+static bool is_transient(enum rpc_status status) {
     return status == RPC_UNAVAILABLE || status == RPC_DEADLINE_EXCEEDED || status == RPC_CANCELLED ||
            status == RPC_FAILED_PRECONDITION;
 }
@@ -289,16 +289,16 @@ static void write_done(void *user, uint64_t tag, const struct rpc_result *result
     struct writer *writer = user;
     struct write *write = &writer->writes[tag >> 32];
     if (writer->done || !write->used || !write->sent || write->attempt != (uint32_t)tag) {
-        return;  // given up, or with a leader left behind
+        return;  // the attempt was abandoned
     }
     uint64_t now = now_us();
     if (result->answered) {
         heard_from_leader(writer);
     }
     if (result->status == RPC_OK) {
-        keep_sample(writer, (struct writer_sample){write->first_sent_us - writer->began_us, now - writer->began_us});
+        add_sample(writer, (struct writer_sample){write->first_sent_us - writer->began_us, now - writer->began_us});
         retire(writer, write);
-    } else if (!is_passing(result->status)) {
+    } else if (!is_transient(result->status)) {
         fail_write(writer, result->status, result->message);
         retire(writer, write);
     } else {
@@ -346,7 +346,7 @@ static void on_tick(uv_timer_t *timer) {
     if (now >= writer->silent_since_us + options->patience_ms * US_PER_MS) {
         writer->doubting = true;
     }
-    if (writer->leader == NOBODY || writer->doubting) {
+    if (writer->leader == NO_LEADER || writer->doubting) {
         ask_all(writer, now);
     }
     pump(writer);
@@ -362,7 +362,7 @@ static void on_signal(uv_signal_t *handle, int number) {
 
 static void on_up(void *user) {
     struct endpoint *endpoint = user;
-    if (endpoint->writer->leader == NOBODY && !endpoint->asked) {
+    if (endpoint->writer->leader == NO_LEADER && !endpoint->asked) {
         ask(endpoint);
     }
 }
@@ -414,7 +414,8 @@ struct writer *writer_new(const struct writer_options *options) {
     static const int numbers[] = {SIGTERM, SIGINT};
     struct writer *writer = mem_zalloc(sizeof *writer);
     writer->options = *options;
-    writer->leader = NOBODY;
+    assert(options->in_flight > 0 && options->in_flight <= WRITER_IN_FLIGHT_MAX && options->endpoints->count > 0);
+    writer->leader = NO_LEADER;
     writer->writes = mem_zalloc(options->in_flight * sizeof *writer->writes);
     open_session(writer);
     uv_loop_init(&writer->loop);

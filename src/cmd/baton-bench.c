@@ -1,47 +1,24 @@
-// baton-bench: writes to a cluster and measures it. This file: its options, and the report; src/bench/ does the work.
+// baton-bench: measures writes to a cluster. This file has the options and the report; src/bench does the work.
+#include <assert.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/env.h"
+#include "base/array.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "bench/writer.h"
+#include "cmd/flags.h"
 #include "tls/tls.h"
-
-static const char usage[] =
-    "baton-bench writes to a cluster, follows its leader, and reports in JSON what its writes met.\n"
-    "\n"
-    "  baton-bench --endpoints HOST:PORT,... [--count N] [--seconds N] [option ...]\n"
-    "\n"
-    "  --endpoints LIST  the nodes; it keeps a connection to each (else BATON_ENDPOINTS, build/cluster/endpoints,\n"
-    "                    127.0.0.1:7400)\n"
-    "  --count N         end after so many writes\n"
-    "  --seconds N       end after so long; without either, at SIGINT or SIGTERM\n"
-    "  --in-flight N     at most so many writes at once, 1 to 512 (default 1)\n"
-    "  --rate N          begin so many a second; 0: one as soon as another is answered (default 0)\n"
-    "  --size N          bytes of a value, up to 1000000 (default 256)\n"
-    "  --patience MS     ask whether another leads when this one has not answered for so long (default 1000)\n"
-    "  --tls-cert FILE, --tls-key FILE, --tls-ca FILE\n"
-    "                    speak TLS (else BATON_TLS_CERT, BATON_TLS_KEY, BATON_TLS_CA)\n"
-    "  --samples FILE    every acknowledged write: when it was first sent and when acknowledged, in microseconds\n"
-    "                    since the start\n"
-    "\n"
-    "It says on stderr \"ready, HOST:PORT leads\" when its first write is acknowledged. The report's latencies are from "
-    "the\n"
-    "first sending of a write to its acknowledgement, with all that lies between; longest_gap_ms is the longest time "
-    "between\n"
-    "two acknowledgements that follow each other. Every write carries the session's client id and its sequence, and is "
-    "sent\n"
-    "again with them until its outcome is known; failed counts those whose outcome stayed unknown or that were refused.\n"
-    "Exit status: 0 ok, 1 some write failed or none was acknowledged, 2 wrong usage.\n";
 
 struct arguments {
     struct writer_options writer;
+    uint64_t in_flight;
+    uint64_t value_bytes;
     const char *endpoints;
     const char *samples;
     struct tls_files tls_files;
@@ -49,99 +26,131 @@ struct arguments {
     bool version;
 };
 
-enum number {
-    COUNT,
-    SECONDS,
-    IN_FLIGHT,
-    RATE,
-    SIZE,
-    PATIENCE,
-    NUMBERS,
-    ENDPOINTS = NUMBERS,
-    SAMPLES,
-    TLS_CERT,
-    TLS_KEY,
-    TLS_CA,
-    HELP,
-    VERSION,
+// --- the flags ---
+
+#define IN(member) offsetof(struct arguments, member)
+
+static const struct flag rows[] = {
+    {.help = "options"},
+    {.name = "endpoints",
+     .argument = "LIST",
+     .command_line_only = true,  // ctl_endpoints_find reads the variable
+     .parse = flag_text,
+     .offset = IN(endpoints),
+     .help = "HOST:PORT,... of the nodes; connects to each [env: BATON_ENDPOINTS]\n"
+             "(default: build/cluster/endpoints, else 127.0.0.1:7400)"},
+    {.name = "count",
+     .argument = "N",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(writer.count),
+     .least = 1,
+     .most = 1000000000,
+     .help = "stop after this many writes"},
+    {.name = "seconds",
+     .argument = "N",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(writer.seconds),
+     .least = 1,
+     .most = 1000000,
+     .help = "stop after this long; without either, at SIGINT or SIGTERM"},
+    {.name = "in-flight",
+     .argument = "N",
+     .initial = "1",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(in_flight),
+     .least = 1,
+     .most = WRITER_IN_FLIGHT_MAX,
+     .help = "writes in flight, up to 512"},
+    {.name = "rate",
+     .argument = "N",
+     .initial = "0",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(writer.rate),
+     .most = 1000000,
+     .help = "writes started per second; 0: one as soon as another completes"},
+    {.name = "size",
+     .argument = "N",
+     .initial = "256",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(value_bytes),
+     .most = 1000000,
+     .help = "bytes of a value, up to 1000000"},
+    {.name = "patience",
+     .argument = "MS",
+     .initial = "1000",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(writer.patience_ms),
+     .least = 1,
+     .most = 3600000,
+     .help = "look for another leader when this one has not answered for so long"},
+    {.name = "tls-cert",
+     .argument = "FILE",
+     .parse = flag_text,
+     .offset = IN(tls_files.cert),
+     .help = "use TLS: our certificate"},
+    {.name = "tls-key", .argument = "FILE", .parse = flag_text, .offset = IN(tls_files.key), .help = "its private key"},
+    {.name = "tls-ca",
+     .argument = "FILE",
+     .parse = flag_text,
+     .offset = IN(tls_files.ca),
+     .help = "the trusted certificate authorities"},
+    {.name = "samples",
+     .argument = "FILE",
+     .command_line_only = true,
+     .parse = flag_text,
+     .offset = IN(samples),
+     .help = "write a CSV line for each acknowledged write: first sent and acknowledged, in microseconds\n"
+             "since the start"},
+    {.name = "help", .command_line_only = true, .parse = flag_boolean, .offset = IN(help), .help = "print this"},
+    {.name = "version",
+     .command_line_only = true,
+     .parse = flag_boolean,
+     .offset = IN(version),
+     .help = "print the version"},
 };
 
-static const struct option flags[] = {
-    {"count", required_argument, NULL, COUNT},         {"seconds", required_argument, NULL, SECONDS},
-    {"in-flight", required_argument, NULL, IN_FLIGHT}, {"rate", required_argument, NULL, RATE},
-    {"size", required_argument, NULL, SIZE},           {"patience", required_argument, NULL, PATIENCE},
-    {"endpoints", required_argument, NULL, ENDPOINTS}, {"samples", required_argument, NULL, SAMPLES},
-    {"tls-cert", required_argument, NULL, TLS_CERT},   {"tls-key", required_argument, NULL, TLS_KEY},
-    {"tls-ca", required_argument, NULL, TLS_CA},       {"help", no_argument, NULL, HELP},
-    {"version", no_argument, NULL, VERSION},           {NULL, 0, NULL, 0},
-};
+static_assert(WRITER_IN_FLIGHT_MAX == 512, "as --help says");
 
-static const struct {
-    uint64_t least;
-    uint64_t most;
-    uint64_t otherwise;
-} numbers[NUMBERS] = {
-    [COUNT] = {1, 1000000000, 0}, [SECONDS] = {1, 1000000, 0}, [IN_FLIGHT] = {1, WRITER_IN_FLIGHT_MAX, 1},
-    [RATE] = {0, 1000000, 0},     [SIZE] = {0, 1000000, 256},  [PATIENCE] = {1, 3600000, 1000},
-};
+static const struct flag_table table = {.program = "baton-bench",
+                                        .environment_prefix = "BATON_",
+                                        .show_environment = true,
+                                        .rows = rows,
+                                        .count = ARRAY_COUNT(rows)};
 
-static enum error_code parse_number(int flag, const char *text, uint64_t *value, struct error *error) {
-    char *end;
-    errno = 0;
-    *value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || *value < numbers[flag].least ||
-        *value > numbers[flag].most) {
-        return error_set(error, ERR_INVALID, "--%s is \"%s\"; allowed is %" PRIu64 " to %" PRIu64, flags[flag].name, text,
-                         numbers[flag].least, numbers[flag].most);
-    }
-    return OK;
+static void print_help(void) {
+    fputs("usage: baton-bench [option ...]\n"
+          "\n"
+          "Writes to a cluster, follows its leader, and reports latencies and gaps as JSON.\n"
+          "\n",
+          stdout);
+    flags_print(&table, stdout);
+    fputs("\n"
+          "Prints \"ready, HOST:PORT leads\" to stderr when the first write is acknowledged. A latency runs from a write's "
+          "first\n"
+          "attempt to its acknowledgement, retries included; longest_gap_ms is the longest time between two consecutive\n"
+          "acknowledgements. Each write carries a client id and a sequence number and is retried with them until its "
+          "outcome is\n"
+          "known; failed counts the writes that were refused or whose outcome stayed unknown.\n"
+          "\n"
+          "exit status: 0 ok, 1 a write failed or none was acknowledged, 2 wrong usage\n",
+          stdout);
 }
 
 static enum error_code parse(int argc, char **argv, struct arguments *arguments, struct error *error) {
-    uint64_t values[NUMBERS];
-    arguments->tls_files = (struct tls_files){
-        .cert = env_get("BATON_TLS_CERT"), .key = env_get("BATON_TLS_KEY"), .ca = env_get("BATON_TLS_CA")};
-    for (int i = 0; i < NUMBERS; i++) {
-        values[i] = numbers[i].otherwise;
+    struct setting settings[ARRAY_COUNT(rows)];
+    enum error_code code = flags_read(&table, argc, argv, settings, error);
+    if (code == OK) {
+        code = flags_parse(&table, settings, 0, arguments, error);
     }
-    opterr = 0;
-    for (int got; (got = getopt_long(argc, argv, ":", flags, NULL)) != -1;) {
-        if (got == ':' || got == '?') {
-            return error_set(error, ERR_INVALID, got == ':' ? "%s needs a value" : "there is no flag %s", argv[optind - 1]);
-        }
-        if (got < NUMBERS && parse_number(got, optarg, &values[got], error) != OK) {
-            return error->code;
-        }
-        if (got == ENDPOINTS) {
-            arguments->endpoints = optarg;
-        }
-        if (got == SAMPLES) {
-            arguments->samples = optarg;
-        }
-        if (got == TLS_CERT) {
-            arguments->tls_files.cert = optarg;
-        }
-        if (got == TLS_KEY) {
-            arguments->tls_files.key = optarg;
-        }
-        if (got == TLS_CA) {
-            arguments->tls_files.ca = optarg;
-        }
-        arguments->help = arguments->help || got == HELP;
-        arguments->version = arguments->version || got == VERSION;
-    }
-    if (optind < argc) {
-        return error_set(error, ERR_INVALID, "\"%s\" is too much", argv[optind]);
-    }
-    arguments->writer = (struct writer_options){
-        .count = values[COUNT],
-        .seconds = values[SECONDS],
-        .in_flight = values[IN_FLIGHT],
-        .rate = values[RATE],
-        .value_bytes = values[SIZE],
-        .patience_ms = values[PATIENCE],
-    };
-    return OK;
+    arguments->writer.in_flight = arguments->in_flight;
+    arguments->writer.value_bytes = arguments->value_bytes;
+    return code;
 }
 
 // --- the report ---
@@ -150,7 +159,7 @@ static void on_ready(const char *address) {
     fprintf(stderr, "ready, %s leads\n", address);
 }
 
-static int rising(const void *a, const void *b) {
+static int ascending(const void *a, const void *b) {
     double first = *(const double *)a;
     double second = *(const double *)b;
     return (first > second) - (first < second);
@@ -158,6 +167,7 @@ static int rising(const void *a, const void *b) {
 
 static double quantile(const double *sorted, size_t count, double q) {
     size_t rank = (size_t)(q * (double)count);
+    assert(q >= 0 && q <= 1);
     return count == 0 ? 0 : sorted[rank < count ? rank : count - 1];
 }
 
@@ -167,7 +177,7 @@ static void print_latencies(const struct writer_result *result) {
     for (size_t i = 0; i < count; i++) {
         ms[i] = (double)(result->samples[i].acked_us - result->samples[i].sent_us) / 1000;
     }
-    qsort(ms, count, sizeof *ms, rising);
+    qsort(ms, count, sizeof *ms, ascending);
     printf(" \"latency_ms\": {\"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"max\": %.3f},\n", quantile(ms, count, 0.5),
            quantile(ms, count, 0.9), quantile(ms, count, 0.99), quantile(ms, count, 1));
     free(ms);
@@ -178,6 +188,7 @@ static void print_report(const struct writer_result *result) {
     uint64_t gap_us = 0;
     uint64_t gap_from_us = 0;
     for (size_t i = 1; i < result->acknowledged; i++) {
+        assert(samples[i].acked_us >= samples[i - 1].acked_us);
         if (samples[i].acked_us - samples[i - 1].acked_us > gap_us) {
             gap_us = samples[i].acked_us - samples[i - 1].acked_us;
             gap_from_us = samples[i - 1].acked_us;
@@ -200,27 +211,27 @@ static void print_report(const struct writer_result *result) {
 
 static enum error_code write_samples(const char *path, const struct writer_result *result, struct error *error) {
     FILE *file = fopen(path, "we");
-    bool well = file != NULL && fputs("sent_us,acked_us\n", file) >= 0;
-    for (size_t i = 0; well && i < result->acknowledged; i++) {
-        well = fprintf(file, "%" PRIu64 ",%" PRIu64 "\n", result->samples[i].sent_us, result->samples[i].acked_us) > 0;
+    bool ok = file != NULL && fputs("sent_us,acked_us\n", file) >= 0;
+    for (size_t i = 0; ok && i < result->acknowledged; i++) {
+        ok = fprintf(file, "%" PRIu64 ",%" PRIu64 "\n", result->samples[i].sent_us, result->samples[i].acked_us) > 0;
     }
     if (file != NULL) {
-        well = fclose(file) == 0 && well;
+        ok = fclose(file) == 0 && ok;
     }
-    return well ? OK : error_set(error, ERR_IO, "%s: %s", path, strerror(errno));
+    return ok ? OK : error_set(error, ERR_IO, "%s: %s", path, strerror(errno));
 }
 
 static int run(const struct arguments *arguments, struct error *error) {
     struct writer *writer = writer_new(&arguments->writer);
     const struct writer_result *result = writer_run(writer);
-    bool well = result->acknowledged > 0 && result->failed == 0;
+    bool ok = result->acknowledged > 0 && result->failed == 0;
     print_report(result);
     if (arguments->samples != NULL && write_samples(arguments->samples, result, error) != OK) {
         fprintf(stderr, "baton-bench: %s\n", error->message);
-        well = false;
+        ok = false;
     }
     writer_free(writer);
-    return well ? EXIT_SUCCESS : EXIT_FAILURE;
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv) {
@@ -229,7 +240,7 @@ int main(int argc, char **argv) {
     struct error error;
     enum error_code code = parse(argc, argv, &arguments, &error);
     if (code == OK && arguments.help) {
-        fputs(usage, stdout);
+        print_help();
         return EXIT_SUCCESS;
     }
     if (code == OK && arguments.version) {
@@ -247,7 +258,7 @@ int main(int argc, char **argv) {
         code = tls_new(&arguments.tls_files, NULL, &arguments.writer.tls, &error);
     }
     if (code != OK) {
-        fprintf(stderr, "baton-bench: %s; see baton-bench --help\n", error.message);
+        fprintf(stderr, "baton-bench: %s\n", error.message);
         return EXIT_USAGE;
     }
     arguments.writer.endpoints = &endpoints;

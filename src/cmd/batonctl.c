@@ -1,4 +1,4 @@
-// batonctl: the operator's command. The commands are in src/ctl.
+// batonctl: the operators' tool. Its commands are in src/ctl.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ static int fail(enum ctl_exit status, const struct error *error) {
     return (int)status;
 }
 
-// What the command line leaves open stands in the environment. *tls stays NULL where there is neither.
+// Takes from the environment what the command line does not set. *tls stays NULL if neither names files.
 static enum error_code open_tls(const struct ctl_options *options, struct tls **tls, struct error *error) {
     const char *demand = env_get("BATON_TLS_REQUIRED");
     struct tls_files files = options->tls_files;
@@ -45,8 +45,8 @@ int main(int argc, char **argv) {
     struct error error = {.code = OK};
     struct ctl_options options;
     struct ctl_endpoints endpoints;
-    slog_setup(SLOG_ERROR, SLOG_LOGFMT, NULL);  // what goes wrong is said once, at the end
-    signal(SIGPIPE, SIG_IGN);                   // a reader that has gone is an error of write like any other
+    slog_setup(SLOG_ERROR, SLOG_LOGFMT, NULL);  // failures are reported once, at the end
+    signal(SIGPIPE, SIG_IGN);                   // a closed pipe is reported by write, like any other error
     if (ctl_options_parse(argc, argv, &options, &error) != OK) {
         return fail(CTL_USAGE, &error);
     }

@@ -1,9 +1,11 @@
-// batond: one control-plane node. Options, the loop, signals and exit statuses; everything else is src/node and src/http.
+// batond: one control-plane node. Options, the loop, signals and exit statuses; the rest is in src/node and src/http.
+#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/files.h"
 #include "base/mem.h"
 #include "cmd/batond_options.h"
@@ -15,8 +17,8 @@ enum { SIGNALS = 3 };
 struct daemon {
     uv_loop_t loop;
     uv_signal_t signals[SIGNALS];
-    uv_timer_t watch;  // of the certificates' files
-    struct tls *tls;   // NULL: plain
+    uv_timer_t watch;  // polls the certificate files for changes
+    struct tls *tls;   // NULL: plaintext
     char identity[TLS_IDENTITY_MAX + 1];
     struct batond_options options;
     struct metrics *metrics;
@@ -72,7 +74,7 @@ static enum error_code open_tls(struct daemon *daemon, struct error *error) {
 
 static void describe_tls(const struct daemon *daemon, const char *event) {
     bool expired = tls_expired(daemon->tls);
-    slog(expired ? SLOG_WARN : SLOG_INFO, expired ? "the certificate has expired: nobody will accept it" : event,
+    slog(expired ? SLOG_WARN : SLOG_INFO, expired ? "the certificate has expired: peers will refuse it" : event,
          F_STR("identity", tls_identity(daemon->tls)), F_STR("good_until", tls_expiry(daemon->tls)));
 }
 
@@ -95,7 +97,7 @@ static void on_watch(uv_timer_t *timer) {
     }
 }
 
-// SIGHUP without certificates has nothing to read, but must not end the process either.
+// Caught without certificates, too: SIGHUP must not end the process.
 static void on_hangup(uv_signal_t *handle, int number) {
     (void)number;
     reload_tls(handle->data);
@@ -110,7 +112,7 @@ static void watch_certificates(struct daemon *daemon) {
     }
 }
 
-// --- without starting ---
+// --- actions other than running ---
 
 static int check_config(struct daemon *daemon) {
     const struct batond_options *options = &daemon->options;
@@ -167,10 +169,11 @@ static void on_stopped(void *user, enum error_code failure) {
 static void on_signal(uv_signal_t *handle, int number) {
     struct daemon *daemon = handle->data;
     if (daemon->leaving) {
-        slog(SLOG_WARN, "asked again to stop: leaving at once", F_STR("signal", strsignal(number)));
+        slog(SLOG_WARN, "second signal: exiting at once", F_STR("signal", strsignal(number)));
         uv_stop(&daemon->loop);
         return;
     }
+    assert(daemon->node != NULL);
     daemon->leaving = true;
     node_stop(daemon->node);
 }
@@ -178,17 +181,17 @@ static void on_signal(uv_signal_t *handle, int number) {
 static void watch_signals(struct daemon *daemon) {
     static const struct {
         int number;
-        uv_signal_cb obey;
+        uv_signal_cb handle;
     } signals[SIGNALS] = {{SIGTERM, on_signal}, {SIGINT, on_signal}, {SIGHUP, on_hangup}};
     for (size_t i = 0; i < SIGNALS; i++) {
         uv_signal_init(&daemon->loop, &daemon->signals[i]);
         daemon->signals[i].data = daemon;
-        uv_signal_start(&daemon->signals[i], signals[i].obey, signals[i].number);
+        uv_signal_start(&daemon->signals[i], signals[i].handle, signals[i].number);
     }
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void forget_signals(struct daemon *daemon) {
+static void close_signals(struct daemon *daemon) {
     for (size_t i = 0; i < SIGNALS; i++) {
         uv_close((uv_handle_t *)&daemon->signals[i], NULL);
     }
@@ -196,7 +199,7 @@ static void forget_signals(struct daemon *daemon) {
 
 static void warn_exposed(const struct daemon *daemon, const char *what, const char *address) {
     if (daemon->tls == NULL && !address_is_loopback(address)) {
-        slog(SLOG_WARN, "listening beyond this machine in plaintext and without authentication: keep it behind a firewall",
+        slog(SLOG_WARN, "listening beyond this machine in plaintext and without authentication: protect it by a firewall",
              F_STR("service", what), F_STR("address", address));
     }
 }
@@ -233,7 +236,7 @@ static void allow_files(void) {
     size_t wanted = CONNECTIONS_SHARE * CONNECTIONS_MAX;
     size_t files = files_raise(wanted);
     if (files < wanted) {
-        slog(SLOG_WARN, "few open files are allowed (ulimit -n), so fewer clients can be connected", F_U64("files", files),
+        slog(SLOG_WARN, "few open files are allowed (ulimit -n), so fewer clients can connect", F_U64("files", files),
              F_U64("clients", files_share(CONNECTIONS_SHARE, CONNECTIONS_MAX)), F_U64("wanted", wanted));
     }
 }
@@ -244,7 +247,7 @@ static int run(struct daemon *daemon) {
     allow_files();
     uv_loop_init(&daemon->loop);
     daemon->metrics = metrics_new();
-    // From the beginning: a signal that comes while the log is read is obeyed when the loop runs.
+    // Before the log is read: a signal that arrives meanwhile is handled when the loop runs.
     watch_signals(daemon);
     enum error_code code = start(daemon, &error);
     if (code == OK) {
@@ -258,8 +261,8 @@ static int run(struct daemon *daemon) {
     } else {
         slog(SLOG_ERROR, "cannot start", F_STR("error", error_name(code)), F_STR("reason", error.message));
     }
-    forget_signals(daemon);
-    uv_run(&daemon->loop, UV_RUN_DEFAULT);  // the closed handles' last callbacks
+    close_signals(daemon);
+    uv_run(&daemon->loop, UV_RUN_DEFAULT);  // runs the handles' close callbacks
     uv_loop_close(&daemon->loop);
     if (daemon->node != NULL) {
         node_free(daemon->node);
@@ -279,7 +282,7 @@ int main(int argc, char **argv) {
     }
     switch (daemon.options.action) {
     case BATOND_HELP:
-        fputs(batond_help, stdout);
+        batond_help(stdout);
         return EXIT_SUCCESS;
     case BATOND_VERSION:
         printf("batond %s\n", BATON_VERSION);
@@ -291,7 +294,8 @@ int main(int argc, char **argv) {
     case BATOND_DUMP_WAL:
         return dump_wal(&daemon.options);
     case BATOND_RUN:
-        break;
+        return run(&daemon);
     }
-    return run(&daemon);
+    assert(false);
+    return EXIT_FAILURE;
 }

@@ -1,7 +1,9 @@
-// batond's flags and environment: each flag --some-name is also BATON_SOME_NAME; a flag counts over the environment, that
-// over the default. Everything is checked before the disk is touched.
+// batond's configuration: the flag --some-name takes precedence over the variable BATON_SOME_NAME, and that over the
+// default. Everything is checked before the disk is touched.
 #ifndef BATON_CMD_BATOND_OPTIONS_H
 #define BATON_CMD_BATOND_OPTIONS_H
+
+#include <stdio.h>
 
 #include "base/error.h"
 #include "base/slog.h"
@@ -12,23 +14,20 @@ enum batond_action { BATOND_RUN, BATOND_CHECK_CONFIG, BATOND_CHECK_WAL, BATOND_D
 
 struct batond_options {
     enum batond_action action;
-    struct node_config node;  // its texts point into argv and the environment
+    struct node_config node;  // its strings are argv's and the environment's
     const char *http;         // HOST:PORT
-    bool tls;                 // `tls_files` are given
+    bool tls;                 // `tls_files` is set
     struct tls_files tls_files;
     enum slog_level log_level;
     enum slog_format log_format;
-    const char *wal_dir;  // of CHECK_WAL and DUMP_WAL
+    const char *wal_dir;  // for CHECK_WAL and DUMP_WAL
     raft_index dump_to;   // 0: all
 };
 
-// ERR_INVALID: the message names the flag or variable and what is allowed.
+// Fills *options. ERR_INVALID: the message names the flag or variable and what is allowed.
 enum error_code batond_options_parse(int argc, char **argv, struct batond_options *options, struct error *error);
 
-// For --help.
-extern const char batond_help[];
-
-// Whether anybody but this machine can reach HOST:PORT.
-bool address_is_loopback(const char *address);
+// Prints --help.
+void batond_help(FILE *out);
 
 #endif

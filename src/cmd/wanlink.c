@@ -1,5 +1,5 @@
-// wanlink: delays, loses and cuts what crosses between two interfaces, as a link between two clouds would. This file: its
-// options; src/wanlink/ does the work.
+// wanlink: emulates a WAN link between two interfaces. This file has the options; src/wanlink does the work.
+#include <assert.h>
 #include <getopt.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -15,30 +15,33 @@
 #include "wanlink/link.h"
 
 static const char usage[] =
-    "wanlink emulates a link between two networks, inside the namespace that routes between them.\n"
+    "usage: wanlink --from A --to B --delay TIME [option ...]    emulate a link\n"
+    "       wanlink show --socket PATH                           print one line a direction\n"
+    "       wanlink set --socket PATH [option ...]               change delay, jitter or loss\n"
+    "       wanlink cut --socket PATH [--direction A-to-B]       drop all packets, also those in flight\n"
+    "       wanlink heal --socket PATH [--direction A-to-B]      forward packets again\n"
     "\n"
-    "  wanlink --from A --to B --delay 25ms [--jitter 5ms] [--loss 1%] [--seed N] [--socket PATH]\n"
-    "      What is forwarded from interface A to B, and from B to A, arrives so much later (so the round trip takes twice\n"
-    "      that). Runs until SIGTERM or SIGINT. IPv4 only; what stays on one side is not touched. Needs root in the\n"
-    "      namespace, or CAP_NET_ADMIN.\n"
-    "  wanlink show --socket PATH                               one line a direction\n"
-    "  wanlink set  --socket PATH [--delay 40ms] [--jitter 5ms] [--loss 1%] [--direction A-to-B]\n"
-    "  wanlink cut  --socket PATH [--direction A-to-B]          nothing passes, and what is on its way is lost\n"
-    "  wanlink heal --socket PATH [--direction A-to-B]          it passes again\n"
-    "      Ask or change the wanlink that runs with this socket; without --direction, both directions.\n"
+    "Emulates a WAN link between two networks, in the network namespace that routes between them: delays, drops and cuts\n"
+    "the IPv4 packets forwarded from interface A to B and from B to A, until SIGTERM or SIGINT. Traffic within either\n"
+    "network is not touched. Needs root in the namespace, or CAP_NET_ADMIN.\n"
     "\n"
-    "  --delay   one way; from 0ms to 10s (units us, ms, s)\n"
-    "  --jitter  a packet takes delay - jitter to delay + jitter. The order is kept, as on one fibre: a packet may catch "
-    "up\n"
-    "            with the one before it, never overtake it\n"
-    "  --loss    the share of packets that are lost, at random; a large TCP segment that the sender's kernel has not cut\n"
-    "            yet counts as one\n"
-    "  --seed    of that randomness; drawn anew and printed where it is not given\n"
+    "options\n"
+    "  --from A         an interface of this namespace\n"
+    "  --to B           another one\n"
+    "  --delay TIME     one way, so a round trip takes twice that: 0ms to 10s (units us, ms, s)\n"
+    "  --jitter TIME    each packet takes delay - jitter to delay + jitter; packets are never reordered (default 0ms)\n"
+    "  --loss SHARE     the share of packets to drop at random, such as 1%; a large TCP segment that the sender's kernel\n"
+    "                   has not split yet counts as one (default 0%)\n"
+    "  --seed N         of that randomness (default: random, and printed)\n"
+    "  --socket PATH    where to listen for show, set, cut and heal, or to send them\n"
+    "  --direction D    A-to-B or B-to-A, by the interfaces' names; without it, both\n"
+    "  --help           print this\n"
+    "  --version        print the version\n"
     "\n"
-    "When wanlink ends, its iptables rules go and packets pass at once. After SIGKILL the rules stay behind: the link is\n"
-    "then cut, both ways, until a wanlink is started again in this namespace (it replaces the rules) or the namespace "
-    "goes.\n"
-    "Exit status: 0 ok, 1 failed, 2 wrong usage.\n";
+    "On exit the iptables rules are removed and packets pass without delay. After SIGKILL the rules remain and the link is\n"
+    "cut both ways until a new wanlink in this namespace replaces them or the namespace goes away.\n"
+    "\n"
+    "exit status: 0 ok, 1 failed, 2 wrong usage\n";
 
 static int usage_error(const char *message) {
     fprintf(stderr, "wanlink: %s\nwanlink --help shows all flags.\n", message);
@@ -48,8 +51,8 @@ static int usage_error(const char *message) {
 struct arguments {
     struct link_options link;
     const char *direction;
-    struct buf pairs;  // what `set`, `cut` and `heal` were given, as control.h wants it
-    unsigned given;    // flags, as bits
+    struct buf pairs;  // the request's "KEY VALUE" pairs (wanlink/control.h)
+    unsigned given;    // the flags given, as bits
 };
 
 enum flag { FROM, TO, DELAY, JITTER, LOSS, SEED, SOCKET, DIRECTION, HELP, VERSION };
@@ -68,7 +71,7 @@ static const struct option flags[] = {
     {NULL, 0, NULL, 0},
 };
 
-// Which flags a command takes, as bits; the command NULL runs the link.
+// Each command and the flags that it takes, as bits. The first one, without a name, runs a link.
 static const struct {
     const char *name;
     unsigned flags;
@@ -128,8 +131,9 @@ static enum error_code parse_flag(struct arguments *arguments, enum flag flag, c
     return code == OK ? OK : error_wrap(error, "--%s", flags[flag].name);
 }
 
-// Reads the flags that the command takes. OK, or *error for usage_error.
+// Parses the flags. ERR_INVALID: unknown, wrong, or not for this command.
 static enum error_code parse(struct arguments *arguments, size_t command, int argc, char **argv, struct error *error) {
+    assert(command < ARRAY_COUNT(commands));
     unsigned allowed = commands[command].flags | 1 << HELP | 1 << VERSION;
     opterr = 0;
     for (int got; (got = getopt_long(argc, argv, ":", flags, NULL)) != -1;) {
@@ -149,7 +153,7 @@ static enum error_code parse(struct arguments *arguments, size_t command, int ar
         arguments->given |= 1U << got;
     }
     if (optind < argc) {
-        return error_set(error, ERR_INVALID, "'%s' is none of show, set, cut and heal", argv[optind]);
+        return error_set(error, ERR_INVALID, "'%s' is not one of show, set, cut and heal", argv[optind]);
     }
     return OK;
 }

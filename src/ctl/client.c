@@ -1,21 +1,22 @@
-// Calls to the cluster. The loop is run from within each call until it has its answer: a command does one thing after the
-// other, and needs no callbacks of its own.
+// Calls to the cluster. Each call runs the loop until it has its answer: commands are sequential and need no callbacks of
+// their own.
 #include "ctl/client.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/ids.h"
+#include "base/address.h"
 #include "base/mem.h"
 
 enum {
-    CONNECT_MS = 1000,     // to one endpoint, before the next is tried: 20 round trips between the clouds
-    ATTEMPT_MS = 2000,     // of what may be sent again: a stopped leader is given up, and its successor found
-    ROUND_PAUSE_MS = 100,  // after all endpoints were tried in vain
+    CONNECT_MS = 1000,     // to one endpoint before the next is tried: 20 round trips between the clouds
+    ATTEMPT_MS = 2000,     // of a call that may be retried: leaves time to find a stopped leader's successor
+    ROUND_PAUSE_MS = 100,  // after all endpoints have failed
     KEEPALIVE_MS = 5000,
 };
 
-// The end of a call, copied out of its callback.
+// A call's result, copied in its callback.
 struct reply {
     bool ended;
     enum rpc_status status;
@@ -23,27 +24,27 @@ struct reply {
     bool answered;
     bool unknown;  // the trailer baton-outcome: unknown
     struct buf body;
-    struct buf message;  // these are NUL-terminated
+    struct buf message;  // this and the following are NUL-terminated
     struct buf leader_address;
     struct buf reason;
 };
 
 struct ctl_client {
     uv_loop_t loop;
-    uv_timer_t timer;  // wakes the loop when something has taken too long
+    uv_timer_t timer;  // wakes the loop at a deadline
     struct rpc_runtime *runtime;
     const struct ctl_endpoints *endpoints;
-    struct tls *tls;  // NULL: plain
+    struct tls *tls;  // NULL: plaintext
     uint64_t timeout_ms;
     size_t next;                    // the endpoint to try next
-    size_t vain;                    // attempts in vain since the last pause
-    char address[ADDRESS_MAX + 1];  // where the channel leads; empty: there is none
-    struct rpc_channel *channel;    // NULL: there is none
+    size_t failures;                // attempts since the last pause
+    char address[ADDRESS_MAX + 1];  // the channel's target; "": none chosen
+    struct rpc_channel *channel;    // NULL: none
     bool up;
     bool down;
-    char failure[192];  // why the last connection could not be made, where more is known than that
+    char failure[192];  // why the last connection failed; "": unknown, or no node there
     struct reply reply;
-    // Of a stream; NULL: the call is unary.
+    // Of a stream; NULL: a unary call.
     void (*on_message)(void *user, struct slice message);
     void *user;
     struct rpc_ticket ticket;
@@ -56,10 +57,10 @@ static uint64_t now_ms(void) {
 }
 
 static void on_timer(uv_timer_t *timer) {
-    (void)timer;  // the loop has woken up, that was all
+    (void)timer;  // its only purpose is to wake the loop
 }
 
-// One turn of the loop, at most until `until_ms`. False: it is that late already.
+// Runs one turn of the loop, waiting at most until `until_ms`. False: that time has passed.
 static bool turn(struct ctl_client *client, uint64_t until_ms) {
     uint64_t now = now_ms();
     if (now >= until_ms) {
@@ -81,6 +82,7 @@ static void pause_for(struct ctl_client *client, uint64_t ms) {
 
 struct ctl_client *ctl_client_new(const struct ctl_endpoints *endpoints, struct tls *tls, uint64_t timeout_ms) {
     struct ctl_client *client = mem_zalloc(sizeof *client);
+    assert(endpoints->count > 0);
     client->endpoints = endpoints;
     client->tls = tls;
     client->timeout_ms = timeout_ms;
@@ -129,8 +131,8 @@ static void on_down(void *user, enum rpc_down_reason reason) {
     client->down = true;
 }
 
-// Why there is no connection; "": nobody is there. Who takes HTTP's port for gRPC's, or speaks plaintext to a node with
-// certificates, gets a connection that is closed at once.
+// Why there is no connection; "": nothing accepts connections there. The HTTP port, and a node with certificates that is
+// spoken to in plaintext, close the connection at once.
 static const char *why_down(const struct ctl_client *client, const struct rpc_channel *channel) {
     const char *failure = rpc_channel_failure(channel);
     if (failure[0] != '\0' || !rpc_channel_hung_up(channel)) {
@@ -141,26 +143,26 @@ static const char *why_down(const struct ctl_client *client, const struct rpc_ch
                                  "--tls-key and --tls-ca, and its port for HTTP is another";
 }
 
-static void lead_to(struct ctl_client *client, const char *address) {
+static void retarget(struct ctl_client *client, const char *address) {
     disconnect(client);
     snprintf(client->address, sizeof client->address, "%s", address);
 }
 
-void ctl_move_on(struct ctl_client *client) {
+void ctl_next_endpoint(struct ctl_client *client) {
     disconnect(client);
-    if (++client->vain >= client->endpoints->count) {
-        client->vain = 0;
+    if (++client->failures >= client->endpoints->count) {
+        client->failures = 0;
         pause_for(client, ROUND_PAUSE_MS);
     }
 }
 
-// To where the client leads already, or else to the next endpoint.
+// Connects to the chosen target, or to the next endpoint if none is chosen.
 static bool connect_within(struct ctl_client *client, uint64_t until_ms) {
     if (client->channel != NULL && client->up) {
         return true;
     }
     if (client->address[0] == '\0') {
-        lead_to(client, client->endpoints->addresses[client->next++ % client->endpoints->count]);
+        retarget(client, client->endpoints->addresses[client->next++ % client->endpoints->count]);
     }
     struct rpc_channel_options options = {
         .target = client->address,
@@ -181,7 +183,7 @@ static bool connect_within(struct ctl_client *client, uint64_t until_ms) {
 
 // --- one attempt ---
 
-static void keep_text(struct buf *out, struct slice text) {
+static void copy_text(struct buf *out, struct slice text) {
     buf_clear(out);
     buf_append_slice(out, text);
     buf_append(out, "", 1);
@@ -198,9 +200,9 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
     reply->unknown = slice_equal(rpc_result_trailer(result, "baton-outcome"), slice_of_str("unknown"));
     buf_clear(&reply->body);
     buf_append_slice(&reply->body, result->body);
-    keep_text(&reply->message, result->message);
-    keep_text(&reply->leader_address, rpc_result_trailer(result, "baton-leader-address"));
-    keep_text(&reply->reason, rpc_result_trailer(result, "baton-reason"));
+    copy_text(&reply->message, result->message);
+    copy_text(&reply->leader_address, rpc_result_trailer(result, "baton-leader-address"));
+    copy_text(&reply->reason, rpc_result_trailer(result, "baton-reason"));
 }
 
 static void on_stream_message(void *user, uint64_t tag, struct slice message) {
@@ -227,12 +229,12 @@ static void attempt(struct ctl_client *client, const char *path, struct slice re
 
 // --- a call ---
 
-enum verdict { OVER, REDIRECTED, AGAIN };
+enum verdict { DONE, REDIRECTED, RETRY };
 
-// What the attempt means. `*unknown` becomes true once the write may have been applied without our knowing.
+// What to do after an attempt. Sets *unknown once the write may have been applied although no result was received.
 static enum verdict judge(const struct reply *reply, enum ctl_need need, bool *unknown) {
     if (reply->status == RPC_OK) {
-        return OVER;
+        return DONE;
     }
     if (reply->status == RPC_FAILED_PRECONDITION && reply->leader_address.len > 1 &&
         address_check(slice_of(reply->leader_address.data, reply->leader_address.len - 1), "leader", NULL) == OK) {
@@ -244,9 +246,9 @@ static enum verdict judge(const struct reply *reply, enum ctl_need need, bool *u
         *unknown = true;
     }
     if (need == CTL_WRITE_ONCE && *unknown) {
-        return OVER;
+        return DONE;
     }
-    return late || reply->status == RPC_UNAVAILABLE ? AGAIN : OVER;
+    return late || reply->status == RPC_UNAVAILABLE ? RETRY : DONE;
 }
 
 static enum ctl_exit finish(const struct ctl_client *client, bool unknown, struct slice *answer, struct error *error) {
@@ -268,7 +270,7 @@ static enum ctl_exit finish(const struct ctl_client *client, bool unknown, struc
     return CTL_FAILED;
 }
 
-enum ctl_exit ctl_nobody(const struct ctl_client *client, struct error *error) {
+enum ctl_exit ctl_unreachable(const struct ctl_client *client, struct error *error) {
     const struct ctl_endpoints *endpoints = client->endpoints;
     struct buf list = {.len = 0};
     for (size_t i = 0; i < endpoints->count; i++) {
@@ -276,7 +278,7 @@ enum ctl_exit ctl_nobody(const struct ctl_client *client, struct error *error) {
     }
     buf_append(&list, "", 1);
     if (client->failure[0] == '\0') {
-        error_set(error, ERR_UNAVAILABLE, "nobody answers at %s (from %s); does the cluster run there?",
+        error_set(error, ERR_UNAVAILABLE, "no node answers at %s (from %s); is the cluster running there?",
                   (const char *)list.data, endpoints->source);
     } else {
         error_set(error, ERR_UNAVAILABLE, "no connection to %s (from %s): %s", (const char *)list.data, endpoints->source,
@@ -291,8 +293,8 @@ static enum ctl_exit give_up(const struct ctl_client *client, bool reached, bool
     double seconds = (double)client->timeout_ms / 1000;
     if (unknown) {
         error_set(error, ERR_UNAVAILABLE,
-                  "outcome unknown: an attempt within these %g s may have been applied, so read before you repeat it; the "
-                  "last ended with \"%s\"",
+                  "outcome unknown: an attempt within these %g s may have been applied, so read before you retry; the last "
+                  "one ended with \"%s\"",
                   seconds, message);
         return CTL_UNKNOWN;
     }
@@ -300,7 +302,7 @@ static enum ctl_exit give_up(const struct ctl_client *client, bool reached, bool
         error_set(error, ERR_UNAVAILABLE, "not done within %g s: %s", seconds, message);
         return CTL_FAILED;
     }
-    return ctl_nobody(client, error);
+    return ctl_unreachable(client, error);
 }
 
 static uint64_t least(uint64_t a, uint64_t b) {
@@ -315,7 +317,7 @@ enum ctl_exit ctl_call(struct ctl_client *client, enum ctl_need need, const char
     client->on_message = NULL;
     for (uint64_t now = now_ms(); now < until; now = now_ms()) {
         if (!connect_within(client, least(until, now + CONNECT_MS))) {
-            ctl_move_on(client);
+            ctl_next_endpoint(client);
             continue;
         }
         uint64_t left = until - least(until, now_ms());
@@ -325,17 +327,17 @@ enum ctl_exit ctl_call(struct ctl_client *client, enum ctl_need need, const char
         attempt(client, path, request, need == CTL_WRITE_ONCE ? left : least(left, ATTEMPT_MS));
         reached = reached || client->reply.answered;
         switch (judge(&client->reply, need, &unknown)) {
-        case OVER:
+        case DONE:
             return finish(client, unknown, answer, error);
         case REDIRECTED:
-            // Straight on, but not round and round while nobody knows better.
-            if (++client->vain % 4 == 0) {
+            // Followed at once, but with pauses, so that nodes with stale views cannot send us in a tight loop.
+            if (++client->failures % 4 == 0) {
                 pause_for(client, ROUND_PAUSE_MS);
             }
-            lead_to(client, (const char *)client->reply.leader_address.data);
+            retarget(client, (const char *)client->reply.leader_address.data);
             break;
-        case AGAIN:
-            ctl_move_on(client);
+        case RETRY:
+            ctl_next_endpoint(client);
             break;
         }
     }
@@ -348,12 +350,12 @@ bool ctl_stream(struct ctl_client *client, const char *path, struct slice reques
                 void (*on_message)(void *user, struct slice message), void *user) {
     uint64_t until = now_ms() + client->timeout_ms;
     while (!connect_within(client, least(until, now_ms() + CONNECT_MS))) {
-        ctl_move_on(client);
+        ctl_next_endpoint(client);
         if (now_ms() >= until) {
             return false;
         }
     }
-    client->vain = 0;
+    client->failures = 0;
     client->on_message = on_message;
     client->user = user;
     attempt(client, path, request, 0);
@@ -361,6 +363,7 @@ bool ctl_stream(struct ctl_client *client, const char *path, struct slice reques
 }
 
 void ctl_stop(struct ctl_client *client) {
+    assert(client->channel != NULL && !client->reply.ended);
     rpc_channel_cancel(client->channel, client->ticket);
 }
 
@@ -379,8 +382,8 @@ struct asked {
     struct ctl_client *client;
     struct ctl_probe *probe;
     struct rpc_channel *channel;
-    bool settled;  // the probe has its answer, or its why
-    bool ended;    // no callback is left to come
+    bool settled;  // the probe has its answer or error
+    bool ended;    // no further callback will come
 };
 
 static void settle(struct asked *asked, bool answered, const char *why) {
@@ -389,10 +392,10 @@ static void settle(struct asked *asked, bool answered, const char *why) {
     }
     asked->settled = true;
     asked->probe->answered = answered;
-    keep_text(&asked->probe->why, slice_of_str(why));
+    copy_text(&asked->probe->why, slice_of_str(why));
 }
 
-// The reason that one of them gives is worth more than that nobody answers.
+// A reason that one of the nodes gives says more than that none answers.
 static void note_failure(struct ctl_client *client, const char *failure) {
     if (failure[0] != '\0') {
         snprintf(client->failure, sizeof client->failure, "%s", failure);
@@ -464,7 +467,7 @@ void ctl_ask_all(struct ctl_client *client, const char *path, struct ctl_probe *
         settle(&asked[i], false, "no answer in time");
         rpc_channel_close(asked[i].channel);
     }
-    while (any_left(asked, count, false)) {  // calls under way end with their channels
+    while (any_left(asked, count, false)) {  // pending calls end with their channels
         turn(client, now_ms() + KEEPALIVE_MS);
     }
     free(asked);

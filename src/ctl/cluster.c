@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/address.h"
 #include "base/base64.h"
 #include "base/ids.h"
 #include "base/rfc3339.h"
@@ -25,14 +26,14 @@ static enum ctl_exit print_array(struct ctl *ctl, struct json *json) {
 
 enum { PROBES_MAX = CTL_ENDPOINTS_MAX + MEMBERS_MAX };
 
-// What is known of whom was asked.
+// What is known of one node that was asked.
 struct node_status {
     const struct ctl_probe *probe;
     bool reachable;
-    struct wire_status_response status;  // where it is not, its name alone, and that only if another has told it
+    struct wire_status_response status;  // if unreachable, its name at most, as other nodes tell it
     struct slice cloud;
     bool disk_full;
-    struct slice why;  // it is not
+    struct slice why;  // it is not reachable
 };
 
 static bool is_asked(const struct ctl_probe *probes, size_t count, struct slice address) {
@@ -94,9 +95,9 @@ static void name_unreachable(struct node_status *node, const struct node_status 
     }
 }
 
-// All endpoints, then those members they name that have not answered yet: an endpoint may be another way to a member, a
-// published port or a tunnel.
-static size_t ask_everybody(struct ctl *ctl, struct ctl_probe probes[PROBES_MAX], struct node_status nodes[PROBES_MAX]) {
+// Asks all endpoints, then the members they name that have not answered yet: an endpoint may be a member's published port or
+// a tunnel to it.
+static size_t ask_all_nodes(struct ctl *ctl, struct ctl_probe probes[PROBES_MAX], struct node_status nodes[PROBES_MAX]) {
     size_t count = 0;
     for (size_t i = 0; i < ctl->endpoints->count; i++) {
         count = add_probe(probes, count, slice_of_str(ctl->endpoints->addresses[i]));
@@ -175,7 +176,7 @@ static void status_row(struct table *table, const struct node_status *node) {
     table_text(table, status->version);
 }
 
-// Below the table: what keeps a node from doing its part though it answers.
+// Below the table: why a node that answers does not do its part.
 static void trouble_line(struct buf *out, const struct node_status *node) {
     const char *trouble = node->disk_full                  ? "has no space for its log, and acknowledges nothing"
                           : node->status.member_count == 0 ? "belongs to no cluster: it started on an empty data directory"
@@ -183,18 +184,18 @@ static void trouble_line(struct buf *out, const struct node_status *node) {
     if (!node->reachable || trouble == NULL) {
         return;
     }
-    text_for_people(out, node->status.node, ID_MAX);
+    text_for_terminal(out, node->status.node, ID_MAX);
     buf_printf(out, " %s\n", trouble);
 }
 
-// And how fast each member would commit if it led, and what the leader makes of that.
+// And how fast each member would commit if it led, and what placement has decided.
 static void placement_line(struct buf *out, const struct wire_status_response *status) {
     enum { DECISION_MAX = 256 };
     buf_append_str(out, "commit if it led:");
     for (size_t i = 0; i < status->member_count; i++) {
         const struct wire_member_status *member = &status->members[i];
         buf_append_str(out, i == 0 ? " " : ", ");
-        text_for_people(out, member->id, ID_MAX);
+        text_for_terminal(out, member->id, ID_MAX);
         if (member->commit_ms > 0) {
             buf_printf(out, " %.1f ms", member->commit_ms);
         } else {
@@ -202,14 +203,14 @@ static void placement_line(struct buf *out, const struct wire_status_response *s
         }
     }
     buf_append_str(out, "; placement: ");
-    text_for_people(out, status->placement.decision, DECISION_MAX);
+    text_for_terminal(out, status->placement.decision, DECISION_MAX);
     buf_append_str(out, "\n");
 }
 
 enum ctl_exit ctl_status(struct ctl *ctl) {
     struct ctl_probe probes[PROBES_MAX];
     struct node_status nodes[PROBES_MAX];
-    size_t count = ask_everybody(ctl, probes, nodes);
+    size_t count = ask_all_nodes(ctl, probes, nodes);
     size_t reached = 0;
     bool refused = false;
     struct json json = {.out = &ctl->out};
@@ -251,9 +252,9 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
         return status;
     }
     if (!refused) {
-        return ctl_nobody(ctl->client, &ctl->error);
+        return ctl_unreachable(ctl->client, &ctl->error);
     }
-    error_set(&ctl->error, ERR_INVALID, "no node tells its status; the certificate must be an operator's");
+    error_set(&ctl->error, ERR_INVALID, "no node returns its status; the certificate must be an operator's");
     return CTL_FAILED;
 }
 
@@ -292,7 +293,7 @@ static void member_row(struct table *table, const struct wire_member_status *mem
     table_u64(table, member->match_index);
 }
 
-// From whoever is reached, and then from the leader that it names: it alone knows how far the others are.
+// Asks any node, and then the leader that it names: only the leader knows the others' match indexes.
 static enum ctl_exit leader_status(struct ctl *ctl, struct wire_status_response *status) {
     struct slice answer;
     enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, STATUS_PATH, &answer);
@@ -392,7 +393,7 @@ static void worker_row(struct table *table, const struct wire_worker_info *info)
     buf_free(&labels);
 }
 
-// One page; *after becomes its last id. A node that knows no pages answers with all of them.
+// Gets one page; *after becomes its last id. A node of an earlier version returns all workers as one page.
 static enum ctl_exit worker_page(struct ctl *ctl, struct buf *after, struct json *json, struct table *table, bool *more) {
     struct wire_list_workers_request request = {.start_after = buf_slice(after), .limit = LIST_DEFAULT};
     wire_list_workers_request_encode(&request, &ctl->request);
@@ -443,7 +444,7 @@ enum ctl_exit ctl_worker_list(struct ctl *ctl) {
 
 // --- leader transfer ---
 
-// The old leader answers when it has been deposed, and may not have heard yet by whom: then the others are asked.
+// The old leader answers as soon as it has stepped down, and may not know the new one yet: then the other nodes are asked.
 static enum ctl_exit new_leader(struct ctl *ctl, struct slice transferred, struct raft_id *leader, raft_term *term) {
     if (wire_transfer_response_decode(transferred, leader, term, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
@@ -462,7 +463,7 @@ static enum ctl_exit new_leader(struct ctl *ctl, struct slice transferred, struc
             *leader = raft_id_of(status.leader);
             *term = status.term;
         } else {
-            ctl_move_on(ctl->client);
+            ctl_next_endpoint(ctl->client);
         }
     }
     return CTL_OK;
@@ -496,7 +497,8 @@ enum ctl_exit ctl_leader_transfer(struct ctl *ctl) {
         json_end(&json, '}');
         buf_append_str(&ctl->out, "\n");
     } else {
-        buf_printf(&ctl->out, "%s leads in term %llu\n", leader.len == 0 ? "nobody" : leader.text, (unsigned long long)term);
+        buf_printf(&ctl->out, "%s leads in term %llu\n", leader.len == 0 ? "no known node" : leader.text,
+                   (unsigned long long)term);
     }
     return ctl_print(ctl);
 }
@@ -518,7 +520,7 @@ static const char *entry_type_name(enum raft_entry_type type) {
 static void print_entry(struct ctl *ctl, const struct wire_log_entry *entry) {
     if (!ctl->options->json) {
         buf_printf(&ctl->out, "%llu term %llu ", (unsigned long long)entry->id.index, (unsigned long long)entry->id.term);
-        text_for_people(&ctl->out, entry->summary, COMMAND_MAX);
+        text_for_terminal(&ctl->out, entry->summary, COMMAND_MAX);
         buf_append_str(&ctl->out, "\n");
         return;
     }
@@ -553,7 +555,7 @@ enum ctl_exit ctl_log(struct ctl *ctl) {
         for (size_t i = 0; i < response.count; i++) {
             print_entry(ctl, &response.entries[i]);
         }
-        // The end is fixed with the first answer: a busy log would never end.
+        // The end is fixed by the first answer, as a busy log grows faster than it is printed.
         if (request.to == 0) {
             request.to = response.commit_index;
         }

@@ -1,6 +1,7 @@
-// Which function does which command, and what they share.
+// The table of commands, and what they share.
 #include "ctl/commands.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ enum ctl_exit ctl_run(struct ctl *ctl) {
         [CTL_WATCH] = ctl_watch,
         [CTL_LOG] = ctl_log,
     };
+    assert(ctl->options->command < CTL_COMMAND_COUNT);
     return functions[ctl->options->command](ctl);
 }
 
@@ -35,7 +37,7 @@ enum ctl_exit ctl_print(struct ctl *ctl) {
             continue;
         }
         if (written < 0 && errno == EPIPE) {
-            return CTL_FAILED;  // head has seen enough, and nobody needs to hear of it
+            return CTL_FAILED;  // the reader, such as head, has gone: no message
         }
         if (written < 0) {
             error_set(&ctl->error, ERR_IO, "cannot write to standard output: %s", strerror(errno));

@@ -14,9 +14,10 @@ struct ctl {
     struct arena arena;  // of one answer
     struct buf request;
     struct buf out;      // what goes to standard output
-    struct error error;  // of a status other than CTL_OK; empty message: it has been said
+    struct error error;  // for any status but CTL_OK; no message: nothing to print
 };
 
+// Runs options->command.
 enum ctl_exit ctl_run(struct ctl *ctl);
 
 // --- the commands, in their files ---
@@ -34,13 +35,13 @@ enum ctl_exit ctl_log(struct ctl *ctl);
 
 // --- what they share ---
 
-// ctl_call with ctl->request, which is emptied.
+// ctl_call with ctl->request, which it empties. Resets ctl->arena.
 enum ctl_exit ctl_ask(struct ctl *ctl, enum ctl_need need, const char *path, struct slice *answer);
 
-// Writes ctl->out to standard output and empties it. CTL_FAILED if that cannot be done.
+// Writes ctl->out to standard output and empties it. CTL_FAILED if writing fails.
 enum ctl_exit ctl_print(struct ctl *ctl);
 
-// An answer that does not decode.
+// Returns CTL_FAILED, with a message, for an answer that does not decode.
 enum ctl_exit ctl_undecodable(struct ctl *ctl);
 
 #endif

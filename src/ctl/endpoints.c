@@ -1,11 +1,11 @@
-// Where batonctl looks for the cluster: --endpoints over BATON_ENDPOINTS over a file over the default.
+// Finds the endpoints: --endpoints, else BATON_ENDPOINTS, else a file, else the default.
 #include "ctl/endpoints.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/ids.h"
+#include "base/address.h"
 
 static enum error_code parse_list(const char *list, struct ctl_endpoints *endpoints, struct error *error) {
     for (const char *text = list;; text++) {

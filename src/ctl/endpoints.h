@@ -1,4 +1,4 @@
-// Where batonctl looks for the cluster.
+// The nodes' addresses that batonctl and baton-bench are given.
 #ifndef BATON_CTL_ENDPOINTS_H
 #define BATON_CTL_ENDPOINTS_H
 
@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 
-enum { CTL_ENDPOINTS_MAX = 64 };  // of one list: some members, each perhaps under several names
+enum { CTL_ENDPOINTS_MAX = 64 };  // of one list: members, some perhaps under several names
 
 struct ctl_endpoints {
     const char *source;  // for messages: "--endpoints", "BATON_ENDPOINTS", "build/cluster/endpoints", "the default"
@@ -18,8 +18,8 @@ struct ctl_endpoints {
 #define CTL_ENDPOINTS_FILE    "build/cluster/endpoints"
 #define CTL_ENDPOINTS_DEFAULT "127.0.0.1:7400"
 
-// `flag` and `environment` are lists or NULL; then the first line of `file` is one, if there is such a file; then the
-// default. ERR_INVALID and ERR_IO name the source.
+// Takes the first of these: the list `flag`, the list `environment` (each may be NULL), the first line of `file` if it
+// exists, the default. Errors, which name the source: ERR_INVALID, ERR_IO.
 enum error_code ctl_endpoints_find(const char *flag, const char *environment, const char *file,
                                    struct ctl_endpoints *endpoints, struct error *error);
 

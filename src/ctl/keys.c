@@ -15,7 +15,7 @@ static const char *argument(const struct ctl *ctl, size_t i) {
 
 enum { CLIENT_ID_SIZE = sizeof "batonctl-0123456789abcdef0123456789abcdef" };
 
-// Each run is a client of its own, with one write: sequence 1.
+// Each run is a new client with a single write, sequence 1.
 static void open_session(struct state_command *command, char client_id[CLIENT_ID_SIZE]) {
     uint64_t random[2];
     while (getrandom(random, sizeof random, 0) != sizeof random)
@@ -26,7 +26,7 @@ static void open_session(struct state_command *command, char client_id[CLIENT_ID
     command->sequence = 1;
 }
 
-// More than a command can hold is refused by the cluster, by name; there is no need to read on.
+// Stops reading beyond what a command can hold.
 static enum ctl_exit read_input(struct ctl *ctl, struct buf *value) {
     while (value->len <= COMMAND_MAX) {
         uint8_t *room = buf_reserve(value, 64 * KIB);
@@ -162,7 +162,7 @@ enum ctl_exit ctl_get(struct ctl *ctl) {
     return ctl_print(ctl);
 }
 
-// One page; *after becomes its last key.
+// Gets one page; *after becomes its last key.
 static enum ctl_exit list_page(struct ctl *ctl, struct buf *after, struct json *json, struct table *table, bool *more) {
     enum { VALUE_SHOWN_MAX = 60 };
     struct wire_list_request request = {
@@ -190,7 +190,7 @@ static enum ctl_exit list_page(struct ctl *ctl, struct buf *after, struct json *
         table_text(table, item->key);
         table_u64(table, item->revision);
         table_u64(table, item->value.len);
-        text_for_people(&shown, item->value, VALUE_SHOWN_MAX);
+        text_for_terminal(&shown, item->value, VALUE_SHOWN_MAX);
         table_text(table, buf_slice(&shown));
         buf_free(&shown);
     }

@@ -1,4 +1,4 @@
-// batonctl's command line: commands, options, and what to say when they are wrong.
+// batonctl's command line: commands, options, and messages for wrong ones.
 #include "ctl/options.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 
 #include "base/array.h"
 
-// Options that not every command takes.
+// Options that only some commands take.
 enum { TAKES_STALE = 1, TAKES_EXPECT = 2, TAKES_FROM = 4, TAKES_TO = 8 };
 
 static const struct {
@@ -20,29 +20,29 @@ static const struct {
     const char *summary;
     const char *details;
 } commands[CTL_COMMAND_COUNT] = {
-    [CTL_STATUS] = {"status", "", 0, 0, 0, "every node: role, term, how far it is",
-                    "Asks all endpoints, and all members that they name, at once.\n"
+    [CTL_STATUS] = {"status", "", 0, 0, 0, "every node: role, term, log position",
+                    "Asks all endpoints, and all members that they name.\n"
                     "\n"
                     "  batonctl status\n"
                     "  batonctl status -o json\n"},
     [CTL_WORKER_LIST] = {"worker list", "", 0, 0, 0, "the registered workers", "  batonctl worker list -o json\n"},
     [CTL_MEMBER_LIST] = {"member list", "", 0, 0, 0, "the members, as the leader sees them", "  batonctl member list\n"},
     [CTL_LEADER_TRANSFER] = {"leader transfer", "[NODE]", 0, 1, 0, "hand leadership to a node",
-                             "Without NODE: to the voter whose log is most up to date. Placement then pauses on all nodes\n"
-                             "for 10 minutes, so that leadership stays there.\n"
+                             "Without NODE: to the voter with the most up-to-date log. Pauses placement on all nodes for\n"
+                             "10 minutes, so that leadership stays there.\n"
                              "\n"
                              "  batonctl leader transfer n2\n"},
     [CTL_PUT] = {"put", "KEY VALUE", 2, 2, TAKES_EXPECT, "write a key",
-                 "Prints the revision of the change. VALUE - reads the value from standard input. --expect REVISION\n"
-                 "writes only if the key's revision is this one; 0: only if there is no such key.\n"
+                 "Prints the new revision. VALUE - reads the value from standard input. --expect REVISION writes only\n"
+                 "if the key's revision is this one; 0: only if there is no such key.\n"
                  "\n"
                  "  batonctl put greeting hello\n"
                  "  batonctl put config - < config.json\n"
                  "  batonctl put lock mine --expect 0\n"
                  "  batonctl put -- key -5\n"},
     [CTL_GET] = {"get", "KEY", 1, 1, TAKES_STALE, "read a key",
-                 "Prints the value alone (with a newline behind it on a terminal). --stale answers from any node's own\n"
-                 "state, also without a leader.\n"
+                 "Prints only the value (and a newline on a terminal). --stale reads any node's own state, also without\n"
+                 "a leader.\n"
                  "\n"
                  "  batonctl get greeting\n"
                  "  batonctl get greeting -o json\n"},
@@ -51,13 +51,13 @@ static const struct {
                     "  batonctl delete lock --expect 42\n"},
     [CTL_LIST] = {"list", "[PREFIX]", 0, 1, TAKES_STALE, "the keys, in order", "  batonctl list jobs/\n"},
     [CTL_WATCH] = {"watch", "[PREFIX]", 0, 1, TAKES_FROM, "changes as they happen, until interrupted",
-                   "From now on, or from a revision that is still held. If the connection is lost it goes on with\n"
-                   "another node, and misses or repeats nothing. With -o json one object a line.\n"
+                   "From now on, or from a revision that is still stored. If the connection is lost, resumes on\n"
+                   "another node without missing or repeating a change. With -o json, one object per line.\n"
                    "\n"
                    "  batonctl watch jobs/\n"
                    "  batonctl watch --from 120\n"},
     [CTL_LOG] = {"log", "", 0, 0, TAKES_FROM | TAKES_TO, "the committed log",
-                 "With -o json one object a line, the command in base64.\n"
+                 "With -o json, one object per line, with the command in base64.\n"
                  "\n"
                  "  batonctl log\n"
                  "  batonctl log --from 100 --to 120\n"},
@@ -65,24 +65,24 @@ static const struct {
 
 static const char overview[] =
     "options\n"
-    "  --endpoints LIST    HOST:PORT,... of some or all nodes; else BATON_ENDPOINTS; else the file "
-    "build/cluster/endpoints;\n"
-    "                      else 127.0.0.1:7400\n"
-    "  --tls-cert FILE, --tls-key FILE, --tls-ca FILE\n"
-    "                      speak TLS: the certificate to show, its key, and the authorities to believe; else "
-    "BATON_TLS_CERT,\n"
-    "                      BATON_TLS_KEY, BATON_TLS_CA\n"
-    "  --tls-required      never speak plaintext; else BATON_TLS_REQUIRED\n"
-    "  -o, --output FORMAT table or json (default table)\n"
-    "  --timeout TIME      how long to try, such as 500ms or 5s (default 5s)\n"
-    "  --stale             get, list: answer from any node's own state\n"
-    "  --expect REVISION   put, delete: only if the key's revision is this one\n"
-    "  --from N, --to N    log: indices; watch: --from revision\n"
-    "  --help, --version\n"
+    "  --endpoints LIST     HOST:PORT,... of some or all nodes [env: BATON_ENDPOINTS]\n"
+    "                       (default: build/cluster/endpoints, else 127.0.0.1:7400)\n"
+    "  --tls-cert FILE      use TLS: our certificate [env: BATON_TLS_CERT]\n"
+    "  --tls-key FILE       its private key [env: BATON_TLS_KEY]\n"
+    "  --tls-ca FILE        the trusted certificate authorities [env: BATON_TLS_CA]\n"
+    "  --tls-required       never use plaintext [env: BATON_TLS_REQUIRED]\n"
+    "  -o, --output FORMAT  table or json (default table)\n"
+    "  --timeout TIME       how long to keep trying, such as 500ms (default 5s)\n"
+    "  --stale              get, list: read any node's own state\n"
+    "  --expect REVISION    put, delete: only if the key's revision is this one\n"
+    "  --from N             log: the first index; watch: the first revision\n"
+    "  --to N               log: the last index\n"
+    "  -h, --help           print this; after a command, its own help\n"
+    "  --version            print the version\n"
     "\n"
-    "A write is sent again until its outcome is known; it is applied once.\n"
+    "A write is retried until its outcome is known; it is applied at most once.\n"
     "\n"
-    "exit status: 0 ok, 1 failed, 2 wrong usage, 3 nobody reachable, 4 not found, 5 outcome unknown\n";
+    "exit status: 0 ok, 1 failed, 2 wrong usage, 3 no node reachable, 4 not found, 5 outcome unknown\n";
 
 void ctl_help(enum ctl_command command) {
     if (command != CTL_NO_COMMAND) {
@@ -100,7 +100,7 @@ void ctl_help(enum ctl_command command) {
     printf("\n%s", overview);
 }
 
-// --- what was meant ---
+// --- suggestions ---
 
 enum { NAME_MAX_LEN = 32 };
 
@@ -108,7 +108,7 @@ static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-// How many letters must be put in, left out or changed (Levenshtein's distance).
+// Levenshtein's distance.
 static size_t distance(const char *a, const char *b) {
     size_t row[NAME_MAX_LEN + 1];
     size_t len = strlen(b);
@@ -132,7 +132,7 @@ const char *ctl_nearest(const char *text, const char *const *names, size_t count
         return NULL;
     }
     const char *nearest = NULL;
-    size_t best = strlen(text) / 2;  // more than half of it wrong: something else was meant
+    size_t best = strlen(text) / 2;  // with more than half of it wrong, something else was meant
     best = best < 1 ? 1 : best > 3 ? 3 : best;
     for (size_t i = 0; i < count; i++) {
         size_t d = distance(text, names[i]);
@@ -208,7 +208,7 @@ static enum error_code parse_timeout(const char *text, uint64_t *ms, struct erro
                      LONGEST_S);
 }
 
-// `given` collects the options that not every command takes.
+// `given` collects the options that only some commands take.
 static enum error_code take_option(int option, struct ctl_options *options, unsigned *given, struct error *error) {
     switch (option) {
     case OPT_ENDPOINTS:
@@ -269,13 +269,13 @@ static enum error_code unknown_option(const char *text, struct error *error) {
         return error_set(error, ERR_INVALID, "unknown option %s; did you mean --%s?", text, nearest);
     }
     return error_set(error, ERR_INVALID,
-                     "unknown option %s; see batonctl --help (an argument that begins with - goes behind --)", text);
+                     "unknown option %s; see batonctl --help (an argument that begins with - goes after --)", text);
 }
 
 static enum error_code read_options(int argc, char **argv, struct ctl_options *options, unsigned *given,
                                     struct error *error) {
     opterr = 0;
-    optind = 0;  // from the beginning, also a second time
+    optind = 0;  // makes getopt start afresh
     for (;;) {
         int at = optind == 0 ? 1 : optind;
         int option = getopt_long(argc, argv, ":o:h", long_options, NULL);
@@ -324,7 +324,7 @@ static enum error_code unknown_command(const char *first, const char *second, st
     return error_set(error, ERR_INVALID, "there is no command \"%s\"; see batonctl --help", first);
 }
 
-// How many words of `words` are the name of the command; 0: they are not.
+// The number of leading words that are the command's name; 0: they are not.
 static int matches(enum ctl_command command, char **words, int count) {
     const char *name = commands[command].name;
     const char *space = strchr(name, ' ');
@@ -384,7 +384,7 @@ enum error_code ctl_options_parse(int argc, char **argv, struct ctl_options *opt
         }
     }
     if (options->to != 0 && options->from > options->to) {
-        return error_set(error, ERR_INVALID, "--from %llu is behind --to %llu", (unsigned long long)options->from,
+        return error_set(error, ERR_INVALID, "--from %llu is after --to %llu", (unsigned long long)options->from,
                          (unsigned long long)options->to);
     }
     return OK;

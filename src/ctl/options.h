@@ -23,11 +23,11 @@ enum ctl_command {
 
 struct ctl_options {
     enum ctl_command command;
-    bool help;  // of the command, or of the whole where there is none
+    bool help;  // of the command, or general if there is none
     bool version;
-    const char *arguments[2];    // NULL where there is none
-    const char *endpoints;       // as given; NULL: not given
-    struct tls_files tls_files;  // as given; NULL where not
+    const char *arguments[2];    // NULL: absent
+    const char *endpoints;       // NULL: not given
+    struct tls_files tls_files;  // NULL members: not given
     bool tls_required;
     bool json;
     bool stale;
@@ -41,13 +41,13 @@ struct ctl_options {
 
 enum { CTL_TIMEOUT_DEFAULT_MS = 5000 };
 
-// Strings stay argv's. ERR_INVALID says what is wrong and what is allowed.
+// Parses argv, whose strings are borrowed. ERR_INVALID: the message says what is wrong and what is allowed.
 enum error_code ctl_options_parse(int argc, char **argv, struct ctl_options *options, struct error *error);
 
-// What --help prints; for CTL_NO_COMMAND the whole.
+// Prints a command's help; for CTL_NO_COMMAND the general one.
 void ctl_help(enum ctl_command command);
 
-// The name among `names` nearest to `text`, if it is near enough to be meant; NULL otherwise.
+// The name most similar to `text`, if similar enough to be meant; else NULL.
 const char *ctl_nearest(const char *text, const char *const *names, size_t count);
 
 #endif

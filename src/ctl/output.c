@@ -1,4 +1,4 @@
-// What batonctl prints.
+// Tables and JSON.
 #include "ctl/output.h"
 
 #include <assert.h>
@@ -98,7 +98,7 @@ static bool is_plain(struct slice bytes) {
             return false;
         }
     }
-    // C1 controls are obeyed by terminals too; in UTF-8 they begin with C2.
+    // Terminals interpret C1 controls too; in UTF-8 they begin with C2.
     for (size_t i = 0; i + 1 < bytes.len; i++) {
         if (bytes.data[i] == 0xc2 && bytes.data[i + 1] < 0xa0) {
             return false;
@@ -107,12 +107,12 @@ static bool is_plain(struct slice bytes) {
     return utf8_valid(bytes);
 }
 
-void text_for_people(struct buf *out, struct slice bytes, size_t max) {
+void text_for_terminal(struct buf *out, struct slice bytes, size_t max) {
     struct slice shown = bytes;
     if (bytes.len > max) {
         shown.len = max;
         while (shown.len > 0 && (bytes.data[shown.len] & 0xc0) == 0x80) {
-            shown.len--;  // not within a character
+            shown.len--;  // do not cut a character
         }
     }
     if (is_plain(shown)) {
@@ -151,7 +151,7 @@ void table_text(struct table *table, struct slice text) {
     if (text.len == 0) {
         buf_append_str(&table->text, "-");
     } else {
-        text_for_people(&table->text, text, CELL_MAX);
+        text_for_terminal(&table->text, text, CELL_MAX);
     }
     end_cell(table);
 }
@@ -170,7 +170,7 @@ void table_printf(struct table *table, const char *format, ...) {
     table_text(table, slice_of_str(text));
 }
 
-// Characters, for cells are UTF-8; wide ones are not accounted for.
+// The number of characters in UTF-8 text; double-width ones are not accounted for.
 static size_t width_of(const char *text) {
     size_t width = 0;
     for (; *text != '\0'; text++) {
@@ -180,7 +180,7 @@ static size_t width_of(const char *text) {
 }
 
 void table_end(struct table *table, struct buf *out) {
-    assert(table->cells % table->columns == 0);
+    assert(table->columns > 0 && table->cells % table->columns == 0);
     size_t widths[TABLE_COLUMNS_MAX] = {0};
     const char *cell = (const char *)table->text.data;
     for (size_t i = 0; i < table->cells; i++, cell += strlen(cell) + 1) {

@@ -1,4 +1,4 @@
-// What batonctl prints: tables for people, JSON for programs.
+// batonctl's output: aligned tables, or JSON.
 #ifndef BATON_CTL_OUTPUT_H
 #define BATON_CTL_OUTPUT_H
 
@@ -8,22 +8,22 @@
 
 struct json {
     struct buf *out;
-    bool more;  // something stands before: a comma is due
+    bool more;  // a comma is due before the next element
 };
 
-void json_begin(struct json *json, char bracket);  // an element of what is around
+void json_begin(struct json *json, char bracket);  // an object or array, as an element of an enclosing one
 void json_end(struct json *json, char bracket);
 
-// Members of an object.
+// Members of an object. `key` needs no escaping.
 void json_string(struct json *json, const char *key, struct slice value);
-void json_pair(struct json *json, struct slice key, struct slice value);  // a key from outside
+void json_pair(struct json *json, struct slice key, struct slice value);  // `key` is untrusted
 void json_u64(struct json *json, const char *key, uint64_t value);
 void json_bool(struct json *json, const char *key, bool value);
 void json_number(struct json *json, const char *key, double value);
 void json_null(struct json *json, const char *key);
 void json_open(struct json *json, const char *key, char bracket);
 
-// Bytes: as `key` if they are text, else in base64 as `key`_base64.
+// Bytes: as `key` if they are UTF-8, else in base64 as `key`_base64.
 void json_bytes(struct json *json, const char *key, struct slice value);
 
 // --- tables ---
@@ -32,7 +32,7 @@ enum { TABLE_COLUMNS_MAX = 16 };
 
 struct table {
     size_t columns;
-    size_t cells;     // so far, the headings among them
+    size_t cells;     // so far, including headings
     struct buf text;  // all cells, each NUL-terminated
 };
 
@@ -44,10 +44,10 @@ void table_text(struct table *table, struct slice text);
 void table_u64(struct table *table, uint64_t value);
 void table_printf(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// Aligned, and freed.
+// Appends the aligned table and frees it.
 void table_end(struct table *table, struct buf *out);
 
-// Bytes for a terminal: what could be taken for a command to it is escaped; at most about `max` bytes, then "...".
-void text_for_people(struct buf *out, struct slice bytes, size_t max);
+// Appends bytes for a terminal, with control characters escaped; at most about `max` bytes, then "...".
+void text_for_terminal(struct buf *out, struct slice bytes, size_t max);
 
 #endif

@@ -1,5 +1,5 @@
-// watch: changes as they happen. Each message tells the revision up to which it is complete, so that after a lost connection
-// the watch goes on from the next one, on whatever node answers, and neither misses nor repeats a change.
+// watch: changes as they happen. Each message has the revision up to which it is complete, so that after a lost connection
+// the watch resumes from the next one, on any node, and neither misses nor repeats a change.
 #include <stdio.h>
 
 #include "ctl/commands.h"
@@ -8,7 +8,7 @@
 struct watching {
     struct ctl *ctl;
     bool begun;     // `next` is known
-    uint64_t next;  // everything below has been printed
+    uint64_t next;  // all revisions below it have been printed
     enum ctl_exit status;
 };
 
@@ -25,10 +25,10 @@ static void print_change(struct ctl *ctl, const struct state_change *change) {
         json_end(&json, '}');
     } else {
         buf_printf(&ctl->out, "%llu %s ", (unsigned long long)change->revision, change->is_delete ? "delete" : "put");
-        text_for_people(&ctl->out, change->key, KEY_MAX);
+        text_for_terminal(&ctl->out, change->key, KEY_MAX);
         if (!change->is_delete) {
             buf_append_str(&ctl->out, " ");
-            text_for_people(&ctl->out, change->value, COMMAND_MAX);
+            text_for_terminal(&ctl->out, change->value, COMMAND_MAX);
         }
     }
     buf_append_str(&ctl->out, "\n");
@@ -58,8 +58,8 @@ static void on_message(void *user, struct slice message) {
     }
 }
 
-// Whether the watch can go on elsewhere after its stream has ended.
-static bool may_go_on(struct watching *watching, struct ctl_end end) {
+// Whether the watch can resume on another node after its stream has ended.
+static bool may_resume(struct watching *watching, struct ctl_end end) {
     switch (end.status) {
     case RPC_OK:
     case RPC_UNAVAILABLE:
@@ -70,7 +70,7 @@ static bool may_go_on(struct watching *watching, struct ctl_end end) {
         return true;
     case RPC_RESOURCE_EXHAUSTED:  // this node has too many watches
         return watching->begun;
-    case RPC_OUT_OF_RANGE:  // this node has not applied yet what another has told us
+    case RPC_OUT_OF_RANGE:  // this node has not yet applied what another one has sent us
         return watching->begun && strcmp(end.reason, "revision-ahead") == 0;
     default:
         return false;
@@ -85,36 +85,36 @@ enum ctl_exit ctl_watch(struct ctl *ctl) {
         .has_from = options->has_from,
         .from_revision = options->from,
     };
-    bool said = false;
+    bool reported = false;
     for (;;) {
         buf_clear(&ctl->request);
         wire_watch_request_encode(&request, &ctl->request);
         uint64_t before = watching.next;
         if (!ctl_stream(ctl->client, "/baton.v1.ControlService/Watch", buf_slice(&ctl->request), on_message, &watching)) {
             if (watching.begun) {
-                continue;  // it was there once: wait until it is back
+                continue;  // the cluster was reachable once: wait until it is again
             }
-            return ctl_nobody(ctl->client, &ctl->error);
+            return ctl_unreachable(ctl->client, &ctl->error);
         }
         if (watching.status != CTL_OK) {
             return watching.status;
         }
         struct ctl_end end = ctl_ended(ctl->client);
-        if (!may_go_on(&watching, end)) {
+        if (!may_resume(&watching, end)) {
             error_set(&ctl->error, ERR_UNAVAILABLE, "%s (%s, from %s)", end.message, rpc_status_name(end.status),
                       end.address);
             return CTL_FAILED;
         }
-        said = said && watching.next == before;
-        if (watching.begun && !said) {
-            fprintf(stderr, "batonctl: %s ends the watch (%s); going on from revision %llu\n", end.address, end.message,
+        reported = reported && watching.next == before;
+        if (watching.begun && !reported) {
+            fprintf(stderr, "batonctl: %s ended the watch (%s); resuming from revision %llu\n", end.address, end.message,
                     (unsigned long long)watching.next);
         }
-        said = true;
+        reported = true;
         request.has_from = request.has_from || watching.begun;
         if (watching.begun) {
             request.from_revision = watching.next;
         }
-        ctl_move_on(ctl->client);
+        ctl_next_endpoint(ctl->client);
     }
 }

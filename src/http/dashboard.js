@@ -1,15 +1,15 @@
-// The dashboard: asks this node every second for /nodes and /cluster-state, and says plainly when what it shows is old. All text
-// goes in by textContent: nothing that a node or worker calls itself is ever markup.
+// The dashboard: polls /nodes and /cluster-state of this node every second, and shows when its data is stale. All text is set by
+// textContent, so no name of a node or worker is ever interpreted as markup.
 "use strict";
 
 const PERIOD_MS = 1000;
-const TIMEOUT_MS = 4000; // longer than a node's own wait for another one
+const TIMEOUT_MS = 4000; // longer than a node waits for another one
 const STALE_MS = 3500;
 const ROWS_MAX = 1000;
 
 const byId = (id) => document.getElementById(id);
 
-// What was last heard, and when (performance.now()). `list` stays when a later answer is an error.
+// The last answer and its time (performance.now()). `list` is retained when a later answer is an error.
 const nodes = { list: null, at: -Infinity, error: null };
 const workers = { list: null, at: -Infinity, error: null };
 
@@ -57,7 +57,7 @@ function roundTrips(node) {
   }).join(" · ");
 }
 
-// --- tables: rows are kept and only what changed is written, so that a selection or a reader's place survives ---
+// --- tables: rows are reused and only changes written, so that a selection or a screen reader's position survives ---
 
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -123,7 +123,7 @@ const WORKER_COLUMNS = [
 
 // --- the page ---
 
-// Of those that say they lead, the one of the highest term: the others just have not heard of it.
+// Of the nodes that claim to lead, the one with the highest term: the others have not learned of that term yet.
 function leaderOf(list) {
   const leaders = list.filter((node) => node.reachable && node.role === "leader");
   return leaders.sort((a, b) => b.term - a.term)[0];
@@ -157,11 +157,11 @@ function showSummary(now) {
 function showBanners(now) {
   const banners = [];
   if (now - nodes.at > STALE_MS && nodes.error) {
-    const age = nodes.list === null ? "" : ` What is shown is ${duration(now - nodes.at)} old.`;
-    banners.push(`No news from this node: ${nodes.error}.${age}`);
+    const age = nodes.list === null ? "" : ` The data shown is ${duration(now - nodes.at)} old.`;
+    banners.push(`No update from this node: ${nodes.error}.${age}`);
   } else if (workers.error && now - workers.at > STALE_MS) {
     const age = workers.list === null ? "" : ` The workers are shown as of ${duration(now - workers.at)} ago.`;
-    banners.push(`The list of workers cannot be had: ${workers.error}.${age}`);
+    banners.push(`The list of workers is unavailable: ${workers.error}.${age}`);
   }
   const holder = byId("banners");
   while (holder.children.length > banners.length) holder.lastChild.remove();
@@ -179,7 +179,7 @@ function showWorkers(now) {
   const list = workers.list || [];
   const online = list.filter((worker) => worker.status === "online").length;
   write(byId("workers-count"), workers.list === null ? "" : `${online} online, ${list.length - online} offline`);
-  // Who is missing comes first.
+  // Offline workers first.
   const sorted = [...list].sort((a, b) => (a.status === "online") - (b.status === "online"));
   fill(byId("workers").tBodies[0], sorted.slice(0, ROWS_MAX), WORKER_COLUMNS);
   const note = list.length > ROWS_MAX ? `${list.length - ROWS_MAX} more are in /cluster-state.`
@@ -199,7 +199,7 @@ function show() {
   write(byId("served"), own ? `as ${own.node} saw it ${duration(now - nodes.at)} ago` : location.host);
 }
 
-// Each question on its own: a leader that hangs must not hold up what this node knows by itself.
+// Separate requests: a leader that hangs must not delay what this node knows itself.
 function repeat(path, into) {
   const next = async () => {
     const begun = performance.now();

@@ -1,6 +1,5 @@
-// The client's life: (look up the name) -> connect (-> TLS handshake) -> write the request -> read the head -> read the body
-// -> done. Whatever ends it, fetch_end is called once; the memory goes when libuv has given back both handles and the
-// lookup.
+// The stages: (resolve the name) -> connect (-> TLS handshake) -> write the request -> read the head -> read the body.
+// However it ends, fetch_end runs once; the memory is freed when libuv has closed both handles and finished the lookup.
 #include "http/fetch.h"
 
 #include <assert.h>
@@ -8,20 +7,20 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/address.h"
 #include "base/buf.h"
-#include "base/ids.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
 struct fetch {
     uv_tcp_t tcp;
-    uv_timer_t timer;  // the deadline; or, at once, an error found before anything began
+    uv_timer_t timer;  // the deadline; immediate for an error in the request itself
     uv_getaddrinfo_t lookup;
     struct addrinfo *found;          // by the lookup; owned
-    const struct addrinfo *untried;  // of these
+    const struct addrinfo *untried;  // the rest of them
     uv_connect_t connect;
     uv_write_t write;
-    unsigned held;  // by libuv: handles not closed yet, and a lookup under way
+    unsigned references;  // libuv's: open handles and a pending lookup
     bool ended;
     fetch_done *done;  // NULL: cancelled
     void *user;
@@ -35,12 +34,13 @@ struct fetch {
     // With TLS:
     struct tls_session *session;  // NULL: plain
     char peer[TLS_IDENTITY_MAX + 1];
-    bool asked;
+    bool requested;            // the request has been sent
     uint8_t cipher[16 * KIB];  // as read
 };
 
 static void fetch_release(struct fetch *fetch) {
-    if (--fetch->held == 0) {
+    assert(fetch->references > 0);
+    if (--fetch->references == 0) {
         uv_freeaddrinfo(fetch->found);
         if (fetch->session != NULL) {
             tls_session_free(fetch->session);
@@ -74,9 +74,9 @@ static void fetch_end(struct fetch *fetch, const char *error) {
 }
 
 void fetch_cancel(struct fetch *fetch) {
-    assert(!fetch->ended);
+    assert(!fetch->ended && fetch->done != NULL);
     fetch->done = NULL;
-    uv_cancel((uv_req_t *)&fetch->lookup);  // no harm if there is none or it runs already: its callback sees `ended`
+    uv_cancel((uv_req_t *)&fetch->lookup);  // may fail: then the lookup's callback sees `ended`
     fetch_end(fetch, NULL);
 }
 
@@ -85,7 +85,7 @@ static void on_timer(uv_timer_t *timer) {
     fetch_end(fetch, fetch->early_error != NULL ? fetch->early_error : "no answer in time");
 }
 
-// The decimal number of a header line's value; false if it is none or too large.
+// Parses a header's value as a decimal number; false if it is not one or is too large.
 static bool parse_length(const char *value, size_t max, size_t *out) {
     value += strspn(value, " \t");
     size_t digits = strspn(value, "0123456789");
@@ -96,8 +96,8 @@ static bool parse_length(const char *value, size_t max, size_t *out) {
     return *out <= max;
 }
 
-// Reads the status line and the one header that matters, out of NUL-terminated text without the empty line. NULL, or what is
-// wrong.
+// Parses the status line and the only header that matters. `head` is NUL-terminated, without the empty line, and modified.
+// NULL, or the error.
 static const char *parse_head(struct fetch *fetch, char *head, size_t *length) {
     char *rest = NULL;
     char *line = strtok_r(head, "\r\n", &rest);
@@ -129,6 +129,7 @@ static void body_add(struct fetch *fetch, const uint8_t *data, size_t len) {
         memcpy(fetch->answer.body + fetch->got, data, len);
     }
     fetch->got += len;
+    assert(fetch->got <= fetch->answer.len);
     if (fetch->got == fetch->answer.len) {
         fetch_end(fetch, NULL);
     }
@@ -144,7 +145,7 @@ static void head_add(struct fetch *fetch, size_t len) {
         return;
     }
     *end = '\0';
-    size_t behind = (size_t)(end + 4 - fetch->head.data);
+    size_t head_len = (size_t)(end + 4 - fetch->head.data);
     const char *error = parse_head(fetch, (char *)fetch->head.data, &fetch->answer.len);
     if (error == NULL && (fetch->answer.body = mem_try_alloc(fetch->answer.len)) == NULL) {
         error = "no memory for the answer";
@@ -154,10 +155,10 @@ static void head_add(struct fetch *fetch, size_t len) {
         return;
     }
     fetch->in_body = true;
-    body_add(fetch, fetch->head.data + behind, fetch->head.len - behind);
+    body_add(fetch, fetch->head.data + head_len, fetch->head.len - head_len);
 }
 
-// Where the answer's next bytes go.
+// Where to read the next bytes to.
 static uv_buf_t answer_room(struct fetch *fetch) {
     if (fetch->in_body) {
         return uv_buf_init((char *)fetch->answer.body + fetch->got, (unsigned)(fetch->answer.len - fetch->got));
@@ -173,7 +174,7 @@ static void answer_add(struct fetch *fetch, const char *data, size_t len) {
     }
 }
 
-// A handshake and a request fit the buffer of a new socket: what the kernel does not take at once is an error.
+// A handshake and a request fit a new socket's send buffer, so a partial write is an error.
 static void secure_push(struct fetch *fetch) {
     struct slice output = tls_session_output(fetch->session);
     uv_buf_t bytes = uv_buf_init((char *)(uintptr_t)output.data, (unsigned)output.len);
@@ -195,8 +196,8 @@ static void secure_add(struct fetch *fetch, size_t len) {
             answer_add(fetch, room.base, got);
         }
     }
-    if (!fetch->ended && !fetch->asked && tls_session_ready(fetch->session)) {
-        fetch->asked = true;
+    if (!fetch->ended && !fetch->requested && tls_session_ready(fetch->session)) {
+        fetch->requested = true;
         tls_session_write(fetch->session, buf_slice(&fetch->request));
     }
     if (!fetch->ended) {
@@ -233,8 +234,8 @@ static void on_written(uv_write_t *write, int status) {
     }
 }
 
-// The request; with TLS the handshake first, and the request once that is done. 0, or libuv's error.
-static int fetch_ask(struct fetch *fetch) {
+// Sends the request; with TLS starts the handshake, after which secure_add sends it. 0, or libuv's error.
+static int fetch_send(struct fetch *fetch) {
     if (fetch->session != NULL) {
         tls_session_start(fetch->session);
         secure_push(fetch);
@@ -256,7 +257,7 @@ static void on_connected(uv_connect_t *connect, int status) {
         fetch_not_connected(fetch, status);
         return;
     }
-    status = fetch_ask(fetch);
+    status = fetch_send(fetch);
     if (status == 0) {
         status = uv_read_start((uv_stream_t *)&fetch->tcp, on_alloc, on_read);
     }
@@ -278,8 +279,8 @@ static void fetch_try(struct fetch *fetch, const struct addrinfo *address) {
     }
 }
 
-// The socket of the address before is gone.
-static void on_closed_for_another(uv_handle_t *handle) {
+// The socket for the previous address is closed.
+static void on_closed_for_next(uv_handle_t *handle) {
     struct fetch *fetch = handle->data;
     if (fetch->ended) {
         fetch_release(fetch);
@@ -289,12 +290,12 @@ static void on_closed_for_another(uv_handle_t *handle) {
     fetch_try(fetch, fetch->untried);
 }
 
-// A name has several addresses where it is both IPv4's and IPv6's (localhost, mostly); a node listens on one of them.
+// A name may have IPv4 and IPv6 addresses (localhost often does), of which a node listens on one: tries the next.
 static void fetch_not_connected(struct fetch *fetch, int status) {
     if (fetch->untried == NULL) {
         fetch_end(fetch, uv_strerror(status));
     } else {
-        uv_close((uv_handle_t *)&fetch->tcp, on_closed_for_another);
+        uv_close((uv_handle_t *)&fetch->tcp, on_closed_for_next);
     }
 }
 
@@ -309,34 +310,24 @@ static void on_looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *
     fetch_release(fetch);
 }
 
-// HOST:PORT to a connection under way or a lookup of the name. 0, or libuv's error.
-static int fetch_begin(struct fetch *fetch, struct slice address) {
-    if (address_check(address, "address", NULL) != OK) {
+// Starts connecting, or looking up the name. 0, or libuv's error.
+static int fetch_begin(struct fetch *fetch, struct slice text) {
+    struct address address;
+    if (address_parse(text, "address", ADDRESS_PORT_CONNECT, &address, NULL) != OK) {
         return UV_EINVAL;
     }
-    char text[ADDRESS_MAX + 1];
-    memcpy(text, address.data, address.len);
-    text[address.len] = '\0';
-    char *host = text;
-    char *colon = strrchr(text, ':');
-    *colon = '\0';
-    if (host[0] == '[') {
-        host++;
-        colon[-1] = '\0';
-    }
-    int port = (int)strtol(colon + 1, NULL, 10);  // address_check saw that it is one
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
-    if (uv_ip4_addr(host, port, &v4) == 0) {
+    if (uv_ip4_addr(address.host, address.port_number, &v4) == 0) {
         return fetch_connect(fetch, (const struct sockaddr *)&v4);
     }
-    if (uv_ip6_addr(host, port, &v6) == 0) {
+    if (uv_ip6_addr(address.host, address.port_number, &v6) == 0) {
         return fetch_connect(fetch, (const struct sockaddr *)&v6);
     }
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     fetch->lookup.data = fetch;
-    int rc = uv_getaddrinfo(fetch->tcp.loop, &fetch->lookup, on_looked_up, host, colon + 1, &hints);
-    fetch->held += rc == 0 ? 1 : 0;
+    int rc = uv_getaddrinfo(fetch->tcp.loop, &fetch->lookup, on_looked_up, address.host, address.port, &hints);
+    fetch->references += rc == 0 ? 1 : 0;
     return rc;
 }
 
@@ -355,7 +346,7 @@ struct fetch *fetch_start(uv_loop_t *loop, const struct fetch_request *request, 
     fetch->done = done;
     fetch->user = user;
     fetch->body_max = request->body_max;
-    fetch->held = 2;
+    fetch->references = 2;
     uv_tcp_init(loop, &fetch->tcp);
     uv_timer_init(loop, &fetch->timer);
     fetch->tcp.data = fetch;

@@ -1,7 +1,7 @@
-// Pages that need other nodes: /cluster-state on a follower is the leader's answer, handed on; /nodes asks every member for
-// its /status at the same time. Only own paths of members are asked, so nobody outside chooses where a request goes; and a
-// request that is itself such a relay (it carries Baton-Relay) is never relayed on, or two nodes that each take the other
-// for the leader would ask in circles.
+// Pages that need other nodes: a follower relays /cluster-state from the leader; /nodes asks all members for their /status
+// concurrently. Requests go only to members and fixed paths, so no client chooses their target; and a request that is itself
+// a relay (it carries Baton-Relay) is never relayed, or two nodes that take each other for the leader would loop.
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -85,7 +85,7 @@ static void relay_begin(struct exchange *exchange, const struct view_status *sta
 }
 
 static void reply_own_workers(struct exchange *exchange, const struct view_status *status) {
-    if (exchange_reply_kept(exchange, status->term)) {
+    if (exchange_reply_cached(exchange, status->term)) {
         return;
     }
     uint64_t began_ns = uv_hrtime();
@@ -95,7 +95,7 @@ static void reply_own_workers(struct exchange *exchange, const struct view_statu
     snprintf(id, sizeof id, "%.*s", (int)status->node_id.len, (const char *)status->node_id.data);
     exchange_reply(exchange, MHD_HTTP_OK, "application/json", &body);
     exchange_add_header(exchange, "Baton-Leader", id);
-    exchange_keep(exchange, status->term, uv_hrtime() - began_ns);
+    exchange_cache(exchange, status->term, uv_hrtime() - began_ns);
 }
 
 void page_cluster_state(struct exchange *exchange) {
@@ -123,11 +123,11 @@ void page_cluster_state(struct exchange *exchange) {
 
 struct survey {
     struct exchange *exchange;
-    json_t *nodes;   // the answer: one object a member, in the members' order
-    size_t waiting;  // for so many answers
+    json_t *nodes;   // the response: an object per member, in the members' order
+    size_t waiting;  // outstanding answers
     struct asked {
         struct survey *survey;
-        struct fetch *fetch;  // NULL when it has ended, or never was
+        struct fetch *fetch;  // NULL: ended or never started
         size_t at;            // in `nodes`
     } asked[MEMBERS_MAX];
 };
@@ -151,7 +151,7 @@ static void survey_finish(struct survey *survey) {
     free(survey);
 }
 
-// Puts a node's own words over what this node knows of it. NULL, or why they cannot be used.
+// Merges a node's own status over what this node knows of it. NULL, or why it cannot be used.
 static const char *node_merge(json_t *node, const struct fetch_answer *answer) {
     if (answer->error != NULL) {
         return answer->error;
@@ -159,17 +159,17 @@ static const char *node_merge(json_t *node, const struct fetch_answer *answer) {
     if (answer->status != MHD_HTTP_OK) {
         return "it refused";
     }
-    json_t *said = json_loadb((const char *)answer->body, answer->len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *status = json_loadb((const char *)answer->body, answer->len, JSON_REJECT_DUPLICATES, NULL);
     const char *error = NULL;
-    if (!json_is_object(said)) {
-        error = "its answer is no JSON object";
-    } else if (!json_equal(json_object_get(said, "node"), json_object_get(node, "node"))) {
+    if (!json_is_object(status)) {
+        error = "its answer is not a JSON object";
+    } else if (!json_equal(json_object_get(status, "node"), json_object_get(node, "node"))) {
         error = "another node answers at its address";
     } else {
-        json_object_update(node, said);
+        json_object_update(node, status);
         json_object_set_new(node, "reachable", json_true());
     }
-    json_decref(said);
+    json_decref(status);
     return error;
 }
 
@@ -183,12 +183,13 @@ static void node_done(void *user, const struct fetch_answer *answer) {
         json_object_set_new(node, "error", json_string(error));
     }
     free(answer->body);
+    assert(survey->waiting > 0);
     if (--survey->waiting == 0) {
         survey_finish(survey);
     }
 }
 
-// What is known of a member without asking it.
+// What this node knows of a member without asking it.
 static json_t *node_object(const struct view_member *member) {
     return json_pack("{s:s%, s:s%, s:s%, s:s%, s:b}",                                                    //
                      "node", (const char *)member->id.data, member->id.len,                              //
@@ -222,6 +223,7 @@ void page_nodes(struct exchange *exchange) {
     survey->nodes = json_array();
     exchange->pending = survey;
     exchange->cancel = survey_cancel;
+    assert(status.member_count <= MEMBERS_MAX);
     for (size_t i = 0; i < status.member_count; i++) {
         const struct view_member *member = &status.members[i];
         json_t *node = node_object(member);

@@ -9,8 +9,8 @@
 //   GET /livez          200 as long as the loop runs
 //   GET /readyz         200, or 503 with the reasons
 //
-// A request whose Host header does not name this node is refused (421): a page of somebody else's whose name is made to
-// resolve to our address (DNS rebinding) must not read ours.
+// A request whose Host header does not name this node gets 421: a page on another site must not read ours by making its name
+// resolve to our address (DNS rebinding).
 #ifndef BATON_HTTP_HTTP_H
 #define BATON_HTTP_HTTP_H
 
@@ -23,23 +23,23 @@ struct tls;
 
 struct http_options {
     const char *listen;          // HOST:PORT; port 0: any free one
-    const char *advertise;       // HOST:PORT by which others reach these pages; NULL: as `listen`
-    struct tls *tls;             // borrowed; NULL: plain. Clients need no certificate: the pages change nothing
-    uint64_t header_timeout_ms;  // a request's headers must be in within it; 0: HTTP_HEADER_TIMEOUT_MS
+    const char *advertise;       // HOST:PORT where others reach these pages; NULL: as `listen`
+    struct tls *tls;             // borrowed; NULL: plaintext. Clients need no certificate: the pages are read-only
+    uint64_t header_timeout_ms;  // for a request's headers to arrive; 0: HTTP_HEADER_TIMEOUT_MS
 };
 
 struct http_server;
 
-// Listens at once. `options` and `source` are copied; source->user must live until http_server_close. ERR_INVALID for an
-// address that does not parse or resolve, ERR_IO if it cannot be listened on.
+// Starts listening. `options` and `source` are copied; source->user must stay valid until http_server_close. ERR_INVALID:
+// the address does not parse or resolve. ERR_IO: listening on it failed.
 enum error_code http_server_new(uv_loop_t *loop, const struct http_options *options, const struct http_source *source,
                                 struct http_server **server, struct error *error);
 
 // The port it listens on.
 uint16_t http_server_port(const struct http_server *server);
 
-// Ends all connections and frees the server; its handles are closed in the loop's next turns, then `closed` (may be NULL) is
-// called.
+// Ends all connections. The handles are closed in the loop's next turns, then `closed` (unless NULL) is called and the
+// server freed.
 void http_server_close(struct http_server *server, void (*closed)(void *user), void *user);
 
 #endif

@@ -1,4 +1,4 @@
-// The pages that this node answers by itself, and the table of all.
+// The pages that this node answers alone, and the table of all.
 #include "http/pages.h"
 
 #include "base/array.h"
@@ -25,7 +25,7 @@ static void page_metrics(struct exchange *exchange) {
     exchange_reply(exchange, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", &body);
 }
 
-// That the loop runs is all there is to say, and answering says it.
+// Answering shows that the loop runs, which is all it reports.
 static void page_livez(struct exchange *exchange) {
     exchange_reply_static(exchange, "text/plain; charset=utf-8", slice_of_str("ok\n"));
 }
@@ -67,7 +67,7 @@ http_page *page_find(const char *path) {
 }
 
 void page_reply_json(struct exchange *exchange, unsigned status, json_t *document) {
-    // Twelve digits: milliseconds stay exact, and 0.3 does not read 0.29999999999999999.
+    // Twelve digits: exact for milliseconds, and 0.3 is not printed as 0.29999999999999999.
     char *text = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(12));
     json_decref(document);
     struct buf body = {0};
@@ -77,7 +77,7 @@ void page_reply_json(struct exchange *exchange, unsigned status, json_t *documen
     exchange_reply(exchange, status, "application/json", &body);
 }
 
-// A string, or null for what is empty or (never by our own checks) no UTF-8.
+// A string; null if empty or (which our checks prevent) not UTF-8.
 static json_t *text_or_null(struct slice text) {
     json_t *string = text.len == 0 ? NULL : json_stringn((const char *)text.data, text.len);
     return string == NULL ? json_null() : string;
@@ -87,7 +87,7 @@ static json_t *real_or_null(double ms) {
     return ms < 0 ? json_null() : json_real(ms);
 }
 
-// A row of the matrix: by the id of the other end.
+// A member's round trips, by the id of the other member.
 static json_t *round_trips_object(const struct view_status *status, const struct view_member *member) {
     json_t *row = json_object();
     for (size_t i = 0; i < status->member_count; i++) {
@@ -162,8 +162,8 @@ json_t *page_status_object(const struct view_status *status) {
 
 // --- the list of workers ---
 //
-// Written straight into the buffer: there may be 100,000, and a tree of JSON nodes for them would hold up the loop, and with
-// it the heartbeats of a leader, several times as long.
+// Written straight into the buffer: for 100,000 workers, building a JSON tree would block the loop, and so a leader's
+// heartbeats, several times as long.
 
 static void append_text(struct buf *out, const char *key, struct slice value) {
     buf_append_str(out, key);
@@ -183,7 +183,7 @@ static void append_last_seen(struct buf *out, int64_t last_seen_unix_ms, int64_t
     char text[RFC3339_SIZE];
     rfc3339_format(text, last_seen_unix_ms);
     append_text(out, ",\"last_seen\":", slice_of_str(text));
-    // The age as well: whoever looks on has another clock.
+    // The age as well: the reader's clock may differ.
     int64_t ago = now_unix_ms - last_seen_unix_ms;
     append_number(out, ",\"last_seen_ago_ms\":", ago < 0 ? 0 : (uint64_t)ago);
 }

@@ -1,4 +1,4 @@
-// What is behind each path.
+// The pages, by path.
 #ifndef BATON_HTTP_PAGES_H
 #define BATON_HTTP_PAGES_H
 
@@ -8,16 +8,16 @@
 
 typedef void http_page(struct exchange *exchange);
 
-// The page of a path, taken literally; NULL if there is none.
+// The page at exactly this path; NULL: none.
 http_page *page_find(const char *path);
 
-// The object of /status.
+// The JSON object of /status. Owned by the caller.
 json_t *page_status_object(const struct view_status *status);
 
-// Appends all workers as a JSON list.
+// Appends all workers as a JSON array.
 void page_append_workers(const struct http_source *source, struct buf *out);
 
-// A JSON document and a newline; frees `document`.
+// Replies with a JSON document and a newline. Takes ownership of `document`.
 void page_reply_json(struct exchange *exchange, unsigned status, json_t *document);
 
 // Pages that ask other nodes (gather.c).

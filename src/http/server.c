@@ -1,147 +1,29 @@
-// libmicrohttpd on the node's loop. It keeps its sockets in an epoll set of its own; that set's descriptor is readable when
-// any of them has something, so one uv_poll on it drives everything, and one timer does what is due by time.
+// libmicrohttpd on the node's loop. It has an epoll set of its own; that set's descriptor is readable when any of its
+// sockets is, so one uv_poll on it drives everything, and one timer handles what is due by time.
 //
-// Its inactivity timeout is not used: a client that sends a byte every second would pass it for ever. Every connection has a
-// deadline here instead: for the headers of its next request, then for its response to be taken.
+// Its inactivity timeout is not used: a client that sends a byte a second would never hit it. Instead every connection has a
+// deadline: for the headers of its next request, then for its response to be taken.
+#include "http/server.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <gnutls/abstract.h>
-
-#include "base/array.h"
+#include "base/address.h"
 #include "base/files.h"
-#include "base/ids.h"
+#include "base/limits.h"
 #include "base/mem.h"
-#include "http/host.h"
-#include "http/http.h"
 #include "http/pages.h"
 #include "tls/tls.h"
 
-enum { CHAIN_MAX = 8 };  // certificates in our own file: itself and the intermediate ones
-
-struct connection {
-    struct http_server *server;
-    struct connection *next;
-    struct connection **at;  // what points to it
-    int fd;
-    uint64_t deadline_ms;       // of the loop's clock
-    struct exchange *exchange;  // the request being served, if any
-};
-
-struct http_server {
-    uv_loop_t *loop;
-    struct http_source source;
-    char *listen;
-    char *advertise;
-    struct host_names names;
-    uint64_t header_timeout_ms;
-    struct tls *tls;  // NULL: plain
-    struct MHD_Daemon *daemon;
-    uv_poll_t poll;
-    uv_timer_t timer;
-    unsigned open_handles;
-    struct connection *connections;
-    uint64_t ended;  // connections so far
-    // A reply for more than one (exchange_keep).
-    struct MHD_Response *kept;
-    unsigned kept_status;
-    uint64_t kept_of;
-    uint64_t kept_until_ns;
-    void (*closed)(void *user);
-    void *closed_user;
-};
-
 static void on_timer(uv_timer_t *timer);
 
-// --- replies ---
-
-static void reply(struct exchange *exchange, unsigned status, const char *content_type, struct MHD_Response *response) {
-    static const char *const headers[][2] = {
-        {"Cache-Control", "no-store"},
-        {"Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-                                    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
-        {"Cross-Origin-Resource-Policy", "same-origin"},
-        {"Referrer-Policy", "no-referrer"},
-        {"X-Content-Type-Options", "nosniff"},
-    };
-    assert(exchange->response == NULL);
-    exchange->status = status;
-    exchange->response = response;
-    exchange_add_header(exchange, "Content-Type", content_type);
-    for (size_t i = 0; i < ARRAY_COUNT(headers); i++) {
-        exchange_add_header(exchange, headers[i][0], headers[i][1]);
-    }
-    if (exchange->suspended) {
-        exchange->suspended = false;
-        MHD_resume_connection(exchange->connection);
-        uv_timer_start(&exchange->server->timer, on_timer, 0, 0);  // its epoll set does not tell of this
-    }
-}
-
-void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type, struct buf *body) {
-    struct MHD_Response *response = MHD_create_response_from_buffer(body->len, body->data, MHD_RESPMEM_MUST_FREE);
-    *body = (struct buf){0};
-    reply(exchange, status, content_type, response);
-}
-
-void exchange_reply_static(struct exchange *exchange, const char *content_type, struct slice body) {
-    void *data = (void *)(uintptr_t)body.data;  // only read, though the prototype does not say so
-    reply(exchange, MHD_HTTP_OK, content_type, MHD_create_response_from_buffer(body.len, data, MHD_RESPMEM_PERSISTENT));
-}
-
-void exchange_reply_error(struct exchange *exchange, unsigned status, const char *code, const char *format, ...) {
-    char message[ERROR_MESSAGE_MAX];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
-    va_end(args);
-    page_reply_json(exchange, status, json_pack("{s:s, s:s}", "error", code, "message", message));
-}
-
-void exchange_add_header(struct exchange *exchange, const char *name, const char *value) {
-    MHD_add_response_header(exchange->response, name, value);
-}
-
-bool exchange_reply_kept(struct exchange *exchange, uint64_t of) {
-    const struct http_server *server = exchange->server;
-    if (server->kept == NULL || server->kept_of != of || uv_hrtime() >= server->kept_until_ns) {
-        return false;
-    }
-    assert(exchange->response == NULL && !exchange->suspended);
-    exchange->status = server->kept_status;
-    exchange->response = server->kept;
-    exchange->kept = true;
-    return true;
-}
-
-static void forget_kept(struct http_server *server) {
-    if (server->kept != NULL) {
-        MHD_destroy_response(server->kept);  // connections that still send it hold it
-        server->kept = NULL;
-    }
-}
-
-void exchange_keep(struct exchange *exchange, uint64_t of, uint64_t took_ns) {
-    struct http_server *server = exchange->server;
-    forget_kept(server);
-    if (took_ns < HTTP_LIST_CHEAP_MS * UINT64_C(1000000)) {
-        return;
-    }
-    server->kept = exchange->response;
-    server->kept_status = exchange->status;
-    server->kept_of = of;
-    server->kept_until_ns = uv_hrtime() + took_ns * (HTTP_LIST_SHARE - 1);
-    exchange->kept = true;
-}
-
-const char *exchange_request_header(const struct exchange *exchange, const char *name) {
-    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+void server_wake(struct http_server *server) {
+    uv_timer_start(&server->timer, on_timer, 0, 0);
 }
 
 // --- requests ---
@@ -167,7 +49,7 @@ static bool host_is_ours(const struct exchange *exchange) {
     struct sockaddr_storage local = {0};
     socklen_t len = sizeof local;
     int fd = MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    getsockname(fd, (struct sockaddr *)&local, &len);  // where it fails, the family stays unspecified and matches nothing
+    getsockname(fd, (struct sockaddr *)&local, &len);  // on failure the family stays unspecified, which matches nothing
     return search.count == 1 && host_allowed(&exchange->server->names, search.value, (const struct sockaddr *)&local);
 }
 
@@ -177,7 +59,8 @@ static bool has_body(const struct exchange *exchange) {
            exchange_request_header(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
 }
 
-// What is wrong with a request is said as soon as its headers are in; whatever body it has is not read: the connection ends.
+// Refuses a bad request as soon as its headers are in. Its body is not read, so the connection ends. False: nothing is
+// wrong.
 static bool refuse(struct exchange *exchange, const char *path, const char *method) {
     if (!host_is_ours(exchange)) {
         exchange_reply_error(exchange, MHD_HTTP_MISDIRECTED_REQUEST, "foreign-host",
@@ -192,7 +75,7 @@ static bool refuse(struct exchange *exchange, const char *path, const char *meth
     } else if (page_find(path) == NULL) {
         exchange_reply_error(exchange, MHD_HTTP_NOT_FOUND, "not-found",
                              "there is no such page; / is the dashboard, and it names the others");
-        return true;  // an honest mistake: the connection may go on
+        return true;  // harmless: the connection stays open
     } else {
         return false;
     }
@@ -200,7 +83,7 @@ static bool refuse(struct exchange *exchange, const char *path, const char *meth
     return true;
 }
 
-static struct connection *connection_of(struct MHD_Connection *connection) {
+struct connection *connection_of(struct MHD_Connection *connection) {
     return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
@@ -208,7 +91,7 @@ static enum MHD_Result exchange_queue(struct exchange *exchange) {
     return MHD_queue_response(exchange->connection, exchange->status, exchange->response);
 }
 
-// Called for one request: once its headers are in, once it is complete, and again when a suspended one goes on.
+// libmicrohttpd calls this for each request once its headers are in, once it is complete, and again when it is resumed.
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *path, const char *method,
                                   const char *version, const char *data, size_t *data_len, void **context) {
     (void)version;
@@ -250,7 +133,7 @@ static void on_request_end(void *cls, struct MHD_Connection *connection, void **
         if (exchange->cancel != NULL) {
             exchange->cancel(exchange);
         }
-        if (exchange->response != NULL && !exchange->kept) {
+        if (exchange->response != NULL && !exchange->cached) {
             MHD_destroy_response(exchange->response);
         }
         free(exchange);
@@ -288,41 +171,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
     }
 }
 
-// --- encryption ---
-
-// As src/tls has it for gRPC.
-static const char tls_priorities[] = "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-CIPHER-ALL:+AES-256-GCM:"
-                                     "+AES-128-GCM:+CHACHA20-POLY1305";
-
-// libmicrohttpd's TLS is GnuTLS, which asks here for the certificate of each connection: always the files' last good state.
-static int give_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **certs,
-                            unsigned *cert_count, gnutls_ocsp_data_st **ocsp, unsigned *ocsp_count, gnutls_privkey_t *key,
-                            unsigned *flags) {
-    (void)info;
-    const struct tls *tls = connection_of(gnutls_session_get_ptr(session))->server->tls;
-    struct slice cert_pem = tls_cert_pem(tls);
-    struct slice key_pem = tls_key_pem(tls);
-    gnutls_datum_t cert_text = {(uint8_t *)(uintptr_t)cert_pem.data, (unsigned)cert_pem.len};
-    gnutls_datum_t key_text = {(uint8_t *)(uintptr_t)key_pem.data, (unsigned)key_pem.len};
-    *ocsp = NULL;
-    *ocsp_count = 0;
-    *cert_count = CHAIN_MAX;
-    *flags = GNUTLS_CERT_RETR_DEINIT_ALL;
-    *certs = gnutls_calloc(CHAIN_MAX, sizeof **certs);
-    if (*certs == NULL || gnutls_privkey_init(key) != 0) {
-        gnutls_free(*certs);
-        return -1;
-    }
-    if (gnutls_pcert_list_import_x509_raw(*certs, cert_count, &cert_text, GNUTLS_X509_FMT_PEM, 0) != 0 ||
-        gnutls_privkey_import_x509_raw(*key, &key_text, GNUTLS_X509_FMT_PEM, NULL, 0) != 0) {
-        gnutls_privkey_deinit(*key);
-        gnutls_free(*certs);
-        return -1;
-    }
-    return 0;
-}
-
-// Paths are compared as they come: nothing in them needs decoding, and what is encoded (a slash, `..`) names no page.
+// Paths are compared as sent: no page's path needs escapes, so one that has them (an encoded slash or `..`) is not found.
 static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *text) {
     (void)cls;
     (void)connection;
@@ -332,8 +181,8 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *t
 // --- the loop ---
 
 static void drive(struct http_server *server) {
-    // At its limit libmicrohttpd stops to listen, and begins again only in the run after the one that has ended a
-    // connection.
+    // At its connection limit libmicrohttpd stops accepting, and starts again only in the run after the one in which a
+    // connection ended.
     uint64_t ended;
     do {
         ended = server->ended;
@@ -360,7 +209,7 @@ static void on_timer(uv_timer_t *timer) {
     uint64_t now = uv_now(server->loop);
     for (struct connection *connection = server->connections; connection != NULL; connection = connection->next) {
         if (connection->deadline_ms <= now) {
-            shutdown(connection->fd, SHUT_RDWR);  // libmicrohttpd sees its end and closes it
+            shutdown(connection->fd, SHUT_RDWR);  // libmicrohttpd sees the end and closes it
             connection->deadline_ms = UINT64_MAX;
         }
     }
@@ -374,30 +223,6 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
 }
 
 // --- start and end ---
-
-// HOST:PORT of our own configuration into its parts, in place; port 0 is fine.
-static enum error_code address_split(char *text, char **host, char **port, struct error *error) {
-    char *colon = strrchr(text, ':');
-    bool any_port = colon != NULL && strcmp(colon, ":0") == 0;
-    if (any_port) {
-        colon[1] = '1';  // to pass the check of a real address
-    }
-    enum error_code code = address_check(slice_of_str(text), "the HTTP address", error);
-    if (code != OK) {
-        return code;
-    }
-    if (any_port) {
-        colon[1] = '0';
-    }
-    *colon = '\0';
-    *host = text;
-    *port = colon + 1;
-    if (text[0] == '[') {
-        *host = text + 1;
-        colon[-1] = '\0';
-    }
-    return OK;
-}
 
 // A listening socket; -1 with errno set.
 static int listen_at(const struct addrinfo *address) {
@@ -414,17 +239,15 @@ static int listen_at(const struct addrinfo *address) {
 }
 
 static enum error_code server_listen(struct http_server *server, int *fd, struct error *error) {
-    char text[ADDRESS_MAX + 1];
-    char *host;
-    char *port;
-    snprintf(text, sizeof text, "%s", server->listen);
-    enum error_code code = address_split(text, &host, &port, error);
+    struct address address;
+    enum error_code code =
+        address_parse(slice_of_str(server->listen), "the HTTP address", ADDRESS_PORT_LISTEN, &address, error);
     if (code != OK) {
         return code;
     }
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found;
-    int rc = getaddrinfo(host, port, &hints, &found);
+    int rc = getaddrinfo(address.host, address.port, &hints, &found);
     if (rc != 0) {
         return error_set(error, ERR_INVALID, "%s: %s; give an address of this machine", server->listen, gai_strerror(rc));
     }
@@ -434,7 +257,7 @@ static enum error_code server_listen(struct http_server *server, int *fd, struct
     if (*fd < 0) {
         return error_set(error, ERR_IO, "cannot listen on %s: %s", server->listen, strerror(failure));
     }
-    struct sockaddr_in6 bound;  // the port stands at the same place in both families
+    struct sockaddr_in6 bound;  // the port is at the same offset in both families
     socklen_t len = sizeof bound;
     getsockname(*fd, (struct sockaddr *)&bound, &len);
     server->names.port = ntohs(bound.sin6_port);
@@ -447,11 +270,11 @@ static void server_free(struct http_server *server) {
     free(server);
 }
 
-// On a listening socket, which it takes. NULL: it did not start.
+// Takes ownership of the listening socket. NULL: it did not start.
 static struct MHD_Daemon *start_daemon(struct http_server *server, int fd) {
     struct MHD_OptionItem secure[] = {
-        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities},
-        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)give_certificate},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)certificate_priorities},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)certificate_retrieve},
         {MHD_OPTION_END, 0, NULL},
     };
     unsigned connections = (unsigned)files_share(HTTP_CONNECTIONS_SHARE, HTTP_CONNECTIONS_MAX);
@@ -520,10 +343,10 @@ static void on_closed(uv_handle_t *handle) {
 void http_server_close(struct http_server *server, void (*closed)(void *user), void *user) {
     server->closed = closed;
     server->closed_user = user;
-    uv_close((uv_handle_t *)&server->poll, on_closed);  // before its descriptor goes
+    uv_close((uv_handle_t *)&server->poll, on_closed);  // before its descriptor is closed
     uv_close((uv_handle_t *)&server->timer, on_closed);
-    // The daemon does not end with a connection suspended. These go on and find no reply; their end cancels what they wait
-    // for.
+    // The daemon cannot stop while a connection is suspended. Resumed without a reply they end, which cancels what they
+    // wait for.
     for (struct connection *connection = server->connections; connection != NULL; connection = connection->next) {
         struct exchange *exchange = connection->exchange;
         if (exchange != NULL && exchange->suspended) {
@@ -532,5 +355,5 @@ void http_server_close(struct http_server *server, void (*closed)(void *user), v
         }
     }
     MHD_stop_daemon(server->daemon);
-    forget_kept(server);
+    server_cache_clear(server);
 }

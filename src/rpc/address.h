@@ -1,20 +1,15 @@
-// HOST:PORT in its parts.
+// Addresses as texts and as the system's structures.
 #ifndef BATON_RPC_ADDRESS_H
 #define BATON_RPC_ADDRESS_H
 
 #include <uv.h>
 
-#include "base/error.h"
+#include "base/address.h"
 
-struct rpc_host_port {
-    char host[256];
-    char port[6];
-};
+// HOST:PORT, PORT 0 to 65535 (base/address.h). ERR_INVALID: the message begins with the text.
+enum error_code rpc_address_split(const char *text, struct address *address, struct error *error);
 
-// HOST may be a name, an IPv4 address, or an IPv6 address in brackets; PORT 0 to 65535. ERR_INVALID says what is wrong.
-enum error_code rpc_address_split(const char *text, struct rpc_host_port *parts, struct error *error);
-
-// IP:PORT or [IP]:PORT.
+// Writes IP:PORT or [IP]:PORT of an IPv4 or IPv6 address.
 void rpc_address_format(char *text, size_t size, const struct sockaddr *address);
 
 #endif

@@ -58,7 +58,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 }
 
 // Starts a lookup in libuv's thread pool. False: it cannot be started.
-static bool resolve(struct rpc_channel *channel, const struct rpc_host_port *parts, const struct addrinfo *hints) {
+static bool resolve(struct rpc_channel *channel, const struct address *parts, const struct addrinfo *hints) {
     struct resolution *resolution = mem_zalloc(sizeof *resolution);
     resolution->request.data = resolution;
     resolution->runtime = channel->runtime;
@@ -74,7 +74,7 @@ static bool resolve(struct rpc_channel *channel, const struct rpc_host_port *par
 
 static void attempt(struct rpc_channel *channel) {
     assert(channel->connection == NULL && channel->resolution == NULL && !channel->closed);
-    struct rpc_host_port parts;
+    struct address parts;
     struct error error;
     if (rpc_address_split(channel->target, &parts, &error) != OK) {
         slog(SLOG_WARN, "cannot connect", F_STR("reason", error.message));

@@ -264,7 +264,7 @@ static int bind_and_listen(struct rpc_server *server, const struct sockaddr *add
 
 enum error_code rpc_server_listen(struct rpc_runtime *runtime, const char *address, struct rpc_server **result,
                                   struct error *error) {
-    struct rpc_host_port parts;
+    struct address parts;
     enum error_code code = rpc_address_split(address, &parts, error);
     if (code != OK) {
         return code;

@@ -1,4 +1,4 @@
-// The control socket of wanlink, both ends; control.h describes what is said over it.
+// The control socket of wanlink, both ends.
 #include "wanlink/control.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ static void show(const struct direction *direction, struct buf *answer) {
                lane->lost);
 }
 
-// Reads "KEY VALUE" pairs into the settings, and into *only the direction they name (NULL: both).
+// Parses "KEY VALUE" pairs into the settings; sets *only to the direction they name.
 static enum error_code parse_pairs(struct direction directions[2], struct lane_settings settings[2], char **rest,
                                    struct direction **only, struct error *error) {
     for (char *key; (key = strtok_r(NULL, " \n", rest)) != NULL;) {
@@ -72,7 +72,7 @@ void control_answer(struct direction directions[2], char *request, struct buf *a
         return;
     }
     if (verb == NULL || (strcmp(verb, "set") != 0 && strcmp(verb, "cut") != 0 && strcmp(verb, "heal") != 0)) {
-        error_set(&error, ERR_INVALID, "'%s' is no request: there are show, set, cut and heal", verb == NULL ? "" : verb);
+        error_set(&error, ERR_INVALID, "'%s' is not a request: there are show, set, cut and heal", verb == NULL ? "" : verb);
     } else if (change(directions, verb, &rest, &error) == OK) {
         buf_append_str(answer, "ok\n");
         return;
@@ -95,7 +95,7 @@ int control_listen(const char *path, struct error *error) {
     if (address_of(path, &address, error) != OK) {
         return -1;
     }
-    // Whoever left a socket here is gone: the queues are ours alone. Anything else at this path is not ours to remove.
+    // A socket here is left over: having the queues, we are the only wanlink. Anything else is not ours to remove.
     struct stat there;
     if (lstat(path, &there) == 0 && S_ISSOCK(there.st_mode)) {
         (void)unlink(path);

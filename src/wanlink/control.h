@@ -1,4 +1,4 @@
-// What can be asked of a running wanlink: one line of words in, one answer out, over a Unix socket of messages
+// The control protocol of a running wanlink: one line in, one answer out, over a Unix socket with message boundaries
 // (SOCK_SEQPACKET).
 //
 //   show
@@ -6,11 +6,11 @@
 //   cut [direction gcp-to-aws]
 //   heal [direction gcp-to-aws]
 //
-// Without a direction both are meant. The answer is "ok\n" and, for show, a line a direction:
+// Without a direction, both. The answer is "ok\n" and, for show, a line per direction:
 //
 //   gcp-to-aws state=open delay=25ms jitter=0ms loss=0% waiting=3 passed=1042 lost=0
 //
-// or "error: " and what is wrong with the request; then nothing has changed.
+// or "error: " and what is wrong with the request; nothing has changed then.
 #ifndef BATON_WANLINK_CONTROL_H
 #define BATON_WANLINK_CONTROL_H
 
@@ -32,13 +32,14 @@ struct direction {
     struct lane lane;
 };
 
-// Carries the request out on the two directions and puts the answer into *answer. `request` is cut into words in place.
+// Executes the request on the two directions and appends the answer. `request` is modified.
 void control_answer(struct direction directions[2], char *request, struct buf *answer);
 
-// A socket that listens at `path`, replacing one left there; or -1 and *error.
+// Returns a listening socket at `path`, replacing one left there; -1 and *error if that fails.
 int control_listen(const char *path, struct error *error);
 
-// As a client: sends the request to the wanlink at `path` and gives its answer without the "ok\n".
+// The client: sends the request to the wanlink at `path` and fills *answer, without the "ok\n". ERR_UNAVAILABLE: none runs
+// there. ERR_INVALID: its error message.
 enum error_code control_call(const char *path, const char *request, struct buf *answer, struct error *error);
 
 #endif

@@ -1,4 +1,4 @@
-// One direction of an emulated link; lane.h says what it promises.
+// One direction of an emulated link: a ring of waiting packets.
 #include "wanlink/lane.h"
 
 #include <assert.h>
@@ -23,6 +23,7 @@ void lane_free(struct lane *lane) {
 
 static uint64_t travel_us(struct lane *lane) {
     const struct lane_settings *s = &lane->settings;
+    assert(s->jitter_us <= s->delay_us);
     if (s->jitter_us == 0) {
         return s->delay_us;
     }
@@ -40,11 +41,12 @@ bool lane_arrive(struct lane *lane, uint32_t id, uint64_t now_us) {
         due_us = lane->last_due_us;
     }
     lane->last_due_us = due_us;
+    assert(lane->count < LANE_PACKETS_MAX);
     lane->waiting[(lane->first + lane->count++) % LANE_PACKETS_MAX] = (struct lane_packet){.due_us = due_us, .id = id};
     return true;
 }
 
-// Takes the oldest packet out and returns its id.
+// Removes the oldest packet and returns its id.
 static uint32_t take_first(struct lane *lane) {
     assert(lane->count > 0);
     uint32_t id = lane->waiting[lane->first].id;
@@ -115,7 +117,7 @@ enum error_code lane_settings_parse(struct lane_settings *settings, const char *
     if (strcmp(key, "loss") == 0) {
         return parse_share(key, value, &settings->loss, error);
     }
-    return error_set(error, ERR_INVALID, "'%s' is no setting: there are delay, jitter and loss", key);
+    return error_set(error, ERR_INVALID, "'%s' is not a setting: there are delay, jitter and loss", key);
 }
 
 enum error_code lane_settings_check(const struct lane_settings *settings, struct error *error) {

@@ -1,8 +1,8 @@
-// One direction of an emulated link: which packet goes on when. Knows neither packets' bytes nor a clock nor a socket, so
-// that a test cranks the time.
+// One direction of an emulated link: decides which packet is released when. Has neither packets' bytes nor a clock nor a
+// socket, so that a test controls the time.
 //
-// Order is kept, as on one fibre: with jitter a packet may catch up with the one before it, never overtake it. What is lost
-// is lost on arrival, so that the packets that wait leave in one run, from the oldest on.
+// Packets are never reordered, as on one fibre: with jitter a packet may catch up with the one before it, not overtake it.
+// Losses happen on arrival, so that waiting packets are always released from the oldest on, without gaps.
 #ifndef BATON_WANLINK_LANE_H
 #define BATON_WANLINK_LANE_H
 
@@ -15,19 +15,19 @@
 
 enum {
     LANE_PACKETS_MAX = 200000,            // waiting in one direction: 25 ms at eight million packets a second
-    LANE_DELAY_MAX_US = 10 * 1000 * 1000  // beyond, TCP has long given up
+    LANE_DELAY_MAX_US = 10 * 1000 * 1000  // longer ones are of no use: connections time out
 };
 
 struct lane_settings {
     uint32_t delay_us;   // one way
     uint32_t jitter_us;  // a packet takes delay - jitter to delay + jitter, evenly; at most delay_us
     double loss;         // 0 to 1: the share of packets that are lost
-    bool cut;            // nothing passes
+    bool cut;            // every packet is lost
 };
 
 struct lane_packet {
-    uint64_t due_us;  // when it goes on; never earlier than the packet before it
-    uint32_t id;      // the kernel's; rises with each packet of the lane
+    uint64_t due_us;  // when to release it; not before the packet ahead of it
+    uint32_t id;      // the kernel's; ascending within a lane
 };
 
 struct lane {
@@ -44,22 +44,22 @@ struct lane {
 void lane_init(struct lane *lane, const struct lane_settings *settings, uint64_t seed);
 void lane_free(struct lane *lane);
 
-// A packet has come. True: it waits. False: it is lost, and the caller drops it.
+// Adds a packet. False: it is lost, and the caller drops it.
 bool lane_arrive(struct lane *lane, uint32_t id, uint64_t now_us);
 
-// True: all that wait up to and with *last_id go on now, and the lane has forgotten them.
+// Removes the packets that are due. True: there were some, and the caller releases all up to and including *last_id.
 bool lane_release(struct lane *lane, uint64_t now_us, uint32_t *last_id);
 
-// True: all that wait, up to and with *last_id, are lost (the lane has been cut).
+// Removes all packets, as lost. True: there were some, and the caller drops all up to and including *last_id.
 bool lane_drop_waiting(struct lane *lane, uint32_t *last_id);
 
-// When lane_release has something to do next; UINT64_MAX if nothing waits.
+// When the next packet is due; UINT64_MAX: none waits.
 uint64_t lane_next_us(const struct lane *lane);
 
-// Sets delay, jitter ("25ms", "1.5s", "300us") or loss ("1%") from text. ERR_INVALID says what is allowed.
+// Parses delay, jitter ("25ms", "1.5s", "300us") or loss ("1%") from text. ERR_INVALID says what is allowed.
 enum error_code lane_settings_parse(struct lane_settings *settings, const char *key, const char *value, struct error *error);
 
-// Checks what two settings say together.
+// Checks settings against each other. ERR_INVALID: jitter exceeds delay.
 enum error_code lane_settings_check(const struct lane_settings *settings, struct error *error);
 
 #endif

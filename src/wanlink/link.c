@@ -1,5 +1,5 @@
-// The loop of wanlink: packets in, verdicts out, requests answered. One thread, which sleeps in ppoll until the next packet
-// is due (its timer's slack is set to a nanosecond). link.h says how packets are held.
+// wanlink's loop: packets in, verdicts out, requests answered. One thread, which sleeps in ppoll until the next packet is
+// due, with its timer slack set to a nanosecond.
 #include "wanlink/link.h"
 
 #include <arpa/inet.h>
@@ -18,14 +18,14 @@
 #include <libnetfilter_queue/libnetfilter_queue.h>
 
 #include "wanlink/control.h"
-#include "wanlink/rules.h"
+#include "wanlink/iptables.h"
 
 enum {
-    RECEIVE_MESSAGES = 64,              // a system call
+    RECEIVE_MESSAGES = 64,              // per system call
     RECEIVE_BYTES = 2048,               // a packet's metadata is a few hundred
-    RECEIVE_ROUNDS = 16,                // in a row, before what is due goes on
-    RECEIVE_BUFFER = 32 * 1024 * 1024,  // of the netlink socket: a burst waits here; beyond, the kernel drops packets
-    PRIORITY = -10,                     // before the hosts it joins: their load must not lengthen the link
+    RECEIVE_ROUNDS = 16,                // in a row before due packets are released
+    RECEIVE_BUFFER = 32 * 1024 * 1024,  // of the netlink socket, for bursts; the kernel drops packets beyond it
+    PRIORITY = -10,                     // above the hosts it joins: their load must not add to the delay
     LISTENER_SLOT = 1,
     CLIENT_SLOT = 2,
     SLOTS = CLIENT_SLOT + CONTROL_CLIENTS_MAX,
@@ -68,7 +68,7 @@ static int on_packet(struct nfq_q_handle *queue, struct nfgenmsg *message, struc
     return 0;
 }
 
-// The kernel's two promises this rests on: ids of a queue rise, and a batch verdict means all that wait up to its id.
+// Relies on the kernel: a queue's ids ascend, and a batch verdict applies to all waiting packets up to its id.
 static void release_due(struct link *link) {
     for (size_t i = 0; i < 2; i++) {
         struct lane *lane = &link->directions[i].lane;
@@ -81,7 +81,7 @@ static void release_due(struct link *link) {
     }
 }
 
-// False when the socket has no more for now.
+// False: the socket is empty for now.
 static bool receive_some(struct link *link) {
     static char bytes[RECEIVE_MESSAGES][RECEIVE_BYTES] __attribute__((aligned(8)));
     struct iovec parts[RECEIVE_MESSAGES];
@@ -107,7 +107,7 @@ static void accept_client(struct link *link) {
     }
 }
 
-// One request of one client; a client that is gone, or sends too much, is let go.
+// Answers one request; disconnects a client that is gone or sends too much.
 static void serve_client(struct link *link, struct pollfd *client) {
     char request[CONTROL_REQUEST_MAX + 1];
     ssize_t received = recv(client->fd, request, sizeof request, 0);
@@ -139,7 +139,7 @@ static void serve_clients(struct link *link) {
     }
 }
 
-// Sleeps until something is there to read, a packet is due, or a signal comes; signals come only here.
+// Sleeps until there is something to read, a packet is due, or a signal arrives; signals are blocked elsewhere.
 static void wait_for_work(struct link *link, const sigset_t *open_mask) {
     uint64_t next_us = lane_next_us(&link->directions[0].lane);
     uint64_t other_us = lane_next_us(&link->directions[1].lane);
@@ -186,7 +186,7 @@ static enum error_code open_queues(struct link *link, struct error *error) {
         }
     }
     int fd = nfq_fd(link->netlink);
-    // A full socket must not end in an error for us to stumble over; its packets are lost, as on a real link.
+    // A full socket should not report an error: its packets are lost, as on a real link.
     int on = 1;
     (void)setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);
     (void)nfnl_rcvbufsiz(nfq_nfnlh(link->netlink), RECEIVE_BUFFER);
@@ -209,7 +209,7 @@ static enum error_code open_link(struct link *link, const struct link_options *o
         }
         link->socket_path = options->socket_path;
     }
-    return rules_install(options->from, options->to, error);
+    return iptables_install(options->from, options->to, error);
 }
 
 static void close_link(struct link *link) {
@@ -232,7 +232,7 @@ static void close_link(struct link *link) {
     }
 }
 
-// Blocks the signals that end us, so that they come only while ppoll waits; *open_mask is the mask for then.
+// Blocks SIGTERM and SIGINT except during ppoll, for which *open_mask is the mask.
 static void catch_signals(sigset_t *open_mask) {
     const struct sigaction action = {.sa_handler = on_stop};
     sigset_t stops;
@@ -259,13 +259,13 @@ enum error_code link_run(const struct link_options *options, struct error *error
     enum error_code code = open_link(&link, options, error);
     if (code == OK) {
         (void)prctl(PR_SET_TIMERSLACK, 1);
-        (void)setpriority(PRIO_PROCESS, 0, PRIORITY);  // where it may
+        (void)setpriority(PRIO_PROCESS, 0, PRIORITY);  // may be refused
         printf("%s and %s: delay %gms, jitter %gms, loss %g%%, seed %lu\n", link.directions[0].name, link.directions[1].name,
                options->settings.delay_us / 1e3, options->settings.jitter_us / 1e3, options->settings.loss * 100,
                options->seed);
         (void)fflush(stdout);
         run_loop(&link, &open_mask);
-        code = rules_remove(error);
+        code = iptables_remove(error);
     }
     close_link(&link);
     return code;

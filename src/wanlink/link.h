@@ -1,6 +1,6 @@
-// A running emulated link: two kernel queues, one a direction, each emptied into a lane and let go by its clock.
+// A running emulated link: two kernel queues, one per direction, whose packets a lane delays.
 //
-// A packet stays in the kernel until its verdict; we see its number only (NFQNL_COPY_META), and large segments stay whole
+// Packets stay in the kernel until their verdict; we see only their ids (NFQNL_COPY_META), and large segments are not split
 // (NFQA_CFG_F_GSO), so that a bulk transfer costs a few thousand small messages a second.
 #ifndef BATON_WANLINK_LINK_H
 #define BATON_WANLINK_LINK_H
@@ -15,7 +15,8 @@ struct link_options {
     uint64_t seed;
 };
 
-// Runs until SIGTERM or SIGINT, then takes its rules and its socket away. OK, or *error.
+// Runs until SIGTERM or SIGINT, then removes its rules and socket. ERR_INVALID, ERR_IO, ERR_BUSY (another wanlink has the
+// queues).
 enum error_code link_run(const struct link_options *options, struct error *error);
 
 #endif

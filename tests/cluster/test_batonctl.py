@@ -219,8 +219,8 @@ def TestBatonctlFailures(cluster: Cluster, batonctl: Batonctl) -> None:
     unknown = batonctl.run("put", "k", "3", "--timeout", "400ms", *alone, status=UNKNOWN)
     assert b"outcome unknown: an attempt within these 0.4 s may have been applied" in unknown.stderr
     standing = ("--endpoints", cluster.others(leader.name)[0].address, "--timeout", "600ms")
-    assert "nobody answers" in batonctl.error(UNREACHABLE, "get", "k", *standing)
-    assert "nobody answers" in batonctl.error(UNREACHABLE, "status", *standing)
+    assert "no node answers" in batonctl.error(UNREACHABLE, "get", "k", *standing)
+    assert "no node answers" in batonctl.error(UNREACHABLE, "status", *standing)
     wait_for(lambda: leader.status().role != "leader", "the leader that hears nobody steps down")
     assert "no leader" in batonctl.error(FAILED, "put", "k", "4", "--timeout", "300ms", *alone)
     assert batonctl("get", "k", "--stale", *alone) == "2"

@@ -124,7 +124,7 @@ CRITERIA = [
         18,
         "`GET /cluster-state` on the leader returns a JSON list of all workers with status and last-seen.",
         "src/http/pages.c; last-seen is `last_seen`, RFC 3339 in UTC",
-        ("tests/unit/test_http.c: TestHttpClusterState",),
+        ("tests/unit/test_http_workers.c: TestHttpClusterState",),
     ),
     Criterion(
         19,

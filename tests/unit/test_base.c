@@ -1,6 +1,7 @@
 // base: memory, buffers, errors, checksums, checks of outside text, log lines, metrics.
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -105,6 +106,79 @@ static void TestBaseArena(void **state) {
     assert_int_equal(arena.held, 0);
     assert_non_null(arena_alloc(&arena, 10));
     arena_free(&arena);
+}
+
+static void TestBaseArray(void **state) {
+    (void)state;
+    uint64_t *items = NULL;
+    size_t cap = 0;
+    size_t count = 0;
+    array_reserve(items, cap, count);
+    assert_null(items);
+    assert_int_equal(cap, 0);
+    array_reserve(items, cap, 1);
+    assert_int_equal(cap, 16);
+    size_t grown = 0;
+    for (size_t i = 0; i < 10000; i++) {
+        size_t before = cap;
+        array_reserve(items, cap, i + 1);
+        assert_true(cap > i);
+        assert_true(cap == before || (cap == before * 2 && i == before));  // only when full, and doubled
+        grown += cap != before;
+        items[i] = i * i;
+    }
+    assert_int_equal(grown, 10);  // from 16 to 16,384
+    for (size_t i = 0; i < 10000; i++) {
+        assert_int_equal(items[i], i * i);
+    }
+    array_reserve(items, cap, 5);  // never shrinks
+    assert_int_equal(cap, 16384);
+    array_reserve(items, cap, 100000);  // beyond the double: exactly
+    assert_int_equal(cap, 100000);
+    items[99999] = 7;
+    assert_int_equal(items[9999], 9999 * 9999);
+    free(items);
+}
+
+// `cap` has the type of the struct's field, and `items` may be any lvalue.
+static void TestBaseArrayTypes(void **state) {
+    (void)state;
+    struct {
+        struct {
+            char name[3];
+        } *items;
+        uint16_t cap;
+        uint32_t count;
+    } list = {0};
+    for (; list.count < 100; list.count++) {
+        array_reserve(list.items, list.cap, list.count + 1);
+        memcpy(list.items[list.count].name, "ab", 3);
+    }
+    assert_int_equal(list.cap, 128);
+    size_t all = UINT16_MAX;
+    array_reserve(list.items, list.cap, all);
+    assert_int_equal(list.cap, UINT16_MAX);
+    assert_string_equal(list.items[99].name, "ab");
+    free(list.items);
+    static const int fixed[7];
+    assert_int_equal(ARRAY_COUNT(fixed), 7);
+}
+
+// A capacity that does not fit its field is our own mistake: the process aborts before it would write beyond the array.
+static void TestBaseArrayCapTooSmall(void **state) {
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(STDERR_FILENO);
+        char *items = NULL;
+        uint8_t cap = 0;
+        size_t count = 300;
+        array_reserve(items, cap, count);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
 static void TestBaseArenaLimit(void **state) {
@@ -559,12 +633,27 @@ static void TestBaseMetricsText(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestBaseSlice),         cmocka_unit_test(TestBaseNoMemory), cmocka_unit_test(TestBaseArena),
-    cmocka_unit_test(TestBaseArenaLimit),    cmocka_unit_test(TestBaseBuf),      cmocka_unit_test(TestBaseError),
-    cmocka_unit_test(TestBaseCrc32c),        cmocka_unit_test(TestBaseBase64),   cmocka_unit_test(TestBaseBase64Strict),
-    cmocka_unit_test(TestBaseIds),           cmocka_unit_test(TestBaseAddress),  cmocka_unit_test(TestBaseUtf8),
-    cmocka_unit_test(TestBaseRfc3339),       cmocka_unit_test(TestBaseSlog),     cmocka_unit_test(TestBaseSlogLimit),
-    cmocka_unit_test(TestBaseSlogLongValue), cmocka_unit_test(TestBaseSlogJson), cmocka_unit_test(TestBaseMetricsText),
+    cmocka_unit_test(TestBaseSlice),
+    cmocka_unit_test(TestBaseNoMemory),
+    cmocka_unit_test(TestBaseArena),
+    cmocka_unit_test(TestBaseArenaLimit),
+    cmocka_unit_test(TestBaseArray),
+    cmocka_unit_test(TestBaseArrayTypes),
+    cmocka_unit_test(TestBaseArrayCapTooSmall),
+    cmocka_unit_test(TestBaseBuf),
+    cmocka_unit_test(TestBaseError),
+    cmocka_unit_test(TestBaseCrc32c),
+    cmocka_unit_test(TestBaseBase64),
+    cmocka_unit_test(TestBaseBase64Strict),
+    cmocka_unit_test(TestBaseIds),
+    cmocka_unit_test(TestBaseAddress),
+    cmocka_unit_test(TestBaseUtf8),
+    cmocka_unit_test(TestBaseRfc3339),
+    cmocka_unit_test(TestBaseSlog),
+    cmocka_unit_test(TestBaseSlogLimit),
+    cmocka_unit_test(TestBaseSlogLongValue),
+    cmocka_unit_test(TestBaseSlogJson),
+    cmocka_unit_test(TestBaseMetricsText),
 };
 
 UNIT_MAIN(tests)

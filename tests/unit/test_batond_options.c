@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "cmd/batond_options.h"
 #include "unit.h"
 
@@ -44,6 +45,53 @@ static void TestBatondOptionsComplete(void **state) {
     assert_int_equal(PARSE(&options, &error, GOOD, "--placement", "off", "--leader-cloud", "aws"), OK);
     assert_false(options.node.placement);
     assert_string_equal(options.node.leader_cloud, "aws");
+}
+
+// A row's default is text; it must be the value that limits.h names.
+static void TestBatondOptionsDefaults(void **state) {
+    (void)state;
+    struct batond_options options;
+    struct error error = {0};
+    assert_int_equal(PARSE(&options, &error, IDENTITY), OK);
+    assert_int_equal(options.node.heartbeat_interval_us, HEARTBEAT_INTERVAL_US);
+    assert_int_equal(options.node.election_timeout_min_us, ELECTION_TIMEOUT_MIN_US);
+    assert_int_equal(options.node.election_timeout_max_us, ELECTION_TIMEOUT_MAX_US);
+    assert_int_equal(options.log_level, SLOG_INFO);
+    assert_int_equal(options.log_format, SLOG_LOGFMT);
+    assert_string_equal(options.node.listen, "127.0.0.1:7400");
+    assert_string_equal(options.node.advertise, "127.0.0.1:7400");
+    assert_string_equal(options.http, "127.0.0.1:7480");
+    assert_string_equal(options.node.advertise_http, "127.0.0.1:7480");
+    assert_false(options.node.bootstrap);
+    assert_int_equal(options.node.peer_count, 0);
+    assert_int_equal(PARSE(&options, &error, GOOD, "--advertise", "n1:1"), OK);
+    assert_string_equal(options.node.advertise, "n1:1");
+    assert_string_equal(options.node.advertise_http, "10.0.0.1:7480");
+}
+
+static void assert_line(const char *text, const char *line) {
+    const char *found = strstr(text, line);
+    if (found == NULL || (found > text && found[-1] != '\n') || found[strlen(line)] != '\n') {
+        fail_msg("--help lacks the line \"%s\"", line);
+    }
+}
+
+static void TestBatondOptionsHelp(void **state) {
+    (void)state;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    batond_help(out);
+    fclose(out);
+    assert_line(text, "addresses");
+    assert_line(text, "  --listen HOST:PORT        gRPC (default 127.0.0.1:7400)");
+    assert_line(text, "  --advertise-http HOST:PORT  where others reach those (default: as --http)");
+    assert_line(text, "  --cloud aws|gcp           where it runs (required)");
+    assert_line(text, "  --tls-key FILE            its private key");
+    assert_line(text, "                            and on SIGHUP");
+    assert_line(text, "  --tls-required            refuse to start without these");
+    free(text);
 }
 
 static void TestBatondOptionsTls(void **state) {
@@ -139,7 +187,7 @@ static void TestBatondOptionsRefused(void **state) {
     REFUSED("--no-such-option", GOOD, "--no-such-option");
     REFUSED("--no-such-option", "stray", GOOD, "--no-such-option");
     REFUSED("-xyz", GOOD, "-xyz");
-    REFUSED("--bootstrap stands alone", GOOD, "--peers", PEERS, "--bootstrap=true");
+    REFUSED("--bootstrap takes no value", GOOD, "--peers", PEERS, "--bootstrap=true");
     REFUSED("--data-dir", GOOD, "--data-dir");
     REFUSED("stray", GOOD, "stray");
     REFUSED("--to", "--dump-wal", "d", "--to", "-1");
@@ -165,7 +213,8 @@ static void TestBatondOptionsActions(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestBatondOptionsComplete),   cmocka_unit_test(TestBatondOptionsTls),
     cmocka_unit_test(TestBatondOptionsPrecedence), cmocka_unit_test(TestBatondOptionsRefused),
-    cmocka_unit_test(TestBatondOptionsActions),
+    cmocka_unit_test(TestBatondOptionsActions),    cmocka_unit_test(TestBatondOptionsDefaults),
+    cmocka_unit_test(TestBatondOptionsHelp),
 };
 
 UNIT_MAIN(tests)

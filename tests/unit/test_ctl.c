@@ -111,7 +111,7 @@ static void TestCtlUsage(void **state) {
     refuse("get k --stael", "did you mean --stale");
     refuse("get k --xyzzy", "unknown option --xyzzy");
     refuse("get k -x", "unknown option -x");
-    refuse("put k -5", "behind --");
+    refuse("put k -5", "after --");
     refuse("get k --timeout", "--timeout needs a value");
     refuse("get k -o", "-o needs a value");
     refuse("get k --timeout 5", "--timeout");
@@ -125,7 +125,7 @@ static void TestCtlUsage(void **state) {
     refuse("get k --expect 1", "--expect does not go with get");
     refuse("put k v --stale", "--stale does not go with put");
     refuse("watch --to 5", "--to does not go with watch");
-    refuse("log --from 5 --to 4", "behind --to 4");
+    refuse("log --from 5 --to 4", "after --to 4");
 }
 
 static void TestCtlNearest(void **state) {
@@ -266,21 +266,21 @@ static void TestCtlTable(void **state) {
 // Nothing that a terminal would obey gets through.
 static void TestCtlText(void **state) {
     (void)state;
-    text_for_people(&out, slice_of_str("plain text, with \"quotes\" and \xc3\xbc"), 100);
+    text_for_terminal(&out, slice_of_str("plain text, with \"quotes\" and \xc3\xbc"), 100);
     assert_out("plain text, with \"quotes\" and \xc3\xbc");
-    text_for_people(&out, slice_of_str("\x1b[2J"), 100);
+    text_for_terminal(&out, slice_of_str("\x1b[2J"), 100);
     assert_out("\"\\x1b[2J\"");
-    text_for_people(&out,
-                    slice_of_str("\xc2\x9b"
-                                 "2J"),
-                    100);  // a control character of two bytes
+    text_for_terminal(&out,
+                      slice_of_str("\xc2\x9b"
+                                   "2J"),
+                      100);  // a control character of two bytes
     assert_null(memchr(out.data, 0x9b, out.len));
     buf_clear(&out);
-    text_for_people(&out, slice_of("a\0b", 3), 100);
+    text_for_terminal(&out, slice_of("a\0b", 3), 100);
     assert_out("\"a\\x00b\"");
-    text_for_people(&out, slice_of_str("abcdef"), 3);
+    text_for_terminal(&out, slice_of_str("abcdef"), 3);
     assert_out("abc...");
-    text_for_people(&out, slice_of_str("ab\xc3\xbc"), 3);  // not within a character
+    text_for_terminal(&out, slice_of_str("ab\xc3\xbc"), 3);  // not within a character
     assert_out("ab...");
 }
 

@@ -213,7 +213,7 @@ static void TestRpcSlots(void **state) {
 
 static void TestRpcAddress(void **state) {
     (void)state;
-    struct rpc_host_port parts;
+    struct address parts;
     assert_int_equal(rpc_address_split("n1.example:7400", &parts, NULL), OK);
     assert_string_equal(parts.host, "n1.example");
     assert_string_equal(parts.port, "7400");

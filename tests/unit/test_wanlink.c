@@ -133,10 +133,10 @@ static void TestWanlinkControl(void **state) {
     expect_answer(directions, "set delay nanms", "error: delay is 'nanms'");
     expect_answer(directions, "set delay 11s", "error: delay is '11s'");
     expect_answer(directions, "set delay", "error: 'delay' has no value");
-    expect_answer(directions, "set colour red", "error: 'colour' is no setting");
+    expect_answer(directions, "set colour red", "error: 'colour' is not a setting");
     expect_answer(directions, "cut direction a-to-c", "error: direction is 'a-to-c': there are a-to-b and b-to-a");
-    expect_answer(directions, "stop", "error: 'stop' is no request");
-    expect_answer(directions, "", "error: '' is no request");
+    expect_answer(directions, "stop", "error: 'stop' is not a request");
+    expect_answer(directions, "", "error: '' is not a request");
     assert_int_equal(forth->delay_us, 25000);
     assert_int_equal(back->delay_us, 1500000);
     lane_free(&directions[0].lane);

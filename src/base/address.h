@@ -1,0 +1,40 @@
+// The parser of HOST:PORT. HOST is a DNS name, an IPv4 address, or an IPv6 address in brackets. Names are not resolved here.
+#ifndef BATON_BASE_ADDRESS_H
+#define BATON_BASE_ADDRESS_H
+
+#include "base/error.h"
+#include "base/slice.h"
+
+enum {
+    HOST_MAX = 253,  // bytes of a DNS name (RFC 1035, section 2.3.4, without length bytes)
+    PORT_MAX = 65535,
+};
+
+// Both texts are what getaddrinfo takes.
+struct address {
+    char host[HOST_MAX + 1];  // without brackets
+    char port[6];             // decimal, without leading zeros; "" if it was left out
+    uint16_t port_number;     // 0 if it was left out
+};
+
+enum address_port {
+    ADDRESS_PORT_CONNECT,   // 1 to 65535
+    ADDRESS_PORT_LISTEN,    // also 0: any free port
+    ADDRESS_PORT_OPTIONAL,  // as LISTEN, or neither colon nor port, as in a Host header
+};
+
+// Parses untrusted bytes, at most ADDRESS_MAX of them; no NUL or space gets through. Accepted text is canonical: host (in
+// brackets if it was), colon and port joined give the same text.
+// ERR_INVALID: the message begins with `field` and says what is allowed; *address is then undefined.
+enum error_code address_parse(struct slice text, const char *field, enum address_port port, struct address *address,
+                              struct error *error);
+
+// The same check alone, for an address that others connect to (ADDRESS_PORT_CONNECT).
+enum error_code address_check(struct slice text, const char *field, struct error *error);
+
+// Of text that address_parse accepts: whether only this machine can reach it (127.*, localhost, [::1]); whether it stands
+// for all interfaces (0.0.0.0, [::]), so that others cannot connect to it.
+bool address_is_loopback(const char *text);
+bool address_is_wildcard(const char *text);
+
+#endif

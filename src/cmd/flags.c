@@ -1,0 +1,251 @@
+// getopt, the environment and --help, driven by rows.
+#include "cmd/flags.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/address.h"
+#include "base/env.h"
+#include "base/limits.h"
+
+enum {
+    OPTION_BASE = 1000,  // getopt's result for row 0: beyond any character
+    HELP_COLUMN = 28,    // where --help's explanations begin
+};
+
+// --- reading ---
+
+static void variable_of(const struct flag_table *table, const struct flag *flag, char name[static SOURCE_SIZE]) {
+    int len = snprintf(name, SOURCE_SIZE, "%s%s", table->environment_prefix, flag->name);
+    assert(len > 0 && len < SOURCE_SIZE);
+    for (char *c = name; *c != '\0'; c++) {
+        *c = *c == '-' ? '_' : (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+    }
+}
+
+static void read_environment(const struct flag_table *table, struct setting *settings) {
+    for (size_t i = 0; i < table->count; i++) {
+        const struct flag *flag = &table->rows[i];
+        struct setting *setting = &settings[i];
+        if (flag->name != NULL && !flag->command_line_only) {
+            variable_of(table, flag, setting->source);
+            setting->text = env_get(setting->source);
+        }
+        if (setting->text == NULL && flag->name != NULL) {
+            snprintf(setting->source, sizeof setting->source, "--%s", flag->name);
+        }
+    }
+}
+
+static void fill_options(const struct flag_table *table, struct option options[static FLAGS_MAX + 1]) {
+    size_t used = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        const struct flag *flag = &table->rows[i];
+        if (flag->name != NULL) {
+            int argument = flag->argument == NULL ? no_argument : required_argument;
+            options[used++] = (struct option){flag->name, argument, NULL, OPTION_BASE + (int)i};
+        }
+    }
+    options[used] = (struct option){0};
+}
+
+static enum error_code read_arguments(const struct flag_table *table, int argc, char **argv, struct setting *settings,
+                                      struct error *error) {
+    struct option options[FLAGS_MAX + 1];
+    fill_options(table, options);
+    opterr = 0;
+    optind = 0;  // makes getopt start afresh, also where an earlier call ended inside a word of short options
+    for (;;) {
+        int at = optind == 0 ? 1 : optind;
+        int found = getopt_long(argc, argv, ":", options, NULL);
+        if (found == -1) {
+            break;
+        }
+        const char *word = argv[optind > at ? optind - 1 : at];  // optind stays at a word of several short options
+        if (found == ':') {
+            return error_set(error, ERR_INVALID, "%s needs a value; see %s --help", word, table->program);
+        }
+        if (found < OPTION_BASE && optopt >= OPTION_BASE) {
+            return error_set(error, ERR_INVALID, "%s: --%s takes no value", word, table->rows[optopt - OPTION_BASE].name);
+        }
+        if (found < OPTION_BASE) {
+            return error_set(error, ERR_INVALID, "unknown option %s; see %s --help", word, table->program);
+        }
+        struct setting *setting = &settings[found - OPTION_BASE];
+        snprintf(setting->source, sizeof setting->source, "--%s", table->rows[found - OPTION_BASE].name);
+        setting->text = optarg == NULL ? "true" : optarg;
+    }
+    if (optind < argc) {
+        return error_set(error, ERR_INVALID, "unexpected argument %s; every option begins with --, see %s --help",
+                         argv[optind], table->program);
+    }
+    return OK;
+}
+
+static void fill_defaults(const struct flag_table *table, struct setting *settings) {
+    for (size_t i = 0; i < table->count; i++) {
+        const struct flag *flag = &table->rows[i];
+        if (settings[i].text == NULL && flag->same_as != NULL) {
+            const struct setting *other = flags_setting(table, settings, flag->same_as);
+            assert(other < &settings[i]);
+            settings[i].text = other->text;
+        } else if (settings[i].text == NULL) {
+            settings[i].text = flag->initial;
+        }
+    }
+}
+
+enum error_code flags_read(const struct flag_table *table, int argc, char **argv, struct setting *settings,
+                           struct error *error) {
+    assert(table->count <= FLAGS_MAX);
+    memset(settings, 0, table->count * sizeof *settings);
+    read_environment(table, settings);
+    enum error_code code = read_arguments(table, argc, argv, settings, error);
+    if (code == OK) {
+        fill_defaults(table, settings);
+    }
+    return code;
+}
+
+enum error_code flags_parse(const struct flag_table *table, const struct setting *settings, unsigned group, void *target,
+                            struct error *error) {
+    enum error_code code = OK;
+    for (size_t i = 0; i < table->count && code == OK; i++) {
+        const struct flag *flag = &table->rows[i];
+        if (flag->name == NULL || flag->group != group) {
+            continue;
+        }
+        if (settings[i].text != NULL) {
+            code = flag->parse(flag, &settings[i], (char *)target + flag->offset, error);
+        } else if (flag->required) {
+            code = error_set(error, ERR_INVALID, "%s is missing; see %s --help", settings[i].source, table->program);
+        }
+    }
+    return code;
+}
+
+const struct setting *flags_setting(const struct flag_table *table, const struct setting *settings, const char *name) {
+    size_t i = 0;
+    while (i < table->count && (table->rows[i].name == NULL || strcmp(table->rows[i].name, name) != 0)) {
+        i++;
+    }
+    assert(i < table->count);
+    return &settings[i];
+}
+
+// --- help ---
+
+static void print_flag(const struct flag_table *table, const struct flag *flag, FILE *out) {
+    int width = fprintf(out, "  --%s%s%s", flag->name, flag->argument == NULL ? "" : " ",
+                        flag->argument == NULL ? "" : flag->argument);
+    fprintf(out, "%*s", width < HELP_COLUMN - 1 ? HELP_COLUMN - width : 2, "");
+    for (const char *c = flag->help; *c != '\0'; c++) {
+        fputc(*c, out);
+        if (*c == '\n') {
+            fprintf(out, "%*s", HELP_COLUMN, "");
+        }
+    }
+    if (table->show_environment && !flag->command_line_only) {
+        char variable[SOURCE_SIZE];
+        variable_of(table, flag, variable);
+        fprintf(out, " [env: %s]", variable);
+    }
+    if (flag->required) {
+        fputs(" (required)", out);
+    } else if (flag->same_as != NULL) {
+        fprintf(out, " (default: as --%s)", flag->same_as);
+    } else if (flag->initial != NULL) {
+        fprintf(out, " (default %s)", flag->initial);
+    }
+    fputc('\n', out);
+}
+
+void flags_print(const struct flag_table *table, FILE *out) {
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->rows[i].name == NULL) {
+            fprintf(out, "%s\n", table->rows[i].help);
+        } else {
+            print_flag(table, &table->rows[i], out);
+        }
+    }
+}
+
+// --- kinds of values ---
+
+enum error_code flag_text(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    (void)flag;
+    (void)error;
+    *(const char **)field = setting->text;
+    return OK;
+}
+
+enum error_code flag_boolean(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    (void)flag;
+    const char *text = setting->text;
+    bool *on = field;
+    if (strcmp(text, "true") == 0 || strcmp(text, "1") == 0) {
+        *on = true;
+    } else if (strcmp(text, "false") == 0 || strcmp(text, "0") == 0 || text[0] == '\0') {
+        *on = false;
+    } else {
+        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed are true and false", setting->source, text);
+    }
+    return OK;
+}
+
+enum error_code flag_address(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    (void)flag;
+    *(const char **)field = setting->text;
+    return address_check(slice_of_str(setting->text), setting->source, error);
+}
+
+enum error_code flag_number(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    uint64_t *number = field;
+    char *end;
+    errno = 0;
+    *number = strtoull(setting->text, &end, 10);
+    if (setting->text[0] < '0' || setting->text[0] > '9' || *end != '\0' || errno != 0 || *number < flag->least ||
+        *number > flag->most) {
+        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is %" PRIu64 " to %" PRIu64, setting->source,
+                         setting->text, flag->least, flag->most);
+    }
+    return OK;
+}
+
+bool duration_take(const char **text, uint64_t *us) {
+    char *end;
+    errno = 0;
+    if (**text < '0' || **text > '9') {
+        return false;
+    }
+    unsigned long long number = strtoull(*text, &end, 10);
+    uint64_t unit = US_PER_MS;
+    if (strncmp(end, "ms", 2) == 0) {
+        end += 2;
+    } else if (*end == 's') {
+        end += 1;
+        unit = US_PER_S;
+    } else {
+        return false;
+    }
+    if (errno != 0 || number == 0 || number > 3600 * US_PER_S / unit) {
+        return false;
+    }
+    *us = number * unit;
+    *text = end;
+    return true;
+}
+
+enum error_code flag_duration(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    (void)flag;
+    const char *text = setting->text;
+    if (!duration_take(&text, field) || *text != '\0') {
+        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is a time such as 150ms", setting->source,
+                         setting->text);
+    }
+    return OK;
+}

@@ -1,0 +1,169 @@
+// What the pages of a node show: /status, /nodes, /cluster-state, the probes, metrics, the dashboard.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rfc3339.h"
+#include "http_fixture.h"
+
+static void TestHttpStatus(void **state) {
+    (void)state;
+    struct cluster *cluster = cluster_new();
+    struct response response = get(cluster, 1, "/status");
+    assert_int_equal(response.status, 200);
+    json_t *status = json_body(&response);
+    assert_string_equal(text_of(status, "node"), "n2");
+    assert_string_equal(text_of(status, "cluster"), "demo");
+    assert_string_equal(text_of(status, "version"), BATON_VERSION);
+    assert_string_equal(text_of(status, "role"), "follower");
+    assert_string_equal(text_of(status, "leader"), "n1");
+    assert_string_equal(text_of(status, "leader_address"), "127.0.0.1:7400");
+    assert_int_equal(number_of(status, "term"), 3);
+    assert_int_equal(number_of(status, "commit_index"), 41);
+    assert_int_equal(number_of(status, "last_applied"), 40);
+    assert_float_equal(json_real_value(json_object_get(status, "uptime")), 12.345, 0);
+    json_t *members = json_object_get(status, "members");
+    assert_int_equal(json_array_size(members), 3);
+    json_t *n3 = json_array_get(members, 2);
+    assert_string_equal(text_of(n3, "id"), "n3");
+    assert_string_equal(text_of(n3, "cloud"), "aws");
+    assert_string_equal(text_of(n3, "http_address"), cluster->nodes[2].address);
+    assert_true(json_is_true(json_object_get(n3, "voter")) && json_is_true(json_object_get(n3, "reachable")));
+    assert_float_equal(json_real_value(json_object_get(n3, "rtt_ms")), 50.6, 0);
+    assert_true(json_is_null(json_object_get(n3, "match_index")));  // only a leader knows
+    assert_true(json_is_null(json_object_get(json_array_get(members, 0), "rtt_ms")));
+    json_decref(status);
+    response_free(&response);
+    // No leader: null, not an empty string.
+    cluster->nodes[1].status.leader_id = (struct slice){0};
+    cluster->nodes[1].status.role = VIEW_CANDIDATE;
+    response = get(cluster, 1, "/status");
+    status = json_body(&response);
+    assert_string_equal(text_of(status, "role"), "candidate");
+    assert_true(json_is_null(json_object_get(status, "leader")) && json_is_null(json_object_get(status, "leader_address")));
+    json_decref(status);
+    response_free(&response);
+    response = get(cluster, 0, "/status");
+    status = json_body(&response);
+    assert_int_equal(number_of(json_array_get(json_object_get(status, "members"), 2), "match_index"), 40);
+    json_decref(status);
+    response_free(&response);
+    cluster_free(cluster);
+}
+
+static void TestHttpPlacement(void **state) {
+    (void)state;
+    struct cluster *cluster = cluster_new();
+    struct response response = get(cluster, 0, "/status");
+    json_t *status = json_body(&response);
+    json_t *n2 = json_array_get(json_object_get(status, "members"), 1);
+    json_t *round_trips = json_object_get(n2, "round_trips_ms");
+    assert_int_equal(json_object_size(round_trips), 2);
+    assert_float_equal(json_real_value(json_object_get(round_trips, "n1")), 0.3, 0);
+    assert_float_equal(json_real_value(json_object_get(round_trips, "n3")), 50.1, 0);
+    assert_float_equal(json_real_value(json_object_get(n2, "commit_ms")), 0.3, 0);
+    assert_float_equal(json_real_value(json_object_get(n2, "disk_sync_ms")), 0.25, 0);
+    json_t *n3 = json_array_get(json_object_get(status, "members"), 2);
+    assert_true(json_is_null(json_object_get(json_object_get(n3, "round_trips_ms"), "n2")));
+    assert_true(json_is_null(json_object_get(n3, "disk_sync_ms")));
+    json_t *placement = json_object_get(status, "placement");
+    assert_true(json_is_true(json_object_get(placement, "on")));
+    assert_string_equal(text_of(placement, "leader_cloud"), "gcp");
+    assert_string_equal(text_of(placement, "decision"), "stay: here");
+    assert_float_equal(json_real_value(json_object_get(placement, "pause")), 1.5, 0);
+    assert_true(json_is_null(json_object_get(placement, "last_move")));
+    json_decref(status);
+    response_free(&response);
+    cluster->nodes[0].status.placement.moved_to = slice_of_str("n1");
+    cluster->nodes[0].status.placement.moved_why = slice_of_str("faster");
+    cluster->nodes[0].status.placement.moved_ago_ms = 2500;
+    response = get(cluster, 0, "/status");
+    status = json_body(&response);
+    json_t *move = json_object_get(json_object_get(status, "placement"), "last_move");
+    assert_string_equal(text_of(move, "to"), "n1");
+    assert_string_equal(text_of(move, "why"), "faster");
+    assert_float_equal(json_real_value(json_object_get(move, "ago")), 2.5, 0);
+    json_decref(status);
+    response_free(&response);
+    cluster_free(cluster);
+}
+
+static void TestHttpNodes(void **state) {
+    (void)state;
+    struct cluster *cluster = cluster_new();
+    node_stop(cluster, 0);
+    struct response response = get(cluster, 1, "/nodes");
+    assert_int_equal(response.status, 200);
+    json_t *nodes = json_body(&response);
+    assert_int_equal(json_array_size(nodes), 3);
+    json_t *n1 = json_array_get(nodes, 0);
+    json_t *n2 = json_array_get(nodes, 1);
+    json_t *n3 = json_array_get(nodes, 2);
+    assert_string_equal(text_of(n1, "node"), "n1");
+    assert_true(json_is_false(json_object_get(n1, "reachable")));
+    assert_non_null(text_of(n1, "error"));
+    assert_null(json_object_get(n1, "term"));
+    assert_true(json_is_true(json_object_get(n2, "reachable")) && json_is_true(json_object_get(n3, "reachable")));
+    assert_true(json_is_true(json_object_get(n2, "self")));
+    assert_null(json_object_get(n3, "self"));
+    assert_string_equal(text_of(n2, "cloud"), "gcp");
+    assert_string_equal(text_of(n3, "cloud"), "aws");
+    assert_int_equal(number_of(n2, "commit_index"), 41);
+    assert_int_equal(number_of(n3, "commit_index"), 42);
+    assert_string_equal(text_of(n3, "http_address"), cluster->nodes[2].address);
+    json_decref(nodes);
+    response_free(&response);
+    // Somebody else at a member's address is not taken for it.
+    cluster->nodes[1].status.members[0].http_address = slice_of_str(cluster->nodes[2].address);
+    response = get(cluster, 1, "/nodes");
+    nodes = json_body(&response);
+    assert_true(json_is_false(json_object_get(json_array_get(nodes, 0), "reachable")));
+    assert_non_null(strstr(text_of(json_array_get(nodes, 0), "error"), "another node"));
+    json_decref(nodes);
+    response_free(&response);
+    cluster_free(cluster);
+}
+
+static void TestHttpHealth(void **state) {
+    (void)state;
+    struct cluster *cluster = cluster_new();
+    assert_status(cluster, 0, "/livez", 200);
+    assert_status(cluster, 0, "/readyz", 200);
+    cluster->nodes[0].ready = false;
+    assert_status(cluster, 0, "/livez", 200);
+    struct response response = get(cluster, 0, "/readyz");
+    assert_int_equal(response.status, 503);
+    assert_string_equal(response.body, "no leader is known\n");
+    response_free(&response);
+    response = get(cluster, 0, "/metrics");
+    assert_int_equal(response.status, 200);
+    assert_header(&response, "\r\nContent-Type: text/plain; version=0.0.4");
+    assert_string_equal(response.body, "raft_term 3\n");
+    response_free(&response);
+    cluster_free(cluster);
+}
+
+static void TestHttpDashboard(void **state) {
+    (void)state;
+    struct cluster *cluster = cluster_new();
+    struct response response = get(cluster, 1, "/");
+    assert_int_equal(response.status, 200);
+    assert_header(&response, "\r\nContent-Type: text/html; charset=utf-8\r\n");
+    assert_header(&response, "\r\nContent-Security-Policy: default-src 'none'; script-src 'self'");
+    assert_header(&response, "\r\nX-Content-Type-Options: nosniff\r\n");
+    // No asset of anybody else, and nothing inline that the policy would refuse.
+    assert_null(strstr(response.body, "http://"));
+    assert_null(strstr(response.body, "https://"));
+    assert_null(strstr(response.body, "style="));
+    assert_non_null(strstr(response.body, "src=\"dashboard.js\""));
+    response_free(&response);
+    assert_status(cluster, 1, "/dashboard.js", 200);
+    assert_status(cluster, 1, "/dashboard.css", 200);
+    cluster_free(cluster);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestHttpStatus), cmocka_unit_test(TestHttpPlacement), cmocka_unit_test(TestHttpNodes),
+    cmocka_unit_test(TestHttpHealth), cmocka_unit_test(TestHttpDashboard),
+};
+
+UNIT_MAIN(tests)
