@@ -50,7 +50,6 @@ static int usage_error(const char *message) {
 
 struct arguments {
     struct link_options link;
-    const char *direction;
     struct buf pairs;  // the request's "KEY VALUE" pairs (wanlink/control.h)
     unsigned given;    // the flags given, as bits
 };
@@ -127,7 +126,7 @@ static enum error_code parse_flag(struct arguments *arguments, enum flag flag, c
         break;
     }
     buf_printf(&arguments->pairs, " %s %s", flags[flag].name, value);
-    enum error_code code = lane_settings_parse(&arguments->link.settings, flags[flag].name, value, error);
+    enum error_code code = netem_settings_parse(&arguments->link.settings, flags[flag].name, value, error);
     return code == OK ? OK : error_wrap(error, "--%s", flags[flag].name);
 }
 
@@ -189,7 +188,7 @@ static int run(const struct arguments *arguments) {
     if (strcmp(arguments->link.from, arguments->link.to) == 0) {
         return usage_error("--from and --to are the same interface");
     }
-    if (lane_settings_check(&arguments->link.settings, &error) != OK) {
+    if (netem_settings_check(&arguments->link.settings, &error) != OK) {
         return usage_error(error.message);
     }
     if (link_run(&arguments->link, &error) != OK) {

@@ -9,15 +9,15 @@
 #include <unistd.h>
 
 static void show(const struct direction *direction, struct buf *answer) {
-    const struct lane *lane = &direction->lane;
-    const struct lane_settings *s = &lane->settings;
+    const struct netem *netem = &direction->netem;
+    const struct netem_settings *s = &netem->settings;
     buf_printf(answer, "%s state=%s delay=%gms jitter=%gms loss=%g%% waiting=%zu passed=%lu lost=%lu\n", direction->name,
-               s->cut ? "cut" : "open", s->delay_us / 1e3, s->jitter_us / 1e3, s->loss * 100, lane->count, lane->passed,
-               lane->lost);
+               s->cut ? "cut" : "open", s->delay_us / 1e3, s->jitter_us / 1e3, s->loss * 100, netem->count, netem->passed,
+               netem->lost);
 }
 
 // Parses "KEY VALUE" pairs into the settings; sets *only to the direction they name.
-static enum error_code parse_pairs(struct direction directions[2], struct lane_settings settings[2], char **rest,
+static enum error_code parse_pairs(struct direction directions[2], struct netem_settings settings[2], char **rest,
                                    struct direction **only, struct error *error) {
     for (char *key; (key = strtok_r(NULL, " \n", rest)) != NULL;) {
         const char *value = strtok_r(NULL, " \n", rest);
@@ -25,11 +25,11 @@ static enum error_code parse_pairs(struct direction directions[2], struct lane_s
             return error_set(error, ERR_INVALID, "'%s' has no value", key);
         }
         if (strcmp(key, "direction") != 0) {
-            enum error_code code = lane_settings_parse(&settings[0], key, value, error);
+            enum error_code code = netem_settings_parse(&settings[0], key, value, error);
             if (code != OK) {
                 return code;
             }
-            (void)lane_settings_parse(&settings[1], key, value, NULL);
+            (void)netem_settings_parse(&settings[1], key, value, NULL);
             continue;
         }
         *only = strcmp(value, directions[0].name) == 0 ? &directions[0] : &directions[1];
@@ -42,7 +42,7 @@ static enum error_code parse_pairs(struct direction directions[2], struct lane_s
 }
 
 static enum error_code change(struct direction directions[2], const char *verb, char **rest, struct error *error) {
-    struct lane_settings settings[2] = {directions[0].lane.settings, directions[1].lane.settings};
+    struct netem_settings settings[2] = {directions[0].netem.settings, directions[1].netem.settings};
     struct direction *only = NULL;
     enum error_code code = parse_pairs(directions, settings, rest, &only, error);
     for (size_t i = 0; code == OK && i < 2; i++) {
@@ -50,12 +50,12 @@ static enum error_code change(struct direction directions[2], const char *verb, 
             settings[i].cut = strcmp(verb, "cut") == 0;
         }
         if (only == NULL || only == &directions[i]) {
-            code = lane_settings_check(&settings[i], error);
+            code = netem_settings_check(&settings[i], error);
         }
     }
     for (size_t i = 0; code == OK && i < 2; i++) {
         if (only == NULL || only == &directions[i]) {
-            directions[i].lane.settings = settings[i];
+            directions[i].netem.settings = settings[i];
         }
     }
     return code;

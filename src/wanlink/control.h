@@ -18,7 +18,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "wanlink/lane.h"
+#include "wanlink/netem.h"
 
 enum {
     CONTROL_CLIENTS_MAX = 16,   // open connections; more wait in the backlog
@@ -29,7 +29,7 @@ enum {
 
 struct direction {
     char name[2 * IFNAMSIZ + 4];  // "gcp-to-aws"
-    struct lane lane;
+    struct netem netem;
 };
 
 // Executes the request on the two directions and appends the answer. `request` is modified.

@@ -62,7 +62,7 @@ static int on_packet(struct nfq_q_handle *queue, struct nfgenmsg *message, struc
         return 0;
     }
     uint32_t id = ntohl(header->packet_id);
-    if (!lane_arrive(&link->directions[queue == link->queues[QUEUE_BACK]].lane, id, link->now_us)) {
+    if (!netem_arrive(&link->directions[queue == link->queues[QUEUE_BACK]].netem, id, link->now_us)) {
         (void)nfq_set_verdict(queue, id, NF_DROP, 0, NULL);
     }
     return 0;
@@ -71,11 +71,11 @@ static int on_packet(struct nfq_q_handle *queue, struct nfgenmsg *message, struc
 // Relies on the kernel: a queue's ids ascend, and a batch verdict applies to all waiting packets up to its id.
 static void release_due(struct link *link) {
     for (size_t i = 0; i < 2; i++) {
-        struct lane *lane = &link->directions[i].lane;
+        struct netem *netem = &link->directions[i].netem;
         uint32_t last_id;
-        if (lane->settings.cut && lane_drop_waiting(lane, &last_id)) {
+        if (netem->settings.cut && netem_drop_waiting(netem, &last_id)) {
             (void)nfq_set_verdict_batch(link->queues[i], last_id, NF_DROP);
-        } else if (lane_release(lane, link->now_us, &last_id)) {
+        } else if (netem_release(netem, link->now_us, &last_id)) {
             (void)nfq_set_verdict_batch(link->queues[i], last_id, NF_ACCEPT);
         }
     }
@@ -141,8 +141,8 @@ static void serve_clients(struct link *link) {
 
 // Sleeps until there is something to read, a packet is due, or a signal arrives; signals are blocked elsewhere.
 static void wait_for_work(struct link *link, const sigset_t *open_mask) {
-    uint64_t next_us = lane_next_us(&link->directions[0].lane);
-    uint64_t other_us = lane_next_us(&link->directions[1].lane);
+    uint64_t next_us = netem_next_us(&link->directions[0].netem);
+    uint64_t other_us = netem_next_us(&link->directions[1].netem);
     next_us = other_us < next_us ? other_us : next_us;
     uint64_t now_us = clock_us();
     uint64_t left_us = next_us > now_us ? next_us - now_us : 0;
@@ -181,7 +181,7 @@ static enum error_code open_queues(struct link *link, struct error *error) {
         }
         if (nfq_set_mode(link->queues[i], NFQNL_COPY_META, 0) < 0 ||
             nfq_set_queue_flags(link->queues[i], NFQA_CFG_F_GSO, NFQA_CFG_F_GSO) < 0 ||
-            nfq_set_queue_maxlen(link->queues[i], LANE_PACKETS_MAX) < 0) {
+            nfq_set_queue_maxlen(link->queues[i], NETEM_PACKETS_MAX) < 0) {
             return error_set(error, ERR_IO, "cannot set up packet queue %u: %s", i, strerror(errno));
         }
     }
@@ -225,7 +225,7 @@ static void close_link(struct link *link) {
         if (link->queues[i] != NULL) {
             (void)nfq_destroy_queue(link->queues[i]);
         }
-        lane_free(&link->directions[i].lane);
+        netem_free(&link->directions[i].netem);
     }
     if (link->netlink != NULL) {
         (void)nfq_close(link->netlink);
@@ -252,7 +252,7 @@ enum error_code link_run(const struct link_options *options, struct error *error
     for (size_t i = 0; i < 2; i++) {
         struct direction *direction = &link.directions[i];
         snprintf(direction->name, sizeof direction->name, "%.*s-to-%.*s", IFNAMSIZ - 1, ends[i], IFNAMSIZ - 1, ends[1 - i]);
-        lane_init(&direction->lane, &options->settings, options->seed + i);
+        netem_init(&direction->netem, &options->settings, options->seed + i);
     }
     sigset_t open_mask;
     catch_signals(&open_mask);

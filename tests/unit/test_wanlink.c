@@ -1,4 +1,4 @@
-// The emulated link without a kernel: when a lane lets packets go, and what its control socket answers.
+// The emulated link without a kernel: when a netem lets packets go, and what its control socket answers.
 #include <string.h>
 
 #include "unit.h"
@@ -6,70 +6,70 @@
 
 enum { SEED = 7, DRAWS = 100000 };
 
-static struct lane lane_with(uint32_t delay_us, uint32_t jitter_us, double loss) {
-    struct lane lane;
-    const struct lane_settings settings = {.delay_us = delay_us, .jitter_us = jitter_us, .loss = loss};
-    lane_init(&lane, &settings, SEED);
-    return lane;
+static struct netem netem_with(uint32_t delay_us, uint32_t jitter_us, double loss) {
+    struct netem netem;
+    const struct netem_settings settings = {.delay_us = delay_us, .jitter_us = jitter_us, .loss = loss};
+    netem_init(&netem, &settings, SEED);
+    return netem;
 }
 
 static void TestWanlinkDelay(void **state) {
     (void)state;
-    struct lane lane = lane_with(25000, 0, 0);
+    struct netem netem = netem_with(25000, 0, 0);
     uint32_t last_id = 0;
-    assert_true(lane_next_us(&lane) == UINT64_MAX);
-    assert_true(lane_arrive(&lane, 1, 1000));
-    assert_true(lane_arrive(&lane, 2, 1000));
-    assert_true(lane_arrive(&lane, 3, 1001));
-    assert_int_equal(lane_next_us(&lane), 26000);
-    assert_false(lane_release(&lane, 25999, &last_id));
-    assert_true(lane_release(&lane, 26000, &last_id));
+    assert_true(netem_next_us(&netem) == UINT64_MAX);
+    assert_true(netem_arrive(&netem, 1, 1000));
+    assert_true(netem_arrive(&netem, 2, 1000));
+    assert_true(netem_arrive(&netem, 3, 1001));
+    assert_int_equal(netem_next_us(&netem), 26000);
+    assert_false(netem_release(&netem, 25999, &last_id));
+    assert_true(netem_release(&netem, 26000, &last_id));
     assert_int_equal(last_id, 2);
-    assert_true(lane_release(&lane, 99999, &last_id));
+    assert_true(netem_release(&netem, 99999, &last_id));
     assert_int_equal(last_id, 3);
-    assert_false(lane_release(&lane, UINT64_MAX - 1, &last_id));
-    assert_int_equal(lane.passed, 3);
-    lane_free(&lane);
+    assert_false(netem_release(&netem, UINT64_MAX - 1, &last_id));
+    assert_int_equal(netem.passed, 3);
+    netem_free(&netem);
 }
 
 static void TestWanlinkOrder(void **state) {
     (void)state;
-    struct lane lane = lane_with(25000, 25000, 0);
+    struct netem netem = netem_with(25000, 25000, 0);
     uint64_t earliest = UINT64_MAX;
     uint64_t latest = 0;
     for (uint32_t id = 0; id < DRAWS; id++) {
-        uint64_t before_us = lane.last_due_us;
+        uint64_t before_us = netem.last_due_us;
         uint64_t now_us = (uint64_t)id * 100000;
         uint32_t last_id;
-        assert_true(lane_arrive(&lane, id, now_us));
-        assert_true(lane.last_due_us >= before_us);
-        earliest = lane.last_due_us - now_us < earliest ? lane.last_due_us - now_us : earliest;
-        latest = lane.last_due_us - now_us > latest ? lane.last_due_us - now_us : latest;
-        assert_true(lane_release(&lane, now_us + 50000, &last_id));
+        assert_true(netem_arrive(&netem, id, now_us));
+        assert_true(netem.last_due_us >= before_us);
+        earliest = netem.last_due_us - now_us < earliest ? netem.last_due_us - now_us : earliest;
+        latest = netem.last_due_us - now_us > latest ? netem.last_due_us - now_us : latest;
+        assert_true(netem_release(&netem, now_us + 50000, &last_id));
     }
     assert_in_range(earliest, 0, 100);
     assert_in_range(latest, 49900, 50000);
     // A packet whose draw is shorter than that of the one before it catches up, and no more.
     for (uint32_t id = 0; id < 1000; id++) {
-        assert_true(lane_arrive(&lane, id, 0));
+        assert_true(netem_arrive(&netem, id, 0));
     }
-    for (size_t i = 1; i < lane.count; i++) {
-        assert_true(lane.waiting[(lane.first + i) % LANE_PACKETS_MAX].due_us >=
-                    lane.waiting[(lane.first + i - 1) % LANE_PACKETS_MAX].due_us);
+    for (size_t i = 1; i < netem.count; i++) {
+        assert_true(netem.waiting[(netem.first + i) % NETEM_PACKETS_MAX].due_us >=
+                    netem.waiting[(netem.first + i - 1) % NETEM_PACKETS_MAX].due_us);
     }
-    lane_free(&lane);
+    netem_free(&netem);
 }
 
 static uint64_t lost_of(uint64_t seed) {
-    struct lane lane;
-    const struct lane_settings settings = {.loss = 0.01};
-    lane_init(&lane, &settings, seed);
+    struct netem netem;
+    const struct netem_settings settings = {.loss = 0.01};
+    netem_init(&netem, &settings, seed);
     for (uint32_t id = 0; id < DRAWS; id++) {
-        (void)lane_arrive(&lane, id, 0);
+        (void)netem_arrive(&netem, id, 0);
     }
-    uint64_t lost = lane.lost;
-    assert_int_equal(lane.count + lost, DRAWS);
-    lane_free(&lane);
+    uint64_t lost = netem.lost;
+    assert_int_equal(netem.count + lost, DRAWS);
+    netem_free(&netem);
     return lost;
 }
 
@@ -82,17 +82,17 @@ static void TestWanlinkLoss(void **state) {
 
 static void TestWanlinkFull(void **state) {
     (void)state;
-    struct lane lane = lane_with(25000, 0, 0);
+    struct netem netem = netem_with(25000, 0, 0);
     uint32_t last_id = 0;
-    for (uint32_t id = 0; id < LANE_PACKETS_MAX; id++) {
-        assert_true(lane_arrive(&lane, id, 0));
+    for (uint32_t id = 0; id < NETEM_PACKETS_MAX; id++) {
+        assert_true(netem_arrive(&netem, id, 0));
     }
-    assert_false(lane_arrive(&lane, LANE_PACKETS_MAX, 0));
-    assert_int_equal(lane.lost, 1);
-    assert_true(lane_drop_waiting(&lane, &last_id));
-    assert_int_equal(last_id, LANE_PACKETS_MAX - 1);
-    assert_int_equal(lane.lost, 1 + LANE_PACKETS_MAX);
-    lane_free(&lane);
+    assert_false(netem_arrive(&netem, NETEM_PACKETS_MAX, 0));
+    assert_int_equal(netem.lost, 1);
+    assert_true(netem_drop_waiting(&netem, &last_id));
+    assert_int_equal(last_id, NETEM_PACKETS_MAX - 1);
+    assert_int_equal(netem.lost, 1 + NETEM_PACKETS_MAX);
+    netem_free(&netem);
 }
 
 static void expect_answer(struct direction directions[2], const char *request, const char *begins) {
@@ -109,10 +109,10 @@ static void expect_answer(struct direction directions[2], const char *request, c
 
 static void TestWanlinkControl(void **state) {
     (void)state;
-    struct direction directions[2] = {{.name = "a-to-b", .lane = lane_with(25000, 0, 0)},
-                                      {.name = "b-to-a", .lane = lane_with(25000, 0, 0)}};
-    const struct lane_settings *forth = &directions[0].lane.settings;
-    const struct lane_settings *back = &directions[1].lane.settings;
+    struct direction directions[2] = {{.name = "a-to-b", .netem = netem_with(25000, 0, 0)},
+                                      {.name = "b-to-a", .netem = netem_with(25000, 0, 0)}};
+    const struct netem_settings *forth = &directions[0].netem.settings;
+    const struct netem_settings *back = &directions[1].netem.settings;
 
     expect_answer(directions, "show",
                   "ok\na-to-b state=open delay=25ms jitter=0ms loss=0% waiting=0 passed=0 lost=0\nb-to-a ");
@@ -139,8 +139,8 @@ static void TestWanlinkControl(void **state) {
     expect_answer(directions, "", "error: '' is not a request");
     assert_int_equal(forth->delay_us, 25000);
     assert_int_equal(back->delay_us, 1500000);
-    lane_free(&directions[0].lane);
-    lane_free(&directions[1].lane);
+    netem_free(&directions[0].netem);
+    netem_free(&directions[1].netem);
 }
 
 static const struct CMUnitTest tests[] = {

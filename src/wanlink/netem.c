@@ -1,5 +1,5 @@
 // One direction of an emulated link: a ring of waiting packets.
-#include "wanlink/lane.h"
+#include "wanlink/netem.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -8,74 +8,74 @@
 #include "base/array.h"
 #include "base/mem.h"
 
-void lane_init(struct lane *lane, const struct lane_settings *settings, uint64_t seed) {
-    *lane = (struct lane){
+void netem_init(struct netem *netem, const struct netem_settings *settings, uint64_t seed) {
+    *netem = (struct netem){
         .settings = *settings,
-        .waiting = mem_alloc(LANE_PACKETS_MAX * sizeof(struct lane_packet)),
+        .waiting = mem_alloc(NETEM_PACKETS_MAX * sizeof(struct netem_packet)),
         .rng = {.state = seed},
     };
 }
 
-void lane_free(struct lane *lane) {
-    free(lane->waiting);
-    *lane = (struct lane){0};
+void netem_free(struct netem *netem) {
+    free(netem->waiting);
+    *netem = (struct netem){0};
 }
 
-static uint64_t travel_us(struct lane *lane) {
-    const struct lane_settings *s = &lane->settings;
+static uint64_t travel_us(struct netem *netem) {
+    const struct netem_settings *s = &netem->settings;
     assert(s->jitter_us <= s->delay_us);
     if (s->jitter_us == 0) {
         return s->delay_us;
     }
-    return s->delay_us - s->jitter_us + (uint64_t)(rng_unit(&lane->rng) * (2.0 * s->jitter_us + 1));
+    return s->delay_us - s->jitter_us + (uint64_t)(rng_unit(&netem->rng) * (2.0 * s->jitter_us + 1));
 }
 
-bool lane_arrive(struct lane *lane, uint32_t id, uint64_t now_us) {
-    const struct lane_settings *s = &lane->settings;
-    if (s->cut || (s->loss > 0 && rng_unit(&lane->rng) < s->loss) || lane->count == LANE_PACKETS_MAX) {
-        lane->lost++;
+bool netem_arrive(struct netem *netem, uint32_t id, uint64_t now_us) {
+    const struct netem_settings *s = &netem->settings;
+    if (s->cut || (s->loss > 0 && rng_unit(&netem->rng) < s->loss) || netem->count == NETEM_PACKETS_MAX) {
+        netem->lost++;
         return false;
     }
-    uint64_t due_us = now_us + travel_us(lane);
-    if (due_us < lane->last_due_us) {
-        due_us = lane->last_due_us;
+    uint64_t due_us = now_us + travel_us(netem);
+    if (due_us < netem->last_due_us) {
+        due_us = netem->last_due_us;
     }
-    lane->last_due_us = due_us;
-    assert(lane->count < LANE_PACKETS_MAX);
-    lane->waiting[(lane->first + lane->count++) % LANE_PACKETS_MAX] = (struct lane_packet){.due_us = due_us, .id = id};
+    netem->last_due_us = due_us;
+    assert(netem->count < NETEM_PACKETS_MAX);
+    netem->waiting[(netem->first + netem->count++) % NETEM_PACKETS_MAX] = (struct netem_packet){.due_us = due_us, .id = id};
     return true;
 }
 
 // Removes the oldest packet and returns its id.
-static uint32_t take_first(struct lane *lane) {
-    assert(lane->count > 0);
-    uint32_t id = lane->waiting[lane->first].id;
-    lane->first = (lane->first + 1) % LANE_PACKETS_MAX;
-    lane->count--;
+static uint32_t take_first(struct netem *netem) {
+    assert(netem->count > 0);
+    uint32_t id = netem->waiting[netem->first].id;
+    netem->first = (netem->first + 1) % NETEM_PACKETS_MAX;
+    netem->count--;
     return id;
 }
 
-bool lane_release(struct lane *lane, uint64_t now_us, uint32_t *last_id) {
+bool netem_release(struct netem *netem, uint64_t now_us, uint32_t *last_id) {
     bool any = false;
-    for (; lane_next_us(lane) <= now_us; any = true) {
-        *last_id = take_first(lane);
-        lane->passed++;
+    for (; netem_next_us(netem) <= now_us; any = true) {
+        *last_id = take_first(netem);
+        netem->passed++;
     }
     return any;
 }
 
-bool lane_drop_waiting(struct lane *lane, uint32_t *last_id) {
-    bool any = lane->count > 0;
-    while (lane->count > 0) {
-        *last_id = take_first(lane);
-        lane->lost++;
+bool netem_drop_waiting(struct netem *netem, uint32_t *last_id) {
+    bool any = netem->count > 0;
+    while (netem->count > 0) {
+        *last_id = take_first(netem);
+        netem->lost++;
     }
-    lane->last_due_us = 0;
+    netem->last_due_us = 0;
     return any;
 }
 
-uint64_t lane_next_us(const struct lane *lane) {
-    return lane->count == 0 ? UINT64_MAX : lane->waiting[lane->first].due_us;
+uint64_t netem_next_us(const struct netem *netem) {
+    return netem->count == 0 ? UINT64_MAX : netem->waiting[netem->first].due_us;
 }
 
 static enum error_code parse_duration(const char *key, const char *value, uint32_t *us, struct error *error) {
@@ -87,7 +87,7 @@ static enum error_code parse_duration(const char *key, const char *value, uint32
     double number = strtod(value, &unit);
     for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
         double result = number * units[i].us;
-        if (unit != value && strcmp(unit, units[i].unit) == 0 && result >= 0 && result <= LANE_DELAY_MAX_US) {
+        if (unit != value && strcmp(unit, units[i].unit) == 0 && result >= 0 && result <= NETEM_DELAY_MAX_US) {
             *us = (uint32_t)(result + 0.5);
             return OK;
         }
@@ -106,8 +106,8 @@ static enum error_code parse_share(const char *key, const char *value, double *s
     return OK;
 }
 
-enum error_code lane_settings_parse(struct lane_settings *settings, const char *key, const char *value,
-                                    struct error *error) {
+enum error_code netem_settings_parse(struct netem_settings *settings, const char *key, const char *value,
+                                     struct error *error) {
     if (strcmp(key, "delay") == 0) {
         return parse_duration(key, value, &settings->delay_us, error);
     }
@@ -120,7 +120,7 @@ enum error_code lane_settings_parse(struct lane_settings *settings, const char *
     return error_set(error, ERR_INVALID, "'%s' is not a setting: there are delay, jitter and loss", key);
 }
 
-enum error_code lane_settings_check(const struct lane_settings *settings, struct error *error) {
+enum error_code netem_settings_check(const struct netem_settings *settings, struct error *error) {
     if (settings->jitter_us > settings->delay_us) {
         return error_set(error, ERR_INVALID, "jitter is %u us, delay %u us: jitter is at most the delay",
                          settings->jitter_us, settings->delay_us);
