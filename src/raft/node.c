@@ -223,10 +223,7 @@ void raft_step(struct raft_node *node, uint64_t now_us, struct raft_event *event
     raft_outputs_clear(node);
     uint64_t gap_us = now_us - node->now_us;
     node->now_us = now_us;
-    // Another leader may have been elected meanwhile.
-    if (node->state == RAFT_LEADER && gap_us > node->quorum_timeout_us) {
-        raft_become_follower(node, node->current_term, "the process stood still");
-    }
+    raft_check_stall(node, gap_us);
     for (size_t i = 0; i < count; i++) {
         handle_event(node, &events[i]);
     }

@@ -5,6 +5,7 @@
 //   prevote.c      pre-votes whose reply is deferred while a leader is heard
 //   append.c       AppendEntries at the follower
 //   replication.c  AppendEntries at the leader: what to send to whom, what a reply means
+//   check_quorum.c CheckQuorum: when a leader steps down by itself
 //   commit.c       proposals, the leader's commit rule, quorum arithmetic
 //   read.c         linearizable reads
 //   transfer.c     leadership transfer
@@ -247,9 +248,20 @@ void raft_start_leading(struct raft_node *node);
 void raft_stop_leading(struct raft_node *node, bool higher_term);
 void raft_handle_append_reply(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message);
 void raft_handle_send_failed(struct raft_node *node, struct raft_peer *peer, uint64_t call);
-// CheckQuorum, a stuck disk, retries.
+// CheckQuorum, a stuck disk, retries. May step down.
 void raft_run_leader_timers(struct raft_node *node);
 void raft_send_append_entries(struct raft_node *node);
+
+// --- check_quorum.c ---
+
+// This node has become leader: a majority has voted for it just now.
+void raft_check_quorum_start(struct raft_node *node);
+// Takes note of what peers have answered. False: the leader has stepped down.
+bool raft_check_quorum(struct raft_node *node);
+// When it steps down if nothing more is heard.
+uint64_t raft_check_quorum_due_us(const struct raft_node *node);
+// The time since the last step: steps down if the process was stopped for too long.
+void raft_check_stall(struct raft_node *node, uint64_t gap_us);
 
 // --- commit.c ---
 

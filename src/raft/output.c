@@ -119,7 +119,7 @@ static uint64_t next_tick(const struct raft_node *node) {
     if (node->state != RAFT_LEADER) {
         return earlier(node->election_deadline_us, raft_next_deferred_us(node));
     }
-    uint64_t next = earlier(node->heartbeat_due_us, node->quorum_heard_us + node->quorum_timeout_us + 1);
+    uint64_t next = earlier(node->heartbeat_due_us, raft_check_quorum_due_us(node));
     uint64_t writing_since;
     if (raft_log_writing_since(&node->log, &writing_since)) {
         next = earlier(next, writing_since + DISK_STUCK_US + 1);

@@ -75,7 +75,7 @@ void raft_start_leading(struct raft_node *node) {
         peer->round_sent = 0;
         peer->round_heard = 0;
     }
-    node->quorum_heard_us = node->now_us;
+    raft_check_quorum_start(node);
     node->heartbeat_due_us = node->now_us;
     node->read_round = 0;
     node->uncommitted_cost = 0;
@@ -93,10 +93,6 @@ void raft_stop_leading(struct raft_node *node, bool higher_term) {
     raft_queue_clear(&node->proposals);
 }
 
-static uint64_t heard_us_of(const struct raft_peer *peer) {
-    return peer->heard_us;
-}
-
 // Retries by time are for requests with neither reply nor reported failure.
 static void run_heartbeat_timer(struct raft_node *node) {
     for (size_t i = 0; i < node->peer_count; i++) {
@@ -110,14 +106,11 @@ static void run_heartbeat_timer(struct raft_node *node) {
 }
 
 void raft_run_leader_timers(struct raft_node *node) {
-    uint64_t heard_us = raft_quorum_value(node, node->now_us, heard_us_of);
-    if (heard_us > node->quorum_heard_us) {
-        node->quorum_heard_us = heard_us;
-    }
     uint64_t writing_since_us;
-    if (node->now_us - node->quorum_heard_us > node->quorum_timeout_us) {
-        raft_become_follower(node, node->current_term, "no answer from a majority");
-    } else if (raft_log_writing_since(&node->log, &writing_since_us) && node->now_us > writing_since_us + DISK_STUCK_US) {
+    if (!raft_check_quorum(node)) {
+        return;
+    }
+    if (raft_log_writing_since(&node->log, &writing_since_us) && node->now_us > writing_since_us + DISK_STUCK_US) {
         raft_become_follower(node, node->current_term, "the disk is stuck");
     } else if (node->now_us >= node->heartbeat_due_us) {
         run_heartbeat_timer(node);
