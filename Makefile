@@ -1,4 +1,4 @@
-# The front door. Meson and Ninja build; the scripts in deploy/ and tests/ do the rest; here stand only their names.
+# The entry points. Meson and Ninja build, and the scripts in deploy/ and tests/ do the rest.
 PREFIX ?= /usr/local
 PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
@@ -22,65 +22,65 @@ up: ## start a local cluster of three nodes in two clouds and three workers
 	@$(MAKE) --no-print-directory build
 	@deploy/local/cluster up
 
-status: ## what runs, where, and who leads
+status: ## show what runs, where, and which node leads
 	@deploy/local/cluster status
 
 logs: ## follow the logs of the local cluster
 	@deploy/local/cluster logs
 
-down: ## stop the local cluster; its data stays
+down: ## stop the local cluster and keep its data
 	@deploy/local/cluster down
 
-verify-log: ## show that the nodes' committed logs are equal byte for byte
+verify-log: ## check that the nodes' committed logs are equal byte for byte
 	@deploy/local/cluster verify-log
 
-up-docker: ## the same cluster in containers, and Prometheus
+up-docker: ## start the same cluster in containers, with Prometheus
 	@deploy/docker/cluster up
 
-status-docker: ## what runs in containers
+status-docker: ## show what runs in containers
 	@deploy/docker/cluster status
 
-down-docker: ## stop the containers and remove them; their data stays in volumes
+down-docker: ## stop and remove the containers and keep their data in volumes
 	@deploy/docker/cluster down
 
-acceptance: build ## check the release's criteria on containers of its own, and write docs/acceptance.md
+acceptance: build ## check the release's criteria in separate containers and write docs/acceptance.md
 	@deploy/deps test
 	@tests/docker/acceptance
 
-test: ## run every test; RUN=TestLog runs those whose name begins so
+test: ## run all tests, or with RUN=TestLog those whose names begin so
 	@deploy/deps build run test bench baseline
 	@tests/run $(RUN)
 
-scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core; REWRITE=1 writes their traces anew
+scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core; REWRITE=1 writes their traces again
 	@deploy/deps build test
 	@ninja -C $(RELEASE) tests/unit/test-raft-scenarios
 	@$(if $(REWRITE),BATON_SCENARIOS_REWRITE=1) BATON_TEST_FILTER="$(RUN)*" $(RELEASE)/tests/unit/test-raft-scenarios tests/scenarios
 
-bench: ## measure; see docs/performance.md
+bench: ## measure writes beside etcd's; see docs/performance.md
 	@deploy/deps build bench
 	@$(MAKE) --no-print-directory build
 	@bench/run
 
-baseline: ## measure replication and elections on real clusters; NAME= of the recording
+baseline: ## measure replication and elections on real clusters; NAME= names the recording
 	@deploy/deps build run test baseline
 	@$(MAKE) --no-print-directory build
 	@bench/baseline $(if $(NAME),--name $(NAME))
 
-baseline-compare: ## set a recording (NAME=, or the latest) beside an older one, OLD=
-	@test -n "$(OLD)" || { echo "say which: make baseline-compare OLD=NAME, one of bench/results/baseline/"; exit 2; }
+baseline-compare: ## compare a recording (NAME=, or the latest) with an older one, OLD=
+	@test -n "$(OLD)" || { echo "OLD is missing: make baseline-compare OLD=NAME, with a name of bench/results/baseline/"; exit 2; }
 	@bench/baseline --compare $(OLD) $(if $(NAME),--name $(NAME))
 
-failover: ## measure how long writes wait when the leader goes
+failover: ## measure how long writes wait when the leader fails
 	@deploy/deps build run test
 	@$(MAKE) --no-print-directory build
 	@bench/failover
 
-soak: ## ten minutes of a bad link and slow disks, in which no election may begin
+soak: ## run ten minutes with a bad link and slow disks; no election may begin
 	@deploy/deps build run test
 	@$(MAKE) --no-print-directory build
 	@cd tests/cluster && BATON_SOAK_SECONDS=600 /usr/bin/python3 -m pytest -q -rA -p no:cacheprovider -n 3 test_steady.py
 
-coverage: ## run the unit tests and report the lines they reach
+coverage: ## run the unit tests and report the lines they cover
 	@deploy/deps build test coverage
 	@test -f build/coverage/build.ninja || meson setup build/coverage -Db_coverage=true >/dev/null
 	@ninja -C build/coverage
@@ -92,8 +92,8 @@ install: $(RELEASE)/build.ninja ## install the programs under PREFIX (and DESTDI
 	@$(MAKE) --no-print-directory build
 	@DESTDIR="$(DESTDIR)" meson install -C $(RELEASE) --no-rebuild
 
-clean: down ## stop the local cluster and remove everything that was built, its data too
+clean: down ## stop the local cluster and remove everything built, including its data
 	@rm -rf build
 
-help: ## this list
+help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 25

@@ -89,10 +89,14 @@ static struct address parse_valid(const char *text) {
     return address;
 }
 
+// Not a name: resolvers read digits and dots as an IPv4 address, 127.1 as 127.0.0.1.
+static bool is_ipv4_loopback(const char *host) {
+    return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host);
+}
+
 bool address_is_loopback(const char *text) {
     struct address address = parse_valid(text);
-    return strncmp(address.host, "127.", 4) == 0 || strcmp(address.host, "localhost") == 0 ||
-           strcmp(address.host, "::1") == 0;
+    return is_ipv4_loopback(address.host) || strcmp(address.host, "localhost") == 0 || strcmp(address.host, "::1") == 0;
 }
 
 bool address_is_wildcard(const char *text) {

@@ -32,8 +32,8 @@ enum error_code address_parse(struct slice text, const char *field, enum address
 // The same check alone, for an address that others connect to (ADDRESS_PORT_CONNECT).
 enum error_code address_check(struct slice text, const char *field, struct error *error);
 
-// Of text that address_parse accepts: whether only this machine can reach it (127.*, localhost, [::1]); whether it stands
-// for all interfaces (0.0.0.0, [::]), so that others cannot connect to it.
+// Of text that address_parse accepts: whether only this machine can reach it (127.0.0.0/8, localhost, [::1]); whether it
+// stands for all interfaces (0.0.0.0, [::]), so that others cannot connect to it.
 bool address_is_loopback(const char *text);
 bool address_is_wildcard(const char *text);
 

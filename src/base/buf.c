@@ -33,10 +33,6 @@ void buf_append(struct buf *buf, const void *data, size_t len) {
     }
 }
 
-void buf_append_str(struct buf *buf, const char *text) {
-    buf_append(buf, text, strlen(text));
-}
-
 void buf_append_u64(struct buf *buf, uint64_t value) {
     char digits[20];
     size_t at = sizeof digits;

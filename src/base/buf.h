@@ -17,9 +17,13 @@ uint8_t *buf_reserve(struct buf *buf, size_t extra);
 
 // `data` must not point into the buffer.
 void buf_append(struct buf *buf, const void *data, size_t len);
-void buf_append_str(struct buf *buf, const char *text);
 void buf_append_u64(struct buf *buf, uint64_t value);  // in decimal
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// Inline: the compiler knows the length of a literal.
+static inline void buf_append_str(struct buf *buf, const char *text) {
+    buf_append(buf, text, strlen(text));
+}
 
 static inline void buf_append_slice(struct buf *buf, struct slice s) {
     buf_append(buf, s.data, s.len);

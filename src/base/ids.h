@@ -2,7 +2,6 @@
 #ifndef BATON_BASE_IDS_H
 #define BATON_BASE_IDS_H
 
-#include "base/address.h"  // for src/wire, which gets address_check through here
 #include "base/error.h"
 #include "base/slice.h"
 

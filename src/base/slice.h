@@ -12,6 +12,12 @@ struct slice {
     size_t len;           // bytes
 };
 
+// An item of a map from text to text.
+struct slice_pair {
+    struct slice key;
+    struct slice value;
+};
+
 static inline struct slice slice_of(const void *data, size_t len) {
     return (struct slice){.data = data, .len = len};
 }

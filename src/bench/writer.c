@@ -8,10 +8,12 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/arena.h"
 #include "base/array.h"
 #include "base/mem.h"
+#include "baton/v1/control.pb.h"
 #include "rpc/rpc.h"
-#include "wire/control.h"
+#include "wire/codec.h"
 
 enum { NO_LEADER = -1, TICK_MS = 1, SEARCH_TIMEOUT_MS = 1000, KEEPALIVE_MS = 1000 };
 
@@ -82,15 +84,16 @@ static uint64_t lowest_sequence(const struct writer *writer) {
 static void send_write(struct writer *writer, size_t i) {
     struct write *write = &writer->writes[i];
     assert(writer->leader != NO_LEADER && write->used && !write->sent);
-    struct state_command command = {
-        .operation = STATE_PUT,
-        .client_id = slice_of_str(writer->client_id),
-        .sequence = write->sequence,
-        .acknowledged_below = lowest_sequence(writer),
-        .put = {.key = slice_of_str(writer->client_id), .value = writer->value},
+    struct pb_put_request put = {
+        .key = slice_of_str(writer->client_id),
+        .value = writer->value,
+        .has_session = true,
+        .session = {.client_id = slice_of_str(writer->client_id),
+                    .sequence = write->sequence,
+                    .acknowledged_below = lowest_sequence(writer)},
     };
     buf_clear(&writer->request);
-    wire_put_request_encode(&command, &writer->request);
+    pb_encode(&pb_put_request_type, &put, &writer->request);
     uint64_t now = now_us();
     if (write->first_sent_us == 0) {
         write->first_sent_us = now;
@@ -100,7 +103,7 @@ static void send_write(struct writer *writer, size_t i) {
     write->sent = true;
     write->attempt++;
     struct rpc_request request = {
-        .path = "/baton.v1.ControlService/Put",
+        .path = pb_control_service_put.path,
         .body = buf_slice(&writer->request),
         .user = writer,
         .tag = (uint64_t)i << 32 | write->attempt,
@@ -185,7 +188,7 @@ static int endpoint_at(const struct writer *writer, struct slice address) {
 static void status_done(void *user, uint64_t tag, const struct rpc_result *result) {
     struct endpoint *endpoint = user;
     struct writer *writer = endpoint->writer;
-    struct wire_status_response status;
+    struct pb_status_response status;
     struct error error;
     (void)tag;
     endpoint->asked = false;
@@ -194,7 +197,7 @@ static void status_done(void *user, uint64_t tag, const struct rpc_result *resul
         return;
     }
     arena_reset(&writer->arena);
-    if (wire_status_response_decode(&writer->arena, result->body, &status, &error) != OK) {
+    if (pb_decode(&writer->arena, &pb_status_response_type, result->body, &status, &error) != OK) {
         return;
     }
     if (status.term < writer->term) {
@@ -216,7 +219,7 @@ static void status_done(void *user, uint64_t tag, const struct rpc_result *resul
 
 static void ask(struct endpoint *endpoint) {
     struct rpc_request request = {
-        .path = "/baton.v1.ControlService/Status",
+        .path = pb_control_service_status.path,
         .timeout_ms = SEARCH_TIMEOUT_MS,
         .user = endpoint,
         .on_done = status_done,

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "cmd/batond_options.h"
 #include "http/http.h"
+#include "verbs/verbs.h"
 #include "wal/wal.h"
 
 enum { SIGNALS = 3 };
@@ -211,6 +212,7 @@ static enum error_code start(struct daemon *daemon, struct error *error) {
         return code;
     }
     options->node.tls = daemon->tls;
+    options->node.verbs = all_verbs;
     code = node_start(&daemon->loop, &options->node, daemon->metrics, on_stopped, daemon, &daemon->node, error);
     if (code != OK) {
         return code;

@@ -6,10 +6,9 @@
 #include "base/base64.h"
 #include "base/ids.h"
 #include "base/rfc3339.h"
+#include "baton/v1/control.pb.h"
 #include "ctl/commands.h"
-#include "wire/control.h"
-
-#define STATUS_PATH "/baton.v1.ControlService/Status"
+#include "wire/codec.h"
 
 static enum ctl_exit print_table(struct ctl *ctl, struct table *table) {
     table_end(table, &ctl->out);
@@ -30,7 +29,7 @@ enum { PROBES_MAX = CTL_ENDPOINTS_MAX + MEMBERS_MAX };
 struct node_status {
     const struct ctl_probe *probe;
     bool reachable;
-    struct wire_status_response status;  // if unreachable, its name at most, as other nodes tell it
+    struct pb_status_response status;  // if unreachable, its name at most, as other nodes tell it
     struct slice cloud;
     bool disk_full;
     struct slice why;  // it is not reachable
@@ -55,18 +54,18 @@ static size_t add_probe(struct ctl_probe *probes, size_t count, struct slice add
 }
 
 static void read_status(struct ctl *ctl, const struct ctl_probe *probe, struct node_status *node) {
-    struct wire_status_response status;
+    struct pb_status_response status;
     *node = (struct node_status){.probe = probe, .why = slice_of_str((const char *)probe->why.data)};
     if (!probe->answered) {
         return;
     }
-    if (wire_status_response_decode(&ctl->arena, buf_slice(&probe->answer), &status, &ctl->error) != OK) {
+    if (pb_decode(&ctl->arena, &pb_status_response_type, buf_slice(&probe->answer), &status, &ctl->error) != OK) {
         node->why = slice_of_str("its answer is not a node's status");
         return;
     }
     node->reachable = true;
     node->status = status;
-    for (size_t i = 0; i < status.member_count; i++) {
+    for (size_t i = 0; i < status.members_count; i++) {
         if (slice_equal(status.members[i].id, status.node)) {
             node->cloud = status.members[i].cloud;
             node->disk_full = status.members[i].disk_full;
@@ -85,8 +84,8 @@ static bool has_answered(const struct node_status *nodes, size_t count, struct s
 
 static void name_unreachable(struct node_status *node, const struct node_status *nodes, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < nodes[i].status.member_count; k++) {
-            const struct wire_member_status *member = &nodes[i].status.members[k];
+        for (size_t k = 0; k < nodes[i].status.members_count; k++) {
+            const struct pb_member_status *member = &nodes[i].status.members[k];
             if (slice_equal(member->address, slice_of_str(node->probe->address))) {
                 node->status.node = member->id;
                 node->cloud = member->cloud;
@@ -103,18 +102,18 @@ static size_t ask_all_nodes(struct ctl *ctl, struct ctl_probe probes[PROBES_MAX]
         count = add_probe(probes, count, slice_of_str(ctl->endpoints->addresses[i]));
     }
     size_t asked = count;
-    ctl_ask_all(ctl->client, STATUS_PATH, probes, asked);
+    ctl_ask_all(ctl->client, pb_control_service_status.path, probes, asked);
     for (size_t i = 0; i < asked; i++) {
         read_status(ctl, &probes[i], &nodes[i]);
     }
     for (size_t i = 0; i < asked; i++) {
-        for (size_t k = 0; k < nodes[i].status.member_count; k++) {
+        for (size_t k = 0; k < nodes[i].status.members_count; k++) {
             if (!has_answered(nodes, asked, nodes[i].status.members[k].id)) {
                 count = add_probe(probes, count, nodes[i].status.members[k].address);
             }
         }
     }
-    ctl_ask_all(ctl->client, STATUS_PATH, probes + asked, count - asked);
+    ctl_ask_all(ctl->client, pb_control_service_status.path, probes + asked, count - asked);
     for (size_t i = asked; i < count; i++) {
         read_status(ctl, &probes[i], &nodes[i]);
     }
@@ -127,7 +126,7 @@ static size_t ask_all_nodes(struct ctl *ctl, struct ctl_probe probes[PROBES_MAX]
 }
 
 static void status_json(struct json *json, const struct node_status *node) {
-    const struct wire_status_response *status = &node->status;
+    const struct pb_status_response *status = &node->status;
     json_begin(json, '{');
     json_string(json, "endpoint", slice_of_str(node->probe->address));
     json_bool(json, "reachable", node->reachable);
@@ -155,7 +154,7 @@ static void status_json(struct json *json, const struct node_status *node) {
 }
 
 static void status_row(struct table *table, const struct node_status *node) {
-    const struct wire_status_response *status = &node->status;
+    const struct pb_status_response *status = &node->status;
     table_text(table, slice_of_str(node->probe->address));
     table_text(table, status->node);
     table_text(table, node->cloud);
@@ -178,9 +177,9 @@ static void status_row(struct table *table, const struct node_status *node) {
 
 // Below the table: why a node that answers does not do its part.
 static void trouble_line(struct buf *out, const struct node_status *node) {
-    const char *trouble = node->disk_full                  ? "has no space for its log, and acknowledges nothing"
-                          : node->status.member_count == 0 ? "belongs to no cluster: it started on an empty data directory"
-                                                           : NULL;
+    const char *trouble = node->disk_full                   ? "has no space for its log, and acknowledges nothing"
+                          : node->status.members_count == 0 ? "belongs to no cluster: it started on an empty data directory"
+                                                            : NULL;
     if (!node->reachable || trouble == NULL) {
         return;
     }
@@ -189,11 +188,11 @@ static void trouble_line(struct buf *out, const struct node_status *node) {
 }
 
 // And how fast each member would commit if it led, and what placement has decided.
-static void placement_line(struct buf *out, const struct wire_status_response *status) {
+static void placement_line(struct buf *out, const struct pb_status_response *status) {
     enum { DECISION_MAX = 256 };
     buf_append_str(out, "commit if it led:");
-    for (size_t i = 0; i < status->member_count; i++) {
-        const struct wire_member_status *member = &status->members[i];
+    for (size_t i = 0; i < status->members_count; i++) {
+        const struct pb_member_status *member = &status->members[i];
         buf_append_str(out, i == 0 ? " " : ", ");
         text_for_terminal(out, member->id, ID_MAX);
         if (member->commit_ms > 0) {
@@ -260,8 +259,7 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
 
 // --- member list ---
 
-static void member_json(struct json *json, const struct wire_member_status *member,
-                        const struct wire_status_response *status) {
+static void member_json(struct json *json, const struct pb_member_status *member, const struct pb_status_response *status) {
     json_begin(json, '{');
     json_string(json, "id", member->id);
     json_string(json, "address", member->address);
@@ -275,8 +273,7 @@ static void member_json(struct json *json, const struct wire_member_status *memb
     json_end(json, '}');
 }
 
-static void member_row(struct table *table, const struct wire_member_status *member,
-                       const struct wire_status_response *status) {
+static void member_row(struct table *table, const struct pb_member_status *member, const struct pb_status_response *status) {
     table_text(table, member->id);
     table_text(table, member->address);
     table_text(table, member->http_address);
@@ -294,13 +291,13 @@ static void member_row(struct table *table, const struct wire_member_status *mem
 }
 
 // Asks any node, and then the leader that it names: only the leader knows the others' match indexes.
-static enum ctl_exit leader_status(struct ctl *ctl, struct wire_status_response *status) {
+static enum ctl_exit leader_status(struct ctl *ctl, struct pb_status_response *status) {
     struct slice answer;
-    enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, STATUS_PATH, &answer);
+    enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, pb_control_service_status.path, &answer);
     if (asked != CTL_OK) {
         return asked;
     }
-    if (wire_status_response_decode(&ctl->arena, answer, status, &ctl->error) != OK) {
+    if (pb_decode(&ctl->arena, &pb_status_response_type, answer, status, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
     }
     if (slice_equal(status->node, status->leader) || address_check(status->leader_address, "leader", NULL) != OK) {
@@ -309,18 +306,18 @@ static enum ctl_exit leader_status(struct ctl *ctl, struct wire_status_response 
     struct slice first = arena_copy(&ctl->arena, answer);
     struct ctl_probe leader = {.answered = false};
     memcpy(leader.address, status->leader_address.data, status->leader_address.len);
-    ctl_ask_all(ctl->client, STATUS_PATH, &leader, 1);
+    ctl_ask_all(ctl->client, pb_control_service_status.path, &leader, 1);
     struct slice second = arena_copy(&ctl->arena, buf_slice(&leader.answer));
     buf_free(&leader.answer);
     buf_free(&leader.why);
-    if (wire_status_response_decode(&ctl->arena, leader.answered ? second : first, status, &ctl->error) != OK) {
+    if (pb_decode(&ctl->arena, &pb_status_response_type, leader.answered ? second : first, status, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
     }
     return CTL_OK;
 }
 
 enum ctl_exit ctl_member_list(struct ctl *ctl) {
-    struct wire_status_response status;
+    struct pb_status_response status;
     enum ctl_exit asked = leader_status(ctl, &status);
     if (asked != CTL_OK) {
         return asked;
@@ -328,14 +325,14 @@ enum ctl_exit ctl_member_list(struct ctl *ctl) {
     if (ctl->options->json) {
         struct json json = {.out = &ctl->out};
         json_begin(&json, '[');
-        for (size_t i = 0; i < status.member_count; i++) {
+        for (size_t i = 0; i < status.members_count; i++) {
             member_json(&json, &status.members[i], &status);
         }
         return print_array(ctl, &json);
     }
     struct table table;
     table_begin(&table, "ID|ADDRESS|HTTP|CLOUD|ROLE|REACHABLE|RTT|MATCH");
-    for (size_t i = 0; i < status.member_count; i++) {
+    for (size_t i = 0; i < status.members_count; i++) {
         member_row(&table, &status.members[i], &status);
     }
     return print_table(ctl, &table);
@@ -343,26 +340,36 @@ enum ctl_exit ctl_member_list(struct ctl *ctl) {
 
 // --- worker list ---
 
-static void worker_json(struct json *json, const struct wire_worker_info *info) {
-    const struct state_worker *worker = &info->worker;
+static struct slice online_or_offline(const struct pb_worker_info *worker) {
+    return slice_of_str(slice_equal(worker->status, slice_of_str("online")) ? "online" : "offline");
+}
+
+// A leader of 0.1.0 does not say that it has heard the worker itself.
+static struct slice seen_by(const struct pb_worker_info *worker) {
+    return worker->last_seen_source.len > 0 ? worker->last_seen_source : slice_of_str("leader");
+}
+
+static void worker_json(struct json *json, const struct pb_worker_info *worker) {
     char seen[RFC3339_SIZE];
     json_begin(json, '{');
     json_string(json, "id", worker->id);
     json_string(json, "address", worker->address);
     json_string(json, "cloud", worker->cloud);
-    json_string(json, "status", slice_of_str(worker->online ? "online" : "offline"));
+    json_string(json, "status", online_or_offline(worker));
     json_string(json, "reason", worker->reason);
-    rfc3339_format(seen, info->last_seen_unix_ms);
-    if (info->has_last_seen) {
+    rfc3339_format(seen, worker->last_seen_unix_ms);
+    if (worker->has_last_seen_unix_ms) {
         json_string(json, "last_seen", slice_of_str(seen));
+        json_string(json, "last_seen_source", seen_by(worker));
     } else {
         json_null(json, "last_seen");
+        json_null(json, "last_seen_source");
     }
     json_u64(json, "epoch", worker->epoch);
     json_string(json, "instance_id", worker->instance_id);
     json_u64(json, "slots", worker->slots);
     json_open(json, "labels", '{');
-    for (size_t i = 0; i < worker->label_count; i++) {
+    for (size_t i = 0; i < worker->labels_count; i++) {
         json_pair(json, worker->labels[i].key, worker->labels[i].value);
     }
     json_end(json, '}');
@@ -370,20 +377,25 @@ static void worker_json(struct json *json, const struct wire_worker_info *info) 
     json_end(json, '}');
 }
 
-static void worker_row(struct table *table, const struct wire_worker_info *info) {
-    const struct state_worker *worker = &info->worker;
-    char seen[RFC3339_SIZE];
+static void worker_row(struct table *table, const struct pb_worker_info *worker) {
+    char time[RFC3339_SIZE];
+    struct buf seen = {.len = 0};
     struct buf labels = {.len = 0};
-    rfc3339_format(seen, info->last_seen_unix_ms);
+    rfc3339_format(time, worker->last_seen_unix_ms);
+    buf_append_str(&seen, worker->has_last_seen_unix_ms ? time : "");
+    if (worker->has_last_seen_unix_ms && !slice_equal(seen_by(worker), slice_of_str("leader"))) {
+        buf_printf(&seen, " (%.*s)", (int)worker->last_seen_source.len, (const char *)worker->last_seen_source.data);
+    }
     table_text(table, worker->id);
-    table_text(table, slice_of_str(worker->online ? "online" : "offline"));
+    table_text(table, online_or_offline(worker));
     table_text(table, worker->reason);
     table_text(table, worker->cloud);
     table_text(table, worker->address);
     table_u64(table, worker->slots);
     table_u64(table, worker->epoch);
-    table_text(table, info->has_last_seen ? slice_of_str(seen) : slice_of(NULL, 0));
-    for (size_t i = 0; i < worker->label_count; i++) {
+    table_text(table, buf_slice(&seen));
+    buf_free(&seen);
+    for (size_t i = 0; i < worker->labels_count; i++) {
         buf_append_str(&labels, i == 0 ? "" : ",");
         buf_append_slice(&labels, worker->labels[i].key);
         buf_append_str(&labels, "=");
@@ -395,28 +407,28 @@ static void worker_row(struct table *table, const struct wire_worker_info *info)
 
 // Gets one page; *after becomes its last id. A node of an earlier version returns all workers as one page.
 static enum ctl_exit worker_page(struct ctl *ctl, struct buf *after, struct json *json, struct table *table, bool *more) {
-    struct wire_list_workers_request request = {.start_after = buf_slice(after), .limit = LIST_DEFAULT};
-    wire_list_workers_request_encode(&request, &ctl->request);
+    struct pb_list_workers_request request = {.start_after = buf_slice(after), .limit = LIST_DEFAULT};
+    pb_encode(&pb_list_workers_request_type, &request, &ctl->request);
     struct slice answer;
-    enum ctl_exit asked = ctl_ask(ctl, CTL_READ, "/baton.v1.ControlService/ListWorkers", &answer);
-    struct wire_list_workers_response response;
+    enum ctl_exit asked = ctl_ask(ctl, CTL_READ, pb_control_service_list_workers.path, &answer);
+    struct pb_list_workers_response response;
     if (asked != CTL_OK) {
         return asked;
     }
-    if (wire_list_workers_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK) {
+    if (pb_decode(&ctl->arena, &pb_list_workers_response_type, answer, &response, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
     }
-    for (size_t i = 0; i < response.count; i++) {
+    for (size_t i = 0; i < response.workers_count; i++) {
         if (ctl->options->json) {
             worker_json(json, &response.workers[i]);
         } else {
             worker_row(table, &response.workers[i]);
         }
     }
-    *more = response.more && response.count > 0;
+    *more = response.more && response.workers_count > 0;
     if (*more) {
         buf_clear(after);
-        buf_append_slice(after, response.workers[response.count - 1].worker.id);
+        buf_append_slice(after, response.workers[response.workers_count - 1].id);
     }
     return CTL_OK;
 }
@@ -445,22 +457,27 @@ enum ctl_exit ctl_worker_list(struct ctl *ctl) {
 // --- leader transfer ---
 
 // The old leader answers as soon as it has stepped down, and may not know the new one yet: then the other nodes are asked.
-static enum ctl_exit new_leader(struct ctl *ctl, struct slice transferred, struct raft_id *leader, raft_term *term) {
-    if (wire_transfer_response_decode(transferred, leader, term, &ctl->error) != OK) {
+// *leader is borrowed until the next call.
+static enum ctl_exit new_leader(struct ctl *ctl, struct slice transferred, struct slice *leader, uint64_t *term) {
+    struct pb_transfer_leadership_response response;
+    if (pb_decode(NULL, &pb_transfer_leadership_response_type, transferred, &response, &ctl->error) != OK ||
+        pb_check(&pb_transfer_leadership_response_type, &response, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
     }
+    *leader = response.leader;
+    *term = response.term;
     for (int asks = 0; leader->len == 0 && asks < 100; asks++) {
         struct slice answer;
-        struct wire_status_response status;
-        enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, STATUS_PATH, &answer);
+        struct pb_status_response status;
+        enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, pb_control_service_status.path, &answer);
         if (asked != CTL_OK) {
             return asked;
         }
-        if (wire_status_response_decode(&ctl->arena, answer, &status, &ctl->error) != OK) {
+        if (pb_decode(&ctl->arena, &pb_status_response_type, answer, &status, &ctl->error) != OK) {
             return ctl_undecodable(ctl);
         }
         if (status.term >= *term && id_check(status.leader, "leader", NULL) == OK) {
-            *leader = raft_id_of(status.leader);
+            *leader = status.leader;
             *term = status.term;
         } else {
             ctl_next_endpoint(ctl->client);
@@ -470,19 +487,19 @@ static enum ctl_exit new_leader(struct ctl *ctl, struct slice transferred, struc
 }
 
 enum ctl_exit ctl_leader_transfer(struct ctl *ctl) {
-    struct raft_id target = {.len = 0};
+    struct pb_transfer_leadership_request request = {.target = {.len = 0}};
     const char *wanted = ctl->options->arguments[0];
     if (wanted != NULL) {
         if (id_check(slice_of_str(wanted), "NODE", &ctl->error) != OK) {
             return CTL_USAGE;
         }
-        target = raft_id_of(slice_of_str(wanted));
+        request.target = slice_of_str(wanted);
     }
-    wire_transfer_request_encode(&target, &ctl->request);
+    pb_encode(&pb_transfer_leadership_request_type, &request, &ctl->request);
     struct slice answer;
-    struct raft_id leader;
-    raft_term term;
-    enum ctl_exit asked = ctl_ask(ctl, CTL_WRITE_ONCE, "/baton.v1.ControlService/TransferLeadership", &answer);
+    struct slice leader = {.len = 0};
+    uint64_t term = 0;
+    enum ctl_exit asked = ctl_ask(ctl, CTL_WRITE_ONCE, pb_control_service_transfer_leadership.path, &answer);
     if (asked == CTL_OK) {
         asked = new_leader(ctl, answer, &leader, &term);
     }
@@ -492,34 +509,37 @@ enum ctl_exit ctl_leader_transfer(struct ctl *ctl) {
     if (ctl->options->json) {
         struct json json = {.out = &ctl->out};
         json_begin(&json, '{');
-        json_string(&json, "leader", raft_id_slice(&leader));
+        json_string(&json, "leader", leader);
         json_u64(&json, "term", term);
         json_end(&json, '}');
         buf_append_str(&ctl->out, "\n");
     } else {
-        buf_printf(&ctl->out, "%s leads in term %llu\n", leader.len == 0 ? "no known node" : leader.text,
-                   (unsigned long long)term);
+        buf_append_slice(&ctl->out, leader.len == 0 ? slice_of_str("no known node") : leader);
+        buf_printf(&ctl->out, " leads in term %llu\n", (unsigned long long)term);
     }
     return ctl_print(ctl);
 }
 
 // --- log ---
 
-static const char *entry_type_name(enum raft_entry_type type) {
-    switch (type) {
-    case RAFT_ENTRY_COMMAND:
+// NULL: a type that is not known here.
+static const char *entry_type_name(uint32_t type) {
+    switch ((enum pb_entry_type)type) {
+    case PB_ENTRY_TYPE_COMMAND:
         return "command";
-    case RAFT_ENTRY_NOOP:
+    case PB_ENTRY_TYPE_NOOP:
         return "noop";
-    case RAFT_ENTRY_CONFIGURATION:
+    case PB_ENTRY_TYPE_CONFIGURATION:
         return "configuration";
+    case PB_ENTRY_TYPE_UNSPECIFIED:
+        break;
     }
-    return "unknown";
+    return NULL;
 }
 
-static void print_entry(struct ctl *ctl, const struct wire_log_entry *entry) {
+static void print_entry(struct ctl *ctl, const struct pb_log_entry *entry) {
     if (!ctl->options->json) {
-        buf_printf(&ctl->out, "%llu term %llu ", (unsigned long long)entry->id.index, (unsigned long long)entry->id.term);
+        buf_printf(&ctl->out, "%llu term %llu ", (unsigned long long)entry->index, (unsigned long long)entry->term);
         text_for_terminal(&ctl->out, entry->summary, COMMAND_MAX);
         buf_append_str(&ctl->out, "\n");
         return;
@@ -529,8 +549,8 @@ static void print_entry(struct ctl *ctl, const struct wire_log_entry *entry) {
     command.len = base64_encode((char *)buf_reserve(&command, base64_encoded_len(entry->command.len)), entry->command.data,
                                 entry->command.len);
     json_begin(&json, '{');
-    json_u64(&json, "index", entry->id.index);
-    json_u64(&json, "term", entry->id.term);
+    json_u64(&json, "index", entry->index);
+    json_u64(&json, "term", entry->term);
     json_string(&json, "type", slice_of_str(entry_type_name(entry->type)));
     json_string(&json, "command", buf_slice(&command));
     json_string(&json, "summary", entry->summary);
@@ -539,20 +559,30 @@ static void print_entry(struct ctl *ctl, const struct wire_log_entry *entry) {
     buf_free(&command);
 }
 
+static enum error_code decode_log(struct ctl *ctl, struct slice answer, struct pb_read_log_response *response) {
+    enum error_code code = pb_decode(&ctl->arena, &pb_read_log_response_type, answer, response, &ctl->error);
+    for (size_t i = 0; code == OK && i < response->entries_count; i++) {
+        if (entry_type_name(response->entries[i].type) == NULL) {
+            code = error_set(&ctl->error, ERR_MALFORMED, "not a ReadLogResponse: an entry of an unknown type");
+        }
+    }
+    return code;
+}
+
 enum ctl_exit ctl_log(struct ctl *ctl) {
-    struct wire_read_log_request request = {.from = ctl->options->from, .to = ctl->options->to};
+    struct pb_read_log_request request = {.from = ctl->options->from, .to = ctl->options->to};
     do {
-        wire_read_log_request_encode(&request, &ctl->request);
+        pb_encode(&pb_read_log_request_type, &request, &ctl->request);
         struct slice answer;
-        enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, "/baton.v1.ControlService/ReadLog", &answer);
-        struct wire_read_log_response response;
+        enum ctl_exit asked = ctl_ask(ctl, CTL_ANY_NODE, pb_control_service_read_log.path, &answer);
+        struct pb_read_log_response response;
         if (asked != CTL_OK) {
             return asked;
         }
-        if (wire_read_log_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK) {
+        if (decode_log(ctl, answer, &response) != OK) {
             return ctl_undecodable(ctl);
         }
-        for (size_t i = 0; i < response.count; i++) {
+        for (size_t i = 0; i < response.entries_count; i++) {
             print_entry(ctl, &response.entries[i]);
         }
         // The end is fixed by the first answer, as a busy log grows faster than it is printed.

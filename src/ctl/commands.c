@@ -7,16 +7,9 @@
 
 enum ctl_exit ctl_run(struct ctl *ctl) {
     static enum ctl_exit (*const functions[CTL_COMMAND_COUNT])(struct ctl *) = {
-        [CTL_STATUS] = ctl_status,
-        [CTL_WORKER_LIST] = ctl_worker_list,
-        [CTL_MEMBER_LIST] = ctl_member_list,
-        [CTL_LEADER_TRANSFER] = ctl_leader_transfer,
-        [CTL_PUT] = ctl_put,
-        [CTL_GET] = ctl_get,
-        [CTL_DELETE] = ctl_delete,
-        [CTL_LIST] = ctl_list,
-        [CTL_WATCH] = ctl_watch,
-        [CTL_LOG] = ctl_log,
+#define X(constant, function) [CTL_##constant] = ctl_##function,
+        CTL_COMMANDS(X)
+#undef X
     };
     assert(ctl->options->command < CTL_COMMAND_COUNT);
     return functions[ctl->options->command](ctl);

@@ -20,18 +20,11 @@ struct ctl {
 // Runs options->command.
 enum ctl_exit ctl_run(struct ctl *ctl);
 
-// --- the commands, in their files ---
+// --- the commands: keys.c, watch.c, cluster.c ---
 
-enum ctl_exit ctl_put(struct ctl *ctl);  // keys.c
-enum ctl_exit ctl_get(struct ctl *ctl);
-enum ctl_exit ctl_delete(struct ctl *ctl);
-enum ctl_exit ctl_list(struct ctl *ctl);
-enum ctl_exit ctl_watch(struct ctl *ctl);   // watch.c
-enum ctl_exit ctl_status(struct ctl *ctl);  // cluster.c
-enum ctl_exit ctl_member_list(struct ctl *ctl);
-enum ctl_exit ctl_worker_list(struct ctl *ctl);
-enum ctl_exit ctl_leader_transfer(struct ctl *ctl);
-enum ctl_exit ctl_log(struct ctl *ctl);
+#define X(constant, function) enum ctl_exit ctl_##function(struct ctl *ctl);
+CTL_COMMANDS(X)
+#undef X
 
 // --- what they share ---
 

@@ -4,8 +4,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "baton/v1/control.pb.h"
 #include "ctl/commands.h"
-#include "wire/control.h"
+#include "wire/codec.h"
 
 static const char *argument(const struct ctl *ctl, size_t i) {
     return ctl->options->arguments[i] == NULL ? "" : ctl->options->arguments[i];
@@ -16,14 +17,13 @@ static const char *argument(const struct ctl *ctl, size_t i) {
 enum { CLIENT_ID_SIZE = sizeof "batonctl-0123456789abcdef0123456789abcdef" };
 
 // Each run is a new client with a single write, sequence 1.
-static void open_session(struct state_command *command, char client_id[CLIENT_ID_SIZE]) {
+static struct pb_session open_session(char client_id[CLIENT_ID_SIZE]) {
     uint64_t random[2];
     while (getrandom(random, sizeof random, 0) != sizeof random)
         ;
     snprintf(client_id, CLIENT_ID_SIZE, "batonctl-%016llx%016llx", (unsigned long long)random[0],
              (unsigned long long)random[1]);
-    command->client_id = slice_of_str(client_id);
-    command->sequence = 1;
+    return (struct pb_session){.client_id = slice_of_str(client_id), .sequence = 1};
 }
 
 // Stops reading beyond what a command can hold.
@@ -62,25 +62,25 @@ static enum ctl_exit print_revision(struct ctl *ctl, uint64_t revision) {
 
 static enum ctl_exit put_value(struct ctl *ctl, struct slice value) {
     char client_id[CLIENT_ID_SIZE];
-    struct state_command command = {
-        .operation = STATE_PUT,
-        .put = {.key = slice_of_str(argument(ctl, 0)),
-                .value = value,
-                .has_expected = ctl->options->has_expect,
-                .expected_revision = ctl->options->expect},
+    struct pb_put_request request = {
+        .key = slice_of_str(argument(ctl, 0)),
+        .value = value,
+        .has_expected_revision = ctl->options->has_expect,
+        .expected_revision = ctl->options->expect,
+        .has_session = true,
+        .session = open_session(client_id),
     };
-    open_session(&command, client_id);
-    wire_put_request_encode(&command, &ctl->request);
+    pb_encode(&pb_put_request_type, &request, &ctl->request);
     struct slice answer;
-    enum ctl_exit status = ctl_ask(ctl, CTL_WRITE, "/baton.v1.ControlService/Put", &answer);
-    uint64_t revision;
+    enum ctl_exit status = ctl_ask(ctl, CTL_WRITE, pb_control_service_put.path, &answer);
+    struct pb_put_response response;
     if (status != CTL_OK) {
         return status;
     }
-    if (wire_put_response_decode(answer, &revision, &ctl->error) != OK) {
+    if (pb_decode(NULL, &pb_put_response_type, answer, &response, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
     }
-    return print_revision(ctl, revision);
+    return print_revision(ctl, response.revision);
 }
 
 enum ctl_exit ctl_put(struct ctl *ctl) {
@@ -103,30 +103,29 @@ static enum ctl_exit no_such_key(struct ctl *ctl) {
 
 enum ctl_exit ctl_delete(struct ctl *ctl) {
     char client_id[CLIENT_ID_SIZE];
-    struct state_command command = {
-        .operation = STATE_DELETE,
-        .delete = {.key = slice_of_str(argument(ctl, 0)),
-                   .has_expected = ctl->options->has_expect,
-                   .expected_revision = ctl->options->expect},
+    struct pb_delete_request request = {
+        .key = slice_of_str(argument(ctl, 0)),
+        .has_expected_revision = ctl->options->has_expect,
+        .expected_revision = ctl->options->expect,
+        .has_session = true,
+        .session = open_session(client_id),
     };
-    open_session(&command, client_id);
-    wire_delete_request_encode(&command, &ctl->request);
+    pb_encode(&pb_delete_request_type, &request, &ctl->request);
     struct slice answer;
-    enum ctl_exit status = ctl_ask(ctl, CTL_WRITE, "/baton.v1.ControlService/Delete", &answer);
-    uint64_t revision;
-    bool existed;
+    enum ctl_exit status = ctl_ask(ctl, CTL_WRITE, pb_control_service_delete.path, &answer);
+    struct pb_delete_response response;
     if (status != CTL_OK) {
         return status;
     }
-    if (wire_delete_response_decode(answer, &revision, &existed, &ctl->error) != OK) {
+    if (pb_decode(NULL, &pb_delete_response_type, answer, &response, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
     }
-    return existed ? print_revision(ctl, revision) : no_such_key(ctl);
+    return response.existed ? print_revision(ctl, response.revision) : no_such_key(ctl);
 }
 
 // --- reads ---
 
-static void json_item(struct json *json, const struct state_item *item) {
+static void json_item(struct json *json, const struct pb_key_value *item) {
     json_begin(json, '{');
     json_bytes(json, "key", item->key);
     json_bytes(json, "value", item->value);
@@ -135,22 +134,22 @@ static void json_item(struct json *json, const struct state_item *item) {
 }
 
 enum ctl_exit ctl_get(struct ctl *ctl) {
-    struct wire_get_request request = {.key = slice_of_str(argument(ctl, 0)), .stale = ctl->options->stale};
-    wire_get_request_encode(&request, &ctl->request);
+    struct pb_get_request request = {.key = slice_of_str(argument(ctl, 0)), .stale = ctl->options->stale};
+    pb_encode(&pb_get_request_type, &request, &ctl->request);
     struct slice answer;
-    enum ctl_exit status = ctl_ask(ctl, request.stale ? CTL_ANY_NODE : CTL_READ, "/baton.v1.ControlService/Get", &answer);
+    enum ctl_exit status = ctl_ask(ctl, request.stale ? CTL_ANY_NODE : CTL_READ, pb_control_service_get.path, &answer);
     if (status == CTL_NOT_FOUND) {
         return no_such_key(ctl);
     }
-    struct wire_get_response response;
+    struct pb_get_response response;
     if (status != CTL_OK) {
         return status;
     }
-    if (wire_get_response_decode(answer, &response, &ctl->error) != OK) {
+    if (pb_decode(NULL, &pb_get_response_type, answer, &response, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
     }
     if (ctl->options->json) {
-        struct state_item item = {.key = request.key, .value = response.value, .revision = response.revision};
+        struct pb_key_value item = {.key = request.key, .value = response.value, .revision = response.revision};
         json_item(&(struct json){.out = &ctl->out}, &item);
         buf_append_str(&ctl->out, "\n");
     } else {
@@ -165,23 +164,23 @@ enum ctl_exit ctl_get(struct ctl *ctl) {
 // Gets one page; *after becomes its last key.
 static enum ctl_exit list_page(struct ctl *ctl, struct buf *after, struct json *json, struct table *table, bool *more) {
     enum { VALUE_SHOWN_MAX = 60 };
-    struct wire_list_request request = {
+    struct pb_list_request request = {
         .prefix = slice_of_str(argument(ctl, 0)),
         .start_after = buf_slice(after),
         .stale = ctl->options->stale,
     };
-    wire_list_request_encode(&request, &ctl->request);
+    pb_encode(&pb_list_request_type, &request, &ctl->request);
     struct slice answer;
-    enum ctl_exit status = ctl_ask(ctl, request.stale ? CTL_ANY_NODE : CTL_READ, "/baton.v1.ControlService/List", &answer);
-    struct wire_list_response response;
+    enum ctl_exit status = ctl_ask(ctl, request.stale ? CTL_ANY_NODE : CTL_READ, pb_control_service_list.path, &answer);
+    struct pb_list_response response;
     if (status != CTL_OK) {
         return status;
     }
-    if (wire_list_response_decode(&ctl->arena, answer, &response, &ctl->error) != OK) {
+    if (pb_decode(&ctl->arena, &pb_list_response_type, answer, &response, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
     }
-    for (size_t i = 0; i < response.count; i++) {
-        const struct state_item *item = &response.items[i];
+    for (size_t i = 0; i < response.items_count; i++) {
+        const struct pb_key_value *item = &response.items[i];
         struct buf shown = {.len = 0};
         if (ctl->options->json) {
             json_item(json, item);
@@ -194,10 +193,10 @@ static enum ctl_exit list_page(struct ctl *ctl, struct buf *after, struct json *
         table_text(table, buf_slice(&shown));
         buf_free(&shown);
     }
-    *more = response.more && response.count > 0;
+    *more = response.more && response.items_count > 0;
     if (*more) {
         buf_clear(after);
-        buf_append_slice(after, response.items[response.count - 1].key);
+        buf_append_slice(after, response.items[response.items_count - 1].key);
     }
     return CTL_OK;
 }

@@ -6,18 +6,24 @@
 #include "base/slice.h"
 #include "tls/tls.h"
 
+// Every command: X(constant CTL_..., function ctl_... of commands.h). Its words are a row in options.c.
+#define CTL_COMMANDS(X)                                                                                                     \
+    X(STATUS, status)                                                                                                       \
+    X(WORKER_LIST, worker_list)                                                                                             \
+    X(MEMBER_LIST, member_list)                                                                                             \
+    X(LEADER_TRANSFER, leader_transfer)                                                                                     \
+    X(PUT, put)                                                                                                             \
+    X(GET, get)                                                                                                             \
+    X(DELETE, delete)                                                                                                       \
+    X(LIST, list)                                                                                                           \
+    X(WATCH, watch)                                                                                                         \
+    X(LOG, log)
+
 enum ctl_command {
-    CTL_STATUS,
-    CTL_WORKER_LIST,
-    CTL_MEMBER_LIST,
-    CTL_LEADER_TRANSFER,
-    CTL_PUT,
-    CTL_GET,
-    CTL_DELETE,
-    CTL_LIST,
-    CTL_WATCH,
-    CTL_LOG,
-    CTL_COMMAND_COUNT,
+#define X(constant, function) CTL_##constant,
+    CTL_COMMANDS(X)
+#undef X
+        CTL_COMMAND_COUNT,
     CTL_NO_COMMAND = CTL_COMMAND_COUNT,
 };
 

@@ -2,8 +2,9 @@
 // the watch resumes from the next one, on any node, and neither misses nor repeats a change.
 #include <stdio.h>
 
+#include "baton/v1/control.pb.h"
 #include "ctl/commands.h"
-#include "wire/control.h"
+#include "wire/codec.h"
 
 struct watching {
     struct ctl *ctl;
@@ -12,21 +13,22 @@ struct watching {
     enum ctl_exit status;
 };
 
-static void print_change(struct ctl *ctl, const struct state_change *change) {
+static void print_change(struct ctl *ctl, const struct pb_watch_event *change) {
+    bool is_delete = change->type != PB_WATCH_EVENT_TYPE_PUT;
     if (ctl->options->json) {
         struct json json = {.out = &ctl->out};
         json_begin(&json, '{');
         json_u64(&json, "revision", change->revision);
-        json_string(&json, "type", slice_of_str(change->is_delete ? "delete" : "put"));
+        json_string(&json, "type", slice_of_str(is_delete ? "delete" : "put"));
         json_bytes(&json, "key", change->key);
-        if (!change->is_delete) {
+        if (!is_delete) {
             json_bytes(&json, "value", change->value);
         }
         json_end(&json, '}');
     } else {
-        buf_printf(&ctl->out, "%llu %s ", (unsigned long long)change->revision, change->is_delete ? "delete" : "put");
+        buf_printf(&ctl->out, "%llu %s ", (unsigned long long)change->revision, is_delete ? "delete" : "put");
         text_for_terminal(&ctl->out, change->key, KEY_MAX);
-        if (!change->is_delete) {
+        if (!is_delete) {
             buf_append_str(&ctl->out, " ");
             text_for_terminal(&ctl->out, change->value, COMMAND_MAX);
         }
@@ -37,17 +39,17 @@ static void print_change(struct ctl *ctl, const struct state_change *change) {
 static void on_message(void *user, struct slice message) {
     struct watching *watching = user;
     struct ctl *ctl = watching->ctl;
-    struct wire_watch_response response;
+    struct pb_watch_response response;
     if (watching->status != CTL_OK) {
         return;
     }
     arena_reset(&ctl->arena);
-    if (wire_watch_response_decode(&ctl->arena, message, &response, &ctl->error) != OK) {
+    if (pb_decode(&ctl->arena, &pb_watch_response_type, message, &response, &ctl->error) != OK) {
         watching->status = ctl_undecodable(ctl);
         ctl_stop(ctl->client);
         return;
     }
-    for (size_t i = 0; i < response.count; i++) {
+    for (size_t i = 0; i < response.events_count; i++) {
         print_change(ctl, &response.events[i]);
     }
     watching->begun = true;
@@ -80,17 +82,17 @@ static bool may_resume(struct watching *watching, struct ctl_end end) {
 enum ctl_exit ctl_watch(struct ctl *ctl) {
     const struct ctl_options *options = ctl->options;
     struct watching watching = {.ctl = ctl};
-    struct wire_watch_request request = {
+    struct pb_watch_request request = {
         .prefix = slice_of_str(options->arguments[0] == NULL ? "" : options->arguments[0]),
-        .has_from = options->has_from,
+        .has_from_revision = options->has_from,
         .from_revision = options->from,
     };
     bool reported = false;
     for (;;) {
         buf_clear(&ctl->request);
-        wire_watch_request_encode(&request, &ctl->request);
+        pb_encode(&pb_watch_request_type, &request, &ctl->request);
         uint64_t before = watching.next;
-        if (!ctl_stream(ctl->client, "/baton.v1.ControlService/Watch", buf_slice(&ctl->request), on_message, &watching)) {
+        if (!ctl_stream(ctl->client, pb_control_service_watch.path, buf_slice(&ctl->request), on_message, &watching)) {
             if (watching.begun) {
                 continue;  // the cluster was reachable once: wait until it is again
             }
@@ -111,7 +113,7 @@ enum ctl_exit ctl_watch(struct ctl *ctl) {
                     (unsigned long long)watching.next);
         }
         reported = true;
-        request.has_from = request.has_from || watching.begun;
+        request.has_from_revision = request.has_from_revision || watching.begun;
         if (watching.begun) {
             request.from_revision = watching.next;
         }

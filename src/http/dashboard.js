@@ -104,9 +104,13 @@ const NODE_COLUMNS = [
   ["number", (node) => (node.uptime === undefined ? "–" : duration(node.uptime * 1000))],
 ];
 
+// Where this leader has not heard the worker itself yet, who else has seen it.
+const SEEN_BY_OTHERS = { predecessor: " (previous leader)", log: " (log)" };
+
 function lastSeen(worker) {
   if (worker.last_seen_ago_ms === null) return "not yet by this leader";
-  return `${duration(worker.last_seen_ago_ms + performance.now() - workers.at)} ago`;
+  const ago = duration(worker.last_seen_ago_ms + performance.now() - workers.at);
+  return `${ago} ago${SEEN_BY_OTHERS[worker.last_seen_source] || ""}`;
 }
 
 const WORKER_COLUMNS = [

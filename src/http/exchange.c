@@ -4,11 +4,11 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/array.h"
+#include "base/error.h"
 #include "base/limits.h"
-#include "http/pages.h"
-#include "http/server.h"
 
 static void reply(struct exchange *exchange, unsigned status, const char *content_type, struct MHD_Response *response) {
     static const char *const headers[][2] = {
@@ -29,7 +29,7 @@ static void reply(struct exchange *exchange, unsigned status, const char *conten
     if (exchange->suspended) {
         exchange->suspended = false;
         MHD_resume_connection(exchange->connection);
-        server_wake(exchange->server);
+        exchange->wake(exchange->server);
     }
 }
 
@@ -44,13 +44,24 @@ void exchange_reply_static(struct exchange *exchange, const char *content_type, 
     reply(exchange, MHD_HTTP_OK, content_type, MHD_create_response_from_buffer(body.len, data, MHD_RESPMEM_PERSISTENT));
 }
 
+void exchange_reply_json(struct exchange *exchange, unsigned status, json_t *document) {
+    // Twelve digits: exact for milliseconds, and 0.3 is not printed as 0.29999999999999999.
+    char *text = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    json_decref(document);
+    struct buf body = {0};
+    buf_append_str(&body, text);
+    buf_append_str(&body, "\n");
+    free(text);
+    exchange_reply(exchange, status, "application/json", &body);
+}
+
 void exchange_reply_error(struct exchange *exchange, unsigned status, const char *code, const char *format, ...) {
     char message[ERROR_MESSAGE_MAX];
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    page_reply_json(exchange, status, json_pack("{s:s, s:s}", "error", code, "message", message));
+    exchange_reply_json(exchange, status, json_pack("{s:s, s:s}", "error", code, "message", message));
 }
 
 void exchange_add_header(struct exchange *exchange, const char *name, const char *value) {
@@ -65,7 +76,7 @@ const char *exchange_request_header(const struct exchange *exchange, const char 
 // --- one reply for many ---
 
 bool exchange_reply_cached(struct exchange *exchange, uint64_t version) {
-    const struct response_cache *cache = &exchange->server->cache;
+    const struct response_cache *cache = exchange->cache;
     if (cache->response == NULL || cache->version != version || uv_hrtime() >= cache->expires_ns) {
         return false;
     }
@@ -76,21 +87,20 @@ bool exchange_reply_cached(struct exchange *exchange, uint64_t version) {
     return true;
 }
 
-void server_cache_clear(struct http_server *server) {
-    if (server->cache.response != NULL) {
-        MHD_destroy_response(server->cache.response);
-        server->cache.response = NULL;
+void response_cache_clear(struct response_cache *cache) {
+    if (cache->response != NULL) {
+        MHD_destroy_response(cache->response);
+        cache->response = NULL;
     }
 }
 
 void exchange_cache(struct exchange *exchange, uint64_t version, uint64_t took_ns) {
-    struct http_server *server = exchange->server;
     assert(exchange->response != NULL && !exchange->cached);
-    server_cache_clear(server);
+    response_cache_clear(exchange->cache);
     if (took_ns < HTTP_LIST_CHEAP_MS * UINT64_C(1000000)) {
         return;
     }
-    server->cache = (struct response_cache){
+    *exchange->cache = (struct response_cache){
         .response = exchange->response,
         .status = exchange->status,
         .version = version,

@@ -13,8 +13,8 @@
 
 enum { STATUS_BYTES_MAX = 256 * KIB };  // of one node's /status
 
-static const struct view_member *member_find(const struct view_status *status, struct slice id) {
-    for (size_t i = 0; i < status->member_count; i++) {
+static const struct pb_member_status *member_find(const struct node_status *status, struct slice id) {
+    for (size_t i = 0; i < status->response.members_count; i++) {
         if (slice_equal(status->members[i].id, id)) {
             return &status->members[i];
         }
@@ -64,12 +64,12 @@ static void relay_done(void *user, const struct fetch_answer *answer) {
     free(relay);
 }
 
-static void relay_begin(struct exchange *exchange, const struct view_status *status, const struct view_member *leader) {
+static void relay_begin(struct exchange *exchange, const struct node_status *status, const struct pb_member_status *leader) {
     struct relay *relay = mem_zalloc(sizeof *relay);
     snprintf(relay->leader, sizeof relay->leader, "%.*s", (int)leader->id.len, (const char *)leader->id.data);
     char headers[sizeof RELAY_HEADER + ID_MAX + 8];
-    snprintf(headers, sizeof headers, RELAY_HEADER ": %.*s\r\n", (int)status->node_id.len,
-             (const char *)status->node_id.data);
+    snprintf(headers, sizeof headers, RELAY_HEADER ": %.*s\r\n", (int)status->response.node.len,
+             (const char *)status->response.node.data);
     exchange->pending = relay;
     exchange->cancel = relay_cancel;
     struct fetch_request request = {
@@ -84,24 +84,24 @@ static void relay_begin(struct exchange *exchange, const struct view_status *sta
     relay->fetch = fetch_start(exchange->loop, &request, relay_done, exchange);
 }
 
-static void reply_own_workers(struct exchange *exchange, const struct view_status *status) {
-    if (exchange_reply_cached(exchange, status->term)) {
+static void reply_own_workers(struct exchange *exchange, const struct node_status *status) {
+    if (exchange_reply_cached(exchange, status->response.term)) {
         return;
     }
     uint64_t began_ns = uv_hrtime();
     struct buf body = {0};
     page_append_workers(exchange->source, &body);
     char id[ID_MAX + 1];
-    snprintf(id, sizeof id, "%.*s", (int)status->node_id.len, (const char *)status->node_id.data);
+    snprintf(id, sizeof id, "%.*s", (int)status->response.node.len, (const char *)status->response.node.data);
     exchange_reply(exchange, MHD_HTTP_OK, "application/json", &body);
     exchange_add_header(exchange, "Baton-Leader", id);
-    exchange_cache(exchange, status->term, uv_hrtime() - began_ns);
+    exchange_cache(exchange, status->response.term, uv_hrtime() - began_ns);
 }
 
 void page_cluster_state(struct exchange *exchange) {
-    struct view_status status = {0};
+    struct node_status status;
     exchange->source->status(exchange->source->user, &status);
-    if (status.role == VIEW_LEADER) {
+    if (page_leads(&status)) {
         if (status.leader_ready) {
             reply_own_workers(exchange, &status);
         } else {
@@ -109,7 +109,8 @@ void page_cluster_state(struct exchange *exchange) {
         }
         return;
     }
-    const struct view_member *leader = status.leader_id.len == 0 ? NULL : member_find(&status, status.leader_id);
+    const struct pb_member_status *leader =
+        status.response.leader.len == 0 ? NULL : member_find(&status, status.response.leader);
     if (leader == NULL) {
         reply_unavailable(exchange, "no-leader", "this node knows no leader; an election may be under way; try again");
     } else if (exchange_request_header(exchange, RELAY_HEADER) != NULL) {
@@ -147,7 +148,7 @@ static void survey_finish(struct survey *survey) {
     struct exchange *exchange = survey->exchange;
     exchange->cancel = NULL;
     exchange->pending = NULL;
-    page_reply_json(exchange, MHD_HTTP_OK, survey->nodes);
+    exchange_reply_json(exchange, MHD_HTTP_OK, survey->nodes);
     free(survey);
 }
 
@@ -190,7 +191,7 @@ static void node_done(void *user, const struct fetch_answer *answer) {
 }
 
 // What this node knows of a member without asking it.
-static json_t *node_object(const struct view_member *member) {
+static json_t *node_object(const struct pb_member_status *member) {
     return json_pack("{s:s%, s:s%, s:s%, s:s%, s:b}",                                                    //
                      "node", (const char *)member->id.data, member->id.len,                              //
                      "cloud", (const char *)member->cloud.data, member->cloud.len,                       //
@@ -199,7 +200,7 @@ static json_t *node_object(const struct view_member *member) {
                      "reachable", false);
 }
 
-static void node_ask(struct survey *survey, size_t at, const struct view_member *member) {
+static void node_ask(struct survey *survey, size_t at, const struct pb_member_status *member) {
     struct asked *asked = &survey->asked[at];
     *asked = (struct asked){.survey = survey, .at = at};
     struct fetch_request request = {
@@ -216,19 +217,19 @@ static void node_ask(struct survey *survey, size_t at, const struct view_member 
 }
 
 void page_nodes(struct exchange *exchange) {
-    struct view_status status = {0};
+    struct node_status status;
     exchange->source->status(exchange->source->user, &status);
     struct survey *survey = mem_zalloc(sizeof *survey);
     survey->exchange = exchange;
     survey->nodes = json_array();
     exchange->pending = survey;
     exchange->cancel = survey_cancel;
-    assert(status.member_count <= MEMBERS_MAX);
-    for (size_t i = 0; i < status.member_count; i++) {
-        const struct view_member *member = &status.members[i];
+    assert(status.response.members_count <= MEMBERS_MAX);
+    for (size_t i = 0; i < status.response.members_count; i++) {
+        const struct pb_member_status *member = &status.members[i];
         json_t *node = node_object(member);
         json_array_append_new(survey->nodes, node);
-        if (slice_equal(member->id, status.node_id)) {
+        if (slice_equal(member->id, status.response.node)) {
             json_object_update_new(node, page_status_object(&status));
             json_object_set_new(node, "reachable", json_true());
             json_object_set_new(node, "self", json_true());

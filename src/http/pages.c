@@ -42,9 +42,9 @@ static void page_readyz(struct exchange *exchange) {
 }
 
 static void page_status(struct exchange *exchange) {
-    struct view_status status = {0};
+    struct node_status status;
     exchange->source->status(exchange->source->user, &status);
-    page_reply_json(exchange, MHD_HTTP_OK, page_status_object(&status));
+    exchange_reply_json(exchange, MHD_HTTP_OK, page_status_object(&status));
 }
 
 http_page *page_find(const char *path) {
@@ -66,58 +66,55 @@ http_page *page_find(const char *path) {
     return NULL;
 }
 
-void page_reply_json(struct exchange *exchange, unsigned status, json_t *document) {
-    // Twelve digits: exact for milliseconds, and 0.3 is not printed as 0.29999999999999999.
-    char *text = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(12));
-    json_decref(document);
-    struct buf body = {0};
-    buf_append_str(&body, text);
-    buf_append_str(&body, "\n");
-    free(text);
-    exchange_reply(exchange, status, "application/json", &body);
-}
-
 // A string; null if empty or (which our checks prevent) not UTF-8.
 static json_t *text_or_null(struct slice text) {
     json_t *string = text.len == 0 ? NULL : json_stringn((const char *)text.data, text.len);
     return string == NULL ? json_null() : string;
 }
 
-static json_t *real_or_null(double ms) {
-    return ms < 0 ? json_null() : json_real(ms);
+// 0 is unknown, as in control.proto.
+static json_t *known_or_null(double ms) {
+    return ms > 0 ? json_real(ms) : json_null();
 }
 
-// A member's round trips, by the id of the other member.
-static json_t *round_trips_object(const struct view_status *status, const struct view_member *member) {
+bool page_leads(const struct node_status *status) {
+    return slice_equal(status->response.role, slice_of_str("leader"));
+}
+
+// A member's round trips, by the id of the other member; null where unknown.
+static json_t *round_trips_object(const struct node_status *status, const struct pb_member_status *member) {
     json_t *row = json_object();
-    for (size_t i = 0; i < status->member_count; i++) {
-        struct slice id = status->members[i].id;
-        char key[ID_MAX + 1];
-        snprintf(key, sizeof key, "%.*s", (int)id.len, (const char *)id.data);
-        if (!slice_equal(id, member->id)) {
-            json_object_set_new(row, key, real_or_null(member->round_trips_ms[i]));
+    for (size_t i = 0; i < status->response.members_count; i++) {
+        struct slice to = status->response.members[i].id;
+        if (!slice_equal(to, member->id)) {
+            json_object_setn_new(row, (const char *)to.data, to.len, json_null());
         }
+    }
+    for (size_t i = 0; i < member->round_trips_count; i++) {
+        struct slice to = member->round_trips[i].id;
+        json_object_setn_new(row, (const char *)to.data, to.len, json_real(member->round_trips[i].rtt_ms));
     }
     return row;
 }
 
-static json_t *member_object(const struct view_status *status, const struct view_member *member) {
-    bool match_known = status->role == VIEW_LEADER;
-    return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o}",  //
-                     "id", text_or_null(member->id),                             //
-                     "address", text_or_null(member->address),                   //
-                     "http_address", text_or_null(member->http_address),         //
-                     "cloud", text_or_null(member->cloud),                       //
-                     "voter", member->voter,                                     //
-                     "reachable", member->reachable,                             //
-                     "rtt_ms", real_or_null(member->rtt_ms),                     //
-                     "round_trips_ms", round_trips_object(status, member),       //
-                     "commit_ms", real_or_null(member->commit_ms),               //
-                     "disk_sync_ms", real_or_null(member->disk_sync_ms),         //
-                     "match_index", match_known ? json_integer((json_int_t)member->match_index) : json_null());
+static json_t *member_object(const struct node_status *status, const struct pb_member_status *member) {
+    bool self = slice_equal(member->id, status->response.node);
+    json_t *match = page_leads(status) ? json_integer((json_int_t)member->match_index) : json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o}",      //
+                     "id", text_or_null(member->id),                                 //
+                     "address", text_or_null(member->address),                       //
+                     "http_address", text_or_null(member->http_address),             //
+                     "cloud", text_or_null(member->cloud),                           //
+                     "voter", member->voter,                                         //
+                     "reachable", member->reachable,                                 //
+                     "rtt_ms", self ? json_real(0) : known_or_null(member->rtt_ms),  //
+                     "round_trips_ms", round_trips_object(status, member),           //
+                     "commit_ms", known_or_null(member->commit_ms),                  //
+                     "disk_sync_ms", known_or_null(member->disk_sync_ms),            //
+                     "match_index", match);
 }
 
-static json_t *placement_object(const struct view_placement *placement) {
+static json_t *placement_object(const struct pb_placement *placement) {
     json_t *move = json_null();
     if (placement->moved_to.len > 0) {
         move = json_pack("{s:o, s:o, s:f}",                          //
@@ -134,29 +131,24 @@ static json_t *placement_object(const struct view_placement *placement) {
                      "cooldown", (double)placement->cooldown_ms / 1000);
 }
 
-json_t *page_status_object(const struct view_status *status) {
-    static const char *const roles[] = {"follower", "candidate", "leader"};
+json_t *page_status_object(const struct node_status *status) {
+    const struct pb_status_response *response = &status->response;
     json_t *members = json_array();
-    struct slice leader_address = {0};
-    for (size_t i = 0; i < status->member_count; i++) {
-        const struct view_member *member = &status->members[i];
-        json_array_append_new(members, member_object(status, member));
-        if (status->leader_id.len > 0 && slice_equal(member->id, status->leader_id)) {
-            leader_address = member->address;
-        }
+    for (size_t i = 0; i < response->members_count; i++) {
+        json_array_append_new(members, member_object(status, &response->members[i]));
     }
-    return json_pack("{s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:I, s:I, s:f, s:o, s:o}",  //
-                     "node", text_or_null(status->node_id),                           //
-                     "cluster", text_or_null(status->cluster_id),                     //
-                     "version", BATON_VERSION,                                        //
-                     "role", roles[status->role],                                     //
-                     "term", (json_int_t)status->term,                                //
-                     "leader", text_or_null(status->leader_id),                       //
-                     "leader_address", text_or_null(leader_address),                  //
-                     "commit_index", (json_int_t)status->commit_index,                //
-                     "last_applied", (json_int_t)status->last_applied,                //
-                     "uptime", (double)status->uptime_ms / 1000,                      //
-                     "placement", placement_object(&status->placement),               //
+    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:I, s:f, s:o, s:o}",  //
+                     "node", text_or_null(response->node),                            //
+                     "cluster", text_or_null(response->cluster_id),                   //
+                     "version", text_or_null(response->version),                      //
+                     "role", text_or_null(response->role),                            //
+                     "term", (json_int_t)response->term,                              //
+                     "leader", text_or_null(response->leader),                        //
+                     "leader_address", text_or_null(response->leader_address),        //
+                     "commit_index", (json_int_t)response->commit_index,              //
+                     "last_applied", (json_int_t)response->last_applied,              //
+                     "uptime", (double)response->uptime_ms / 1000,                    //
+                     "placement", placement_object(&response->placement),             //
                      "members", members);
 }
 
@@ -170,27 +162,36 @@ static void append_text(struct buf *out, const char *key, struct slice value) {
     quote_json(out, value);
 }
 
+// The same for text that this node wrote: it has nothing to escape, and is not searched for it.
+static void append_word(struct buf *out, const char *key, struct slice word) {
+    buf_append_str(out, key);
+    buf_append_str(out, "\"");
+    buf_append_slice(out, word);
+    buf_append_str(out, "\"");
+}
+
 static void append_number(struct buf *out, const char *key, uint64_t value) {
     buf_append_str(out, key);
     buf_append_u64(out, value);
 }
 
-static void append_last_seen(struct buf *out, int64_t last_seen_unix_ms, int64_t now_unix_ms) {
-    if (last_seen_unix_ms == VIEW_NEVER) {
-        buf_append_str(out, ",\"last_seen\":null,\"last_seen_ago_ms\":null");
+static void append_last_seen(struct buf *out, const struct pb_worker_info *worker, int64_t now_unix_ms) {
+    if (!worker->has_last_seen_unix_ms) {
+        buf_append_str(out, ",\"last_seen\":null,\"last_seen_ago_ms\":null,\"last_seen_source\":null");
         return;
     }
     char text[RFC3339_SIZE];
-    rfc3339_format(text, last_seen_unix_ms);
-    append_text(out, ",\"last_seen\":", slice_of_str(text));
+    rfc3339_format(text, worker->last_seen_unix_ms);
+    append_word(out, ",\"last_seen\":", slice_of_str(text));
     // The age as well: the reader's clock may differ.
-    int64_t ago = now_unix_ms - last_seen_unix_ms;
+    int64_t ago = now_unix_ms - worker->last_seen_unix_ms;
     append_number(out, ",\"last_seen_ago_ms\":", ago < 0 ? 0 : (uint64_t)ago);
+    append_word(out, ",\"last_seen_source\":", worker->last_seen_source);
 }
 
-static void append_labels(struct buf *out, const struct view_worker *worker) {
+static void append_labels(struct buf *out, const struct pb_worker_info *worker) {
     buf_append_str(out, ",\"labels\":{");
-    for (size_t i = 0; i < worker->label_count; i++) {
+    for (size_t i = 0; i < worker->labels_count; i++) {
         append_text(out, i == 0 ? "" : ",", worker->labels[i].key);
         append_text(out, ":", worker->labels[i].value);
     }
@@ -203,16 +204,16 @@ struct workers_list {
     bool any;
 };
 
-static bool append_worker(void *arg, const struct view_worker *worker) {
+static bool append_worker(void *arg, const struct pb_worker_info *worker) {
     struct workers_list *list = arg;
     struct buf *out = list->out;
     append_text(out, list->any ? ",\n{\"id\":" : "{\"id\":", worker->id);
     list->any = true;
     append_text(out, ",\"address\":", worker->address);
     append_text(out, ",\"cloud\":", worker->cloud);
-    buf_append_str(out, worker->online ? ",\"status\":\"online\"" : ",\"status\":\"offline\"");
+    append_word(out, ",\"status\":", worker->status);
     append_text(out, ",\"reason\":", worker->reason);
-    append_last_seen(out, worker->last_seen_unix_ms, list->now_unix_ms);
+    append_last_seen(out, worker, list->now_unix_ms);
     append_number(out, ",\"epoch\":", worker->epoch);
     append_text(out, ",\"instance_id\":", worker->instance_id);
     append_number(out, ",\"slots\":", worker->slots);

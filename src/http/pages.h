@@ -12,13 +12,13 @@ typedef void http_page(struct exchange *exchange);
 http_page *page_find(const char *path);
 
 // The JSON object of /status. Owned by the caller.
-json_t *page_status_object(const struct view_status *status);
+json_t *page_status_object(const struct node_status *status);
+
+// Whether the node of this status leads.
+bool page_leads(const struct node_status *status);
 
 // Appends all workers as a JSON array.
 void page_append_workers(const struct http_source *source, struct buf *out);
-
-// Replies with a JSON document and a newline. Takes ownership of `document`.
-void page_reply_json(struct exchange *exchange, unsigned status, json_t *document);
 
 // Pages that ask other nodes (gather.c).
 void page_cluster_state(struct exchange *exchange);

@@ -22,7 +22,7 @@
 
 static void on_timer(uv_timer_t *timer);
 
-void server_wake(struct http_server *server) {
+static void wake(struct http_server *server) {
     uv_timer_start(&server->timer, on_timer, 0, 0);
 }
 
@@ -100,8 +100,13 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     struct exchange *exchange = *context;
     if (exchange == NULL) {
         exchange = mem_zalloc(sizeof *exchange);
-        *exchange = (struct exchange){
-            .server = server, .loop = server->loop, .tls = server->tls, .source = &server->source, .connection = connection};
+        *exchange = (struct exchange){.server = server,
+                                      .wake = wake,
+                                      .cache = &server->cache,
+                                      .loop = server->loop,
+                                      .tls = server->tls,
+                                      .source = &server->source,
+                                      .connection = connection};
         *context = exchange;
         struct connection *own = connection_of(connection);
         own->exchange = exchange;
@@ -355,5 +360,5 @@ void http_server_close(struct http_server *server, void (*closed)(void *user), v
         }
     }
     MHD_stop_daemon(server->daemon);
-    server_cache_clear(server);
+    response_cache_clear(&server->cache);
 }

@@ -1,5 +1,5 @@
-// The server's state, shared by the files that make it up: server.c (connections, requests, the loop), exchange.c (replies)
-// and certificate.c (TLS).
+// The server's state, shared by the files that make it up: server.c (connections, requests, the loop) and
+// certificate.c (TLS).
 #ifndef BATON_HTTP_SERVER_H
 #define BATON_HTTP_SERVER_H
 
@@ -16,14 +16,6 @@ struct connection {
     int fd;
     uint64_t deadline_ms;       // of the loop's clock
     struct exchange *exchange;  // the request being served, if any
-};
-
-// The reply that exchange_cache stored.
-struct response_cache {
-    struct MHD_Response *response;  // NULL: none
-    unsigned status;
-    uint64_t version;
-    uint64_t expires_ns;
 };
 
 struct http_server {
@@ -44,12 +36,6 @@ struct http_server {
     void (*closed)(void *user);
     void *closed_user;
 };
-
-// Makes libmicrohttpd run soon: its epoll set does not become readable when a suspended connection is resumed.
-void server_wake(struct http_server *server);
-
-// Drops the cached reply; connections still sending it have references of their own.
-void server_cache_clear(struct http_server *server);
 
 // The connection's own state; NULL before on_connection.
 struct connection *connection_of(struct MHD_Connection *connection);

@@ -1,49 +1,25 @@
-// Committed entries, into the state machine, and the answers to those who wait for them.
-#include "base/slog.h"
+// Applying committed entries in log order (paper section 5.3), and answering the clients that wait for them.
+#include "node/apply.h"
+
+#include "node/calls.h"
 #include "node/internal.h"
+#include "node/worker_liveness.h"
+#include "wire/command.h"
 
-void node_write_lost(struct node *node, const struct waiting_write *write, bool outcome_known) {
-    metric_add(node->m.proposals_failed, 1);
-    if (write->kind == WRITE_WORKER_CHANGES) {
-        workers_lost(node);
-        return;
-    }
-    if (outcome_known) {
-        rpc_finish(node->server, write->call, RPC_UNAVAILABLE,
-                   "leadership changed before the write was replicated; nothing was written, try again");
-        return;
-    }
-    rpc_call_trailer(node->server, write->call, "baton-outcome", slice_of_str("unknown"));
-    rpc_finish(node->server, write->call, RPC_UNAVAILABLE,
-               "outcome unknown: this node lost leadership before a majority confirmed the write; repeat it with the same "
-               "client id and sequence, or read");
-}
-
-// Another entry was committed where this one stood.
+// Another entry was committed at its index.
 static void write_overwritten(void *user, const struct waiting_write *write) {
-    node_write_lost(user, write, true);
+    calls_write_lost(user, write, true);
 }
 
 static void write_done(struct node *node, const struct waiting_write *write, const struct state_result *result) {
     histogram_observe(node->m.replication_latency, (double)(node->now_us - write->appended_us) / (double)US_PER_MS);
     metric_add(node->m.proposals, 1);
-    switch (write->kind) {
-    case WRITE_PUT:
-    case WRITE_DELETE:
-        control_write_done(node, write, result);
-        break;
-    case WRITE_REGISTER:
-    case WRITE_DEREGISTER:
-        worker_write_done(node, write, result);
-        break;
-    case WRITE_WORKER_CHANGES:
-        break;
-    }
+    write->verb->applied(node, write->call, result);
 }
 
 // False: this version does not know the command, and the node must stop rather than skip it.
 static bool apply_command(struct node *node, struct raft_entry *entry, struct state_result *result) {
-    struct state_command command;
+    struct pb_command command;
     struct error error = {0};
     arena_reset(&node->scratch);
     enum error_code code = wire_command_decode(&node->scratch, entry, &command, &error);
@@ -53,8 +29,8 @@ static bool apply_command(struct node *node, struct raft_entry *entry, struct st
         return false;
     }
     state_apply(node->state, entry, &command, result);
-    if (command.operation == STATE_REGISTER_WORKER || command.operation == STATE_CHANGE_WORKERS) {
-        workers_applied(node, &command);
+    if (command.op == PB_COMMAND_OP_REGISTER_WORKER || command.op == PB_COMMAND_OP_CHANGE_WORKERS) {
+        worker_liveness_applied(node, &command);
     }
     return true;
 }

@@ -1,4 +1,4 @@
-// The connections behind node/peers.h.
+// Connections to the other members: node/peers.h.
 #include "node/peers.h"
 
 #include <assert.h>
@@ -9,18 +9,19 @@
 #include "base/mem.h"
 #include "base/slog.h"
 #include "policy/link_quality.h"
+#include "wire/codec.h"
 
-// Between nodes: 64 KiB, HTTP/2's default, over 50 ms would be 1.3 MB/s.
+// Between nodes: HTTP/2's default of 64 KiB would limit a 50 ms link to 1.3 MB/s.
 enum { PEER_STREAM_WINDOW = 8 * MIB, PEER_CONNECTION_WINDOW = 16 * MIB };
 
-// A dead or cut-off peer is noticed within a second.
+// Detects a dead or partitioned peer within a second.
 enum { PEER_KEEPALIVE_INTERVAL_MS = 300, PEER_KEEPALIVE_TIMEOUT_MS = 600 };
 
-// How long a request may take. A heartbeat that takes longer than CheckQuorum's patience is worth nothing; bulk data may
-// cross a slow link, and its connection's keepalive finds a dead peer sooner.
+// Deadlines. A heartbeat slower than CheckQuorum's timeout is worthless; bulk data may cross a slow link, and its
+// connection's keepalive detects a dead peer sooner.
 enum { HEARTBEAT_DEADLINE_MS = 1000, BULK_DEADLINE_MS = 10000, QUESTION_DEADLINE_MS = 1000 };
 
-// Requests under way to all peers: what the core allows each, and the small ones beside.
+// In flight to all peers: what the core allows each, and some small requests.
 enum { REQUESTS_MAX = (INFLIGHT_MESSAGES_MAX + 64) * MEMBERS_MAX };
 
 struct peer {
@@ -29,8 +30,8 @@ struct peer {
     char address[ADDRESS_MAX + 1];
     struct rpc_channel *lanes[2];  // by enum raft_lane
     bool up[2];
-    bool asked;      // a question is under way
-    bool disagrees;  // about who the members are
+    bool asked;      // a Status call is in flight
+    bool disagrees;  // its members are not ours
     uint64_t asked_us;
     uint64_t asked_idle_us;
     struct link_quality link;
@@ -40,7 +41,7 @@ struct peer {
     struct metric *send_failures;
 };
 
-// A request of the core's under way.
+// A request of the core in flight.
 struct request {
     struct peer *peer;
     enum raft_message_type type;
@@ -60,7 +61,8 @@ struct peers {
     uint32_t request_cap;
     uint32_t free_request;  // index + 1
     struct buf out;
-    struct arena scratch;
+    struct arena scratch;   // for replies: from outside, so limited
+    struct arena encoding;  // for our requests
     bool closed;
 };
 
@@ -85,7 +87,7 @@ static const char *down_text(enum rpc_down_reason reason) {
     case RPC_DOWN_RESET:
         return "closed by the peer";
     case RPC_DOWN_GOAWAY:
-        return "the peer is leaving";
+        return "the peer is shutting down";
     case RPC_DOWN_KEEPALIVE:
         return "no answer to a ping";
     case RPC_DOWN_CLOSED:
@@ -112,8 +114,8 @@ static void lane_down(struct peer *peer, enum raft_lane lane, enum rpc_down_reas
          F_STR("reason", down_text(reason)));
 }
 
-// What goes out before the peer has shown that it lives is made again if it comes to nothing. It is asked at once: that
-// shows it that we are there.
+// The socket is connected, but nothing has been received yet. The Status call goes out with the first bytes: it tells the
+// peer that this node is up. If it fails it is repeated.
 static void control_open(void *user) {
     ask(user);
 }
@@ -210,6 +212,7 @@ void peers_free(struct peers *peers) {
     free(peers->requests);
     buf_free(&peers->out);
     arena_free(&peers->scratch);
+    arena_free(&peers->encoding);
     free(peers);
 }
 
@@ -232,8 +235,7 @@ static uint32_t request_take(struct peers *peers) {
     }
     if (peers->request_count == peers->request_cap) {
         assert(peers->request_cap < REQUESTS_MAX * 2);
-        peers->request_cap = peers->request_cap == 0 ? 64 : peers->request_cap * 2;
-        peers->requests = mem_realloc(peers->requests, peers->request_cap * sizeof *peers->requests);
+        array_reserve(peers->requests, peers->request_cap, peers->request_count + 1);
     }
     return peers->request_count++;
 }
@@ -254,7 +256,7 @@ static enum raft_message_type reply_type(enum raft_message_type request) {
     }
 }
 
-// True: `event` holds the peer's answer.
+// True: `event` holds the peer's reply.
 static bool decode_answer(struct peers *peers, const struct request *request, const struct rpc_result *result,
                           struct raft_event *event) {
     struct error error = {0};
@@ -322,9 +324,10 @@ void peers_send(struct peers *peers, const struct raft_message *request) {
         .sent_us = peers->options.now_us(),
     };
     buf_clear(&peers->out);
-    wire_raft_encode(peers->options.us, request, &peers->out);
+    wire_raft_encode(peers->options.us, request, &peers->encoding, &peers->out);
+    arena_reset(&peers->encoding);
     rpc_channel_call(peer->lanes[request->lane], &(struct rpc_request){
-                                                     .path = wire_raft_path(request->type),
+                                                     .path = wire_raft_method(request->type)->path,
                                                      .body = buf_slice(&peers->out),
                                                      .timeout_ms = deadline_ms(request),
                                                      .user = peers,
@@ -333,11 +336,11 @@ void peers_send(struct peers *peers, const struct raft_message *request) {
                                                  });
 }
 
-// --- the question a second ---
+// --- Status, once a second ---
 
-static void learn_address(struct peer *peer, const struct wire_status_response *status) {
-    for (size_t i = 0; i < status->member_count; i++) {
-        const struct wire_member_status *member = &status->members[i];
+static void learn_address(struct peer *peer, const struct pb_status_response *status) {
+    for (size_t i = 0; i < status->members_count; i++) {
+        const struct pb_member_status *member = &status->members[i];
         if (slice_equal(member->id, raft_id_slice(&peer->id)) && member->http_address.len <= ADDRESS_MAX) {
             snprintf(peer->view.http_address, sizeof peer->view.http_address, "%.*s", (int)member->http_address.len,
                      (const char *)member->http_address.data);
@@ -345,26 +348,26 @@ static void learn_address(struct peer *peer, const struct wire_status_response *
     }
 }
 
-static bool same_members(const struct wire_configuration *ours, const struct wire_status_response *theirs) {
+static bool same_members(const struct wire_configuration *ours, const struct pb_status_response *theirs) {
     size_t same = 0;
     for (size_t i = 0; i < ours->count; i++) {
         const struct wire_member *a = &ours->members[i];
-        for (size_t k = 0; k < theirs->member_count; k++) {
-            const struct wire_member_status *b = &theirs->members[k];
+        for (size_t k = 0; k < theirs->members_count; k++) {
+            const struct pb_member_status *b = &theirs->members[k];
             same += slice_equal(b->id, raft_id_slice(&a->id)) && slice_equal(b->address, slice_of_str(a->address)) &&
                     slice_equal(b->cloud, slice_of_str(a->cloud)) && b->voter == a->voter;
         }
     }
-    return same == ours->count && theirs->member_count == ours->count;
+    return same == ours->count && theirs->members_count == ours->count;
 }
 
-// Nodes founded with different --peers hold different entries under index 1 and term 1, and count other majorities: Raft
-// takes them for the same and cannot tell.
-static void compare_members(struct peer *peer, const struct wire_status_response *status) {
-    bool agrees = status->member_count == 0 || same_members(peer->peers->options.configuration, status);
+// Nodes bootstrapped with different --peers hold different entries at index 1 in term 1 and count different majorities,
+// which Raft itself cannot detect.
+static void compare_members(struct peer *peer, const struct pb_status_response *status) {
+    bool agrees = status->members_count == 0 || same_members(peer->peers->options.configuration, status);
     if (!agrees && !peer->disagrees) {
         slog(SLOG_ERROR,
-             "this peer was founded with other --peers than this node: stop both, and found the one that is wrong anew",
+             "this peer was founded with other --peers than this node: stop both, and bootstrap the wrong one again",
              F_STR("peer", peer->id.text), F_STR("address", peer->address));
     }
     peer->disagrees = !agrees;
@@ -385,8 +388,8 @@ static void question_done(void *user, uint64_t tag, const struct rpc_result *res
     uint64_t idle_us = peers->options.idle_us(peers->options.user) - peer->asked_idle_us;
     histogram_observe(peer->round_trip, ms / 1000);
     link_quality_measured(&peer->link, ms, (double)(idle_us + 1) / (double)US_PER_MS);  // never 0, which is "not known"
-    struct wire_status_response status;
-    if (wire_status_response_decode(&peers->scratch, result->body, &status, NULL) == OK) {
+    struct pb_status_response status;
+    if (pb_decode(&peers->scratch, &pb_status_response_type, result->body, &status, NULL) == OK) {
         compare_members(peer, &status);
         learn_address(peer, &status);
         peers->options.on_status(peers->options.user, &peer->id, &status);
@@ -404,7 +407,7 @@ static void ask(struct peer *peer) {
     peer->asked_idle_us = peers->options.idle_us(peers->options.user);
     const char *metadata[] = {PEER_METADATA, peers->options.us->node_id.text, NULL};
     rpc_channel_call(peer->lanes[RAFT_CONTROL], &(struct rpc_request){
-                                                    .path = "/baton.v1.ControlService/Status",
+                                                    .path = pb_control_service_status.path,
                                                     .timeout_ms = QUESTION_DEADLINE_MS,
                                                     .user = peers,
                                                     .tag = (uint64_t)(peer - peers->list),

@@ -1,50 +1,55 @@
-// RaftService: calls from the other members become events of the core; its replies answer them.
+// Raft messages from other members: node/raft_service.h.
+#include "node/raft_service.h"
+
 #include "base/array.h"
-#include "base/slog.h"
+#include "baton/v1/raft.pb.h"
 #include "node/internal.h"
 
-static enum rpc_status status_of(enum error_code code) {
-    switch (code) {
-    case ERR_FOREIGN:
-        return RPC_PERMISSION_DENIED;
-    case ERR_NO_MEMORY:
-        return RPC_RESOURCE_EXHAUSTED;
-    default:
-        return RPC_INVALID_ARGUMENT;
-    }
-}
-
-// On an encrypted connection a message's sender must be who its connection's certificate names.
+// On an encrypted connection the sender must be the node that the certificate names.
 static bool is_sender(struct rpc_peer peer, const struct raft_id *from) {
     return peer.identity == NULL || (strncmp(peer.identity, "node/", 5) == 0 && strcmp(peer.identity + 5, from->text) == 0);
 }
 
+static void drop_entries(const struct raft_message *message) {
+    for (size_t i = 0; message->type == RAFT_APPEND_ENTRIES && i < message->append.count; i++) {
+        raft_entry_unref(message->append.entries[i]);
+    }
+}
+
+// Decodes a message that must be for this node and from a member. On error it owns nothing.
+static enum error_code open_message(struct node *node, struct rpc_peer peer, enum raft_message_type type, struct slice bytes,
+                                    struct raft_message *message, struct error *error) {
+    enum error_code code = wire_raft_decode(&node->identity, type, bytes, node->slab, &node->event_arena, message, error);
+    if (code != OK) {
+        return code;
+    }
+    if (wire_configuration_member(&node->configuration, &message->from) == NULL) {
+        code = error_set(error, ERR_FOREIGN, "%s is no member of cluster %s", message->from.text,
+                         node->identity.cluster_id.text);
+    } else if (!is_sender(peer, &message->from)) {
+        code = error_set(error, ERR_FOREIGN, "%s speaks for %s", peer.identity, message->from.text);
+    }
+    if (code != OK) {
+        drop_entries(message);
+    }
+    return code;
+}
+
 static void take(struct node *node, struct rpc_call call, enum raft_message_type type, struct slice bytes) {
     if (node->raft == NULL) {
-        rpc_finish(node->server, call, RPC_FAILED_PRECONDITION,
-                   "this node started on an empty data directory without --bootstrap and belongs to no cluster");
+        node_tell(node, call, OUTCOME_NO_CLUSTER, NULL);
         return;
     }
     struct error error = {0};
     struct raft_message message;
     struct rpc_peer peer = rpc_call_peer(node->server, call);
-    enum error_code code = wire_raft_decode(&node->identity, type, bytes, node->slab, &node->turn, &message, &error);
-    bool member = code == OK && node_member(node, &message.from) != NULL;
-    if (code == OK && (!member || !is_sender(peer, &message.from))) {
-        for (size_t i = 0; type == RAFT_APPEND_ENTRIES && i < message.append.count; i++) {
-            raft_entry_unref(message.append.entries[i]);
-        }
-        code = member ? error_set(&error, ERR_FOREIGN, "%s speaks for %s", peer.identity, message.from.text)
-                      : error_set(&error, ERR_FOREIGN, "%s is no member of cluster %s", message.from.text,
-                                  node->identity.cluster_id.text);
-    }
-    if (code != OK) {
+    if (open_message(node, peer, type, bytes, &message, &error) != OK) {
         uint64_t suppressed;
         if (slog_allowed(&node->refused, node_clock_us() / US_PER_MS, &suppressed)) {
-            slog(SLOG_WARN, "refused a message", F_STR("caller", peer.address), F_STR("path", wire_raft_path(type)),
+            slog(SLOG_WARN, "refused a message", F_STR("caller", peer.address), F_STR("path", wire_raft_method(type)->path),
                  F_STR("reason", error.message), F_U64("suppressed", suppressed));
         }
-        rpc_finish(node->server, call, status_of(code), error.message);
+        outcome_refuse(node->server, call, &error);
         return;
     }
     peers_heard(node->peers, &message.from);
@@ -72,7 +77,7 @@ void raft_service_reply(struct node *node, const struct raft_message *reply) {
         return;
     }
     buf_clear(&node->out);
-    wire_raft_encode(&node->identity, reply, &node->out);
+    wire_raft_encode(&node->identity, reply, &node->scratch, &node->out);
     rpc_reply(node->server, call, buf_slice(&node->out));
 }
 
@@ -82,11 +87,14 @@ static const struct rpc_method methods[] = {
     {.name = "TimeoutNow", .kind = RPC_UNARY, .on_message = timeout_now},
 };
 
-static const char *const roles[] = {"node", NULL};
-
-const struct rpc_service raft_service = {
-    .roles = roles,
-    .name = "baton.v1.RaftService",
-    .methods = methods,
-    .method_count = ARRAY_COUNT(methods),
-};
+void raft_service_start(struct node *node) {
+    node->raft_service = (struct rpc_service){
+        .name = pb_raft_service.name,
+        .roles = pb_raft_service.roles,
+        .methods = methods,
+        .method_count = ARRAY_COUNT(methods),
+        .user = node,
+    };
+    rpc_server_add_service(node->server, &node->raft_service);
+    rpc_server_set_serving(node->server, node->raft_service.name, true);
+}

@@ -1,14 +1,15 @@
-// The groups behind node/reads.h: one group a turn, in a ring by the tag that the core hands back.
+// Groups of reads: node/reads.h. One group a turn, in a ring indexed by the tag that the core returns.
 #include "node/reads.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/mem.h"
 
 struct item {
-    enum read_kind kind;
+    const struct verb *verb;
     struct rpc_call call;
     size_t offset;  // of the request in the group's bytes
     size_t len;
@@ -67,7 +68,7 @@ static void grow(struct reads *reads) {
     reads->cap = cap;
 }
 
-void reads_collect(struct reads *reads, enum read_kind kind, struct rpc_call call, struct slice request) {
+void reads_collect(struct reads *reads, const struct verb *verb, struct rpc_call call, struct slice request) {
     if (!reads->open) {
         if (reads->count == reads->cap) {
             grow(reads);
@@ -80,13 +81,14 @@ void reads_collect(struct reads *reads, enum read_kind kind, struct rpc_call cal
         buf_clear(&fresh->requests);
     }
     struct group *group = group_of(reads, reads->first_tag + reads->count - 1);
-    if (group->count == group->cap) {
-        group->cap = group->cap == 0 ? 64 : group->cap * 2;
-        group->items = mem_realloc(group->items, group->cap * sizeof *group->items);
-    }
+    array_reserve(group->items, group->cap, group->count + 1);
     group->items[group->count++] =
-        (struct item){.kind = kind, .call = call, .offset = group->requests.len, .len = request.len};
+        (struct item){.verb = verb, .call = call, .offset = group->requests.len, .len = request.len};
     buf_append_slice(&group->requests, request);
+}
+
+bool reads_collected(const struct reads *reads) {
+    return reads->open;
 }
 
 bool reads_event(struct reads *reads, struct raft_event *event) {
@@ -113,7 +115,7 @@ static void release_group(struct group *group,
                                         enum raft_refusal refusal),
                           void *user) {
     for (size_t i = 0; i < group->count; i++) {
-        struct waiting_read read = {.kind = group->items[i].kind, .call = group->items[i].call, .index = group->index};
+        struct waiting_read read = {.verb = group->items[i].verb, .call = group->items[i].call, .index = group->index};
         ready(user, &read, slice_of(group->requests.data + group->items[i].offset, group->items[i].len), group->refusal);
     }
 }
@@ -132,7 +134,7 @@ void reads_release(struct reads *reads, raft_index applied,
             continue;
         }
         struct group group = *waiting;
-        // A callback may collect reads and so move the ring: the group's memory is taken out of it meanwhile.
+        // A callback may collect reads and so reallocate the ring: the group's memory is taken out of it meanwhile.
         *group_of(reads, reads->first_tag + i) = (struct group){.state = RELEASED};
         reads->answered--;
         release_group(&group, ready, user);

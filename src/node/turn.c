@@ -1,60 +1,44 @@
-// The turn of the loop: one step of the core for everything that has come in, and what follows from it.
+// The turn of the loop: node/turn.h, and docs/design.md.
+#include "node/turn.h"
+
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "base/mem.h"
-#include "base/slog.h"
+#include "base/array.h"
+#include "node/apply.h"
+#include "node/calls.h"
 #include "node/internal.h"
+#include "node/leadership.h"
+#include "node/leave.h"
+#include "node/raft_service.h"
+#include "node/worker_liveness.h"
 
-uint64_t node_clock_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / 1000;
-}
+// The longest time between turns, so that the core never takes an idle loop for a stall (raft/raft.h, contract 4).
+#define TURN_GAP_MAX_US (100 * US_PER_MS)
 
-int64_t node_wall_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+struct turn {
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_timer_t tick;
+    uv_async_t wal_done;
+    uv_idle_t busy;  // active while there is more to do, so that the loop does not block
+    uint64_t next_tick_us;
+    uint64_t armed_us;             // when `tick` fires; 0: not armed
+    uint64_t last_us;              // of the last step
+    raft_index applied_told;       // to the core
+    uint64_t durable_told;         // the same of the last durable write
+    enum wal_condition condition;  // the same of the log's condition
+    struct raft_message *held;     // until a write is durable; none carries entries
+    size_t held_count;
+    size_t held_cap;
+};
 
-int64_t node_command_time_ms(struct node *node) {
-    int64_t now = node_wall_ms();
-    int64_t applied = state_time_unix_ms(node->state);
-    if (now > node->command_time_ms) {
-        node->command_time_ms = now;
-    }
-    if (applied > node->command_time_ms) {
-        node->command_time_ms = applied;
-    }
-    return node->command_time_ms;
-}
-
-struct raft_event *node_event(struct node *node) {
-    if (node->event_count == node->event_cap) {
-        node->event_cap = node->event_cap == 0 ? 64 : node->event_cap * 2;
-        node->events = mem_realloc(node->events, node->event_cap * sizeof *node->events);
-    }
-    return &node->events[node->event_count++];
-}
-
-void node_fail(struct node *node, enum error_code code, const char *message) {
-    slog(SLOG_ERROR, "this node cannot go on and stops", F_STR("error", error_name(code)), F_STR("reason", message));
-    if (node->stopping == STOPPED) {
-        return;
-    }
-    node->stopping = STOPPED;
-    node->stopped(node->stopped_user, code);
-}
-
-// --- what has come in ---
+// --- input ---
 
 static void note_sync(struct node *node, double seconds) {
     histogram_observe(node->m.fsync, seconds);
-    node->syncs_seconds += seconds;
-    node->syncs++;
+    node->sync_time.seconds += seconds;
+    node->sync_time.count++;
 }
 
 static void collect_log(struct node *node) {
@@ -69,12 +53,12 @@ static void collect_log(struct node *node) {
         node_fail(node, ERR_IO, status->error.message);
         return;
     }
-    if (status->condition != node->condition) {
-        node->condition = status->condition;
+    if (status->condition != node->turn->condition) {
+        node->turn->condition = status->condition;
         metric_set(node->m.wal_full, status->condition == WAL_FULL);
         if (status->condition == WAL_FULL) {
             slog(SLOG_ERROR,
-                 "no space for the log: this node acknowledges nothing and neither leads nor campaigns until there is",
+                 "no space for the log: until there is, this node acknowledges nothing and neither leads nor campaigns",
                  F_STR("reason", status->error.message));
         } else {
             slog(SLOG_INFO, "there is space for the log again");
@@ -84,19 +68,18 @@ static void collect_log(struct node *node) {
             .storage = status->condition == WAL_FULL ? RAFT_STORAGE_FULL : RAFT_STORAGE_GOOD,
         };
     }
-    if (status->durable_write > node->durable_write) {
-        node->durable_write = status->durable_write;
+    if (status->durable_write > node->turn->durable_told) {
+        node->turn->durable_told = status->durable_write;
         *node_event(node) = (struct raft_event){.type = RAFT_EVENT_PERSISTED, .persisted_write = status->durable_write};
     }
 }
 
 static void collect(struct node *node) {
     struct raft_event event;
-    node->collected = false;
     if (writes_event(node->writes, &event)) {
         *node_event(node) = event;
     }
-    if (handover_event(node->handover, &event)) {
+    if (transfer_event(node->transfer, &event)) {
         *node_event(node) = event;
     }
     if (reads_event(node->reads, &event)) {
@@ -104,12 +87,17 @@ static void collect(struct node *node) {
     }
 }
 
+// Whether something waits for the next step.
+static bool has_collected(const struct node *node) {
+    return writes_collected(node->writes) || reads_collected(node->reads) || transfer_has_event(node->transfer);
+}
+
 static void tell_applied(struct node *node) {
     raft_index applied = state_last_applied(node->state);
-    if (applied == node->applied_told) {
+    if (applied == node->turn->applied_told) {
         return;
     }
-    node->applied_told = applied;
+    node->turn->applied_told = applied;
     *node_event(node) = (struct raft_event){.type = RAFT_EVENT_APPLIED, .applied_index = applied};
 }
 
@@ -141,143 +129,60 @@ static bool is_awaited(const struct node *node, const struct raft_message *messa
     }
 }
 
-// On a disk that stands still replies would pile up long after their calls have ended.
+// Replies whose calls have ended would pile up behind a stalled disk.
 static void drop_unawaited(struct node *node) {
     size_t kept = 0;
-    for (size_t i = 0; i < node->held_count; i++) {
-        if (is_awaited(node, &node->held[i])) {
-            node->held[kept++] = node->held[i];
+    for (size_t i = 0; i < node->turn->held_count; i++) {
+        if (is_awaited(node, &node->turn->held[i])) {
+            node->turn->held[kept++] = node->turn->held[i];
         }
     }
-    node->held_count = kept;
+    node->turn->held_count = kept;
 }
 
 static void hold_message(struct node *node, const struct raft_message *message) {
-    if (node->held_count == node->held_cap) {
+    if (node->turn->held_count == node->turn->held_cap) {
         drop_unawaited(node);
     }
-    if (node->held_count == node->held_cap) {
-        node->held_cap = node->held_cap == 0 ? 64 : node->held_cap * 2;
-        node->held = mem_realloc(node->held, node->held_cap * sizeof *node->held);
-    }
-    node->held[node->held_count++] = *message;
+    array_reserve(node->turn->held, node->turn->held_cap, node->turn->held_count + 1);
+    node->turn->held[node->turn->held_count++] = *message;
 }
 
 static void release_messages(struct node *node) {
     size_t kept = 0;
-    for (size_t i = 0; i < node->held_count; i++) {
-        if (raft_may_leave(&node->held[i], node->durable_write, node->wal_status.durable_hard_state_write)) {
-            send_message(node, &node->held[i]);
+    for (size_t i = 0; i < node->turn->held_count; i++) {
+        if (raft_may_leave(&node->turn->held[i], node->turn->durable_told, node->wal_status.durable_hard_state_write)) {
+            send_message(node, &node->turn->held[i]);
         } else {
-            node->held[kept++] = node->held[i];
+            node->turn->held[kept++] = node->turn->held[i];
         }
     }
-    node->held_count = kept;
-}
-
-// --- who leads ---
-
-static void log_transition(struct node *node, const struct raft_transition *transition) {
-    char message[2 * ID_MAX + 64];
-    snprintf(message, sizeof message, "%s transitioned from %s to %s (term %llu)", node->config->node_id.text,
-             raft_state_name(transition->from), raft_state_name(transition->to), (unsigned long long)transition->term);
-    slog(SLOG_INFO, message, F_STR("from", raft_state_name(transition->from)), F_STR("to", raft_state_name(transition->to)),
-         F_U64("term", transition->term), F_STR("reason", transition->reason));
-}
-
-// Truncated here, it may still live on another node and be committed by a later leader.
-static void write_orphaned(void *user, const struct waiting_write *write) {
-    node_write_lost(user, write, false);
-}
-
-static void follow_leadership(struct node *node, const struct raft_update *update) {
-    enum raft_state state = raft_state(node->raft);
-    const struct raft_id *leader = raft_leader(node->raft);
-    if (update->leader_changed) {
-        if (leader->len > 0) {
-            slog(SLOG_INFO, "following a leader", F_STR("leader", leader->text),
-                 F_U64("term", raft_current_term(node->raft)));
-            metric_add(node->m.leader_changes, 1);
-            node->leader_lost_us = 0;
-        } else {
-            node->leader_lost_us = node->now_us;
-        }
-    }
-    if (state == RAFT_LEADER && node->state_before != RAFT_LEADER) {
-        node->leader_since_us = node->now_us;
-    }
-    if (state != RAFT_LEADER && node->state_before == RAFT_LEADER) {
-        node->leader_since_us = 0;
-    }
-    node->state_before = state;
-    bool serving = state == RAFT_LEADER && raft_leader_is_established(node->raft) &&
-                   state_last_applied(node->state) >= raft_commit_index(node->raft);
-    // Once serving, a backlog of entries to apply does not end it; losing leadership does.
-    if (serving != node->serving_workers && (serving || state != RAFT_LEADER)) {
-        node->serving_workers = serving;
-        workers_leadership(node);
-    }
-}
-
-// What nobody has learned the end of for too long.
-static void end_patience(struct node *node) {
-    bool leading = raft_state(node->raft) == RAFT_LEADER;
-    if (leading || node->leader_lost_us == 0) {
-        return;
-    }
-    if (writes_count(node->writes) > 0 && node->now_us - node->leader_lost_us > ORPHAN_PATIENCE_US) {
-        writes_drop(node->writes, write_orphaned, node);
-    }
-    if (watches_count(node->watches) > 0 && node->now_us - node->leader_lost_us > LEADERLESS_PATIENCE_US) {
-        watches_finish(node->watches, RPC_UNAVAILABLE,
-                       "this node hears no leader; watch on another node from the next revision");
-    }
+    node->turn->held_count = kept;
 }
 
 // --- the step ---
 
-static void write_refused(void *user, const struct waiting_write *write, enum raft_refusal refusal) {
-    struct node *node = user;
-    metric_add(node->m.proposals_failed, 1);
-    if (write->kind == WRITE_WORKER_CHANGES) {
-        workers_lost(node);
-        return;
-    }
-    switch (refusal) {
-    case RAFT_TOO_MUCH:
-        rpc_finish(node->server, write->call, RPC_RESOURCE_EXHAUSTED,
-                   "too many writes wait for a majority; nothing was written, try again later");
-        break;
-    case RAFT_TRANSFERRING:
-        rpc_finish(node->server, write->call, RPC_UNAVAILABLE,
-                   "leadership is being handed over; nothing was written, try again");
-        break;
-    default:
-        if (write->kind == WRITE_REGISTER || write->kind == WRITE_DEREGISTER) {
-            worker_redirect(node, write);
-        } else {
-            control_redirect(node, write->call);
-        }
-        break;
-    }
+static void write_lost(void *user, const struct waiting_write *write) {
+    calls_write_lost(user, write, false);
 }
 
-static void read_ready(void *user, const struct waiting_read *read, struct slice request, enum raft_refusal refusal) {
-    struct node *node = user;
-    if (read->kind == READ_CONFIRM) {
-        workers_confirmed(node, refusal == RAFT_ACCEPTED);
-    } else if (refusal == RAFT_ACCEPTED) {
-        control_read_ready(node, read, request);
+static void write_refused(void *user, const struct waiting_write *write, enum raft_refusal refusal) {
+    calls_write_refused(user, write, refusal);
+}
+
+static void read_ready(void *user, const struct waiting_read *read, struct slice message, enum raft_refusal refusal) {
+    if (refusal == RAFT_ACCEPTED) {
+        calls_read_ready(user, read, message);
     } else {
-        control_redirect(node, read->call);
+        calls_read_refused(user, read);
     }
 }
 
 static void carry_out(struct node *node, const struct raft_update *update) {
     for (size_t i = 0; i < update->transition_count; i++) {
-        log_transition(node, &update->transitions[i]);
+        leadership_log(node, &update->transitions[i]);
     }
-    // The log's thread starts before the peers are written to: both take their time side by side.
+    // Before the peers' messages, so that the log's thread writes while this one sends.
     if (update->has_persist) {
         wal_submit(node->wal, &update->persist, node->now_us);
     }
@@ -288,83 +193,84 @@ static void carry_out(struct node *node, const struct raft_update *update) {
         hold_message(node, &update->send_after_persist[i]);
     }
     for (size_t i = 0; i < update->proposed_count; i++) {
-        writes_placed(node->writes, &update->proposed[i], node->now_us, write_orphaned, write_refused, node);
+        writes_placed(node->writes, &update->proposed[i], node->now_us, write_lost, write_refused, node);
     }
     for (size_t i = 0; i < update->read_count; i++) {
         reads_answered(node->reads, &update->reads[i]);
     }
     metric_add(node->m.elections, (double)update->elections_started);
-    node->next_tick_us = update->next_tick_us;
+    node->turn->next_tick_us = update->next_tick_us;
 }
 
-// A timer that is set too early only wakes the loop for nothing, so it is moved only when it would be late.
+// The turn itself follows when the loop prepares to poll.
+static void on_tick(uv_timer_t *timer) {
+    struct node *node = timer->data;
+    node->turn->armed_us = 0;
+}
+
+// A timer that fires too early only costs a wake-up, so it is moved only if it would fire too late.
 static void arm_tick(struct node *node) {
-    uint64_t at_us = node->next_tick_us;
-    uint64_t expiry_us = workers_due_us(node);
+    uint64_t at_us = node->turn->next_tick_us;
+    uint64_t expiry_us = worker_liveness_due_us(node);
     if (expiry_us < at_us) {
         at_us = expiry_us;
     }
     if (at_us > node->now_us + TURN_GAP_MAX_US) {
         at_us = node->now_us + TURN_GAP_MAX_US;
     }
-    if (node->armed_us != 0 && node->armed_us <= at_us) {
+    if (node->turn->armed_us != 0 && node->turn->armed_us <= at_us) {
         return;
     }
-    node->armed_us = at_us;
+    node->turn->armed_us = at_us;
     uint64_t wait_us = at_us > node->now_us ? at_us - node->now_us : 0;
     // libuv counts milliseconds from the loop's cached time: never early, at most one late.
     uv_update_time(node->loop);
-    uv_timer_start(&node->tick, node_tick, (wait_us + US_PER_MS - 1) / US_PER_MS, 0);
+    uv_timer_start(&node->turn->tick, on_tick, (wait_us + US_PER_MS - 1) / US_PER_MS, 0);
 }
 
-// Only its being active matters: the loop then polls without waiting.
+// Does nothing: while the handle is active, the loop polls without blocking.
 static void node_busy(uv_idle_t *idle) {
     (void)idle;
 }
 
-void node_tick(uv_timer_t *timer) {
-    struct node *node = timer->data;
-    node->armed_us = 0;
-}
-
 static void notice_stall(struct node *node) {
-    uint64_t gap = node->now_us - node->last_turn_us;
-    if (node->last_turn_us != 0 && gap > US_PER_S) {
-        slog(SLOG_WARN, "the loop stood still", F_DOUBLE("seconds", (double)gap / (double)US_PER_S));
+    uint64_t gap = node->now_us - node->turn->last_us;
+    if (node->turn->last_us != 0 && gap > US_PER_S) {
+        slog(SLOG_WARN, "the event loop stalled", F_DOUBLE("seconds", (double)gap / (double)US_PER_S));
     }
-    node->last_turn_us = node->now_us;
+    node->turn->last_us = node->now_us;
 }
 
 static void follow_up(struct node *node, const struct raft_update *update, bool after_wait) {
     bool more = node_apply(node);
-    follow_leadership(node, update);
+    leadership_follow(node, update);
     reads_release(node->reads, state_last_applied(node->state), read_ready, node);
     watches_advance(node->watches);
     if (after_wait) {
-        workers_tick(node);
+        worker_liveness_tick(node);
     }
-    end_patience(node);
-    handover_follow(node, update);
-    node_stop_progress(node);
+    leadership_settle(node, update);
+    leave_progress(node);
     metric_set(node->m.term, (double)raft_current_term(node->raft));
-    metric_set(node->m.is_leader, raft_state(node->raft) == RAFT_LEADER);
-    metric_set(node->m.has_leader, raft_leader(node->raft)->len > 0);
+    metric_set(node->m.is_leader, node_leads(node));
+    metric_set(node->m.has_leader, node_leader_id(node)->len > 0);
     metric_set(node->m.commit_index, (double)raft_commit_index(node->raft));
     metric_set(node->m.applied_index, (double)state_last_applied(node->state));
     metric_set(node->m.proposals_pending, (double)writes_count(node->writes));
-    // What following up has collected must not wait for the next event from outside.
-    if (more || node->collected || node->event_count > 0 || answers_waiting(node->answers)) {
-        uv_idle_start(&node->busy, node_busy);
+    // What was collected just now must not wait for the next event from outside.
+    if (more || has_collected(node) || node->event_count > 0 || slow_replies_waiting(node->slow_replies)) {
+        uv_idle_start(&node->turn->busy, node_busy);
     } else {
-        uv_idle_stop(&node->busy);
+        uv_idle_stop(&node->turn->busy);
     }
 }
 
-void node_turn(struct node *node, bool after_wait) {
+// Takes a turn if there is anything to do. `after_wait`: all pending input has been read.
+static void take_turn(struct node *node, bool after_wait) {
     if (node->stopping == STOPPED) {
         return;
     }
-    answers_turn(node->answers);
+    slow_replies_turn(node->slow_replies);
     if (node->raft == NULL) {
         return;
     }
@@ -374,9 +280,9 @@ void node_turn(struct node *node, bool after_wait) {
         return;
     }
     collect(node);
-    bool busy = uv_is_active((uv_handle_t *)&node->busy) || answers_waiting(node->answers);
-    bool expiring = after_wait && node->now_us >= workers_due_us(node);
-    bool due = node->now_us >= node->next_tick_us || node->now_us - node->last_turn_us >= TURN_GAP_MAX_US;
+    bool busy = uv_is_active((uv_handle_t *)&node->turn->busy) || slow_replies_waiting(node->slow_replies);
+    bool expiring = after_wait && node->now_us >= worker_liveness_due_us(node);
+    bool due = node->now_us >= node->turn->next_tick_us || node->now_us - node->turn->last_us >= TURN_GAP_MAX_US;
     if (node->event_count == 0 && !due && !busy && !expiring) {
         arm_tick(node);
         return;
@@ -386,10 +292,55 @@ void node_turn(struct node *node, bool after_wait) {
     struct raft_update update;
     raft_step(node->raft, node->now_us, node->events, node->event_count, &update);
     node->event_count = 0;
-    arena_reset(&node->turn);
+    arena_reset(&node->event_arena);
     carry_out(node, &update);
     release_messages(node);
     follow_up(node, &update, after_wait);
     arm_tick(node);
     rpc_flush(node->rpc);
+}
+
+// --- in the loop ---
+
+static void on_prepare(uv_prepare_t *handle) {
+    take_turn(handle->data, false);
+}
+
+static void on_check(uv_check_t *handle) {
+    take_turn(handle->data, true);
+}
+
+// Only wakes the loop: the turn polls the log's completions itself.
+static void on_wal_done(uv_async_t *handle) {
+    (void)handle;
+}
+
+void turn_wake(void *turn) {
+    uv_async_send(&((struct turn *)turn)->wal_done);
+}
+
+struct turn *turn_new(struct node *node) {
+    struct turn *turn = mem_zalloc(sizeof *turn);
+    uv_prepare_init(node->loop, &turn->prepare);
+    uv_check_init(node->loop, &turn->check);
+    uv_timer_init(node->loop, &turn->tick);
+    uv_idle_init(node->loop, &turn->busy);
+    uv_async_init(node->loop, &turn->wal_done, on_wal_done);
+    turn->prepare.data = turn->check.data = turn->tick.data = turn->busy.data = node;
+    uv_prepare_start(&turn->prepare, on_prepare);
+    uv_check_start(&turn->check, on_check);
+    return turn;
+}
+
+void turn_close(struct turn *turn) {
+    uv_handle_t *handles[] = {(uv_handle_t *)&turn->prepare, (uv_handle_t *)&turn->check, (uv_handle_t *)&turn->tick,
+                              (uv_handle_t *)&turn->busy, (uv_handle_t *)&turn->wal_done};
+    for (size_t i = 0; i < ARRAY_COUNT(handles); i++) {
+        uv_close(handles[i], NULL);
+    }
+}
+
+void turn_free(struct turn *turn) {
+    free(turn->held);
+    free(turn);
 }

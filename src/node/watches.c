@@ -1,20 +1,20 @@
-// The streams behind node/watches.h. A watch remembers the next revision it has not been told; what happened since is read
-// from the state machine's history, so a slow reader costs a number, not a queue.
+// The streams behind node/watches.h. A watch holds the next revision to send; changes are read from the state machine's
+// history, so a slow reader costs a number, not a queue.
 #include "node/watches.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "base/mem.h"
-#include "wire/control.h"
+#include "base/array.h"
+#include "baton/v1/control.pb.h"
+#include "wire/codec.h"
 
-// Bytes of keys and values gathered into one message; a single larger change goes alone.
+// Bytes of keys and values in one message; a single larger change gets a message of its own.
 enum { BATCH_BYTES = 64 * KIB };
 
 struct watch {
     struct rpc_call call;
     struct buf prefix;
-    uint64_t next;  // everything below has been told or does not concern it
+    uint64_t next;  // everything below is sent or has another prefix
     bool blocked;   // its output is full
 };
 
@@ -24,7 +24,7 @@ struct watches {
     struct watch *list;
     size_t count;
     size_t cap;
-    struct state_change *batch;  // reused
+    struct pb_watch_event *batch;  // reused
     size_t batch_cap;
     struct buf message;
 };
@@ -77,28 +77,33 @@ static bool gather_change(void *user, const struct state_change *change) {
             g->more = true;
             return false;
         }
-        if (g->count == g->watches->batch_cap) {
-            g->watches->batch_cap = g->watches->batch_cap == 0 ? 64 : g->watches->batch_cap * 2;
-            g->watches->batch = mem_realloc(g->watches->batch, g->watches->batch_cap * sizeof *g->watches->batch);
-        }
-        g->watches->batch[g->count++] = *change;
+        array_reserve(g->watches->batch, g->watches->batch_cap, g->count + 1);
+        g->watches->batch[g->count++] = (struct pb_watch_event){
+            .type = change->is_delete ? PB_WATCH_EVENT_TYPE_DELETE : PB_WATCH_EVENT_TYPE_PUT,
+            .key = change->key,
+            .value = change->value,
+            .revision = change->revision,
+        };
         g->bytes += bytes;
     }
     g->next = change->revision + 1;
     return true;
 }
 
-// Sends what the watch has not been told, until its output is full. False: the watch was ended.
+// False: the call's output is full, or the call has ended.
+static bool send_message(struct watches *watches, struct rpc_call call, const struct pb_watch_response *response) {
+    buf_clear(&watches->message);
+    pb_encode(&pb_watch_response_type, response, &watches->message);
+    return rpc_send(watches->server, call, buf_slice(&watches->message));
+}
+
+// Sends pending changes until the output is full. False: the watch was ended.
 static bool advance(struct watches *watches, struct watch *watch) {
     while (!watch->blocked && watch->next <= state_last_applied(watches->state)) {
         uint64_t oldest = state_history_from(watches->state);
         if (watch->next < oldest) {
-            char text[160];
-            snprintf(
-                text, sizeof text,
-                "the watch fell behind: changes from revision %llu on are held, %llu was next; list the keys and watch anew",
-                (unsigned long long)oldest, (unsigned long long)watch->next);
-            rpc_finish(watches->server, watch->call, RPC_OUT_OF_RANGE, text);
+            struct outcome_facts facts = {.number = watch->next, .limit = oldest};
+            outcome_tell(watches->server, watch->call, OUTCOME_WATCH_BEHIND, &facts);
             return false;
         }
         struct gather g = {.watches = watches, .prefix = buf_slice(&watch->prefix), .next = watch->next};
@@ -107,10 +112,8 @@ static bool advance(struct watches *watches, struct watch *watch) {
             g.next = state_last_applied(watches->state) + 1;
         }
         if (g.count > 0) {
-            struct wire_watch_response response = {.events = watches->batch, .count = g.count, .revision = g.next - 1};
-            buf_clear(&watches->message);
-            wire_watch_response_encode(&response, &watches->message);
-            if (!rpc_send(watches->server, watch->call, buf_slice(&watches->message))) {
+            struct pb_watch_response response = {.events = watches->batch, .events_count = g.count, .revision = g.next - 1};
+            if (!send_message(watches, watch->call, &response)) {
                 watch->blocked = true;
                 return true;
             }
@@ -124,17 +127,11 @@ bool watches_add(struct watches *watches, struct rpc_call call, struct slice pre
     if (watches->count == WATCHES_MAX) {
         return false;
     }
-    if (watches->count == watches->cap) {
-        watches->cap = watches->cap == 0 ? 16 : watches->cap * 2;
-        watches->list = mem_realloc(watches->list, watches->cap * sizeof *watches->list);
-    }
+    array_reserve(watches->list, watches->cap, watches->count + 1);
     struct watch *watch = &watches->list[watches->count++];
     *watch = (struct watch){.call = call, .next = from};
     buf_append_slice(&watch->prefix, prefix);
-    struct wire_watch_response response = {.revision = from - 1};
-    buf_clear(&watches->message);
-    wire_watch_response_encode(&response, &watches->message);
-    rpc_send(watches->server, call, buf_slice(&watches->message));
+    send_message(watches, call, &(struct pb_watch_response){.revision = from - 1});
     if (!advance(watches, watch)) {
         drop(watches, watch);
     }
@@ -167,12 +164,12 @@ void watches_advance(struct watches *watches) {
     }
 }
 
-void watches_finish(struct watches *watches, enum rpc_status status, const char *message) {
+void watches_finish(struct watches *watches, enum outcome outcome) {
     while (watches->count > 0) {
         struct watch *last = &watches->list[watches->count - 1];
         struct rpc_call call = last->call;
         drop(watches, last);
-        rpc_finish(watches->server, call, status, message);
+        outcome_tell(watches->server, call, outcome, NULL);
     }
 }
 

@@ -1,15 +1,17 @@
-// The two queues behind node/writes.h.
+// The two queues of proposals: node/writes.h.
 #include "node/writes.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/mem.h"
 
 struct writes {
     // Collected in this turn: entries[i] is proposed for collected[i].
     struct raft_entry **entries;
     struct waiting_write *collected;
+    size_t entries_cap;
     size_t collected_count;
     size_t collected_cap;
 
@@ -34,14 +36,15 @@ void writes_free(struct writes *writes) {
     free(writes);
 }
 
-void writes_collect(struct writes *writes, struct raft_entry *entry, struct rpc_call call, enum write_kind kind) {
-    if (writes->collected_count == writes->collected_cap) {
-        writes->collected_cap = writes->collected_cap == 0 ? 256 : writes->collected_cap * 2;
-        writes->entries = mem_realloc(writes->entries, writes->collected_cap * sizeof(struct raft_entry *));
-        writes->collected = mem_realloc(writes->collected, writes->collected_cap * sizeof(struct waiting_write));
-    }
+void writes_collect(struct writes *writes, struct raft_entry *entry, struct rpc_call call, const struct verb *verb) {
+    array_reserve(writes->entries, writes->entries_cap, writes->collected_count + 1);
+    array_reserve(writes->collected, writes->collected_cap, writes->collected_count + 1);
     writes->entries[writes->collected_count] = entry;
-    writes->collected[writes->collected_count++] = (struct waiting_write){.call = call, .kind = kind};
+    writes->collected[writes->collected_count++] = (struct waiting_write){.call = call, .verb = verb};
+}
+
+bool writes_collected(const struct writes *writes) {
+    return writes->collected_count > 0;
 }
 
 bool writes_event(struct writes *writes, struct raft_event *event) {
@@ -102,7 +105,7 @@ void writes_placed(struct writes *writes, const struct raft_proposed *proposed, 
 
 bool writes_applied(struct writes *writes, struct raft_entry_id id, struct waiting_write *write,
                     void (*lost)(void *user, const struct waiting_write *write), void *user) {
-    // Terms never fall along a log: behind this entry there is none of an earlier term.
+    // Terms never fall along a log: no entry after this one has an earlier term.
     while (writes->count > 0 && (at(writes, 0)->id.index <= id.index || at(writes, 0)->id.term < id.term)) {
         struct waiting_write front = *at(writes, 0);
         writes->first++;

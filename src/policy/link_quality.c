@@ -1,4 +1,4 @@
-// The record behind policy/link_quality.h.
+// The samples behind policy/link_quality.h.
 #include "policy/link_quality.h"
 
 void link_quality_measured(struct link_quality *link, double ms, double idle_ms) {
@@ -8,10 +8,10 @@ void link_quality_measured(struct link_quality *link, double ms, double idle_ms)
 }
 
 void link_quality_lost(struct link_quality *link, uint64_t now_us) {
-    link->lost_us[link->lost++ % LINK_LOSSES_KEPT] = now_us;
+    link->lost_us[link->lost++ % LINK_LOSSES_MAX] = now_us;
 }
 
-// The last ones of a ring, rising; returns how many.
+// The samples of a ring in rising order; returns how many there are.
 static size_t sort(const struct link_quality *link, const double ring[LINK_SAMPLES], double sorted[LINK_SAMPLES]) {
     size_t count = link->measured < LINK_SAMPLES ? link->measured : LINK_SAMPLES;
     for (size_t i = 0; i < count; i++) {
@@ -46,7 +46,7 @@ double link_quality_spread_ms(const struct link_quality *link) {
 
 uint32_t link_quality_losses(const struct link_quality *link, uint64_t now_us) {
     uint32_t recent = 0;
-    for (size_t i = 0; i < link->lost && i < LINK_LOSSES_KEPT; i++) {
+    for (size_t i = 0; i < link->lost && i < LINK_LOSSES_MAX; i++) {
         recent += now_us - link->lost_us[i] < LINK_LOSSES_WINDOW_US;
     }
     return recent;

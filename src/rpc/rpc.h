@@ -101,6 +101,8 @@ struct rpc_method {
     void (*on_half_close)(void *user, struct rpc_call call);
     // Streaming only: there is room again after rpc_send returned false. May be NULL.
     void (*on_writable)(void *user, struct rpc_call call);
+    void *user;                // handed to the handlers; NULL: the service's
+    const char *const *roles;  // as the service's, for this method alone; NULL: the service's
 };
 
 // Borrowed, with everything in it, for the server's life.

@@ -69,6 +69,8 @@ static void add_route(struct rpc_server *server, const struct rpc_service *servi
     route->path = (char *)path.data;
     route->service = service;
     route->method = method;
+    route->user = method->user != NULL ? method->user : service->user;
+    route->roles = method->roles != NULL ? method->roles : service->roles;
     route->stats = rpc_stats_of(server->runtime, true, route->path);
     struct rpc_route **entry = route_entry(server, slice_of(route->path, route->path_len));
     assert(*entry == NULL);  // no method twice

@@ -14,6 +14,8 @@ struct rpc_route {
     size_t path_len;
     const struct rpc_service *service;
     const struct rpc_method *method;
+    void *user;                // the method's, or else the service's
+    const char *const *roles;  // likewise
     struct rpc_stats *stats;
 };
 

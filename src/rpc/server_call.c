@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "rpc/roles.h"
 #include "rpc/server.h"
 
 enum { TRAILERS_MAX = 8 };
@@ -225,7 +226,7 @@ static void finish(struct server_call *call, enum rpc_status status, const char 
 static void notify_cancelled(struct server_call *call) {
     const struct rpc_method *method = call->route->method;
     if (call->delivered && method->on_cancel != NULL) {
-        method->on_cancel(call->route->service->user, handle_of(call));
+        method->on_cancel(call->route->user, handle_of(call));
     }
 }
 
@@ -315,15 +316,9 @@ static void refuse_http(struct server_call *call, const char *http_status) {
 
 // Without TLS there are no identities, and everything is allowed.
 static bool may_call(const struct server_call *call) {
-    const char *const *role = call->route->service->roles;
     const char *identity = call->stream.connection->transport->identity;
     assert((identity != NULL) == (call->server->tls != NULL));
-    bool allowed = role == NULL || call->server->tls == NULL;
-    for (; !allowed && *role != NULL; role++) {
-        size_t len = strlen(*role);
-        allowed = strncmp(identity, *role, len) == 0 && identity[len] == '/';
-    }
-    return allowed;
+    return call->server->tls == NULL || rpc_role_may_call(call->route->roles, identity);
 }
 
 static void refuse_role(struct server_call *call) {
@@ -391,7 +386,7 @@ void rpc_server_call_message(struct rpc_stream *stream, struct slice message) {
     struct server_call *call = call_of(stream);
     assert(call->accepted && !call->finished);
     call->delivered = true;
-    call->route->method->on_message(call->route->service->user, handle_of(call), message);
+    call->route->method->on_message(call->route->user, handle_of(call), message);
 }
 
 void rpc_server_call_half_closed(struct rpc_stream *stream) {
@@ -404,7 +399,7 @@ void rpc_server_call_half_closed(struct rpc_stream *stream) {
         finish(call, RPC_UNIMPLEMENTED, "the method expects one message and got none");
     } else if (method->kind == RPC_BIDI && method->on_half_close != NULL) {
         call->delivered = true;
-        method->on_half_close(call->route->service->user, handle_of(call));
+        method->on_half_close(call->route->user, handle_of(call));
     }
 }
 
@@ -412,7 +407,7 @@ void rpc_server_call_writable(struct rpc_stream *stream) {
     struct server_call *call = call_of(stream);
     const struct rpc_method *method = call->route->method;
     if (!call->finished && method->on_writable != NULL) {
-        method->on_writable(call->route->service->user, handle_of(call));
+        method->on_writable(call->route->user, handle_of(call));
     }
 }
 

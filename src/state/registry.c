@@ -1,17 +1,20 @@
-// The registry of workers.
+// The registry of workers: state/registry.h.
 #include "state/registry.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
+#include "base/array.h"
+#include "base/fingerprint.h"
 #include "base/mem.h"
-#include "state/fingerprint.h"
+#include "wire/command.h"
+#include "wire/message.h"
 
 struct registered {
     struct trie_leaf leaf;
-    struct state_worker view;  // its slices point into text and reason, but for the id's: those are the leaf's
-    uint8_t *text;             // instance id, address, cloud and labels, copied
-    struct state_label *labels;
-    struct registered *offline_before;  // in the list of those offline
+    struct state_worker view;                         // its id is the leaf's, its reason points into `reason`
+    struct pb_register_worker_request *registration;  // owned; the view's
+    struct registered *offline_before;                // in the list of offline workers
     struct registered *offline_behind;
     char reason[ID_MAX];
     uint8_t id[];
@@ -19,7 +22,7 @@ struct registered {
 
 static_assert(offsetof(struct registered, leaf) == 0, "a leaf is its worker");
 
-// --- the list of those offline ---
+// --- the list of offline workers ---
 
 static void append_offline(struct registry *registry, struct registered *worker) {
     worker->offline_before = registry->offline_last;
@@ -35,86 +38,39 @@ static void remove_offline(struct registry *registry, struct registered *worker)
         worker->offline_before;
 }
 
-// --- slots ---
+// --- rows ---
 
-static void take_slot(struct registry *registry, struct registered *worker) {
-    worker->view.slot = registry->free_count > 0 ? registry->free_slots[--registry->free_count] : registry->slots++;
-    if (worker->view.slot >= registry->by_slot_cap) {
-        registry->by_slot_cap = registry->by_slot_cap == 0 ? 64 : registry->by_slot_cap * 2;
-        registry->by_slot = mem_realloc(registry->by_slot, registry->by_slot_cap * sizeof(struct registered *));
-    }
-    registry->by_slot[worker->view.slot] = worker;
+static void take_row(struct registry *registry, struct registered *worker) {
+    worker->view.row = registry->free_count > 0 ? registry->free_rows[--registry->free_count] : registry->rows++;
+    array_reserve(registry->by_row, registry->by_row_cap, worker->view.row + 1);
+    registry->by_row[worker->view.row] = worker;
 }
 
-static void give_slot(struct registry *registry, uint32_t slot) {
-    registry->by_slot[slot] = NULL;
-    if (registry->free_count == registry->free_cap) {
-        registry->free_cap = registry->free_cap == 0 ? 16 : registry->free_cap * 2;
-        registry->free_slots = mem_realloc(registry->free_slots, registry->free_cap * sizeof *registry->free_slots);
-    }
-    registry->free_slots[registry->free_count++] = slot;
+static void free_row(struct registry *registry, uint32_t row) {
+    assert(registry->by_row[row] != NULL);
+    registry->by_row[row] = NULL;
+    array_reserve(registry->free_rows, registry->free_cap, registry->free_count + 1);
+    registry->free_rows[registry->free_count++] = row;
 }
 
 // --- one worker ---
 
-static struct slice copy_text(uint8_t **at, struct slice text) {
-    struct slice copy = slice_of(*at, text.len);
-    if (text.len != 0) {
-        memcpy(*at, text.data, text.len);
-    }
-    *at += text.len;
-    return copy;
-}
-
-// What the worker says about itself.
-static void take_description(struct registered *worker, const struct state_command *c) {
-    size_t count = c->register_worker.label_count;
-    size_t size = c->register_worker.instance_id.len + c->register_worker.address.len + c->register_worker.cloud.len;
-    for (size_t i = 0; i < count; i++) {
-        size += c->register_worker.labels[i].key.len + c->register_worker.labels[i].value.len;
-    }
-    free(worker->text);
-    free(worker->labels);
-    worker->text = mem_alloc(size + 1);
-    worker->labels = mem_alloc((count + 1) * sizeof *worker->labels);
-    uint8_t *at = worker->text;
-    worker->view.instance_id = copy_text(&at, c->register_worker.instance_id);
-    worker->view.address = copy_text(&at, c->register_worker.address);
-    worker->view.cloud = copy_text(&at, c->register_worker.cloud);
-    worker->view.slots = c->register_worker.slots;
-    for (size_t i = 0; i < count; i++) {
-        worker->labels[i].key = copy_text(&at, c->register_worker.labels[i].key);
-        worker->labels[i].value = copy_text(&at, c->register_worker.labels[i].value);
-    }
-    worker->view.labels = worker->labels;
-    worker->view.label_count = count;
-}
-
-static bool description_equal(const struct state_worker *view, const struct state_command *c) {
-    if (!slice_equal(view->address, c->register_worker.address) || !slice_equal(view->cloud, c->register_worker.cloud) ||
-        view->slots != c->register_worker.slots || view->label_count != c->register_worker.label_count) {
-        return false;
-    }
-    for (size_t i = 0; i < view->label_count; i++) {
-        if (!slice_equal(view->labels[i].key, c->register_worker.labels[i].key) ||
-            !slice_equal(view->labels[i].value, c->register_worker.labels[i].value)) {
-            return false;
-        }
-    }
-    return true;
+static void take_registration(struct registered *worker, const struct pb_register_worker_request *request) {
+    free(worker->registration);
+    worker->registration = pb_clone(&pb_register_worker_request_type, request);
+    worker->view.registration = worker->registration;
 }
 
 static void release_worker(struct trie_leaf *leaf) {
     struct registered *worker = (struct registered *)leaf;
-    free(worker->text);
-    free(worker->labels);
+    free(worker->registration);
     free(worker);
 }
 
 void registry_free(struct registry *registry) {
     trie_clear(&registry->by_id, release_worker);
-    free(registry->free_slots);
-    free(registry->by_slot);
+    free(registry->free_rows);
+    free(registry->by_row);
 }
 
 static void set_online(struct registry *registry, struct registered *worker, raft_index index) {
@@ -141,7 +97,7 @@ static void set_offline(struct registry *registry, struct registered *worker, ra
 
 // --- commands ---
 
-// NULL: there are WORKERS_MAX, and none is offline.
+// NULL: the registry is full and no worker is offline.
 static struct registered *add_worker(struct registry *registry, struct slice id) {
     if (registry->by_id.count == WORKERS_MAX) {
         struct registered *dropped = registry->offline_first;
@@ -149,62 +105,89 @@ static struct registered *add_worker(struct registry *registry, struct slice id)
             return NULL;
         }
         remove_offline(registry, dropped);
-        give_slot(registry, dropped->view.slot);
+        free_row(registry, dropped->view.row);
         release_worker(trie_remove(&registry->by_id, dropped->leaf.key));
     }
     struct registered *worker = mem_zalloc(sizeof *worker + id.len);
     memcpy(worker->id, id.data, id.len);
     worker->leaf.key = slice_of(worker->id, id.len);
     worker->view.id = worker->leaf.key;
-    take_slot(registry, worker);
+    take_row(registry, worker);
     worker->view.online = true;
     trie_insert(&registry->by_id, &worker->leaf);
     return worker;
 }
 
-void registry_register(struct registry *registry, raft_index index, const struct state_command *command,
-                       struct state_result *result) {
-    struct slice id = command->register_worker.worker_id;
-    struct registered *worker = (struct registered *)trie_find(&registry->by_id, id);
-    if (worker == NULL && (worker = add_worker(registry, id)) == NULL) {
-        result->outcome = STATE_TOO_MANY;
-        return;
-    }
-    bool same_instance = slice_equal(worker->view.instance_id, command->register_worker.instance_id);
-    bool same_description = same_instance && description_equal(&worker->view, command);
-    if (!same_instance) {
-        worker->view.epoch = index;
-    }
-    if (!same_description) {
-        take_description(worker, command);
-    }
-    if (!same_description || !worker->view.online) {
-        set_online(registry, worker, index);
-    }
-    result->revision = index;
-    result->epoch = worker->view.epoch;
+// Whether the command brings an offline worker back under a new epoch: its work may have gone to another worker, so what it
+// wrote before must be fenced. At level 0 it had the same epoch.
+static bool returns(const struct registered *worker, const struct pb_command *command) {
+    return command->level >= COMMAND_LEVEL_EPOCH_ON_RETURN && !worker->view.online;
 }
 
 static bool has_left(const struct state_worker *worker) {
     return !worker->online && slice_equal(worker->reason, slice_of_str("left"));
 }
 
-void registry_change(struct registry *registry, raft_index index, const struct state_command *command,
+void registry_register(struct registry *registry, raft_index index, const struct pb_command *command,
+                       struct state_result *result) {
+    const struct pb_register_worker_request *request = &command->register_worker;
+    struct registered *worker = (struct registered *)trie_find(&registry->by_id, request->worker_id);
+    if (worker == NULL && (worker = add_worker(registry, request->worker_id)) == NULL) {
+        result->outcome = STATE_TOO_MANY;
+        return;
+    }
+    bool added = worker->registration == NULL;
+    if (added || !slice_equal(worker->registration->instance_id, request->instance_id) || returns(worker, command)) {
+        worker->view.epoch = worker->view.first_epoch = index;
+    }
+    bool differs = added || !pb_equal(&pb_register_worker_request_type, worker->registration, request);
+    if (differs) {
+        take_registration(worker, request);
+    }
+    if (differs || !worker->view.online) {
+        set_online(registry, worker, index);
+    }
+    worker->view.seen_unix_ms = command->time_unix_ms;
+    result->revision = index;
+    result->epoch = worker->view.epoch;
+}
+
+static bool is_deregistration(const struct pb_worker_change *change) {
+    return !change->online && slice_equal(change->reason, slice_of_str("left"));
+}
+
+// Whether the change applies to the current registration. A return or deregistration, which the worker itself has asked for,
+// applies under any epoch of the registration: a return just before it may have begun a new one. Missed heartbeats apply
+// only to the epoch in which they were missed. At level 0 a registration has a single epoch.
+static bool applies_to(const struct state_worker *worker, const struct pb_worker_change *change) {
+    uint64_t from = change->online || is_deregistration(change) ? worker->first_epoch : worker->epoch;
+    return change->epoch >= from && change->epoch <= worker->epoch;
+}
+
+void registry_change(struct registry *registry, raft_index index, const struct pb_command *command,
                      struct state_result *result) {
     result->revision = index;
-    for (size_t i = 0; i < command->change_workers.count; i++) {
-        const struct state_worker_change *change = &command->change_workers.changes[i];
+    for (size_t i = 0; i < command->change_workers.changes_count; i++) {
+        const struct pb_worker_change *change = &command->change_workers.changes[i];
         struct registered *worker = (struct registered *)trie_find(&registry->by_id, change->worker_id);
-        if (worker == NULL || worker->view.epoch != change->epoch) {
-            continue;  // decided before it was replaced or dropped
+        if (worker == NULL || !applies_to(&worker->view, change)) {
+            continue;  // proposed before the worker was replaced or dropped
         }
         if (has_left(&worker->view)) {
-            continue;  // decided before its goodbye: it is gone until it registers again
+            continue;  // proposed before it deregistered: it stays offline until it registers again
         }
         if (change->online && !worker->view.online) {
+            worker->view.epoch = returns(worker, command) ? index : worker->view.epoch;
+            worker->view.seen_unix_ms = command->time_unix_ms;
             set_online(registry, worker, index);
         } else if (!change->online && (worker->view.online || !slice_equal(worker->view.reason, change->reason))) {
             set_offline(registry, worker, index, change->reason);
+            if (has_left(&worker->view)) {
+                worker->view.seen_unix_ms = command->time_unix_ms;
+            }
+        }
+        if (command->level >= COMMAND_LEVEL_EPOCH_ON_RETURN) {
+            result->epoch = worker->view.epoch;
         }
     }
 }
@@ -220,11 +203,11 @@ bool registry_get(const struct registry *registry, struct slice id, struct state
     return true;
 }
 
-bool registry_get_at(const struct registry *registry, uint32_t slot, struct state_worker *worker) {
-    if (slot >= registry->slots || registry->by_slot[slot] == NULL) {
+bool registry_get_at(const struct registry *registry, uint32_t row, struct state_worker *worker) {
+    if (row >= registry->rows || registry->by_row[row] == NULL) {
         return false;
     }
-    *worker = registry->by_slot[slot]->view;
+    *worker = registry->by_row[row]->view;
     return true;
 }
 
@@ -245,15 +228,11 @@ void registry_visit(const struct registry *registry, struct slice start_after,
 }
 
 static uint64_t worker_digest(const struct state_worker *worker, uint64_t digest) {
-    digest = fingerprint_bytes(fingerprint_bytes(digest, worker->id), worker->instance_id);
-    digest = fingerprint_bytes(fingerprint_bytes(digest, worker->address), worker->cloud);
-    digest = fingerprint_u64(fingerprint_u64(digest, worker->slots), worker->epoch);
-    digest = fingerprint_u64(fingerprint_u64(digest, worker->online), worker->since_index);
-    digest = fingerprint_bytes(digest, worker->reason);
-    for (size_t i = 0; i < worker->label_count; i++) {
-        digest = fingerprint_bytes(fingerprint_bytes(digest, worker->labels[i].key), worker->labels[i].value);
-    }
-    return digest;
+    digest = pb_fingerprint(&pb_register_worker_request_type, worker->registration, digest);
+    digest = fingerprint_u64(fingerprint_u64(digest, worker->epoch), worker->online);
+    digest = worker->first_epoch == worker->epoch ? digest : fingerprint_u64(digest, worker->first_epoch);
+    digest = fingerprint_u64(fingerprint_u64(digest, worker->since_index), (uint64_t)worker->seen_unix_ms);
+    return fingerprint_bytes(digest, worker->reason);
 }
 
 static bool digest_worker(void *user, const struct state_worker *worker) {
@@ -264,7 +243,7 @@ static bool digest_worker(void *user, const struct state_worker *worker) {
 
 uint64_t registry_digest(const struct registry *registry, uint64_t digest) {
     registry_visit(registry, slice_of(NULL, 0), digest_worker, &digest);
-    // The order in which they would be dropped.
+    // The order in which they would be dropped matters, too.
     for (const struct registered *worker = registry->offline_first; worker != NULL; worker = worker->offline_behind) {
         digest = fingerprint_bytes(digest, worker->leaf.key);
     }

@@ -1,12 +1,14 @@
-// Clients' sessions.
+// Client sessions: state/session.h.
 #include "state/session.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
+#include "base/fingerprint.h"
 #include "base/mem.h"
-#include "state/fingerprint.h"
+#include "wire/message.h"
 
-struct kept_result {
+struct session_result {
     uint64_t sequence;
     uint64_t fingerprint;  // of the operation and its payload
     struct state_result result;
@@ -16,9 +18,9 @@ struct session {
     struct trie_leaf leaf;
     struct session *older;
     struct session *newer;
-    uint64_t kept_from;  // results below are not kept: acknowledged, or too many
+    uint64_t held_from;  // results below are dropped: acknowledged, or too many
     // results[first .. first + count - 1], by sequence; at most SESSION_RESULTS_MAX.
-    struct kept_result *results;
+    struct session_result *results;
     size_t first;
     size_t count;
     size_t cap;
@@ -58,7 +60,7 @@ static struct session *open_session(struct sessions *sessions, struct slice clie
         release_session(trie_remove(&sessions->by_client, evicted->leaf.key));
     }
     struct session *session = mem_alloc(sizeof *session + client_id.len);
-    *session = (struct session){.kept_from = 1};
+    *session = (struct session){.held_from = 1};
     memcpy(session->client_id, client_id.data, client_id.len);
     session->leaf.key = slice_of(session->client_id, client_id.len);
     trie_insert(&sessions->by_client, &session->leaf);
@@ -72,7 +74,7 @@ static size_t results_end(const struct session *session) {
     return session->first + session->count;
 }
 
-// The place of the first result kept with this sequence or a later one; results_end if there is none.
+// The position of the first result with this sequence or a later one; results_end if there is none.
 static size_t find_result(const struct session *session, uint64_t sequence) {
     size_t low = session->first;
     size_t high = results_end(session);
@@ -91,16 +93,16 @@ static size_t find_result(const struct session *session, uint64_t sequence) {
 }
 
 static void drop_results_below(struct session *session, uint64_t sequence) {
-    if (sequence <= session->kept_from) {
+    if (sequence <= session->held_from) {
         return;
     }
-    session->kept_from = sequence;
+    session->held_from = sequence;
     size_t first = find_result(session, sequence);
     session->count -= first - session->first;
     session->first = first;
 }
 
-// Room for one more behind the last: what was dropped in front is used again once it is half of all.
+// Makes room for one more at the end; compacts once half of the array was dropped in front.
 static void reserve_result(struct session *session) {
     if (results_end(session) < session->cap) {
         return;
@@ -110,24 +112,22 @@ static void reserve_result(struct session *session) {
         session->first = 0;
         return;
     }
+    // Most clients have one write at a time: array_reserve's first capacity would waste memory.
     session->cap = session->cap == 0 ? 1 : session->cap * 2;
     session->results = mem_realloc(session->results, session->cap * sizeof *session->results);
 }
 
-// Only writes of the key-value store carry a client id.
-static uint64_t command_fingerprint(const struct state_command *command) {
-    uint64_t f = fingerprint_u64(0, command->operation);
-    if (command->operation == STATE_PUT) {
-        f = fingerprint_bytes(fingerprint_bytes(f, command->put.key), command->put.value);
-        f = fingerprint_u64(fingerprint_u64(f, command->put.has_expected), command->put.expected_revision);
-    } else if (command->operation == STATE_DELETE) {
-        f = fingerprint_bytes(f, command->delete.key);
-        f = fingerprint_u64(fingerprint_u64(f, command->delete.has_expected), command->delete.expected_revision);
-    }
-    return f;
+// Covers the operation and all its fields, but not the session or the time.
+static uint64_t command_fingerprint(const struct pb_command *command) {
+    struct pb_command operation = *command;
+    operation.time_unix_ms = 0;
+    operation.client_id = slice_of(NULL, 0);
+    operation.sequence = 0;
+    operation.acknowledged_below = 0;
+    return pb_fingerprint(&pb_command_type, &operation, 0);
 }
 
-bool session_admit(struct sessions *sessions, const struct state_command *command, struct session **used,
+bool session_admit(struct sessions *sessions, const struct pb_command *command, struct session **used,
                    struct state_result *result) {
     struct session *session = (struct session *)trie_find(&sessions->by_client, command->client_id);
     if (session == NULL) {
@@ -142,7 +142,7 @@ bool session_admit(struct sessions *sessions, const struct state_command *comman
     }
     drop_results_below(session, command->acknowledged_below);
     *used = session;
-    if (command->sequence < session->kept_from) {
+    if (command->sequence < session->held_from) {
         result->outcome = STATE_SESSION_EXPIRED;
         return false;
     }
@@ -159,21 +159,23 @@ bool session_admit(struct sessions *sessions, const struct state_command *comman
     return false;
 }
 
-void session_keep(struct session *session, const struct state_command *command, const struct state_result *result) {
+void session_record(struct session *session, const struct pb_command *command, const struct state_result *result) {
+    assert(command->sequence >= session->held_from);
     if (session->count == SESSION_RESULTS_MAX) {
         uint64_t oldest = session->results[session->first].sequence;
         if (command->sequence < oldest) {
-            session->kept_from = command->sequence + 1;
+            session->held_from = command->sequence + 1;
             return;
         }
         drop_results_below(session, oldest + 1);
     }
     reserve_result(session);
     size_t at = find_result(session, command->sequence);
-    struct kept_result *kept = &session->results[at];
-    memmove(kept + 1, kept, (results_end(session) - at) * sizeof *kept);
+    struct session_result *recorded = &session->results[at];
+    assert(at == results_end(session) || recorded->sequence > command->sequence);
+    memmove(recorded + 1, recorded, (results_end(session) - at) * sizeof *recorded);
     session->count++;
-    *kept = (struct kept_result){
+    *recorded = (struct session_result){
         .sequence = command->sequence,
         .fingerprint = command_fingerprint(command),
         .result = *result,
@@ -183,12 +185,12 @@ void session_keep(struct session *session, const struct state_command *command, 
 uint64_t sessions_digest(const struct sessions *sessions, uint64_t digest) {
     for (const struct session *session = sessions->oldest; session != NULL; session = session->newer) {
         digest = fingerprint_bytes(digest, session->leaf.key);
-        digest = fingerprint_u64(digest, session->kept_from);
+        digest = fingerprint_u64(digest, session->held_from);
         for (size_t i = session->first; i < results_end(session); i++) {
-            const struct kept_result *kept = &session->results[i];
-            digest = fingerprint_u64(fingerprint_u64(digest, kept->sequence), kept->fingerprint);
-            digest = fingerprint_u64(fingerprint_u64(digest, kept->result.revision), kept->result.epoch);
-            digest = fingerprint_u64(digest, (uint64_t)kept->result.outcome << 1 | kept->result.existed);
+            const struct session_result *recorded = &session->results[i];
+            digest = fingerprint_u64(fingerprint_u64(digest, recorded->sequence), recorded->fingerprint);
+            digest = fingerprint_u64(fingerprint_u64(digest, recorded->result.revision), recorded->result.epoch);
+            digest = fingerprint_u64(digest, (uint64_t)recorded->result.outcome << 1 | recorded->result.existed);
         }
     }
     return digest;

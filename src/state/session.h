@@ -1,8 +1,8 @@
-// Clients' sessions: what makes a write safe to send again (thesis section 6.3). For each client the results of its writes
-// are kept from `acknowledged_below` on, so that a repetition is answered with the first result instead of being applied.
+// Client sessions, which make a write safe to retry (thesis section 6.3): the results of each client's writes are retained
+// from `acknowledged_below` on, so that a duplicate is answered with the first result instead of being applied.
 //
-// Everything here follows from the log alone: a session is used when an entry that names it is applied, and when one more
-// than SESSIONS_MAX is needed the one least recently used goes.
+// Sessions are a function of the log alone: applying an entry of a client uses its session, and beyond SESSIONS_MAX the
+// least recently used one is dropped.
 #ifndef BATON_STATE_SESSION_H
 #define BATON_STATE_SESSION_H
 
@@ -19,12 +19,12 @@ struct sessions {
 
 void sessions_free(struct sessions *sessions);
 
-// Looks a command with a client id up. True: it is new, apply it and hand the result to session_keep, for *session. False:
-// it is answered, in *result, without being applied.
-bool session_admit(struct sessions *sessions, const struct state_command *command, struct session **session,
+// Looks up a command with a client id. True: it is new; apply it and record the result in *session by session_record. False:
+// it must not be applied, and *result answers it.
+bool session_admit(struct sessions *sessions, const struct pb_command *command, struct session **session,
                    struct state_result *result);
 
-void session_keep(struct session *session, const struct state_command *command, const struct state_result *result);
+void session_record(struct session *session, const struct pb_command *command, const struct state_result *result);
 
 uint64_t sessions_digest(const struct sessions *sessions, uint64_t digest);
 

@@ -1,10 +1,10 @@
-// The replicated state machine: hands each command to the part of the state it is about.
+// The replicated state machine: dispatches each command to the registry or the store.
 #include "state/state.h"
 
 #include <stdlib.h>
 
+#include "base/fingerprint.h"
 #include "base/mem.h"
-#include "state/fingerprint.h"
 #include "state/registry.h"
 #include "state/session.h"
 #include "state/store.h"
@@ -30,25 +30,27 @@ void state_free(struct state *state) {
     free(state);
 }
 
-static void apply_operation(struct state *state, struct raft_entry *entry, const struct state_command *command,
+static void apply_operation(struct state *state, struct raft_entry *entry, const struct pb_command *command,
                             struct state_result *result) {
-    switch (command->operation) {
-    case STATE_PUT:
+    switch (command->op) {
+    case PB_COMMAND_OP_PUT:
         store_put(&state->store, entry, command, result);
         break;
-    case STATE_DELETE:
+    case PB_COMMAND_OP_DELETE:
         store_delete(&state->store, entry, command, result);
         break;
-    case STATE_REGISTER_WORKER:
+    case PB_COMMAND_OP_REGISTER_WORKER:
         registry_register(&state->registry, entry->id.index, command, result);
         break;
-    case STATE_CHANGE_WORKERS:
+    case PB_COMMAND_OP_CHANGE_WORKERS:
         registry_change(&state->registry, entry->id.index, command, result);
         break;
+    case PB_COMMAND_OP_NONE:
+        assert(false);  // wire_command_decode refuses it
     }
 }
 
-void state_apply(struct state *state, struct raft_entry *entry, const struct state_command *command,
+void state_apply(struct state *state, struct raft_entry *entry, const struct pb_command *command,
                  struct state_result *result) {
     state_skip(state, entry->id.index);
     if (command->time_unix_ms > state->time_unix_ms) {
@@ -61,7 +63,7 @@ void state_apply(struct state *state, struct raft_entry *entry, const struct sta
     }
     apply_operation(state, entry, command, result);
     if (session != NULL) {
-        session_keep(session, command, result);
+        session_record(session, command, result);
     }
 }
 
@@ -114,12 +116,12 @@ bool state_worker(const struct state *state, struct slice id, struct state_worke
     return registry_get(&state->registry, id, worker);
 }
 
-bool state_worker_at(const struct state *state, uint32_t slot, struct state_worker *worker) {
-    return registry_get_at(&state->registry, slot, worker);
+bool state_worker_at(const struct state *state, uint32_t row, struct state_worker *worker) {
+    return registry_get_at(&state->registry, row, worker);
 }
 
-uint32_t state_worker_slots(const struct state *state) {
-    return state->registry.slots;
+uint32_t state_worker_rows(const struct state *state) {
+    return state->registry.rows;
 }
 
 size_t state_worker_count(const struct state *state) {

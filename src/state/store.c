@@ -1,4 +1,4 @@
-// The key-value store and its history.
+// The key-value store and its history: state/store.h.
 #include "state/store.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@ struct store_item {
 
 static_assert(offsetof(struct store_item, leaf) == 0, "a leaf is its item");
 
-// Offsets, not pointers: 100,000 of them are kept.
+// Offsets, not pointers, to save memory: there are up to 100,000.
 struct store_change {
     struct raft_entry *entry;  // one reference; its index is the revision
     uint32_t key_at;
@@ -57,7 +57,7 @@ static void remember(struct store *store, struct raft_entry *entry, bool is_dele
         store->history_first = (store->history_first + 1) % HISTORY_MAX;
         store->history_count--;
         raft_entry_unref(oldest);
-        // What was applied so long ago is in no cache any more: the next ones to go are fetched meanwhile.
+        // The oldest changes are in no cache any more: prefetches the next ones to drop.
         __builtin_prefetch(store->history[(store->history_first + PREFETCH_AHEAD) % HISTORY_MAX].entry);
     }
     store->history[(store->history_first + store->history_count++) % HISTORY_MAX] = (struct store_change){
@@ -139,10 +139,10 @@ void store_list(const struct store *store, struct slice prefix, struct slice sta
 
 // --- change ---
 
-static bool expectation_holds(const struct store_item *item, bool has_expected, uint64_t expected,
+static bool expectation_holds(const struct store_item *item, bool has_expected_revision, uint64_t expected,
                               struct state_result *result) {
     uint64_t revision = item == NULL ? 0 : item->entry->id.index;
-    if (!has_expected || expected == revision) {
+    if (!has_expected_revision || expected == revision) {
         return true;
     }
     result->outcome = STATE_REVISION_MISMATCH;
@@ -158,11 +158,11 @@ static struct store_item *add_item(struct store *store, struct slice key) {
     return item;
 }
 
-void store_put(struct store *store, struct raft_entry *entry, const struct state_command *command,
+void store_put(struct store *store, struct raft_entry *entry, const struct pb_command *command,
                struct state_result *result) {
     struct slice key = command->put.key;
     struct store_item *item = (struct store_item *)trie_find(&store->items, key);
-    if (!expectation_holds(item, command->put.has_expected, command->put.expected_revision, result)) {
+    if (!expectation_holds(item, command->put.has_expected_revision, command->put.expected_revision, result)) {
         return;
     }
     struct raft_entry *old = item == NULL ? NULL : item->entry;
@@ -179,12 +179,12 @@ void store_put(struct store *store, struct raft_entry *entry, const struct state
     result->revision = entry->id.index;
 }
 
-void store_delete(struct store *store, struct raft_entry *entry, const struct state_command *command,
+void store_delete(struct store *store, struct raft_entry *entry, const struct pb_command *command,
                   struct state_result *result) {
     struct slice key = command->delete.key;
     struct trie_leaf *leaf = trie_find(&store->items, key);
-    if (!expectation_holds((struct store_item *)leaf, command->delete.has_expected, command->delete.expected_revision,
-                           result)) {
+    if (!expectation_holds((struct store_item *)leaf, command->delete.has_expected_revision,
+                           command->delete.expected_revision, result)) {
         return;
     }
     result->revision = entry->id.index;

@@ -1,5 +1,5 @@
-// The key-value store and the history of its changes. Keys are copied; values stay in the log entries that wrote them, on
-// which the store holds references.
+// The key-value store and the history of its changes. Keys are copied; values stay in the log entries that wrote them, which
+// the store references.
 #ifndef BATON_STATE_STORE_H
 #define BATON_STATE_STORE_H
 
@@ -13,19 +13,18 @@ struct store {
     struct store_change *history;  // a ring of HISTORY_MAX
     size_t history_first;          // the oldest change held
     size_t history_count;
-    uint64_t history_from;  // every change with this revision or a later one is held
+    uint64_t history_from;  // all changes from this revision on are held
 };
 
 void store_init(struct store *store);
 void store_free(struct store *store);
 
-// Put and delete commands. The value is written, the key removed, only if the revision is what the command expects.
-void store_put(struct store *store, struct raft_entry *entry, const struct state_command *command,
-               struct state_result *result);
-void store_delete(struct store *store, struct raft_entry *entry, const struct state_command *command,
+// Apply a Put or Delete command, unless it expects another revision than the key's.
+void store_put(struct store *store, struct raft_entry *entry, const struct pb_command *command, struct state_result *result);
+void store_delete(struct store *store, struct raft_entry *entry, const struct pb_command *command,
                   struct state_result *result);
 
-// As state_get, state_list and state_history say.
+// See state_get, state_list and state_history.
 bool store_get(const struct store *store, struct slice key, struct state_item *item);
 void store_list(const struct store *store, struct slice prefix, struct slice start_after,
                 bool (*visit)(void *user, const struct state_item *item), void *user);

@@ -1,4 +1,5 @@
-// The ordered map. A key is a sequence of symbols: its half bytes, high one first, then its end, which sorts before all.
+// The ordered map: state/trie.h. A key is a sequence of symbols: its half bytes, high one first, then its end, which sorts
+// before all.
 #include "state/trie.h"
 
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static bool is_branch(const struct trie_node *node) {
     return node->symbols != 0;
 }
 
-// Where the twig for a symbol is, or would be.
+// The index of a symbol's twig, or where it would be inserted.
 static size_t twig_index(const struct trie_node *branch, uint32_t symbol) {
     return (size_t)__builtin_popcount(branch->symbols & (symbol - 1));
 }
@@ -44,8 +45,7 @@ struct trie_leaf *trie_find(const struct trie *trie, struct slice key) {
     return slice_equal(node->leaf->key, key) ? node->leaf : NULL;
 }
 
-// A leaf whose key has the longest prefix in common with `key` that any key has: at each branch the key's own way, or, where
-// there is none, any.
+// A leaf that shares the longest common prefix with `key`: follows the key at each branch, or any twig where it has none.
 static struct trie_leaf *nearest(const struct trie *trie, struct slice key) {
     const struct trie_node *node = &trie->root;
     while (is_branch(node)) {
@@ -89,7 +89,7 @@ void trie_insert(struct trie *trie, struct trie_leaf *leaf) {
     const struct trie_leaf *other = nearest(trie, leaf->key);
     uint32_t position = first_difference(leaf->key, other->key);
     assert(position != UINT32_MAX);
-    // All keys below the node that we stop at agree up to `position`.
+    // All keys below the node where this loop stops agree up to `position`.
     struct trie_node *node = &trie->root;
     while (is_branch(node) && node->position < position) {
         node = &node->twigs[twig_index(node, symbol_at(leaf->key, node->position))];
@@ -127,7 +127,7 @@ struct trie_leaf *trie_remove(struct trie *trie, struct slice key) {
     }
     size_t count = twig_count(parent);
     size_t at = (size_t)(node - parent->twigs);
-    if (count == 2) {  // a branch with one way is none
+    if (count == 2) {  // a branch with one twig becomes that twig
         struct trie_node *twigs = parent->twigs;
         *parent = twigs[1 - at];
         free(twigs);
@@ -144,7 +144,7 @@ struct visit {
     bool (*visit)(void *user, struct trie_leaf *leaf);
     void *user;
     struct slice after;
-    uint32_t divergence;  // where `after` leaves the keys of the tree
+    uint32_t divergence;  // where `after` diverges from the keys of the tree
 };
 
 static bool visit_all(const struct trie_node *node, const struct visit *visit) {
@@ -166,7 +166,7 @@ static const struct trie_leaf *first_leaf(const struct trie_node *node) {
     return node->leaf;
 }
 
-// `node` lies on the way of visit->after.
+// `node` is on the path of visit->after.
 static bool visit_behind(const struct trie_node *node, const struct visit *visit) {
     // Below the divergence, and at a leaf, all keys are on the same side of `after`.
     if (!is_branch(node) || node->position > visit->divergence) {
@@ -198,7 +198,7 @@ void trie_visit(const struct trie *trie, struct slice prefix, struct slice after
         }
         node = &node->twigs[twig_index(node, symbol)];
     }
-    // All keys below agree in as many bytes as the prefix has: one stands for all.
+    // All keys below agree in as many bytes as the prefix has, so one represents all.
     struct slice first = first_leaf(node)->key;
     if (!slice_starts_with(first, prefix)) {
         return;

@@ -290,7 +290,6 @@ static void note_torn(struct scan *s, uint64_t bytes) {
     wal_segment_name(name, s->number);
     snprintf(end->torn_where, sizeof end->torn_where, "wal/%s:%" PRIu64, name, s->line);
     end->torn_bytes = bytes;
-    end->torn_in_next = s->reader.at == 0;
 }
 
 // All batches of the current segment, and what follows them.

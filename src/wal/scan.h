@@ -36,7 +36,6 @@ struct wal_log_end {
     uint64_t next_size;
 
     uint64_t torn_bytes;   // length of a torn batch; 0: none
-    bool torn_in_next;     // it is in `next`, not in `current`
     char torn_where[128];  // file:line
     uint64_t segments;
     uint64_t bytes;  // up to the last mark, in all segments

@@ -1,4 +1,4 @@
-// What this node's services look like, for server reflection.
+// Descriptors of this node's services, for server reflection.
 #ifndef BATON_WIRE_DESCRIPTOR_H
 #define BATON_WIRE_DESCRIPTOR_H
 

@@ -43,7 +43,7 @@ def TestDashboardShowsTheCluster(cluster: Cluster, browser: Any) -> None:
 
 
 def TestDashboardFollowsTheCluster(cluster: Cluster, browser: Any) -> None:
-    """Without a reload: a leader's death, its successor, and a worker's goodbye."""
+    """Without a reload: a leader's death, its successor, and a worker that deregisters."""
     worker = cluster.worker("w1")
     cluster.wait_online("w1")
     leader, follower = cluster.leader(), cluster.followers()[0]

@@ -1,4 +1,4 @@
-"""Worlds for the tests, the hosts in each, a cluster for each test, and the logs of a test that failed.
+"""Network namespaces with hosts, a cluster for each test, and the logs of failed tests.
 
 `pytest -n 3 tests/cluster` runs tests in three private worlds side by side: xdist's workers are started inside tests/cluster/world.
 To see the output of one as it comes: tests/cluster/world python3 -m pytest -s tests/cluster -k NAME
@@ -58,7 +58,7 @@ def empty_cluster(hosts: None, tmp_path: Path) -> Iterator[harness.Cluster]:
 
 @pytest.fixture
 def cluster(empty_cluster: harness.Cluster) -> harness.Cluster:
-    """Three nodes with a leader that is ready for workers."""
+    """Three nodes with a leader that serves workers."""
     empty_cluster.start()
     leader = empty_cluster.leader()
     harness.wait_for(lambda: leader.get("/cluster-state")[0] == 200, f"{leader.name} has applied its first entry")

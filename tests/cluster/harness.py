@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 # gRPC looks after a connection only while a call waits for it, and otherwise this often (in ms, 5,000 by itself): too seldom
-# for somebody who asks a node that is starting again and again. Read at the first call.
+# for a client that polls a starting node. Read at the first call.
 os.environ["GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS"] = "20"
 
 import grpc  # noqa: E402
@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BATON_BUILD", ROOT / "build"))
 NET = str(ROOT / "deploy/local/net")
 
-DEADLINE = 30.0  # for what takes a moment; what the issue limits says so itself
+DEADLINE = 30.0  # for what should take a moment; tests of a promised limit use their own
 ATTEMPT = 2.0  # one of several attempts, the next of which may ask another node
 POLL = 0.02
 SANITIZERS = {"ASAN_OPTIONS": "exitcode=99", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=99"}
@@ -51,18 +51,18 @@ def generated_stubs() -> Path:
 
 
 def generate_stubs() -> None:
-    """Python's side of proto/, made anew for each run."""
+    """Python stubs of proto/, generated for each run."""
     out = generated_stubs()
     out.mkdir(parents=True, exist_ok=True)
     plugin = "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin"
-    files = [str(ROOT / "proto" / name) for name in ("raft.proto", "control.proto", "command.proto")]
+    files = sorted(map(str, (ROOT / "proto/baton/v1").glob("*.proto")))
     subprocess.run(
         ["protoc", "-I", str(ROOT / "proto"), f"--python_out={out}", plugin, f"--grpc_python_out={out}", *files], check=True
     )
 
 
 def wait_for(what: Callable[[], Any], describe: str, deadline: float = DEADLINE) -> Any:
-    """Asks until the answer is true, and returns it. What it raises of gRPC and HTTP counts as not yet.
+    """Polls until the result is true, and returns it. Errors of gRPC and HTTP count as not yet.
 
     There is no event to wait for in another process; the answers are cheap, so they are asked for often.
     """
@@ -86,7 +86,7 @@ def _short(error: BaseException) -> str:
 
 
 class Process:
-    """One program on one host, started and stopped as often as a test likes; all its lives write one log."""
+    """One program on one host, which can be started and stopped repeatedly; all runs write one log."""
 
     def __init__(self, name: str, log: Path, command: List[str], environment: Dict[str, str]) -> None:
         self.name = name
@@ -138,7 +138,7 @@ class Process:
         self.signal(signal.SIGTERM)
 
     def stop(self) -> float:
-        """SIGTERM; how long it took to end. It must end well."""
+        """SIGTERM; returns how long it took to end. It must exit with 0."""
         began = time.monotonic()
         self.terminate()
         status = self.wait()
@@ -161,7 +161,7 @@ class Process:
 
 
 class Node(Process):
-    """One batond and what it says about itself."""
+    """One batond and its interfaces."""
 
     def __init__(self, name: str, directory: Path, extra: Iterable[str] = ()) -> None:
         self.place = NODES[name]
@@ -201,17 +201,17 @@ class Node(Process):
 
     def call(self, method: str, timeout: float = DEADLINE, **fields: Any) -> Any:
         """One ControlService call to this very node; raises grpc.RpcError."""
-        import control_pb2 as pb
-        import control_pb2_grpc
+        from baton.v1 import control_pb2 as pb
+        from baton.v1 import control_pb2_grpc
 
         stub = control_pb2_grpc.ControlServiceStub(self.channel)
         return getattr(stub, method)(getattr(pb, f"{method}Request")(**fields), timeout=timeout)
 
     def call_worker_service(self, method: str, **fields: Any) -> Any:
-        import raft_pb2 as pb
-        import raft_pb2_grpc
+        from baton.v1 import worker_pb2 as pb
+        from baton.v1 import worker_pb2_grpc
 
-        stub = raft_pb2_grpc.WorkerServiceStub(self.channel)
+        stub = worker_pb2_grpc.WorkerServiceStub(self.channel)
         message = {"RegisterWorker": pb.RegisterWorkerRequest, "Heartbeat": pb.HeartbeatRequest}[method]
         return getattr(stub, method)(message(**fields), timeout=DEADLINE)
 
@@ -266,7 +266,7 @@ class WorkerProcess(Process):
 
 
 class Cluster:
-    """Three nodes, the link, and workers. Without placement a leader stays where a test has it, though another were faster."""
+    """Three nodes, the link, and workers. Placement is off, so leadership stays where a test puts it."""
 
     def __init__(self, directory: Path, extra: Iterable[str] = (), placement: str = "off") -> None:
         self.directory = directory
@@ -281,7 +281,7 @@ class Cluster:
             self.nodes[name].start()
 
     def worker(self, name: str, endpoints: Optional[Iterable[str]] = None) -> WorkerProcess:
-        """Started; by default it knows all nodes."""
+        """Starts a worker; by default with all nodes as endpoints."""
         addresses = list(endpoints or [node.address for node in self.nodes.values()])
         self._workers[name] = WorkerProcess(name, self.directory, addresses)
         self._workers[name].start()
@@ -297,7 +297,7 @@ class Cluster:
     # Who leads.
 
     def leader_now(self) -> Optional[str]:
-        """Who says that it leads, in the highest term anybody knows, if a majority says the same; None otherwise."""
+        """The node that leads in the highest known term, if a majority agrees; None otherwise."""
         told = []
         for node in self.nodes.values():
             assert node.exit_status in (None, node.expected_exit), f"{node.name} ended by itself with {node.exit_status}"
@@ -324,7 +324,7 @@ class Cluster:
         return self.others(self.leader().name)
 
     def lead_by(self, name: str) -> Node:
-        """That leader, by transfer where it is another."""
+        """Makes that node the leader, by a transfer if needed."""
 
         def there() -> Optional[Node]:
             leader = self.leader()
@@ -336,7 +336,7 @@ class Cluster:
         return wait_for(there, f"{name} leads")
 
     def lead_in(self, cloud: str) -> Node:
-        """A leader in that cloud, by transfer where it is elsewhere."""
+        """A leader in that cloud, by a transfer if needed."""
 
         def there() -> Optional[Node]:
             leader = self.leader()
@@ -351,7 +351,7 @@ class Cluster:
     # Reading and writing.
 
     def put(self, key: str, value: str, deadline: float = DEADLINE) -> int:
-        """Until a leader has taken it; its revision."""
+        """Retries until it is acknowledged; returns its revision."""
 
         def put() -> int:
             leader = self.leader_now()
@@ -385,7 +385,7 @@ class Cluster:
     # Faults.
 
     def kill_all(self) -> None:
-        """At once, as far as that can be."""
+        """As simultaneously as possible."""
         running = [node for node in self.nodes.values() if node.running]
         for node in running:
             node.expected_exit = -signal.SIGKILL
@@ -395,7 +395,7 @@ class Cluster:
 
     @contextmanager
     def cut(self) -> Iterator[None]:
-        """The link between the clouds, both ways."""
+        """Cuts the link between the clouds in both directions."""
         net("wan", "cut")
         try:
             yield
@@ -404,7 +404,7 @@ class Cluster:
 
     @contextmanager
     def cut_off(self, name: str) -> Iterator[None]:
-        """One host's cable, without a word to anybody."""
+        """Disconnects one host without closing any connection."""
         port = ["ip", "-n", "baton-wan", "link", "set", name]
         subprocess.run([*port, "nomaster"], check=True)
         try:
@@ -414,7 +414,7 @@ class Cluster:
 
     @contextmanager
     def load(self, writers: int = 8) -> Iterator[Dict[str, str]]:
-        """Writers that put distinct keys as fast as they are acknowledged; what was acknowledged so far."""
+        """Writers that put distinct keys as fast as they are acknowledged; yields what was acknowledged so far."""
         acknowledged: Dict[str, str] = {}
         stop = threading.Event()
 
@@ -444,7 +444,7 @@ class Cluster:
     # The end, and what must hold at any end.
 
     def close(self) -> None:
-        """Ends everything and checks what every test's cluster must keep: see check_logs."""
+        """Ends everything and checks the invariants of every cluster: see check_logs."""
         complaints = [
             f"{process.name} ended by itself with {process.exit_status}"
             for process in self.processes
@@ -463,7 +463,7 @@ TRANSITION = re.compile(r'msg="(\w+) transitioned from (\w+) to (\w+) \(term (\d
 
 
 def check_logs(logs: Dict[str, str]) -> List[str]:
-    """Complaints about what nodes said of themselves: two leaders in one term, a term that fell, a sanitizer's report."""
+    """Problems in the nodes' logs: two leaders in one term, a term that fell, a sanitizer's report."""
     complaints = []
     leaders: Dict[int, str] = {}
     for name, log in logs.items():

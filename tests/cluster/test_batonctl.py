@@ -1,4 +1,4 @@
-"""batonctl against a real cluster: what it prints, how it ends, and what it makes of failures."""
+"""batonctl against a real cluster: its output, its exit statuses, and failures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND, UNKNOWN = range(6)
 
 
 class Batonctl:
-    """The command, told where the cluster is by its environment."""
+    """The command, with the endpoints in its environment."""
 
     def __init__(self, cluster: Cluster) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BATON_")}
@@ -81,7 +81,7 @@ def TestBatonctlKeys(batonctl: Batonctl) -> None:
 
 
 def TestBatonctlListPages(cluster: Cluster, batonctl: Batonctl) -> None:
-    """Longer than one answer: every key once."""
+    """More than one page: every key once."""
     leader = cluster.lead_in("gcp")
     keys = [f"{number:04}" for number in range(1001)]
     with concurrent.futures.ThreadPoolExecutor(max_workers=64) as pool:
@@ -90,7 +90,7 @@ def TestBatonctlListPages(cluster: Cluster, batonctl: Batonctl) -> None:
 
 
 def TestBatonctlWorkerListPages(cluster: Cluster, batonctl: Batonctl) -> None:
-    """Likewise every worker; and a program that knows no pages still gets them all at once."""
+    """The same for workers; a client that does not page still gets all at once."""
     leader = cluster.lead_in("gcp")
     ids = [f"w{number:04}" for number in range(1001)]
 
@@ -140,7 +140,7 @@ def TestBatonctlCluster(cluster: Cluster, batonctl: Batonctl) -> None:
 
 @contextmanager
 def another_way(address: str) -> Iterator[str]:
-    """An address of this machine that leads to a node, as a published port or a tunnel does."""
+    """A local address that forwards to a node, like a published port or a tunnel."""
     host, port = address.split(":")
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -162,7 +162,7 @@ def another_way(address: str) -> Iterator[str]:
 
 
 def TestBatonctlStatusNamesEachNodeOnce(cluster: Cluster, batonctl: Batonctl) -> None:
-    """An endpoint may be another way to a member; and a member that does not answer still has a name."""
+    """An endpoint may be another address of a member; a member that does not answer is still named."""
     leader = cluster.lead_by("n1")
     cluster["n3"].kill()
     with another_way(leader.address) as endpoint:
@@ -177,7 +177,7 @@ def TestBatonctlStatusNamesEachNodeOnce(cluster: Cluster, batonctl: Batonctl) ->
 
 
 def TestBatonctlStatusNamesWhoHasNoSpace(empty_cluster: Cluster) -> None:
-    """Two full disks of three: somebody leads, but nothing is written."""
+    """Two of three disks are full: a node leads, but nothing is written."""
     batonctl = Batonctl(empty_cluster)
     disks = [empty_cluster[name].data for name in ("n1", "n2")]
     for disk in disks:
@@ -205,7 +205,7 @@ def TestBatonctlStatusNamesWhoHasNoSpace(empty_cluster: Cluster) -> None:
 
 
 def TestBatonctlFailures(cluster: Cluster, batonctl: Batonctl) -> None:
-    """One node after the other is lost: a write still gets through, then is refused, then its outcome is unknown."""
+    """Nodes are lost one after another: a write succeeds, then is refused, then its outcome is unknown."""
     batonctl("put", "k", "1")
     old = cluster.leader()
     old.pause()
@@ -221,7 +221,7 @@ def TestBatonctlFailures(cluster: Cluster, batonctl: Batonctl) -> None:
     standing = ("--endpoints", cluster.others(leader.name)[0].address, "--timeout", "600ms")
     assert "no node answers" in batonctl.error(UNREACHABLE, "get", "k", *standing)
     assert "no node answers" in batonctl.error(UNREACHABLE, "status", *standing)
-    wait_for(lambda: leader.status().role != "leader", "the leader that hears nobody steps down")
+    wait_for(lambda: leader.status().role != "leader", "a leader without a majority steps down")
     assert "no leader" in batonctl.error(FAILED, "put", "k", "4", "--timeout", "300ms", *alone)
     assert batonctl("get", "k", "--stale", *alone) == "2"
     for node in cluster.others(leader.name):
@@ -236,7 +236,7 @@ def TestBatonctlFailures(cluster: Cluster, batonctl: Batonctl) -> None:
 
 
 def TestBatonctlIntoHead(cluster: Cluster, batonctl: Batonctl) -> None:
-    """Whose reader has seen enough ends in silence; who cannot write says so. Empty variables count as unset."""
+    """Ends silently when its reader closes the pipe; reports a failed write. Empty variables count as unset."""
     batonctl.environment.update(BATON_TLS_CERT="", BATON_TLS_KEY="", BATON_TLS_CA="")
     reading, writing = os.pipe()
     os.close(reading)
@@ -253,21 +253,21 @@ def lines_of(path: Path) -> List[Any]:
 
 
 def TestBatonctlWatch(cluster: Cluster, batonctl: Batonctl, tmp_path: Path) -> None:
-    """Over the death of the node that it watched on, each change comes once, and in order."""
+    """Each change is printed once and in order, although the node that it watches dies."""
     first = cluster.put("a/0", "before")
     out = tmp_path / "watch"
     with out.open("wb") as stdout:
         watch = batonctl.start("watch", "a/", "--from", str(first), "-o", "json", stdout=stdout, stderr=subprocess.PIPE)
     try:
-        wait_for(lambda: lines_of(out), "the first change is told")
+        wait_for(lambda: lines_of(out), "the first change is printed")
         written = [first] + [cluster.put(f"a/{number}", "v") for number in range(1, 6)]
         cluster.put("b", "of no concern")
-        wait_for(lambda: len(lines_of(out)) == 6, "the changes are told")
+        wait_for(lambda: len(lines_of(out)) == 6, "the changes are printed")
         watch.send_signal(signal.SIGSTOP)  # so that there are changes between the two nodes
         cluster["n1"].kill()  # the first endpoint
         written += [cluster.put(f"a/{number}", "v") for number in range(6, 12)]
         watch.send_signal(signal.SIGCONT)
-        wait_for(lambda: len(lines_of(out)) >= len(written), "all changes are told")
+        wait_for(lambda: len(lines_of(out)) >= len(written), "all changes are printed")
     finally:
         watch.terminate()
         watch.wait(DEADLINE)

@@ -1,4 +1,4 @@
-"""Who leads: elections, transfers, cuts."""
+"""Leadership: elections, transfers, partitions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def TestClusterFoundedWithOtherPeersIsSaid(empty_cluster: Cluster) -> None:
 
 
 def TestClusterSaysWhereTheLogPlacesANode(cluster: Cluster) -> None:
-    """The members stand in the log; who is started with another address or cloud is told which of them counts."""
+    """The members are in the log; a node started with another address or cloud logs that the log prevails."""
     n3 = cluster["n3"]
     n3.stop()
     peers = n3._command.index("--peers")
@@ -46,7 +46,7 @@ def TestClusterSaysWhereTheLogPlacesANode(cluster: Cluster) -> None:
     n3.start()
     wait_for(lambda: n3.status().leader, "n3 follows a leader")
     assert 'theirs=198.18.2.3:7400 advertise=198.18.2.3:7500' in n3.log()
-    assert 'and the log counts" log=aws cloud=gcp' in n3.log()
+    assert 'the log prevails" log=aws cloud=gcp' in n3.log()
 
 
 def TestClusterElectsAnotherLeaderAfterAKill(cluster: Cluster) -> None:
@@ -65,15 +65,15 @@ def TestClusterElectsAnotherLeaderAfterAKill(cluster: Cluster) -> None:
 
 
 def TestClusterWithoutAMajorityRefuses(cluster: Cluster) -> None:
-    import control_pb2 as pb
-    import control_pb2_grpc
+    from baton.v1 import control_pb2 as pb
+    from baton.v1 import control_pb2_grpc
 
     leader, *others = [cluster.leader(), *cluster.followers()]
     for node in others:
         node.pause()
     write = control_pb2_grpc.ControlServiceStub(leader.channel).Put.future(pb.PutRequest(key=b"w"), timeout=DEADLINE)
     wait_for(lambda: leader.status().role != "leader", f"{leader.name} steps down")
-    # A later leader may have it, or may not: nobody can say, and the client learns that before its patience ends.
+    # A later leader may or may not have it: the client learns before its deadline that the outcome is unknown.
     assert write.code() == grpc.StatusCode.UNAVAILABLE, write.exception()
     assert ("baton-outcome", "unknown") in write.trailing_metadata() and "outcome unknown" in write.details()
     with pytest.raises(grpc.RpcError) as raised:
@@ -88,9 +88,9 @@ def TestClusterWithoutAMajorityRefuses(cluster: Cluster) -> None:
 
 
 def TestClusterWritesCutOffAreAnswered(cluster: Cluster) -> None:
-    """Several wait on a leader that is deposed: the next leader's first entry ends them all, not only the one it replaces."""
-    import control_pb2 as pb
-    import control_pb2_grpc
+    """Several writes wait on a deposed leader: the next leader's first entry ends them all, not only the one at its index."""
+    from baton.v1 import control_pb2 as pb
+    from baton.v1 import control_pb2_grpc
 
     leader = cluster.lead_in("aws")
     stub = control_pb2_grpc.ControlServiceStub(leader.channel)
@@ -107,9 +107,9 @@ def TestClusterWritesCutOffAreAnswered(cluster: Cluster) -> None:
 
 
 def TestClusterStrangersFloodNoLog(cluster: Cluster) -> None:
-    """Nodes name themselves in what they send each other; whoever does not is refused, and said so now and then."""
-    import raft_pb2 as raft
-    import raft_pb2_grpc
+    """Nodes name themselves in every message; a caller that does not is refused, with a limited number of log lines."""
+    from baton.v1 import raft_pb2 as raft
+    from baton.v1 import raft_pb2_grpc
 
     node = cluster.leader()
     term = node.status().term
@@ -125,7 +125,7 @@ def TestClusterStrangersFloodNoLog(cluster: Cluster) -> None:
 
 
 def TestClusterTermOutlivesACut(cluster: Cluster) -> None:
-    """A node cut off for 5 s comes back without disturbing the leader: it only asked, by PreVote."""
+    """A node partitioned for 5 s returns without disturbing the leader: it only requested pre-votes."""
     leader = cluster.lead_in("gcp")
     n3 = cluster["n3"]
     term = leader.status().term
@@ -144,14 +144,14 @@ def TestClusterTermOutlivesACut(cluster: Cluster) -> None:
 
 
 def logged_at(node: Node, message: str, offset: int) -> List[float]:
-    """When a node said this, behind an offset of its log; in seconds."""
+    """The time of a log line after an offset of a node's log, in seconds."""
     times = re.findall(r'time=(\S+) [^\n]*msg="' + re.escape(message), node.log()[offset:])
     return [datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() for time in times]
 
 
 @pytest.mark.parametrize("gone", ["the process", "the host"])
 def TestClusterPeerThatComesBackIsConnected(cluster: Cluster, gone: str) -> None:
-    """Its own call ends the pause between two attempts, and an attempt whose packets went to a host that was not there.
+    """A starting node's own call ends its peers' backoff, and an attempt whose packets went to a host that was down.
 
     Such a pause takes up to a second, and such an attempt longer: of five times, most are far below that.
     """
@@ -200,9 +200,9 @@ def TestClusterTransfersLeadership(cluster: Cluster) -> None:
 
 
 def TestClusterTransferRefusesNoWrite(cluster: Cluster) -> None:
-    """What came in before it, with the same packet, is written; what comes behind it is, or is sent on to the next leader."""
-    import control_pb2 as pb
-    import control_pb2_grpc
+    """Writes that arrive before it, in the same packet, are committed; later ones are, too, or are redirected."""
+    from baton.v1 import control_pb2 as pb
+    from baton.v1 import control_pb2_grpc
 
     for attempt in range(6):
         leader, target = cluster.leader(), cluster.followers()[0]

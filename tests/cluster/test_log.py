@@ -1,4 +1,4 @@
-"""What is written: on every node, in order, and through every crash."""
+"""Writes are on every node, in order, and survive every crash."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPLICATION_LIMIT = 0.5
 
 
 def same_logs(cluster: Cluster) -> bytes:
-    """The three logs up to the common commit index: asserted equal byte for byte, and returned."""
+    """The three logs up to the common commit index, which must be equal byte for byte."""
 
     def equal() -> bytes:
         to = min(node.status().commit_index for node in cluster.nodes.values())
@@ -74,7 +74,7 @@ def TestClusterKilledFollowerCatchesUp(cluster: Cluster) -> None:
 
 
 def TestClusterLogsAreEqual(cluster: Cluster) -> None:
-    """Through a change of leader, with entries on the old one that nobody else has."""
+    """Through a change of leader, with entries on the old one that no other node has."""
     with cluster.load(4) as acknowledged:
         wait_for(lambda: len(acknowledged) > 100, "some writes")
         old = cluster.leader()
@@ -91,7 +91,7 @@ def TestClusterLogsAreEqual(cluster: Cluster) -> None:
 
 
 def TestClusterKilledAtOnceLosesNothing(cluster: Cluster) -> None:
-    """Three times in a row: every write that was acknowledged is there after all nodes were killed under load."""
+    """Three times: every acknowledged write survives the kill of all nodes under load."""
     acknowledged = {}
     for _ in range(3):
         with cluster.load(8) as acknowledged_now:
@@ -111,7 +111,7 @@ def TestClusterKilledAtOnceLosesNothing(cluster: Cluster) -> None:
 
 @pytest.fixture
 def small_disk(empty_cluster: Cluster) -> Iterator[Path]:
-    """n1's: 8 MiB, a file system of its own."""
+    """n1's data directory: a file system of 8 MiB."""
     data = empty_cluster["n1"].data
     data.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", data], check=True)
@@ -120,7 +120,7 @@ def small_disk(empty_cluster: Cluster) -> Iterator[Path]:
 
 
 def TestClusterFullDisk(empty_cluster: Cluster, small_disk: Path) -> None:
-    """A node whose disk is full gives up leading, acknowledges nothing and still votes; with space it goes on by itself."""
+    """A node whose disk is full stops leading, acknowledges nothing, still votes, and recovers once there is space."""
     cluster, full = empty_cluster, empty_cluster["n1"]
     cluster.start()
     cluster.lead_by(full.name)
@@ -150,7 +150,7 @@ def TestClusterFullDisk(empty_cluster: Cluster, small_disk: Path) -> None:
     assert full.log().count("to Candidate") == candidacies
 
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-    wait_for(lambda: "there is space for the log again" in full.log(), f"{full.name} goes on")
+    wait_for(lambda: "there is space for the log again" in full.log(), f"{full.name} recovers")
     cluster.put("again", "1")
     leader.start()
     cluster.wait_applied(cluster.leader().status().commit_index)

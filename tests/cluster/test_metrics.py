@@ -1,4 +1,4 @@
-"""What Prometheus's own checker says of the metrics."""
+"""The metrics pass Prometheus's own checker."""
 
 from __future__ import annotations
 

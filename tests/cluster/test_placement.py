@@ -1,4 +1,4 @@
-"""The leader where it serves best: nodes that may hand leadership over by themselves."""
+"""Placement: nodes that move leadership automatically."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOVE_LIMIT = 10.0  # the issue's, from catching up on
 
 @pytest.fixture
 def clusters(hosts: None, tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
-    """Makes clusters with options of their own, placement being on."""
+    """Makes clusters with placement on, and further options."""
     made: List[Cluster] = []
 
     def make(*extra: str) -> Cluster:
@@ -39,7 +39,7 @@ def metric(node: Node, name: str) -> float:
 
 
 def median_write_ms(node: Node, count: int = 40) -> float:
-    """As a client beside this leader sees it: the test reaches every node without delay."""
+    """The latency for a client beside this leader: the test reaches every node without delay."""
 
     def write(number: int) -> float:
         began = time.monotonic()
@@ -93,7 +93,7 @@ def TestPlacementLeavesAnOperatorsChoice(clusters: Callable[..., Cluster]) -> No
     old = cluster["n1"]
     old.kill()
     old.start()
-    wait_for(lambda: placement(old)["pause"] > 500, "a node that forgot is told again")
+    wait_for(lambda: placement(old)["pause"] > 500, "a restarted node learns it again")
     time_to_move = time.monotonic() + 7.0
     wait_for(lambda: time.monotonic() > time_to_move, "there was time to move")
     assert cluster.leader().name == "n3" and metric(n3, "baton_placement_moves_total") == 0
@@ -106,7 +106,7 @@ def TestPlacementPrefersACloud(clusters: Callable[..., Cluster]) -> None:
 
 
 def TestPlacementPrefersACloudWhenTheLeaderDies(clusters: Callable[..., Cluster]) -> None:
-    """Of two that ask PreVotes at once, with equal logs, the one in the preferred cloud is elected, though n2 hears of it first."""
+    """Of two that request pre-votes at once, with equal logs, the one in the preferred cloud is elected, even if n2 is earlier."""
     cluster = clusters("--leader-cloud", "aws")
     for attempt in range(3):
         n1 = cluster.lead_by("n1")  # an operator's choice, so that placement leaves it

@@ -1,4 +1,4 @@
-"""What surrounds a node's process: signals at any moment, and limits."""
+"""A node's process: signals at any time, and limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIB = 1 << 20
 
 
 def TestClusterHangupAtTheStart(empty_cluster: Cluster, tmp_path: Path) -> None:
-    """SIGHUP asks for the certificates to be read again; while a node is still at its log it is no reason to end."""
+    """SIGHUP asks for the certificates to be read again; it must not end a node that is still recovering its log."""
     library, told, busy = tmp_path / "slow_disk.so", tmp_path / "told", tmp_path / "busy"
     source = Path(__file__).with_name("slow_disk.c")
     subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
@@ -32,7 +32,7 @@ def TestClusterHangupAtTheStart(empty_cluster: Cluster, tmp_path: Path) -> None:
 
 
 def TestClusterClientsLeaveTheLogItsFiles(empty_cluster: Cluster) -> None:
-    """More clients than the node may open files: it refuses some of them, and goes on to the log's next segments."""
+    """More clients than the node may open files: it refuses some, and can still open the log's next segments."""
     for node in empty_cluster.nodes.values():
         node._command[3:3] = ["prlimit", "--nofile=64:64"]
     empty_cluster.start()

@@ -62,7 +62,7 @@ def terms(cluster: Cluster) -> List[int]:
 
 
 def cpu_waited() -> float:
-    """Seconds in which some process of this machine waited for a processor; 0 where the kernel does not say."""
+    """Seconds in which some process of this machine waited for a processor; 0 if the kernel does not report it."""
     path = Path("/proc/pressure/cpu")
     return int(path.read_text().split()[4].split("=")[1]) / 1e6 if path.exists() else 0.0
 
@@ -105,7 +105,7 @@ def write_steadily(cluster: Cluster, leader: harness.Node, seconds: int) -> None
 
 
 def steady_cluster(cluster: Cluster) -> harness.Node:
-    """Its leader, known to all."""
+    """The leader, once all nodes know it."""
     cluster.start()
     leader = cluster.leader()
     wait_for(lambda: all(node.status().leader == leader.name for node in cluster.nodes.values()), "all follow")

@@ -1,4 +1,4 @@
-"""The key-value store as its clients see it, over changes of leader."""
+"""The key-value store for its clients, across changes of leader."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def TestClusterLimits(cluster: Cluster) -> None:
 
 
 def TestClusterSessionAppliesOnce(cluster: Cluster) -> None:
-    """The same sequence again, also at the next leader, is answered with the first result and not applied."""
+    """A duplicate sequence, also at the next leader, is answered with the first result and not applied."""
     write: dict[str, Any] = {"key": b"k", "value": b"1", "session": {"client_id": "c", "sequence": 1}}
     revision = cluster.leader().call("Put", **write).revision
     assert cluster.leader().call("Put", **write).revision == revision
@@ -89,11 +89,11 @@ def TestClusterSessionAppliesOnce(cluster: Cluster) -> None:
 
 
 class Watch:
-    """A Watch stream and the events it has brought."""
+    """A Watch stream and its events."""
 
     def __init__(self, node: Node, **fields: Any) -> None:
-        import control_pb2 as pb
-        import control_pb2_grpc
+        from baton.v1 import control_pb2 as pb
+        from baton.v1 import control_pb2_grpc
 
         self._stream = control_pb2_grpc.ControlServiceStub(node.channel).Watch(pb.WatchRequest(**fields))
         self._arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -127,7 +127,7 @@ class Watch:
 
 
 def TestClusterWatchMissesNothing(cluster: Cluster) -> None:
-    """On every node: what happens from now on, and again from a revision, each change once and in order."""
+    """On every node, from now on and from a revision: each change once and in order."""
     cluster.put("w/before", "0")
     cluster.wait_applied(cluster.leader().status().commit_index)
     watches = [Watch(node, prefix=b"w/") for node in cluster.nodes.values()]
@@ -149,7 +149,7 @@ def TestClusterWatchMissesNothing(cluster: Cluster) -> None:
 
 
 def TestClusterWatchGoesOnElsewhere(cluster: Cluster) -> None:
-    """A watch that lost its node is taken up on another from the revision behind the last one seen."""
+    """A watch whose node is lost resumes on another from the revision after the last one seen."""
     leader = cluster.leader()
     watch = Watch(leader, prefix=b"w/")
     revision = cluster.put("w/1", "1")
@@ -163,7 +163,7 @@ def TestClusterWatchGoesOnElsewhere(cluster: Cluster) -> None:
 
 
 def TestClusterReadLog(cluster: Cluster) -> None:
-    import raft_pb2 as raft
+    from baton.v1 import raft_pb2 as raft
 
     cluster.put("k", "v")
     cluster.wait_applied(cluster.leader().status().commit_index)
@@ -178,9 +178,9 @@ def TestClusterReadLog(cluster: Cluster) -> None:
 
 
 def TestClusterReadLogPagesFitAMessage(cluster: Cluster) -> None:
-    """Though the summary of a key of control characters is four times as long as the key."""
-    import control_pb2 as pb
-    import control_pb2_grpc
+    """Although the summary of a key of control characters is four times as long as the key."""
+    from baton.v1 import control_pb2 as pb
+    from baton.v1 import control_pb2_grpc
 
     keys = 2100
     leader = cluster.leader()
@@ -191,7 +191,7 @@ def TestClusterReadLogPagesFitAMessage(cluster: Cluster) -> None:
 
 
 def TestClusterReadsAreLinearizableOverAChange(cluster: Cluster) -> None:
-    """A leader that is stopped, replaced, and wakes up does not answer from the past."""
+    """A leader that was stopped and replaced does not serve stale reads when it wakes up."""
     cluster.put("k", "old")
     old = cluster.leader()
     old.pause()

@@ -38,7 +38,7 @@ def cluster_up() -> Iterator[containers.Cluster]:
 
 @pytest.fixture
 def cluster(cluster_up: containers.Cluster) -> Iterator[containers.Cluster]:
-    """Whole before the test, and after it."""
+    """The cluster, complete before the test and after it."""
     cluster_up.heal()
     yield cluster_up
     cluster_up.heal()
@@ -117,10 +117,10 @@ def page() -> str:
     lines = [
         "# Acceptance",
         "",
-        "Each criterion of the release, word for word, how it is checked, and what the last `make acceptance` found on the",
-        "containers of `compose.yaml`, checked as an operator would: with `docker stop`, `docker pause` and the logs. The checks",
-        "are in `tests/docker/test_acceptance.py`, by the criterion's number, and part of `make test` where Docker answers. The",
-        "criteria from 24 on go beyond the list.",
+        "Each criterion of the release, verbatim, with the evidence that the last `make acceptance` found on the containers of",
+        "`compose.yaml`, checked as an operator would: with `docker stop`, `docker pause` and the logs. The checks are in",
+        "`tests/docker/test_acceptance.py`, by the criterion's number, and part of `make test` where Docker runs. The criteria",
+        "from 24 on go beyond the list.",
         "",
         f"{passed} of {len(CRITERIA)} pass ({date.today()}).",
         "",
@@ -136,6 +136,6 @@ def page() -> str:
             f"- Code: {criterion.code}",
             f"- Tests: {tests}",
         ]
-    lines += ["", "## How Go's terms became C", "", "| criterion | here |", "|---|---|"]
+    lines += ["", "## Go's terms and C's", "", "| criterion | here |", "|---|---|"]
     lines += [f"| {go} | {here} |" for go, here in TERMS]
     return "\n".join(lines) + "\n"

@@ -79,7 +79,7 @@ _lock: Any = None  # held open until the process ends
 
 
 def why_not() -> str:
-    """Why these tests cannot run here, or an empty string. The containers' names exist once, so nor can two run at once."""
+    """Why these tests cannot run here, or an empty string. Container names are fixed, so only one run is possible at a time."""
     global _lock
     try:
         if subprocess.run(["docker", "info"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20).returncode != 0:
@@ -90,7 +90,7 @@ def why_not() -> str:
     try:
         fcntl.flock(_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return "somebody else runs these tests"
+        return "another user runs these tests"
     there = set(docker("ps", "--all", "--format", "{{.Names}}").split()) & {*EVERY_CONTAINER, "certs"}
     label = '{{index .Config.Labels "com.docker.compose.project"}}'
     if {docker("inspect", "--format", label, name).strip() for name in there} - {PROJECT}:
@@ -99,7 +99,7 @@ def why_not() -> str:
 
 
 class Line(NamedTuple):
-    """A log line that a criterion is about."""
+    """A log line of a criterion."""
 
     time: float  # unix time
     text: str
@@ -133,8 +133,8 @@ class Node:
             self._channel.close()
 
     def call(self, method: str, timeout: float = 2.0, **fields: Any) -> Any:
-        import control_pb2 as pb
-        import control_pb2_grpc
+        from baton.v1 import control_pb2 as pb
+        from baton.v1 import control_pb2_grpc
 
         stub = control_pb2_grpc.ControlServiceStub(self.channel)
         return getattr(stub, method)(getattr(pb, f"{method}Request")(**fields), timeout=timeout)
@@ -190,7 +190,7 @@ class Cluster:
         return found
 
     def elected(self, since: float, other_than: str = "") -> Optional[Tuple[Line, str]]:
-        """The first line, since then, that says somebody became leader, and who."""
+        """The first log line since then of a node that became leader, and the node."""
         found = [
             (line, name)
             for name in self.nodes
@@ -219,7 +219,7 @@ class Cluster:
     # Who leads.
 
     def leader_now(self) -> Optional[Node]:
-        """Who says that it leads, if a majority says the same in the same term."""
+        """The node that leads, if a majority agrees in the same term."""
         told = [status for status in at_once(self._status, list(self.nodes)) if status]
         for said in told:
             followed = [status for status in told if status.leader == said.node and status.term == said.term]
@@ -242,7 +242,7 @@ class Cluster:
         return [node for node in self.nodes.values() if node is not leader]
 
     def lead(self, name: str) -> Node:
-        """That node leads, by transfer if need be."""
+        """Makes that node the leader, by a transfer if needed."""
 
         def there() -> Optional[Node]:
             leader = self.leader()
@@ -257,7 +257,7 @@ class Cluster:
     # Reading and writing.
 
     def put(self, key: str, value: str) -> int:
-        """Until a leader has taken it; its revision."""
+        """Retries until it is acknowledged; returns its revision."""
 
         def put() -> int:
             revision: int = self.leader().call("Put", key=key.encode(), value=value.encode()).revision
@@ -291,7 +291,7 @@ class Cluster:
         docker("network", "connect", "--ip", host.address, host.cloud, name)
 
     def heal(self) -> None:
-        """Everything runs, is connected, and has a leader and three workers online."""
+        """Waits until everything runs and is connected, with a leader and three workers online."""
         states = json.loads(docker("inspect", *EVERY_CONTAINER))
         for container in states:
             name = container["Name"].lstrip("/")
@@ -315,7 +315,8 @@ class Cluster:
 
 WRITER = "baton-acceptance-writer"
 INSIDE_WRITER = """
-import sys, time, grpc, control_pb2, control_pb2_grpc
+import sys, time, grpc
+from baton.v1 import control_pb2, control_pb2_grpc
 ca, key, cert = (open(f"/certs/{name}.pem", "rb").read() for name in ("ca", "key", "cert"))
 credentials = grpc.ssl_channel_credentials(ca, key, cert)
 stub = control_pb2_grpc.ControlServiceStub(grpc.secure_channel("127.0.0.1:7400", credentials))
@@ -332,7 +333,7 @@ for number in range(int(sys.argv[1])):
 
 
 class InsideWriter:
-    """Writes to a node from inside its container's network, as somebody who is cut off together with it would."""
+    """Writes to a node from inside its container's network, like a client that is partitioned with it."""
 
     def __init__(self, node: str, writes: int) -> None:
         command = ["docker", "run", "--rm", "--name", WRITER, "--network", f"container:{node}"]

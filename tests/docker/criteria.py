@@ -1,5 +1,5 @@
-"""The criteria of the release, word for word, and what each means in C. The number of a criterion names its test:
-test_docker_07_... in test_acceptance.py; `tests` are others that show the same, nearer to the code."""
+"""The criteria of the release, verbatim, and what each means in C. A criterion's number names its test: test_docker_07_... in
+test_acceptance.py; `tests` are others that show the same, closer to the code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple, Tuple
 class Criterion(NamedTuple):
     number: int
     words: str
-    code: str  # where it lives, and how its terms became C
+    code: str  # where it is, and how its terms map to C
     tests: Tuple[str, ...] = ()  # file: tests
 
 
@@ -35,7 +35,7 @@ CRITERIA = [
     Criterion(
         4,
         "State transitions logged at INFO: `<node> transitioned from Follower to Candidate (term 3)`.",
-        "`struct raft_transition` leaves the core, src/node/turn.c logs it",
+        "`struct raft_transition` of the core's update; src/node/leadership.c logs it",
         ("tests/cluster/harness.py: check_logs, after every test",),
     ),
     Criterion(
@@ -53,13 +53,13 @@ CRITERIA = [
     Criterion(
         7,
         "Leader container stopped (`docker stop`): a new leader within 15 s.",
-        "src/raft/election.c; a stopped leader first hands over, src/raft/transfer.c",
+        "src/raft/election.c; a stopped leader first transfers leadership, src/raft/transfer.c",
         ("tests/cluster/test_leader.py: TestClusterElectsAnotherLeaderAfterAKill, TestClusterLeaderStopsGracefully",),
     ),
     Criterion(
         8,
         "Only one leader at any term (split-brain after a partition).",
-        "src/raft/election.c: a vote is durable before it is given, and a majority is needed",
+        "src/raft/election.c: a vote is durable before it is sent, and a majority is needed",
         ("tests/unit/test_raft_sim.c: TestSim*", "tests/unit/test_raft_election.c: TestVoteOncePerTerm"),
     ),
     Criterion(
@@ -68,7 +68,7 @@ CRITERIA = [
         "`ELECTION_TIMEOUT_MIN_US`, `ELECTION_TIMEOUT_MAX_US` in src/base/limits.h; drawn in src/raft/election.c",
         ("tests/unit/test_raft_election.c: TestElectionTimeoutRange",),
     ),
-    Criterion(10, "Prometheus counters `raft_elections_total`, `raft_term`.", "src/node/turn.c, src/base/metrics.h"),
+    Criterion(10, "Prometheus counters `raft_elections_total`, `raft_term`.", "src/node/metrics.h, src/base/metrics.h"),
     Criterion(
         11,
         "A test command on all followers within 500 ms.",
@@ -99,7 +99,7 @@ CRITERIA = [
     Criterion(
         15,
         "Empty AppendEntries is the heartbeat, followers reset their timer.",
-        "`AppendEntriesRequest` in proto/raft.proto; src/raft/replication.c sends, src/raft/append.c resets the timer",
+        "`AppendEntriesRequest` in proto/baton/v1/raft.proto; src/raft/replication.c sends, src/raft/append.c resets the timer",
         (
             "tests/unit/test_raft_replication.c: TestHeartbeat",
             "tests/unit/test_raft_election.c: TestHeartbeatResetsTimer",
@@ -108,7 +108,7 @@ CRITERIA = [
     Criterion(
         16,
         "Each Python worker sends RegisterWorker at start with address and cloud tag (aws|gcp).",
-        "worker/baton_worker/session.py; src/node/worker_service.c",
+        "worker/baton_worker/session.py; src/verbs/register_worker.c",
         (
             "worker/tests/test_session.py: TestWorkerRegistersWithAllItIs",
             "tests/cluster/test_workers.py: TestClusterWorkersRegister",
@@ -117,8 +117,8 @@ CRITERIA = [
     Criterion(
         17,
         "Heartbeat every 5 s; offline after 3 missed.",
-        "`WorkerService.Heartbeat`; src/node/liveness.c decides",
-        ("worker/tests/test_session.py: TestWorkerHeartbeatsDoNotDrift", "tests/unit/test_node.c: TestWorkerLiveness*"),
+        "`WorkerService.Heartbeat`, src/verbs/heartbeat.c; the rule is src/policy/liveness.h",
+        ("worker/tests/test_session.py: TestWorkerHeartbeatsDoNotDrift", "tests/unit/test_policy_liveness.c: TestWorkerLiveness*"),
     ),
     Criterion(
         18,
@@ -129,7 +129,7 @@ CRITERIA = [
     Criterion(
         19,
         "A worker container stopped: offline within 20 s (also `docker kill` and `docker pause`).",
-        "src/node/liveness.c; `docker stop` lets a worker say goodbye (`DeregisterWorker`)",
+        "src/node/worker_liveness.c; after `docker stop` a worker deregisters (`DeregisterWorker`)",
         ("tests/cluster/test_workers.py: TestClusterKilledWorkerIsOfflineInTime, TestClusterWorkerSaysGoodbye",),
     ),
     Criterion(
@@ -147,13 +147,13 @@ CRITERIA = [
     Criterion(
         22,
         "The three metrics, `raft_replication_latency_ms` moving with each write.",
-        "src/node/turn.c: `raft_elections_total`, `raft_term`, `raft_replication_latency_ms`",
+        "src/node/metrics.h: `raft_elections_total`, `raft_term`, `raft_replication_latency_ms`",
     ),
-    Criterion(23, "Baseline latency recorded (section 3).", "`make baseline` writes docs/baseline.md", ("bench/baseline/",)),
+    Criterion(23, "Baseline latency recorded (section 3).", "`make baseline` writes docs/baseline.md", ("bench/baseline",)),
     Criterion(
         24,
         "Network cut of the leader (`docker network disconnect`): the minority acknowledges nothing.",
-        "CheckQuorum, src/raft/election.c",
+        "CheckQuorum, src/raft/check_quorum.c",
         ("tests/unit/test_raft_election.c: TestCheckQuorum*",),
     ),
     Criterion(
@@ -176,12 +176,12 @@ CRITERIA = [
     ),
 ]
 
-# What the criteria say in Go's terms, and what it is here.
+# The criteria's terms, which are Go's, and what they are here.
 TERMS = [
     ("`RaftNode`", "`struct raft_node`, src/raft/node.h"),
     ("`currentTerm` (uint64)", "`raft_term current_term`; `raft_term` is `uint64_t`"),
-    ("`votedFor` (string)", "`struct raft_id voted_for`: at most 64 characters; length 0 is nobody"),
+    ("`votedFor` (string)", "`struct raft_id voted_for`: at most 64 characters; length 0 is no vote"),
     ("`log` ([]LogEntry)", "`struct raft_log log`; an entry is a `struct raft_entry` (index, term, type, command)"),
     ("`state` (Follower\\|Candidate\\|Leader)", "`enum raft_state`: `RAFT_FOLLOWER`, `RAFT_CANDIDATE`, `RAFT_LEADER`"),
-    ("`TestLog` (`go test -run TestLog`)", "`make test RUN=TestLog`: every cmocka test whose name begins so"),
+    ("`TestLog` (`go test -run TestLog`)", "`make test RUN=TestLog`: every cmocka test whose name begins with TestLog"),
 ]

@@ -1,4 +1,4 @@
-"""The criteria of the release (criteria.py), checked as an operator checks them: docker stop, docker pause, logs, Prometheus.
+"""The criteria of the release (criteria.py), checked as an operator would: docker stop, docker pause, logs, Prometheus.
 
 One cluster serves all tests, in order; each leaves it whole again. What a test found goes to `evidence`.
 """
@@ -68,7 +68,7 @@ def test_docker_nodes_have_no_privilege(cluster: Cluster) -> None:
 
 
 def unit_tests(prefix: str, *executables: str) -> List[str]:
-    """Runs the unit tests whose names begin so; the names of those that passed."""
+    """Runs the unit tests with these prefixes; returns the names of those that passed."""
     listing = subprocess.run(["meson", "introspect", "--tests", str(RELEASE)], check=True, capture_output=True)
     passed = []
     for test in json.loads(listing.stdout):
@@ -325,7 +325,7 @@ class Gone(NamedTuple):
 
 @pytest.fixture(scope="module")
 def gone(cluster_up: Cluster) -> Dict[str, Gone]:
-    """w1 stopped, w2 killed and w3 paused; when the leader called each offline. They stay away."""
+    """w1 stopped, w2 killed and w3 paused; returns when the leader declared each offline. They are not restarted."""
     cluster = cluster_up
     began, heard = {}, {}
     for name, word in zip(WORKERS, ("stop", "kill", "pause")):
@@ -353,7 +353,7 @@ def test_docker_17_heartbeats_of_workers(cluster: Cluster, evidence: Evidence) -
 
     def two_intervals() -> bool:
         for name, at in last_seen(cluster).items():
-            if not times[name] or at - times[name][-1] > 0.1:  # the page reckons it anew from the time since
+            if not times[name] or at - times[name][-1] > 0.1:  # the page computes it again from the time since
                 times[name].append(at)
         return all(len(seen) >= 4 for seen in times.values())
 
@@ -459,7 +459,7 @@ def test_docker_23_baseline(evidence: Evidence) -> None:
 
 
 def minority(cluster: Cluster, leader: str, cut: Callable[[], None], heal: Callable[[], None], evidence: Evidence) -> None:
-    """Somebody beside the leader writes to it all the time, while it is cut off."""
+    """A client beside the leader keeps writing to it while it is partitioned."""
     writer = InsideWriter(leader, 100000)
     try:
         wait_for(lambda: writer.count("acknowledged") > 5, "writes beside the leader are acknowledged", PATIENCE)
@@ -504,9 +504,9 @@ def test_docker_25_leader_cut_off_by_the_link(cluster: Cluster, evidence: Eviden
 
 
 def changes_of(node: Any, prefix: bytes, until: int) -> Iterator[Any]:
-    """All changes of keys that begin so, up to a revision, as Watch tells them."""
-    import control_pb2 as pb
-    import control_pb2_grpc
+    """All changes of keys with a prefix, up to a revision, from Watch."""
+    from baton.v1 import control_pb2 as pb
+    from baton.v1 import control_pb2_grpc
 
     stub = control_pb2_grpc.ControlServiceStub(node.channel)
     stream = stub.Watch(pb.WatchRequest(prefix=prefix, from_revision=1), timeout=PATIENCE)

@@ -2,11 +2,14 @@
 // that decodes is applied to a state machine, and encoded and decoded again.
 #include "fuzz.h"
 #include "state/state.h"
+#include "wire/codec.h"
 #include "wire/command.h"
+#include "wire/configuration.h"
+#include "wire/message.h"
 
 static void apply(struct fuzz *fuzz, struct raft_entry *entry) {
-    struct state_command command;
-    struct state_command again;
+    struct pb_command command;
+    struct pb_command again;
     struct error error;
     if (wire_command_decode(&fuzz->arena, entry, &command, &error) != OK) {
         return;
@@ -14,7 +17,7 @@ static void apply(struct fuzz *fuzz, struct raft_entry *entry) {
     struct raft_entry *encoded = wire_command_encode(fuzz->slab, &command);
     encoded->id = (struct raft_entry_id){1, 2};
     enum error_code code = wire_command_decode(&fuzz->arena, encoded, &again, &error);
-    assert(code == OK && again.operation == command.operation);
+    assert(code == OK && pb_equal(&pb_command_type, &again, &command));
     struct state *state = state_new();
     struct state_result result;
     state_apply(state, entry, &command, &result);
@@ -38,8 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         apply(&fuzz, entry);
     } else {
         (void)wire_configuration_decode(entry, &configuration, &error);
+        wire_configuration_summary(entry, &summary);
     }
-    wire_command_summary(entry, &summary);
     buf_free(&summary);
     raft_entry_unref(entry);
     fuzz_end(&fuzz);

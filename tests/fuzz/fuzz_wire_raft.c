@@ -37,13 +37,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (wire_raft_decode(&us, type, buf_slice(&in), fuzz.slab, &fuzz.arena, &message, &error) == OK) {
         struct wire_identity sender = us;
         struct buf out = {.len = 0};
+        struct arena unlimited = {.limit = 0};
         sender.node_id = message.from;
-        wire_raft_encode(&sender, &message, &out);
+        wire_raft_encode(&sender, &message, &unlimited, &out);
         enum error_code code = wire_raft_decode(&us, type, buf_slice(&out), fuzz.slab, &fuzz.arena, &again, &error);
         assert(code == OK && again.term == message.term);
         assert(type != RAFT_APPEND_ENTRIES || again.append.count == message.append.count);
         release(&again);
         buf_free(&out);
+        arena_free(&unlimited);
     }
     release(&message);
     buf_free(&in);

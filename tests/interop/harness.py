@@ -29,16 +29,17 @@ OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_mess
 
 
 def generate_stubs() -> None:
-    """Python stubs of the echo service, health and reflection, into build/interop. Health and reflection are compiled from
-    within their folders: their full path would put them into a Python package called grpc, which is grpcio's."""
-    proto = ROOT / "proto" / "grpc"
-    sources = [HERE / "echo.proto", *sorted(proto.glob("**/*.proto"))]
+    """Python stubs of the echo service, baton's, health and reflection, into build/interop. Health and reflection are compiled
+    from within their folders: their full path would put them into a Python package called grpc, which is grpcio's."""
+    proto = ROOT / "proto"
+    baton = sorted(str(path.relative_to(proto)) for path in proto.glob("baton/v1/*.proto"))
+    sources = [pathlib.Path(__file__), HERE / "echo.proto", *proto.glob("**/*.proto")]
     plugin = shutil.which("grpc_python_plugin")
     if shutil.which("protoc") is None or plugin is None:
         pytest.skip("protoc or grpc_python_plugin is missing: apt-get install protobuf-compiler-grpc", allow_module_level=True)
     command = ["protoc", f"--plugin=protoc-gen-grpc_python={plugin}", f"--python_out={STUBS}", f"--grpc_python_out={STUBS}"]
-    command += [f"-I{HERE}", f"-I{proto / 'health' / 'v1'}", f"-I{proto / 'reflection'}"]
-    command += ["echo.proto", "health.proto", "v1/reflection.proto", "v1alpha/reflection.proto"]
+    command += [f"-I{HERE}", f"-I{proto / 'grpc/health/v1'}", f"-I{proto / 'grpc/reflection'}", f"-I{proto}"]
+    command += ["echo.proto", "health.proto", "v1/reflection.proto", "v1alpha/reflection.proto", *baton]
     STUBS.mkdir(parents=True, exist_ok=True)
     with open(STUBS / "done", "a") as done:  # several pytest processes may be about this
         fcntl.flock(done, fcntl.LOCK_EX)
@@ -84,7 +85,7 @@ def wait_until(what: str, condition: Any, timeout: float = 20) -> None:
 
 
 class EchoServer:
-    """tests/interop/echo_server; leaving it demands a clean exit and that no call is left over."""
+    """tests/interop/echo_server; on exit it must end cleanly, with no call left."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen([program("echo_server")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -148,7 +149,7 @@ class EchoServer:
 
 
 class Bystander:
-    """A well-behaved client beside a misbehaving one: it must notice nothing."""
+    """A well-behaved client at the same time as a misbehaving one: it must not be affected."""
 
     def __init__(self, server: EchoServer, slowest: float = 3) -> None:
         self.channel = grpc.insecure_channel(server.address, options=OWN_CONNECTION)

@@ -1,5 +1,5 @@
 """Input that no well-behaved client sends. For all of it: no crash, no leak (the server's clean exit under the address sanitizer
-says so), bounded memory, and a well-behaved client beside it notices nothing."""
+says so), bounded memory, and a well-behaved client at the same time is not affected."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ def test_interop_bad_call(shared_server, bystander, name):
 
 
 def test_interop_bad_call_before_its_end(shared_server, bystander):
-    """A length no message has is refused as soon as it is read, though the call has not ended."""
+    """A length above the limit is refused as soon as it is read, before the call ends."""
     with Connection(shared_server.address) as connection:
         connection.send(call(1, ECHO, b"\0\xff\xff\xff\xff", end=False))
         assert connection.outcome().status == RESOURCE_EXHAUSTED
 
 
 def test_interop_status_message_is_ascii(shared_server, bystander):
-    """What is not printable ASCII, and the percent sign, must be percent-encoded, whatever lenient clients take."""
+    """Everything but printable ASCII, and the percent sign, must be percent-encoded, even if clients are lenient."""
     request = pb.EchoRequest(status=3, message="100 %\n\u00fc%41")
     with Connection(shared_server.address) as connection:
         connection.send(call(1, ECHO, grpc_message(request.SerializeToString())))
@@ -168,7 +168,7 @@ def test_interop_bad_connection_is_closed(shared_server, bystander, name):
 
 
 def test_interop_garbage_in_every_place(shared_server, bystander):
-    """A good conversation with bytes changed: whatever the result, the server keeps serving."""
+    """A valid exchange with changed bytes: in any case the server keeps serving."""
     seed = random.randrange(1 << 32)
     print("seed", seed)
     generator = random.Random(seed)
@@ -222,7 +222,7 @@ FLOODS = {
 @pytest.mark.parametrize("reads", [False, True], ids=["deaf", "reading"])
 @pytest.mark.parametrize("name", FLOODS)
 def test_interop_flood(server, name, reads):
-    """It ends its own connection, or is taken in at no cost; never does it grow the server or slow others down."""
+    """A flood ends its own connection or costs nothing; it never makes the server grow or slows others down."""
     begin, piece, must_close = FLOODS[name]
     with Bystander(server):
         before = server.rss_kib()

@@ -122,7 +122,7 @@ def test_interop_cancel(server):
 
 
 def test_interop_1000_cancels(server):
-    """More than an attacker's share of resets at once is not what a client with a thousand calls to give up does."""
+    """A client that cancels a thousand calls at once is not taken for an attacker."""
     for _ in range(3):
         futures = [server.echo.Echo.future(pb.EchoRequest(delay_ms=60_000)) for _ in range(900)]
         wait_until("the calls arrive", lambda: server.stats().live == 900)
@@ -217,7 +217,7 @@ def test_interop_health(server):
 
 
 def test_interop_goodbye_lets_calls_finish():
-    """Two-step GOAWAY: running calls finish, and the client connects anew for the next."""
+    """Two-step GOAWAY: running calls finish, and the client makes a new connection for the next."""
     with EchoServer() as first:
         futures = [first.echo.Echo.future(pb.EchoRequest(payload=b"late", delay_ms=500)) for _ in range(100)]
         wait_until("the calls arrive", lambda: first.stats().live == 100)

@@ -1,4 +1,4 @@
-"""`make up`, `make down` and what is between them, as deploy/local/cluster does it: each test in a private world of its own."""
+"""`make up`, `make down` and the commands in between, by deploy/local/cluster: each test in its own network namespaces."""
 
 import os
 import pathlib

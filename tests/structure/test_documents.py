@@ -94,16 +94,16 @@ def worker_flags():
 
 
 def metrics_of_sources():
-    """{name: type} of every metric: named in a call of metrics_add or metrics_add_histogram, or in a table's row, with its kind
-    or a histogram's bounds."""
+    """{name: type} of every metric: named in a call of metrics_add or metrics_add_histogram, or in a row X(member, kind, name,
+    ...) or X(member, bounds, name, ...)."""
     metrics = {}
     for path in c_files("src"):
         text = re.sub(r"//.*", "", path.read_text())
         calls = re.findall(r"\bmetrics_add(?:_histogram)?\([^;{]*;", text)
-        rows = [row for row in re.findall(r"\{[^{};]*\}", text) if re.search(r"\bMETRIC_[A-Z]+\b|bounds", row)]
+        rows = re.findall(rf'\bX\(\w+, (?:COUNTER|GAUGE|\w*bounds\w*),\s*"{METRIC}"', text)
         for place in calls + rows:
             names = re.findall(rf'"({METRIC})"', place)
-            kind = re.search(r"\bMETRIC_(COUNTER|GAUGE)\b", place)
+            kind = re.search(r"\b(?:METRIC_)?(COUNTER|GAUGE)\b", place)
             metrics.update({name: kind[1].lower() if kind else "histogram" for name in names})
     return metrics
 

@@ -14,21 +14,35 @@ ROOMS = {
     "base": set(),
     "raft": {"base"},
     "wal": {"base", "raft"},
-    "state": {"base", "raft"},
-    "wire": {"base", "raft", "state"},
+    "wire": {"base", "raft"},
+    "state": {"base", "raft/entry.h", "wire"},
     "tls": {"base"},
     "rpc": {"base", "tls"},
     "policy": {"base", "raft"},
     "node": {"base", "raft", "wal", "state", "wire", "policy", "rpc"},
+    "verbs": {"base", "raft", "state", "wire", "node/verb.h"},
     "http": {"base", "tls", "node/view.h"},
     "wanlink": {"base"},
     "ctl": {"base", "tls", "wire", "rpc"},
     "bench": {"base", "tls", "wire", "rpc", "ctl/endpoints.h"},
-    "cmd": {"base", "tls", "raft", "wal", "state", "wire", "policy", "rpc", "node", "http", "wanlink", "ctl", "bench"},
+    "cmd": {"base", "tls", "raft", "wal", "wire", "state", "policy", "rpc", "node", "verbs", "http", "wanlink", "ctl", "bench"},
 }
 
-# Generated messages, by the room that alone sees them.
-GENERATED = {"raft.pb-c.h": "wire", "control.pb-c.h": "wire", "command.pb-c.h": "wire"}
+# What the build makes, by who may include it. protobuf-c's messages of baton are for tests alone, to compare with.
+GENERATED = {
+    r"baton/v1/\w+\.pb\.h": {"wire", "state", "node", "verbs", "ctl", "bench"},
+    r"(health|reflection)\.pb-c\.h": {"rpc"},
+    r"descriptor_set\.inc": {"wire"},
+}
+
+# Circles of files that are left, by room: to be opened, and then struck out here.
+CIRCLES = {
+    "rpc": {"connection", "runtime", "stats", "transport"},
+    "state": {"registry", "session", "state", "store"},
+    "wal": {"recovery", "wal", "writer"},
+}
+
+FILE_LINES_MAX = {"src": 600, "worker": 600, "bench": 600, "proto": 600, "tests": 800}
 
 # What libraft may ask of the world: memory, and comparing and moving bytes. No clock, file, thread, log or chance.
 RAFT_MAY_CALL = r"__assert_fail|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|mem(cpy|move|set|cmp|chr)|str(len|n?cmp|nlen)|[mc]alloc|realloc|free|qsort"
@@ -59,23 +73,60 @@ def code_of(path):
     return re.sub(r"//.*", "", text).splitlines()
 
 
+def included(path):
+    return re.findall(r'^\s*#include "([^"]+)"', path.read_text(), re.MULTILINE)
+
+
+def room_of(path):
+    return path.relative_to(ROOT / "src").parts[0]
+
+
+def may_include(room, header):
+    for pattern, rooms in GENERATED.items():
+        if re.fullmatch(pattern, header):
+            return room in rooms
+    return {header, header.split("/")[0]} & {room, *ROOMS[room]}
+
+
 def test_rooms_see_only_those_named():
-    wrong = []
-    for path in c_files("src"):
-        room = path.relative_to(ROOT / "src").parts[0]
-        for seen in re.findall(r'^\s*#include "(?:(\w+)/)?([^"]+)"', path.read_text(), re.MULTILINE):
-            header = "/".join(seen)
-            if seen[1] in GENERATED:
-                allowed = GENERATED[seen[1]] == room
-            else:
-                allowed = seen[0] not in ROOMS or seen[0] == room or {seen[0], header} & ROOMS[room]
-            if not allowed:
-                wrong.append(f"{name_of(path)} includes {header}")
+    wrong = [f"{name_of(path)} includes {header}" for path in c_files("src") for header in included(path)
+             if not may_include(room_of(path), header)]  # fmt: skip
     assert not wrong, "\n".join(wrong)
 
 
+def circles(edges):
+    """The sets of names that reach each other."""
+    reached = {name: set(edges[name]) for name in edges}
+    for middle in edges:
+        for name in edges:
+            if middle in reached[name]:
+                reached[name] |= reached[middle]
+    both = (frozenset(other for other in edges if other in reached[name] and name in reached[other]) for name in edges)
+    return set(both) - {frozenset()}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_files_of_a_room_make_no_circle(room):
+    """x.c and x.h are one node; it depends on what they include of their own room."""
+    edges = {path.stem: set() for path in c_files(f"src/{room}")}
+    for path in c_files(f"src/{room}"):
+        own = {pathlib.Path(header).stem for header in included(path) if header.startswith(f"{room}/")}
+        edges[path.stem] |= (own - {path.stem}) & set(edges)
+    assert circles(edges) == ({frozenset(CIRCLES[room])} if room in CIRCLES else set())
+
+
+def test_files_are_short():
+    long = []
+    kinds = ("c", "h", "py", "js", "css", "html", "proto")
+    for path in tracked(*(f"{folder}/*.{kind}" for folder in FILE_LINES_MAX for kind in kinds)):
+        lines = len(path.read_text().splitlines())
+        if lines > FILE_LINES_MAX[path.relative_to(ROOT).parts[0]]:
+            long.append(f"{name_of(path)} has {lines} lines")
+    assert not long, "\n".join(long)
+
+
 def test_every_room_is_known():
-    rooms = {path.relative_to(ROOT / "src").parts[0] for path in c_files("src")}
+    rooms = {room_of(path) for path in c_files("src")}
     assert rooms <= set(ROOMS), rooms - set(ROOMS)
 
 
@@ -144,7 +195,7 @@ def test_readme_quotes_what_is_said():
     said = "".join(path.read_text() for folder in ("src", "deploy") for path in (ROOT / folder).rglob("*")
                    if path.is_file() and path.suffix in ("", ".c", ".h"))  # fmt: skip
     assert len(quoted) >= 8
-    assert [text for text in quoted if not re.search(re.sub(r"\\?\bn2\b", r"%[.*]*s", re.escape(text)), said)] == []
+    assert [text for text in quoted if not re.search(re.sub(r"\\?\bn2\b", r"(%[.*]*s|\\{name\\})", re.escape(text)), said)] == []
 
 
 def test_files_say_first_what_they_are():

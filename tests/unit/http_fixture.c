@@ -6,7 +6,8 @@
 
 // --- a made-up node ---
 
-static void node_status(void *user, struct view_status *out) {
+// Points into the made-up node.
+static void status_of(void *user, struct node_status *out) {
     *out = ((struct node *)user)->status;
 }
 
@@ -33,16 +34,21 @@ static bool node_ready(void *user, struct buf *reasons) {
     return node->ready;
 }
 
-static const struct view_label labels[] = {{{(const uint8_t *)"zone", 4}, {(const uint8_t *)"a\"\n\xff", 4}}};
+static const struct slice_pair labels[] = {{{(const uint8_t *)"zone", 4}, {(const uint8_t *)"a\"\n\xff", 4}}};
 
-struct view_worker fixture_workers[FIXTURE_WORKERS] = {
-    {.online = true, .last_seen_unix_ms = 1792818367123, .epoch = 7, .slots = 4, .labels = labels, .label_count = 1},
-    {.online = false, .last_seen_unix_ms = VIEW_NEVER, .epoch = UINT64_MAX},
+struct pb_worker_info fixture_workers[FIXTURE_WORKERS] = {
+    {.has_last_seen_unix_ms = true,
+     .last_seen_unix_ms = 1792818367123,
+     .epoch = 7,
+     .slots = 4,
+     .labels = labels,
+     .labels_count = 1},
+    {.epoch = UINT64_MAX},
 };
 
 void node_start(struct cluster *cluster, size_t i, uint64_t header_timeout_ms) {
     struct node *node = &cluster->nodes[i];
-    struct http_source source = {node, node_status, node_workers, node_metrics, node_ready};
+    struct http_source source = {node, status_of, node_workers, node_metrics, node_ready};
     struct http_options options = {.listen = "127.0.0.1:0", .header_timeout_ms = header_timeout_ms};
     struct error error;
     if (http_server_new(&cluster->loop, &options, &source, &node->server, &error) != OK) {
@@ -51,16 +57,67 @@ void node_start(struct cluster *cluster, size_t i, uint64_t header_timeout_ms) {
     snprintf(node->address, sizeof node->address, "127.0.0.1:%u", http_server_port(node->server));
 }
 
+static const char *const ids[] = {"n1", "n2", "n3"};
+
+// As node `i` sees n1 lead: n2 measures 0.3 ms to n1; n3 is far from all, and has not told of its disk.
+static void make_status(struct cluster *cluster, size_t i) {
+    struct node_status *status = &cluster->nodes[i].status;
+    status->leader_ready = i == 0;
+    status->response = (struct pb_status_response){
+        .node = slice_of_str(ids[i]),
+        .cluster_id = slice_of_str("demo"),
+        .role = slice_of_str(i == 0 ? "leader" : "follower"),
+        .leader = slice_of_str("n1"),
+        .leader_address = slice_of_str("127.0.0.1:7400"),
+        .term = 3,
+        .commit_index = 40 + i,
+        .last_applied = 40,
+        .version = slice_of_str(BATON_VERSION),
+        .uptime_ms = 12345,
+        .members = status->members,
+        .members_count = 3,
+        .has_placement = true,
+        .placement = {.on = true,
+                      .leader_cloud = slice_of_str("gcp"),
+                      .decision = slice_of_str("stay: here"),
+                      .pause_ms = 1500},
+    };
+    for (size_t m = 0; m < 3; m++) {
+        struct pb_round_trip *round_trips = status->round_trips[m];
+        size_t count = 0;
+        if (m != 0) {
+            round_trips[count++] = (struct pb_round_trip){.id = slice_of_str("n1"), .rtt_ms = 0.3};
+        }
+        if (m != 2) {
+            round_trips[count++] = (struct pb_round_trip){.id = slice_of_str("n3"), .rtt_ms = 50.1};
+        }
+        status->members[m] = (struct pb_member_status){.id = slice_of_str(ids[m]),
+                                                       .address = slice_of_str("127.0.0.1:7400"),
+                                                       .http_address = slice_of_str(cluster->nodes[m].address),
+                                                       .cloud = slice_of_str(m == 2 ? "aws" : "gcp"),
+                                                       .voter = true,
+                                                       .reachable = true,
+                                                       .rtt_ms = m == 2 && i != 2 ? 50.6 : 0,
+                                                       .round_trips = round_trips,
+                                                       .round_trips_count = count,
+                                                       .disk_sync_ms = m == 2 ? 0 : 0.25,
+                                                       .commit_ms = 0.3,
+                                                       .match_index = 40};
+    }
+}
+
 struct cluster *cluster_new(void) {
-    static const char *const ids[] = {"n1", "n2", "n3"};
     struct cluster *cluster = calloc(1, sizeof *cluster);
     assert_int_equal(uv_loop_init(&cluster->loop), 0);
     fixture_workers[0].id = slice_of_str("w1");
     fixture_workers[0].address = slice_of_str("10.0.0.1:9000");
     fixture_workers[0].cloud = slice_of_str("gcp");
     fixture_workers[0].instance_id = slice_of_str("i-1");
+    fixture_workers[0].status = slice_of_str("online");
+    fixture_workers[0].last_seen_source = slice_of_str("predecessor");
     fixture_workers[1].id = slice_of_str("w2");
     fixture_workers[1].cloud = slice_of_str("aws");
+    fixture_workers[1].status = slice_of_str("offline");
     fixture_workers[1].reason = slice_of_str("missed-heartbeats");
     for (size_t i = 0; i < 3; i++) {
         node_start(cluster, i, 0);
@@ -70,33 +127,7 @@ struct cluster *cluster_new(void) {
         node->ready = true;
         node->workers = fixture_workers;
         node->worker_count = FIXTURE_WORKERS;
-        node->status = (struct view_status){.node_id = slice_of_str(ids[i]),
-                                            .cluster_id = slice_of_str("demo"),
-                                            .role = i == 0 ? VIEW_LEADER : VIEW_FOLLOWER,
-                                            .leader_ready = i == 0,
-                                            .leader_id = slice_of_str("n1"),
-                                            .term = 3,
-                                            .commit_index = 40 + i,
-                                            .last_applied = 40,
-                                            .uptime_ms = 12345,
-                                            .member_count = 3};
-        for (size_t m = 0; m < 3; m++) {
-            node->status.members[m] = (struct view_member){.id = slice_of_str(ids[m]),
-                                                           .address = slice_of_str("127.0.0.1:7400"),
-                                                           .http_address = slice_of_str(cluster->nodes[m].address),
-                                                           .cloud = slice_of_str(m == 2 ? "aws" : "gcp"),
-                                                           .voter = true,
-                                                           .reachable = true,
-                                                           .rtt_ms = m == i   ? 0
-                                                                     : m == 2 ? 50.6
-                                                                              : -1,
-                                                           .round_trips_ms = {0.3, -1, 50.1},
-                                                           .disk_sync_ms = m == 2 ? -1 : 0.25,
-                                                           .commit_ms = 0.3,
-                                                           .match_index = 40};
-        }
-        node->status.placement = (struct view_placement){
-            .on = true, .leader_cloud = slice_of_str("gcp"), .decision = slice_of_str("stay: here"), .pause_ms = 1500};
+        make_status(cluster, i);
     }
     return cluster;
 }

@@ -12,8 +12,8 @@
 // --- a cluster ---
 
 struct node {
-    struct view_status status;
-    struct view_worker *workers;
+    struct node_status status;
+    struct pb_worker_info *workers;
     size_t worker_count;
     unsigned listed;      // how often the workers were asked for
     uint64_t listing_us;  // how long that takes at least
@@ -28,7 +28,7 @@ struct cluster {
 };
 
 enum { FIXTURE_WORKERS = 2 };  // w1 is online, w2 offline
-extern struct view_worker fixture_workers[FIXTURE_WORKERS];
+extern struct pb_worker_info fixture_workers[FIXTURE_WORKERS];
 
 // n1 (the leader), n2 and n3, all ready, each with pages of its own and both workers.
 struct cluster *cluster_new(void);

@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "base/address.h"
 #include "base/arena.h"
 #include "base/array.h"
 #include "base/base64.h"

@@ -15,15 +15,20 @@ static void TestDescriptorsFindSymbols(void **state) {
         const char *symbol;
         const char *file;  // NULL: defined nowhere
     } cases[] = {
-        {"baton.v1.RaftService", "raft.proto"},
-        {"baton.v1.RaftService.AppendEntries", "raft.proto"},
-        {"baton.v1.ControlService.Put", "control.proto"},
-        {"baton.v1.PutRequest.session", "control.proto"},
-        {"baton.v1.PutRequest.expected", "control.proto"},  // a oneof
-        {"baton.v1.Command.Put", "command.proto"},          // a message within one
-        {"baton.v1.Command.Put.key", "command.proto"},
-        {"baton.v1.EntryType", "raft.proto"},
-        {"baton.v1.ENTRY_TYPE_NOOP", "raft.proto"},  // an enum's value is its sibling
+        {"baton.v1.RaftService", "baton/v1/raft.proto"},
+        {"baton.v1.RaftService.AppendEntries", "baton/v1/raft.proto"},
+        {"baton.v1.ControlService.Put", "baton/v1/control.proto"},
+        {"baton.v1.PutRequest.session", "baton/v1/control.proto"},
+        {"baton.v1.PutRequest.expected", "baton/v1/control.proto"},     // a oneof
+        {"baton.v1.WorkerInfo.LabelsEntry", "baton/v1/control.proto"},  // a message within one
+        {"baton.v1.WorkerInfo.LabelsEntry.key", "baton/v1/control.proto"},
+        {"baton.v1.Command.put", "baton/v1/command.proto"},
+        {"baton.v1.WorkerService.Heartbeat", "baton/v1/worker.proto"},
+        {"baton.v1.FieldRules", "baton/v1/options.proto"},
+        {"baton.v1.field", "baton/v1/options.proto"},  // an extension
+        {"google.protobuf.FieldOptions", "google/protobuf/descriptor.proto"},
+        {"baton.v1.EntryType", "baton/v1/raft.proto"},
+        {"baton.v1.ENTRY_TYPE_NOOP", "baton/v1/raft.proto"},  // an enum's value is its sibling
         {"grpc.health.v1.HealthCheckResponse.SERVING", "grpc/health/v1/health.proto"},
         {"grpc.reflection.v1alpha.ServerReflection", "grpc/reflection/v1alpha/reflection.proto"},
         {"baton.v1.EntryType.ENTRY_TYPE_NOOP", NULL},

@@ -31,11 +31,15 @@ static void TestHttpStatus(void **state) {
     assert_float_equal(json_real_value(json_object_get(n3, "rtt_ms")), 50.6, 0);
     assert_true(json_is_null(json_object_get(n3, "match_index")));  // only a leader knows
     assert_true(json_is_null(json_object_get(json_array_get(members, 0), "rtt_ms")));
+    // 0 to itself, null where unknown.
+    assert_true(json_is_real(json_object_get(json_array_get(members, 1), "rtt_ms")));
+    assert_float_equal(json_real_value(json_object_get(json_array_get(members, 1), "rtt_ms")), 0, 0);
     json_decref(status);
     response_free(&response);
     // No leader: null, not an empty string.
-    cluster->nodes[1].status.leader_id = (struct slice){0};
-    cluster->nodes[1].status.role = VIEW_CANDIDATE;
+    struct pb_status_response *told = &cluster->nodes[1].status.response;
+    told->leader = told->leader_address = (struct slice){0};
+    told->role = slice_of_str("candidate");
     response = get(cluster, 1, "/status");
     status = json_body(&response);
     assert_string_equal(text_of(status, "role"), "candidate");
@@ -73,9 +77,9 @@ static void TestHttpPlacement(void **state) {
     assert_true(json_is_null(json_object_get(placement, "last_move")));
     json_decref(status);
     response_free(&response);
-    cluster->nodes[0].status.placement.moved_to = slice_of_str("n1");
-    cluster->nodes[0].status.placement.moved_why = slice_of_str("faster");
-    cluster->nodes[0].status.placement.moved_ago_ms = 2500;
+    cluster->nodes[0].status.response.placement.moved_to = slice_of_str("n1");
+    cluster->nodes[0].status.response.placement.moved_why = slice_of_str("faster");
+    cluster->nodes[0].status.response.placement.moved_ago_ms = 2500;
     response = get(cluster, 0, "/status");
     status = json_body(&response);
     json_t *move = json_object_get(json_object_get(status, "placement"), "last_move");

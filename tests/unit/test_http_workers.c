@@ -24,6 +24,7 @@ static void assert_workers(struct response *response) {
     char expected[RFC3339_SIZE];
     rfc3339_format(expected, fixture_workers[0].last_seen_unix_ms);
     assert_string_equal(text_of(w1, "last_seen"), expected);
+    assert_string_equal(text_of(w1, "last_seen_source"), "predecessor");
     assert_string_equal(text_of(w1, "instance_id"), "i-1");
     assert_int_equal(number_of(w1, "epoch"), 7);
     assert_int_equal(number_of(w1, "slots"), 4);
@@ -32,6 +33,7 @@ static void assert_workers(struct response *response) {
     assert_string_equal(text_of(w2, "reason"), "missed-heartbeats");
     assert_true(json_is_null(json_object_get(w2, "last_seen")));
     assert_true(json_is_null(json_object_get(w2, "last_seen_ago_ms")));
+    assert_true(json_is_null(json_object_get(w2, "last_seen_source")));
     assert_int_equal(json_object_size(json_object_get(w2, "labels")), 0);
     json_decref(list);
     response_free(response);
@@ -75,16 +77,16 @@ static void TestHttpRelay(void **state) {
 static void TestHttpRelayNoLeader(void **state) {
     (void)state;
     struct cluster *cluster = cluster_new();
-    cluster->nodes[1].status.leader_id = (struct slice){0};
+    cluster->nodes[1].status.response.leader = (struct slice){0};
     struct response response = get(cluster, 1, "/cluster-state");
     assert_header(&response, "\r\nRetry-After: 1\r\n");
     assert_error(&response, 503, "no-leader");
     // A leader that is not among the members it knows.
-    cluster->nodes[1].status.leader_id = slice_of_str("n9");
+    cluster->nodes[1].status.response.leader = slice_of_str("n9");
     response = get(cluster, 1, "/cluster-state");
     assert_error(&response, 503, "no-leader");
     // A leader that is gone, and one without an address.
-    cluster->nodes[1].status.leader_id = slice_of_str("n1");
+    cluster->nodes[1].status.response.leader = slice_of_str("n1");
     node_stop(cluster, 0);
     response = get(cluster, 1, "/cluster-state");
     assert_header(&response, "\r\nRetry-After: 1\r\n");
@@ -99,8 +101,8 @@ static void TestHttpRelayNoLeader(void **state) {
 static void TestHttpRelayNeverCircles(void **state) {
     (void)state;
     struct cluster *cluster = cluster_new();
-    cluster->nodes[1].status.leader_id = slice_of_str("n3");
-    cluster->nodes[2].status.leader_id = slice_of_str("n2");
+    cluster->nodes[1].status.response.leader = slice_of_str("n3");
+    cluster->nodes[2].status.response.leader = slice_of_str("n2");
     struct response response = get(cluster, 1, "/cluster-state");
     assert_non_null(strstr(response.body, "answered 503"));
     assert_error(&response, 503, "leader-unreachable");
@@ -150,7 +152,7 @@ static void TestHttpRelayDeadline(void **state) {
 
 enum { MANY = 20000 };
 
-static void many_workers(struct node *node, struct view_worker **many, char (**ids)[16]) {
+static void many_workers(struct node *node, struct pb_worker_info **many, char (**ids)[16]) {
     *many = calloc(MANY, sizeof **many);
     *ids = calloc(MANY, sizeof **ids);
     for (size_t i = 0; i < MANY; i++) {
@@ -166,7 +168,7 @@ static void many_workers(struct node *node, struct view_worker **many, char (**i
 static void TestHttpManyWorkers(void **state) {
     (void)state;
     struct cluster *cluster = cluster_new();
-    struct view_worker *many;
+    struct pb_worker_info *many;
     char(*ids)[16];
     many_workers(&cluster->nodes[0], &many, &ids);
     struct response own = get(cluster, 0, "/cluster-state");
@@ -189,7 +191,7 @@ static void TestHttpManyWorkersAreListedOnce(void **state) {
     (void)state;
     struct cluster *cluster = cluster_new();
     struct node *node = &cluster->nodes[0];
-    struct view_worker *many;
+    struct pb_worker_info *many;
     char(*ids)[16];
     many_workers(node, &many, &ids);
     node->listing_us = 200000;
@@ -199,13 +201,13 @@ static void TestHttpManyWorkersAreListedOnce(void **state) {
     assert_header(&second, "Baton-Leader: n1");
     assert_int_equal(first.len, second.len);
     response_free(&second);
-    node->status.term++;  // what another leadership knew is no answer
+    node->status.response.term++;  // what another leadership knew is no answer
     second = get(cluster, 0, "/cluster-state");
     assert_int_equal(node->listed, 2);
     response_free(&second);
     node->listing_us = 0;
     node->worker_count = 1;  // cheap ones are always new
-    node->status.term++;
+    node->status.response.term++;
     for (unsigned i = 0; i < 2; i++) {
         second = get(cluster, 0, "/cluster-state");
         response_free(&second);

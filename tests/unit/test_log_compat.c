@@ -11,11 +11,13 @@
 
 #include "base/base64.h"
 #include "base/buf.h"
+#include "digest_010.h"
 #include "scratch.h"
 #include "state/state.h"
 #include "unit.h"
 #include "wal/wal.h"
 #include "wire/command.h"
+#include "wire/configuration.h"
 
 enum { ENTRIES = 68, NOOPS = 10, SEGMENTS = 6, EXIT_DAMAGED = 3 };
 
@@ -61,6 +63,7 @@ struct replica {
     struct wal *wal;
     struct wal_recovered recovered;
     struct state *state;
+    struct digest_010 *digest;
     struct arena arena;
 };
 
@@ -68,7 +71,7 @@ static struct replica r;
 
 static int setup(void **state) {
     (void)state;
-    r = (struct replica){.slab = raft_slab_new(), .state = state_new()};
+    r = (struct replica){.slab = raft_slab_new(), .state = state_new(), .digest = digest_010_new()};
     scratch_make(r.dir, sizeof r.dir, SCRATCH_DISK);
     struct path wal;
     snprintf(wal.text, sizeof wal.text, "%s/wal", r.dir);
@@ -85,6 +88,7 @@ static int teardown(void **state) {
     (void)state;
     struct path path;
     state_free(r.state);
+    digest_010_free(r.digest);
     arena_free(&r.arena);
     wal_recovered_free(&r.recovered);
     raft_slab_free(r.slab);
@@ -137,17 +141,17 @@ static void print_slice(struct buf *out, const char *before, struct slice text) 
 
 static bool print_worker(void *user, const struct state_worker *worker) {
     print_slice(user, "worker ", worker->id);
-    print_slice(user, " instance ", worker->instance_id);
-    print_slice(user, " address ", worker->address);
-    print_slice(user, " cloud ", worker->cloud);
-    buf_printf(user, " slots %" PRIu32 " epoch %" PRIu64 " %s", worker->slots, worker->epoch,
+    print_slice(user, " instance ", worker->registration->instance_id);
+    print_slice(user, " address ", worker->registration->address);
+    print_slice(user, " cloud ", worker->registration->cloud);
+    buf_printf(user, " slots %" PRIu32 " epoch %" PRIu64 " %s", worker->registration->slots, worker->epoch,
                worker->online ? "online" : "offline");
     print_slice(user, " reason ", worker->reason.len == 0 ? slice_of_str("-") : worker->reason);
     buf_printf(user, " since %" PRIu64 "\n", worker->since_index);
-    for (size_t i = 0; i < worker->label_count; i++) {
+    for (size_t i = 0; i < worker->registration->labels_count; i++) {
         print_slice(user, "label ", worker->id);
-        print_slice(user, " ", worker->labels[i].key);
-        print_slice(user, "=", worker->labels[i].value);
+        print_slice(user, " ", worker->registration->labels[i].key);
+        print_slice(user, "=", worker->registration->labels[i].value);
         buf_append_str(user, "\n");
     }
     return true;
@@ -178,13 +182,15 @@ static void print_result(struct buf *out, const struct state_result *result) {
 
 // The one place that knows how a committed command reaches the state machine.
 static void apply(struct raft_entry *entry, struct state_result *result) {
-    struct state_command command;
+    struct pb_command command;
     struct error error = {0};
     arena_reset(&r.arena);
     if (wire_command_decode(&r.arena, entry, &command, &error) != OK) {
         fail_msg("entry %" PRIu64 ": %s", entry->id.index, error.message);
     }
+    digest_010_before(r.digest, r.state, &command);
     state_apply(r.state, entry, &command, result);
+    digest_010_after(r.digest, r.state, &command, result);
 }
 
 static void replay(struct buf *out) {
@@ -203,11 +209,12 @@ static void replay(struct buf *out) {
             state_skip(r.state, entry->id.index);
             buf_append_str(out, entry->type == RAFT_ENTRY_NOOP ? " noop" : " configuration");
         }
-        buf_printf(out, " digest %016" PRIx64 "\n", state_digest(r.state));
+        buf_printf(out, " digest %016" PRIx64 "\n", digest_010_of(r.digest, r.state));
     }
     state_list(r.state, slice_of(NULL, 0), slice_of(NULL, 0), print_key, out);
     state_workers(r.state, slice_of(NULL, 0), print_worker, out);
-    buf_printf(out, "time-unix-ms %" PRId64 "\ndigest %016" PRIx64 "\n", state_time_unix_ms(r.state), state_digest(r.state));
+    buf_printf(out, "time-unix-ms %" PRId64 "\ndigest %016" PRIx64 "\n", state_time_unix_ms(r.state),
+               digest_010_of(r.digest, r.state));
 }
 
 // Line by line, so that a failure names the first entry whose effect differs.
@@ -249,9 +256,9 @@ static struct raft_entry *encoded_again(const struct raft_entry *entry) {
         assert_int_equal(wire_configuration_decode(entry, &configuration, &error), OK);
         return wire_configuration_encode(r.slab, entry->id, &configuration);
     }
-    struct state_command command;
+    struct pb_command command;
     assert_int_equal(wire_command_decode(&r.arena, entry, &command, &error), OK);
-    return wire_command_encode(r.slab, &command);
+    return wire_command_encode(r.slab, &command, &error);
 }
 
 static void TestLogOf010IsEncodedToTheSameBytes(void **state) {

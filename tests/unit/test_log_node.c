@@ -7,10 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "baton/v1/control.pb.h"
 #include "rpc/rpc.h"
 #include "scratch.h"
 #include "unit.h"
-#include "wire/control.h"
+#include "wire/codec.h"
 
 enum { WRITES = 100, PATIENCE_MS = 60000 };
 
@@ -113,11 +114,11 @@ static void put(struct client *client, int number) {
     struct buf request = {0};
     snprintf(key, sizeof key, "key-%d", number);
     snprintf(value, sizeof value, "value-%d", number);
-    struct state_command command = {.operation = STATE_PUT, .put = {.key = slice_of_str(key), .value = slice_of_str(value)}};
-    wire_put_request_encode(&command, &request);
+    pb_encode(&pb_put_request_type, &(struct pb_put_request){.key = slice_of_str(key), .value = slice_of_str(value)},
+              &request);
     enum rpc_status status;
     do {
-        status = call(client, "/baton.v1.ControlService/Put", &request);
+        status = call(client, pb_control_service_put.path, &request);
     } while (status == RPC_UNAVAILABLE);
     assert_int_equal(status, RPC_OK);
     buf_free(&request);
@@ -127,21 +128,19 @@ static void check(struct client *client, int number) {
     char key[16];
     char value[32];
     struct buf request = {0};
-    struct arena arena = {0};
-    struct wire_get_response response;
+    struct pb_get_response response;
     snprintf(key, sizeof key, "key-%d", number);
     snprintf(value, sizeof value, "value-%d", number);
-    wire_get_request_encode(&(struct wire_get_request){.key = slice_of_str(key)}, &request);
+    pb_encode(&pb_get_request_type, &(struct pb_get_request){.key = slice_of_str(key)}, &request);
     enum rpc_status status;
     do {
-        status = call(client, "/baton.v1.ControlService/Get", &request);
+        status = call(client, pb_control_service_get.path, &request);
     } while (status == RPC_UNAVAILABLE);
     if (status != RPC_OK) {
         fail_msg("%s: %s", key, rpc_status_name(status));
     }
-    assert_int_equal(wire_get_response_decode(buf_slice(&client->body), &response, NULL), OK);
+    assert_int_equal(pb_decode(NULL, &pb_get_response_type, buf_slice(&client->body), &response, NULL), OK);
     assert_true(slice_equal(response.value, slice_of_str(value)));
-    arena_free(&arena);
     buf_free(&request);
 }
 

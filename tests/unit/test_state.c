@@ -1,93 +1,5 @@
-// The state machine: each rule of the store, the sessions and the registry, and, by seed, the whole against a naive model.
-#include "base/array.h"
-#include "base/mem.h"
-#include "random.h"
-#include "state/state.h"
-#include "unit.h"
-
-// Commands are made as wire/command.h would: all their bytes lie in the entry.
-struct machine {
-    struct raft_slab *slab;
-    struct state *state;
-    raft_index index;
-    struct state_result result;  // of the last command
-};
-
-static struct machine m;
-
-static int setup(void **state) {
-    (void)state;
-    m = (struct machine){.slab = raft_slab_new(), .state = state_new()};
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    state_free(m.state);
-    raft_slab_free(m.slab);  // asserts that no entry is still held
-    return 0;
-}
-
-static struct slice text(const char *s) {
-    return slice_of_str(s);
-}
-
-// Copies s to the entry's end; returns where it is.
-static struct slice into(struct raft_entry *entry, size_t *used, struct slice s) {
-    if (s.len != 0) {
-        memcpy(entry->data + *used, s.data, s.len);
-    }
-    struct slice copy = slice_of(entry->data + *used, s.len);
-    *used += s.len;
-    return copy;
-}
-
-static void apply_to(struct machine *machine, struct state_command command) {
-    struct slice *key = command.operation == STATE_PUT ? &command.put.key : &command.delete.key;
-    struct slice value = command.operation == STATE_PUT ? command.put.value : slice_of(NULL, 0);
-    bool is_write = command.operation == STATE_PUT || command.operation == STATE_DELETE;
-    size_t len = is_write ? key->len + value.len : 0;
-    struct raft_entry *entry =
-        raft_entry_new(machine->slab, RAFT_ENTRY_COMMAND, (struct raft_entry_id){1, ++machine->index}, len);
-    size_t used = 0;
-    if (is_write) {
-        *key = into(entry, &used, *key);
-    }
-    if (command.operation == STATE_PUT) {
-        command.put.value = into(entry, &used, value);
-    }
-    state_apply(machine->state, entry, &command, &machine->result);
-    raft_entry_unref(entry);
-}
-
-static struct state_command put_command(const char *key, const char *value) {
-    return (struct state_command){.operation = STATE_PUT, .put = {.key = text(key), .value = text(value)}};
-}
-
-static struct state_command delete_command(const char *key) {
-    return (struct state_command){.operation = STATE_DELETE, .delete = {.key = text(key)}};
-}
-
-static struct state_command in_session(struct state_command command, const char *client, uint64_t sequence,
-                                       uint64_t acknowledged_below) {
-    command.client_id = text(client);
-    command.sequence = sequence;
-    command.acknowledged_below = acknowledged_below;
-    return command;
-}
-
-static void assert_value(const char *key, const char *value, uint64_t revision) {
-    struct state_item item;
-    assert_true(state_get(m.state, text(key), &item));
-    assert_true(slice_equal(item.key, text(key)));
-    assert_true(slice_equal(item.value, text(value)));
-    assert_int_equal(item.revision, revision);
-}
-
-static void assert_missing(const char *key) {
-    struct state_item item;
-    assert_false(state_get(m.state, text(key), &item));
-}
+// The state machine: each rule of the store and the sessions, and, by seed, the store against a naive model.
+#include "state_machine.h"
 
 // --- store ---
 
@@ -112,17 +24,6 @@ static void TestStatePutGetDelete(void **state) {
     assert_int_equal(m.result.revision, 5);  // the entry's
     state_skip(m.state, 9);
     assert_int_equal(state_last_applied(m.state), 9);
-}
-
-static struct state_command expecting(struct state_command command, uint64_t revision) {
-    if (command.operation == STATE_PUT) {
-        command.put.has_expected = true;
-        command.put.expected_revision = revision;
-    } else {
-        command.delete.has_expected = true;
-        command.delete.expected_revision = revision;
-    }
-    return command;
 }
 
 static void assert_mismatch(uint64_t revision) {
@@ -392,309 +293,6 @@ static void TestStateSessionsEvicted(void **state) {
     assert_outcome(STATE_DONE, false, m.index);
 }
 
-// --- registry ---
-
-static struct state_command register_command(const char *id, const char *instance, const char *address) {
-    static const struct state_label labels[] = {{.key = {(const uint8_t *)"zone", 4}, .value = {(const uint8_t *)"b", 1}}};
-    return (struct state_command){
-        .operation = STATE_REGISTER_WORKER,
-        .register_worker = {.worker_id = text(id),
-                            .instance_id = text(instance),
-                            .address = text(address),
-                            .cloud = text("gcp"),
-                            .slots = 4,
-                            .labels = labels,
-                            .label_count = 1},
-    };
-}
-
-static void change_worker(const char *id, uint64_t epoch, bool online, const char *reason) {
-    struct state_worker_change change = {.worker_id = text(id), .epoch = epoch, .online = online, .reason = text(reason)};
-    struct state_command command = {.operation = STATE_CHANGE_WORKERS, .change_workers = {.changes = &change, .count = 1}};
-    apply_to(&m, command);
-    assert_int_equal(m.result.outcome, STATE_DONE);
-}
-
-static struct state_worker worker_of(const char *id) {
-    struct state_worker worker;
-    assert_true(state_worker(m.state, text(id), &worker));
-    return worker;
-}
-
-static void assert_status(const char *id, bool online, const char *reason, uint64_t epoch, uint64_t since) {
-    struct state_worker worker = worker_of(id);
-    assert_int_equal(worker.online, online);
-    assert_true(slice_equal(worker.reason, text(reason)));
-    assert_int_equal(worker.epoch, epoch);
-    assert_int_equal(worker.since_index, since);
-}
-
-static void TestStateRegister(void **state) {
-    (void)state;
-    struct state_worker worker;
-    assert_false(state_worker(m.state, text("w1"), &worker));
-    apply_to(&m, register_command("w1", "i1", "a:1"));
-    assert_int_equal(m.result.outcome, STATE_DONE);
-    assert_int_equal(m.result.epoch, 1);
-    worker = worker_of("w1");
-    assert_true(slice_equal(worker.id, text("w1")));
-    assert_true(slice_equal(worker.instance_id, text("i1")));
-    assert_true(slice_equal(worker.address, text("a:1")));
-    assert_true(slice_equal(worker.cloud, text("gcp")));
-    assert_int_equal(worker.slots, 4);
-    assert_int_equal(worker.label_count, 1);
-    assert_true(slice_equal(worker.labels[0].key, text("zone")));
-    assert_true(slice_equal(worker.labels[0].value, text("b")));
-    assert_status("w1", true, "", 1, 1);
-
-    // The same instance again: nothing has changed, then its address has.
-    apply_to(&m, register_command("w1", "i1", "a:1"));
-    assert_int_equal(m.result.epoch, 1);
-    assert_status("w1", true, "", 1, 1);
-    apply_to(&m, register_command("w1", "i1", "b:1"));
-    assert_int_equal(m.result.epoch, 1);
-    assert_status("w1", true, "", 1, 3);
-    assert_true(slice_equal(worker_of("w1").address, text("b:1")));
-
-    // Another one replaces it.
-    apply_to(&m, register_command("w1", "i2", "b:1"));
-    assert_int_equal(m.result.epoch, 4);
-    assert_status("w1", true, "", 4, 4);
-    assert_int_equal(state_worker_count(m.state), 1);
-}
-
-static void TestStateRegisterLabels(void **state) {
-    (void)state;
-    apply_to(&m, register_command("w1", "i1", "a:1"));
-    struct state_command command = register_command("w1", "i1", "a:1");
-    struct state_label label = {.key = text("zone"), .value = text("c")};
-    command.register_worker.labels = &label;
-    apply_to(&m, command);
-    assert_status("w1", true, "", 1, 2);
-    assert_true(slice_equal(worker_of("w1").labels[0].value, text("c")));
-    command.register_worker.label_count = 0;
-    apply_to(&m, command);
-    assert_int_equal(worker_of("w1").label_count, 0);
-    command.register_worker.slots = 5;
-    apply_to(&m, command);
-    assert_int_equal(worker_of("w1").slots, 5);
-}
-
-static void TestStateWorkerChanges(void **state) {
-    (void)state;
-    apply_to(&m, register_command("w1", "i1", "a:1"));
-    change_worker("w1", 1, false, "missed-heartbeats");
-    assert_status("w1", false, "missed-heartbeats", 1, 2);
-    change_worker("w1", 1, false, "missed-heartbeats");  // nothing new
-    assert_status("w1", false, "missed-heartbeats", 1, 2);
-    change_worker("w1", 1, true, "");
-    assert_status("w1", true, "", 1, 4);
-    change_worker("w1", 1, true, "");
-    assert_status("w1", true, "", 1, 4);
-    change_worker("w2", 1, false, "left");  // a stranger
-
-    // What was decided of its heartbeats, or of their absence, before it said goodbye is too late.
-    change_worker("w1", 1, false, "left");
-    assert_status("w1", false, "left", 1, 7);
-    change_worker("w1", 1, false, "missed-heartbeats");
-    change_worker("w1", 1, true, "");
-    assert_status("w1", false, "left", 1, 7);
-
-    // It registers again; the change that was decided about its first life does nothing to the second.
-    apply_to(&m, register_command("w1", "i1", "a:1"));
-    assert_status("w1", true, "", 1, 10);
-    apply_to(&m, register_command("w1", "i2", "a:1"));
-    change_worker("w1", 1, false, "left");
-    assert_status("w1", true, "", 11, 11);
-    change_worker("w1", 11, false, "left");
-    assert_status("w1", false, "left", 11, 13);
-
-    // One that is offline already may say goodbye, too.
-    apply_to(&m, register_command("w2", "i1", "a:1"));
-    change_worker("w2", 14, false, "missed-heartbeats");
-    change_worker("w2", 14, false, "left");
-    assert_status("w2", false, "left", 14, 16);
-    apply_to(&m, register_command("w2", "i1", "a:1"));
-    assert_status("w2", true, "", 14, 17);
-    assert_int_not_equal(state_digest(m.state), 0);  // goes along the list of those offline
-}
-
-static bool add_id(void *user, const struct state_worker *worker) {
-    char *ids = user;
-    strncat(ids, (const char *)worker->id.data, worker->id.len);
-    return strlen(ids) < 6;
-}
-
-static void TestStateWorkersInOrder(void **state) {
-    (void)state;
-    apply_to(&m, register_command("w2", "i", "a:1"));
-    apply_to(&m, register_command("w3", "i", "a:1"));
-    apply_to(&m, register_command("w1", "i", "a:1"));
-    apply_to(&m, register_command("w4", "i", "a:1"));
-    char ids[20] = "";
-    state_workers(m.state, slice_of(NULL, 0), add_id, ids);
-    assert_string_equal(ids, "w1w2w3");
-    ids[0] = '\0';
-    state_workers(m.state, slice_of_str("w2"), add_id, ids);
-    assert_string_equal(ids, "w3w4");
-    ids[0] = '\0';
-    state_workers(m.state, slice_of_str("w21"), add_id, ids);
-    assert_string_equal(ids, "w3w4");
-    ids[0] = '\0';
-    state_workers(m.state, slice_of_str("w4"), add_id, ids);
-    assert_string_equal(ids, "");
-    assert_int_equal(state_worker_count(m.state), 4);
-    assert_int_equal(state_worker_slots(m.state), 4);
-}
-
-static void register_many(size_t from, size_t to) {
-    for (size_t i = from; i < to; i++) {
-        char id[20];
-        snprintf(id, sizeof id, "w%06zu", i);
-        apply_to(&m, register_command(id, "i", "a:1"));
-    }
-}
-
-static void TestStateWorkersLimit(void **state) {
-    (void)state;
-    register_many(0, WORKERS_MAX);
-    assert_int_equal(m.result.outcome, STATE_DONE);
-    apply_to(&m, register_command("more", "i", "a:1"));
-    assert_int_equal(m.result.outcome, STATE_TOO_MANY);
-    apply_to(&m, register_command("w000007", "j", "a:1"));  // no new one
-    assert_int_equal(m.result.outcome, STATE_DONE);
-
-    // Of those offline, the one that has been so longest makes room; its slot is used again.
-    change_worker("w000005", 6, false, "missed-heartbeats");
-    change_worker("w000003", 4, false, "left");
-    change_worker("w000004", 5, false, "left");
-    change_worker("w000005", 6, true, "");
-    uint32_t slot = worker_of("w000003").slot;
-    apply_to(&m, register_command("more", "i", "a:1"));
-    assert_int_equal(m.result.outcome, STATE_DONE);
-    struct state_worker worker;
-    assert_false(state_worker(m.state, text("w000003"), &worker));
-    assert_true(state_worker(m.state, text("w000004"), &worker));
-    assert_int_equal(worker_of("more").slot, slot);
-    apply_to(&m, register_command("one more", "i", "a:1"));
-    assert_int_equal(m.result.outcome, STATE_DONE);
-    assert_false(state_worker(m.state, text("w000004"), &worker));
-    apply_to(&m, register_command("too many", "i", "a:1"));  // nobody is offline any more
-    assert_int_equal(m.result.outcome, STATE_TOO_MANY);
-    assert_int_equal(state_worker_count(m.state), WORKERS_MAX);
-    assert_int_equal(state_worker_slots(m.state), WORKERS_MAX);
-}
-
-// --- time and digest ---
-
-static void TestStateTimeOnlyRises(void **state) {
-    (void)state;
-    struct state_command command = put_command("k", "v");
-    command.time_unix_ms = 100;
-    apply_to(&m, command);
-    command.time_unix_ms = 90;
-    apply_to(&m, command);
-    assert_int_equal(state_time_unix_ms(m.state), 100);
-    command.time_unix_ms = 101;
-    apply_to(&m, command);
-    assert_int_equal(state_time_unix_ms(m.state), 101);
-}
-
-// Anything from a handful of keys, clients and workers, so that everything meets everything.
-static void random_command(uint64_t *seed, struct machine *machine) {
-    static const char *const keys[] = {"a", "ab", "abc", "b", "\x01", "a\x10", "a\x1f", "k1", "k2", "k3", "k30", "\xff"};
-    static const char *const values[] = {"", "x", "a longer value than the others"};
-    static const char *const workers[] = {"w1", "w2", "w3"};
-    struct state_command command;
-    struct state_worker_change change;
-    const char *key = keys[random_below(seed, 12)];
-    const char *worker = workers[random_below(seed, 3)];
-    switch (random_below(seed, 8)) {
-    case 0:
-    case 1:
-        command = delete_command(key);
-        break;
-    case 2:
-        command = register_command(worker, random_below(seed, 4) == 0 ? "j" : "i", "a:1");
-        break;
-    case 3:
-        change = (struct state_worker_change){.worker_id = text(worker), .epoch = random_below(seed, machine->index + 1)};
-        change.online = random_below(seed, 2) == 0;
-        struct state_worker known;
-        if (random_below(seed, 2) == 0 && state_worker(machine->state, text(worker), &known)) {
-            change.epoch = known.epoch;
-        }
-        command = (struct state_command){.operation = STATE_CHANGE_WORKERS, .change_workers = {&change, 1}};
-        break;
-    default:
-        command = put_command(key, values[random_below(seed, 3)]);
-    }
-    if (command.operation <= STATE_DELETE && random_below(seed, 3) == 0) {
-        command = expecting(command, random_below(seed, machine->index + 1));
-    }
-    if (command.operation <= STATE_DELETE && random_below(seed, 2) == 0) {
-        command = in_session(command, workers[random_below(seed, 3)], 1 + random_below(seed, 9), random_below(seed, 3));
-    }
-    command.time_unix_ms = (int64_t)random_below(seed, 1000);
-    apply_to(machine, command);
-}
-
-static void TestStateDigest(void **state) {
-    (void)state;
-    uint64_t seed = random_seed("TestStateDigest");
-    for (int round = 0; round < 20; round++) {
-        uint64_t first = seed;
-        uint64_t second = seed;
-        struct machine other = {.slab = raft_slab_new(), .state = state_new()};
-        struct machine mine = {.slab = raft_slab_new(), .state = state_new()};
-        void *shift = mem_alloc(1000 + random_below(&seed, 1000));  // other addresses
-        for (int i = 0; i < 500; i++) {
-            random_command(&first, &mine);
-            random_command(&second, &other);
-            assert_true(state_digest(mine.state) == state_digest(other.state));
-        }
-        state_skip(other.state, other.index + 1);
-        assert_false(state_digest(mine.state) == state_digest(other.state));
-        free(shift);
-        state_free(mine.state);
-        state_free(other.state);
-        raft_slab_free(mine.slab);
-        raft_slab_free(other.slab);
-        random_u64(&seed);
-    }
-}
-
-// Two machines that differ in nothing but what `second` does have different digests.
-static void assert_digest_tells(struct state_command first, struct state_command second) {
-    struct machine other = {.slab = raft_slab_new(), .state = state_new()};
-    struct machine mine = {.slab = raft_slab_new(), .state = state_new()};
-    apply_to(&mine, register_command("w", "i", "a:1"));
-    apply_to(&other, register_command("w", "i", "a:1"));
-    apply_to(&mine, first);
-    apply_to(&other, second);
-    assert_false(state_digest(mine.state) == state_digest(other.state));
-    state_free(mine.state);
-    state_free(other.state);
-    raft_slab_free(mine.slab);
-    raft_slab_free(other.slab);
-}
-
-static void TestStateDigestTells(void **state) {
-    (void)state;
-    assert_digest_tells(put_command("k", "a"), put_command("k", "b"));
-    assert_digest_tells(put_command("ka", ""), put_command("k", "a"));
-    assert_digest_tells(put_command("k", "a"), in_session(put_command("k", "a"), "c", 1, 0));
-    assert_digest_tells(in_session(put_command("k", "a"), "c", 1, 0), in_session(put_command("k", "a"), "d", 1, 0));
-    assert_digest_tells(register_command("w", "i", "a:1"), register_command("w", "j", "a:1"));
-    assert_digest_tells(register_command("w", "i", "a:1"), register_command("w", "i", "b:1"));
-    struct state_worker_change change = {.worker_id = text("w"), .epoch = 1, .reason = text("left")};
-    struct state_command left = {.operation = STATE_CHANGE_WORKERS, .change_workers = {&change, 1}};
-    assert_digest_tells(register_command("w", "i", "a:1"), left);
-    struct state_command later = put_command("k", "a");
-    later.time_unix_ms = 1;
-    assert_digest_tells(put_command("k", "a"), later);
-}
-
 // --- against a naive model ---
 
 enum { MODEL_KEYS = 400 };
@@ -777,7 +375,7 @@ static void TestStateModel(void **state) {
             i--;  // of equal keys the first stands for all
         }
         bool is_put = random_below(&seed, 100) < (round / 5000 % 2 == 0 ? 70 : 30);
-        struct state_command command = {.operation = is_put ? STATE_PUT : STATE_DELETE};
+        struct pb_command command = {.op = is_put ? PB_COMMAND_OP_PUT : PB_COMMAND_OP_DELETE};
         if (is_put) {
             command.put.key = command.put.value = model.keys[i];
         } else {
@@ -807,30 +405,20 @@ static void TestStateModel(void **state) {
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 static const struct CMUnitTest tests[] = {
-    TEST(TestStatePutGetDelete),
-    TEST(TestStateExpectedRevision),
-    TEST(TestStateList),
-    TEST(TestStateHistory),
-    TEST(TestStateHistoryLimit),
-    TEST(TestStateSessionRepeats),
-    TEST(TestStateSessionExpired),
-    TEST(TestStateSessionSequenceReused),
-    TEST(TestStateSessionResultsOutOfOrder),
-    TEST(TestStateSessionResultsLimit),
-    TEST(TestStateSessionResultsLimitLate),
-    TEST(TestStateSessionsEvicted),
-    TEST(TestStateRegister),
-    TEST(TestStateRegisterLabels),
-    TEST(TestStateWorkerChanges),
-    TEST(TestStateWorkersInOrder),
-    TEST(TestStateWorkersLimit),
-    TEST(TestStateTimeOnlyRises),
-    TEST(TestStateDigest),
-    TEST(TestStateDigestTells),
-    TEST(TestStateModel),
+    MACHINE_TEST(TestStatePutGetDelete),
+    MACHINE_TEST(TestStateExpectedRevision),
+    MACHINE_TEST(TestStateList),
+    MACHINE_TEST(TestStateHistory),
+    MACHINE_TEST(TestStateHistoryLimit),
+    MACHINE_TEST(TestStateSessionRepeats),
+    MACHINE_TEST(TestStateSessionExpired),
+    MACHINE_TEST(TestStateSessionSequenceReused),
+    MACHINE_TEST(TestStateSessionResultsOutOfOrder),
+    MACHINE_TEST(TestStateSessionResultsLimit),
+    MACHINE_TEST(TestStateSessionResultsLimitLate),
+    MACHINE_TEST(TestStateSessionsEvicted),
+    MACHINE_TEST(TestStateModel),
 };
 
 UNIT_MAIN(tests)

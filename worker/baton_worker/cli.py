@@ -1,4 +1,4 @@
-"""baton-worker: registers this machine as a worker, and says goodbye on SIGTERM or SIGINT.
+"""baton-worker: registers this machine as a worker, and deregisters it on SIGTERM or SIGINT.
 
 Exit status: 0 after a signal; 1 if the cluster rejects the worker; 2 for a wrong flag; 4 if another instance replaced it.
 """
@@ -148,7 +148,7 @@ def _set_up_log(worker: str, level: str, form: str) -> None:
 
 
 class _Wakeup:
-    """What the main thread sleeps on: a pipe, written to by signals and by wake()."""
+    """A pipe on which the main thread sleeps; signals and wake() write to it."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
@@ -159,7 +159,7 @@ class _Wakeup:
 
     @staticmethod
     def _on_signal(number: int, _frame: object) -> None:
-        signal.signal(number, signal.SIG_DFL)  # the second one ends the process at once
+        signal.signal(number, signal.SIG_DFL)  # a second signal ends the process at once
 
     def wait(self) -> None:
         os.read(self._read, 1)
@@ -171,7 +171,7 @@ class _Wakeup:
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     options = parse_options(arguments, os.environ)
     _set_up_log(options["id"], options["log_level"], options["log_format"])
-    # gRPC's own lines on standard error have another form and say nothing that ours do not. It reads this at the first call.
+    # gRPC's own log lines have another format and no more information than ours. It reads this at the first call.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     wakeup = _Wakeup()
     try:

@@ -1,13 +1,13 @@
-"""Who a worker is and whom it asks, checked before anything is sent.
+"""A worker's identity and endpoints, checked before anything is sent.
 
-The limits are those of the nodes (src/base/limits.h); checking here says sooner, and in terms of the caller's own argument,
-what a node would answer with INVALID_ARGUMENT.
+The limits are those of the nodes (src/base/limits.h); checking here reports earlier, by the name of the argument,
+what a node would refuse with INVALID_ARGUMENT.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Callable, Mapping, Tuple
 
 CLOUDS = ("aws", "gcp")
@@ -19,7 +19,7 @@ LABEL_MAX = 256
 SLOTS_MAX = 2**32 - 1
 
 _ID = re.compile(r"[A-Za-z0-9._-]+\Z")
-# Either a name or an IPv4 address, or an IPv6 address in brackets.
+# A name, an IPv4 address, or an IPv6 address in brackets.
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])\Z")
 
 
@@ -76,7 +76,7 @@ def check_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _size(text: str) -> int:
-    """In bytes, or too many where it is not text: a NUL, or what came from the command line and was no UTF-8."""
+    """In bytes, or more than allowed if it has a NUL or is not UTF-8, as an argument may be."""
     try:
         return LABEL_MAX + 1 if "\0" in text else len(text.encode())
     except UnicodeEncodeError:
@@ -85,7 +85,7 @@ def _size(text: str) -> int:
 
 @dataclass(frozen=True)
 class Config:
-    """What a worker registers, and the nodes it tries. Raises ConfigError, naming the field."""
+    """A worker's registration and the nodes that it asks. Raises ConfigError, naming the field."""
 
     id: str
     address: str
@@ -109,7 +109,12 @@ class Config:
             except ConfigError as error:
                 raise ConfigError(f"{name}: {error}") from None
 
+    def registration(self) -> Mapping[str, Any]:
+        """What the worker says of itself: the fields of RegisterWorkerRequest, but for the instance."""
+        said = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("id", "endpoints")}
+        return {"worker_id": self.id, **said}
+
 
 def _shown(text: str) -> str:
-    """A value as an error message names it: escaped, and never longer than a line."""
+    """A value for an error message: escaped, and at most a line long."""
     return ascii(text if len(text) <= 80 else text[:77] + "...")

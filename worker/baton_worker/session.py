@@ -1,15 +1,16 @@
-"""What a worker does next: pure decisions, with the time and the answers handed in.
+"""The worker's protocol as pure decisions, with the time and the replies as arguments.
 
     step = session.poll(now)          a call to make (or none), and when to ask again
     session.replied(call, reply, now) / session.failed(call, code, message, now)
-    session.take_events()             what the program is to be told
+    session.take_events()             events for the program's callbacks
 
-At most one call is under way. A round asks every known node once: the leader first, where one is known, then the others in
-random order; an answer that names the leader moves it to the front, once a round. A round without success is followed by a
-pause, drawn from a range that doubles (0.2 to 5 s), so that many workers do not return in step.
+At most one call is in flight. A round asks every known node once: the leader first, if known, then the others in random
+order; a reply that names the leader moves it to the front, once a round. A round without success is followed by a random
+backoff whose range doubles (0.2 to 5 s), so that many workers do not retry in step.
 
-Fencing. A lease runs from the moment a request that was acknowledged had been sent. The leader counts from the moment it
-received it, so a worker's lease always ends before the leader calls the worker offline, whatever the network did.
+Fencing. A lease runs from the time when an acknowledged request was sent. The leader counts from when it received the
+request, so a worker's lease always ends before the leader declares the worker offline, whatever the network does. When the
+heartbeat of a worker that was declared offline is accepted, its registration is the same under a higher epoch.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ import random
 from dataclasses import dataclass
 from typing import List, Mapping, NamedTuple, Optional, Tuple, Union
 
-from ._proto import raft_pb2 as pb
+from ._proto import worker_pb2 as pb
 from .config import ENDPOINTS_MAX, Config, ConfigError, check_address
 
-CALL_TIMEOUT = 2.0  # a node that does not answer within this is passed over; two fit into one heartbeat interval
-INTERVAL = 5.0  # between heartbeats, until the leader says otherwise
-INTERVAL_MIN, INTERVAL_MAX = 0.05, 60.0  # what we believe of a leader's reply
-MISSED_MAX = 3  # the leader calls a worker offline after this many intervals
+CALL_TIMEOUT = 2.0  # a node that does not reply in time is skipped; two fit into one heartbeat interval
+INTERVAL = 5.0  # between heartbeats, until the leader sets another
+INTERVAL_MIN, INTERVAL_MAX = 0.05, 60.0  # bounds for the leader's value
+MISSED_MAX = 3  # the leader declares a worker offline after this many intervals
 PAUSE_MIN, PAUSE_MAX = 0.2, 5.0
-ROUND_MAX = 2 * ENDPOINTS_MAX  # nodes asked in one round, those included that redirects name
-LEAVE_BUDGET = 1.4  # for the goodbye in all
-LEAVE_TIMEOUT = 0.7  # for one node to answer it, so that a second one can be asked
+ROUND_MAX = 2 * ENDPOINTS_MAX  # nodes asked in one round, including those of redirects
+LEAVE_BUDGET = 1.4  # for deregistering in all
+LEAVE_TIMEOUT = 0.7  # for one node's reply to it, so that a second one can be asked
 
 log = logging.getLogger("baton_worker")
 
@@ -39,17 +40,17 @@ Reply = Union[pb.RegisterWorkerResponse, pb.HeartbeatResponse, pb.DeregisterWork
 
 
 class State(enum.Enum):
-    """Where a worker stands with the cluster."""
+    """The state of the registration."""
 
     NEW = "new"  # not started
-    REGISTERING = "registering"  # no leader has accepted it yet, or the cluster forgot it
-    REGISTERED = "registered"  # the lease holds
-    LOST = "lost"  # the lease has ended without an answer; still trying
-    LEAVING = "leaving"  # saying goodbye
+    REGISTERING = "registering"  # no leader has accepted it yet, or the cluster has dropped it
+    REGISTERED = "registered"  # the lease is valid
+    LOST = "lost"  # the lease has expired without a reply; still trying
+    LEAVING = "leaving"  # deregistering
     # The end of a session:
-    STOPPED = "stopped"  # after a goodbye
+    STOPPED = "stopped"  # after deregistering
     REPLACED = "replaced"  # another instance has taken this id
-    REJECTED = "rejected"  # the cluster does not accept what was registered
+    REJECTED = "rejected"  # the cluster rejects the registration
 
     @property
     def final(self) -> bool:
@@ -58,7 +59,7 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class Call:
-    """One RPC to make. Two calls are never the same object: an answer is matched by identity."""
+    """One RPC to make. A reply is matched with its call by object identity."""
 
     method: str
     address: str
@@ -72,10 +73,14 @@ class Call:
 
 class Step(NamedTuple):
     call: Optional[Call]
-    wake_at: float  # poll again then at the latest, or after an answer
+    wake_at: float  # poll again then at the latest, or after a reply
 
 
 class Registered(NamedTuple):
+    epoch: int
+
+
+class EpochRaised(NamedTuple):
     epoch: int
 
 
@@ -87,11 +92,11 @@ class Replaced(NamedTuple):
     pass
 
 
-Event = Union[Registered, Lost, Replaced]
+Event = Union[Registered, EpochRaised, Lost, Replaced]
 
 
 class Session:
-    """One start of one worker. Not thread-safe: one thread polls and feeds it."""
+    """One run of one worker. Not thread-safe: a single thread uses it."""
 
     def __init__(self, config: Config, instance_id: str, rng: Optional[random.Random] = None) -> None:
         self.config = config
@@ -102,7 +107,7 @@ class Session:
         self.leader_address = ""
         self.lease_until = 0.0
         self.interval = INTERVAL
-        self.error = ""  # why the session ended, where it did not end by leave()
+        self.error = ""  # why the session ended, if not by leave()
         self.in_flight: Optional[Call] = None
         self._rng = rng or random.Random()
         self._members: Tuple[str, ...] = ()  # learned from replies
@@ -120,7 +125,7 @@ class Session:
         self._new_round()
 
     def leave(self, now: float) -> None:
-        """Says goodbye and ends within LEAVE_BUDGET, whoever answers."""
+        """Deregisters and ends within LEAVE_BUDGET, with or without a reply."""
         if self.state.final or self.state is State.LEAVING:
             return
         registering = self.in_flight is not None and self.in_flight.method == "RegisterWorker"
@@ -129,7 +134,7 @@ class Session:
         self._new_round()
         if not registering:
             self.in_flight = None
-        # Otherwise its answer is awaited for a moment: a registration that arrives behind our back would outlive us.
+        # Otherwise its reply is awaited for a moment: a registration still in flight would outlive this session.
 
     def poll(self, now: float) -> Step:
         if self.state.final or self.state is State.NEW:
@@ -162,9 +167,9 @@ class Session:
         self.in_flight = None
         fields = {"address": call.address, "call": call.method, "code": code, "error": message}
         if self.state is State.LEAVING:
-            _log(logging.DEBUG, "the goodbye was not taken", fields)
+            _log(logging.DEBUG, "could not deregister", fields)
             if code in ("ABORTED", "NOT_FOUND"):
-                self.state = State.STOPPED  # there is nothing of ours to take leave from
+                self.state = State.STOPPED  # there is nothing to deregister
         elif code == "ABORTED":
             self.state = State.REPLACED
             self.error = message or "another instance has registered this worker's id"
@@ -192,11 +197,15 @@ class Session:
         events, self._events = self._events, []
         return events
 
-    # What replies do.
+    # Replies.
 
     def _accepted(self, call: Call, reply: Reply) -> None:
         if call.method == "RegisterWorker":
             self.epoch = reply.epoch
+        elif reply.epoch > self.epoch:  # 0 from a node of version 0.1.0
+            _log(logging.WARNING, "returned under a new epoch", {"epoch": reply.epoch, "before": self.epoch})
+            self.epoch = reply.epoch
+            self._events.append(EpochRaised(self.epoch))
         leader = reply.redirect.leader_id or call.address
         if leader != self.leader_id:
             _log(logging.INFO, "following the leader", {"leader": leader, "address": call.address})
@@ -224,7 +233,7 @@ class Session:
     def _redirected(self, call: Call, redirect: pb.Redirect, now: float) -> None:
         leader = redirect.leader_address
         if leader in self._asked or len(self._asked) >= ROUND_MAX or not _well_formed(leader):
-            _log(logging.DEBUG, "a node does not lead and names nobody new", {"address": call.address, "leader": leader})
+            _log(logging.DEBUG, "a node does not lead and names no other leader", {"address": call.address, "leader": leader})
             self._retry(now)
             return
         _log(logging.DEBUG, "redirected", {"address": call.address, "leader": redirect.leader_id, "to": leader})
@@ -237,7 +246,7 @@ class Session:
             self._members = tuple(members)
 
     def _retry(self, now: float) -> None:
-        """The next node at once; after the last one a pause."""
+        """Tries the next node at once, or backs off after the last one."""
         self._due = now
         if not self._round:
             self._rounds_failed += 1
@@ -251,7 +260,7 @@ class Session:
             self._events.append(Lost(reason))
             _log(logging.WARNING, "lost", {"reason": reason, "epoch": self.epoch})
 
-    # What goes out.
+    # Requests.
 
     def known_addresses(self) -> List[str]:
         return list(dict.fromkeys((*self.config.endpoints, *self._members)))
@@ -271,14 +280,7 @@ class Session:
     def _request(self, method: str) -> Request:
         config = self.config
         if method == "RegisterWorker":
-            return pb.RegisterWorkerRequest(
-                worker_id=config.id,
-                instance_id=self.instance_id,
-                address=config.address,
-                cloud=config.cloud,
-                slots=config.slots,
-                labels=config.labels,
-            )
+            return pb.RegisterWorkerRequest(instance_id=self.instance_id, **config.registration())
         if method == "Heartbeat":
             return pb.HeartbeatRequest(worker_id=config.id, instance_id=self.instance_id, epoch=self.epoch)
         return pb.DeregisterWorkerRequest(worker_id=config.id, instance_id=self.instance_id, epoch=self.epoch)
@@ -296,7 +298,7 @@ class Session:
         self.in_flight = None
         self.state = State.STOPPED
         if self.epoch:
-            _log(logging.WARNING, "left, but no leader took the goodbye", {"epoch": self.epoch})
+            _log(logging.WARNING, "left, but no leader acknowledged it", {"epoch": self.epoch})
         else:
             _log(logging.INFO, "left before it was registered", {})
         return Step(None, float("inf"))

@@ -1,4 +1,4 @@
-"""The certificates a worker shows and believes, read from files that may be replaced at any time."""
+"""A worker's certificate and authorities, from files that may be replaced at any time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("baton_worker")
 
 
 class Tls(NamedTuple):
-    """Names of files, PEM: our certificate (and the intermediate ones), its key, and the authorities we believe."""
+    """Names of PEM files: the certificate with its intermediates, its key, and the trusted authorities."""
 
     cert: str
     key: str
@@ -22,7 +22,7 @@ class Tls(NamedTuple):
 
 
 def check_tls(cert: str, key: str, ca: str, required: bool) -> Optional[Tls]:
-    """None where no file is named; raises ConfigError where some are, or where TLS is required."""
+    """None if no file is named; raises ConfigError if only some are, or none though TLS is required."""
     names = {"tls-cert": cert, "tls-key": key, "tls-ca": ca}
     missing = [name for name, file in names.items() if not file]
     if not missing:
@@ -34,10 +34,10 @@ def check_tls(cert: str, key: str, ca: str, required: bool) -> Optional[Tls]:
 
 
 class Credentials:
-    """What new connections are made with. Connections that stand keep what they were made with."""
+    """Credentials for new connections. Existing connections keep theirs."""
 
     def __init__(self, files: Tls) -> None:
-        """Raises ConfigError for a file that cannot be read, or does not hold what it should."""
+        """Raises ConfigError for a file that cannot be read or has other contents."""
         self._files = files
         self.version: Tuple[Any, ...] = ()
         self.current: Any = None
@@ -47,7 +47,7 @@ class Credentials:
             raise ConfigError(f"tls: cannot read {error.filename}: {error.strerror}") from None
 
     def refresh(self) -> None:
-        """Reads the files again if they have changed; what cannot be used leaves everything as it was."""
+        """Reads the files again if they have changed; unusable ones change nothing."""
         try:
             if self._look() != self.version:
                 self._read()
@@ -66,8 +66,8 @@ class Credentials:
 
 
 def _pem(name: str, kind: str) -> bytes:
-    """What a file holds, at least one of that kind, and each to its end. gRPC's library ends the process where one is empty, as
-    a file is for a moment when another is copied over it."""
+    """A file's contents, with at least one complete PEM block of that kind. gRPC's library ends the process if a file is
+    empty, as it is for a moment while another is copied over it."""
     with open(name, "rb") as file:
         content = file.read()
     begun, ended = (content.count(b"-----%s " % word) for word in (b"BEGIN", b"END"))

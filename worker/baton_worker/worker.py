@@ -1,11 +1,11 @@
-"""Worker: a session kept up by a background thread over gRPC.
+"""Worker: runs a session over gRPC on a background thread.
 
-Two threads belong to a started worker. One makes the calls: it sleeps on its mailbox, where finished calls and the wish to
-stop arrive, and steps the session. The other runs the program's callbacks, in order, so that a slow callback delays the next
+Two threads belong to a started worker. One makes the calls: it sleeps on its mailbox, where finished calls and stop requests
+arrive, and steps the session. The other runs the program's callbacks, in order, so that a slow callback delays the next
 callback and never a heartbeat.
 
-Fork: a child inherits neither thread. In it the worker is not valid and stop() does nothing, so that a child cannot take
-leave for its parent; start workers after forking.
+Fork: a child inherits neither thread. In it the worker is not valid and stop() does nothing, so that a child cannot
+deregister its parent; start workers after forking.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 import grpc
 
-from ._proto import raft_pb2_grpc
+from ._proto import worker_pb2_grpc
 from .config import Config
-from .session import LEAVE_BUDGET, Call, Event, Lost, Registered, Session, State
+from .session import LEAVE_BUDGET, Call, EpochRaised, Event, Lost, Registered, Session, State
 from .tls import Credentials, Tls
 
 log = logging.getLogger("baton_worker")
@@ -31,42 +31,42 @@ log = logging.getLogger("baton_worker")
 CALLBACKS_GRACE = 0.3  # how long stop() waits for callbacks still running
 
 _CHANNEL_OPTIONS: List[Tuple[str, Union[int, str]]] = [
-    ("grpc.keepalive_time_ms", 4000),  # below a heartbeat's interval: a dead leader's connection is given up
+    ("grpc.keepalive_time_ms", 4000),  # below the heartbeat interval: closes a dead leader's connection
     ("grpc.keepalive_timeout_ms", 2000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.client_idle_timeout_ms", 60000),  # lets go of the nodes that do not lead
-    ("grpc.use_local_subchannel_pool", 1),  # a closed channel's connection is closed, whoever else talks to that node
+    ("grpc.client_idle_timeout_ms", 60000),  # closes idle connections to followers
+    ("grpc.use_local_subchannel_pool", 1),  # so that closing a channel closes its connection
     ("grpc.enable_http_proxy", 0),
 ]
 
 
 def clock() -> float:
-    """Monotonic seconds. Counts while the machine sleeps, where the system can: a lease must not outlive a suspended host."""
+    """Monotonic seconds. Includes suspend where the system can: a lease must not outlive a suspended host."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
 
 
 class Channels:
-    """One channel a node, kept while the node is known and answers.
+    """One channel for each node, as long as the node is known and replies.
 
     gRPC reconnects after a pause of its own, and meanwhile fails every call at once; worse, it looks after a connection being
     made only while a call waits, and otherwise every 5 s. When to try again is the session's decision, so the channel of a node
-    that was not reached is closed, and the next call connects anew.
+    that was not reached is closed, and the next call connects again.
     """
 
     def __init__(self, credentials: Optional[Credentials] = None) -> None:
-        """Without credentials in plaintext."""
+        """In plaintext without credentials."""
         self._credentials = credentials
         self._open: Dict[str, Any] = {}
         self._versions: Dict[str, Any] = {}  # of the credentials that a channel was made with
 
     def start(self, call: Call, done: Callable[[Any], None]) -> Any:
-        """Begins the call; `done` gets the finished future, in a thread of gRPC's."""
+        """Begins the call; `done` gets the finished future, in one of gRPC's threads."""
         if call.address not in self._open:
             self._open[call.address] = self._connect(call.address)
-        stub = raft_pb2_grpc.WorkerServiceStub(self._open[call.address])  # type: ignore[no-untyped-call]
+        stub = worker_pb2_grpc.WorkerServiceStub(self._open[call.address])  # type: ignore[no-untyped-call]
         future = getattr(stub, call.method).future(call.request, timeout=call.timeout)
         future.add_done_callback(done)
         return future
@@ -103,7 +103,7 @@ class _Answer(NamedTuple):
 
 
 class _View(NamedTuple):
-    """What other threads may know of the session: replaced as a whole, so that no lock is needed to read it."""
+    """The session as other threads see it: replaced as a whole, so that reading needs no lock."""
 
     state: State = State.NEW
     epoch: int = 0
@@ -113,12 +113,14 @@ class _View(NamedTuple):
 
 
 class Worker:
-    """Registers with a baton cluster and keeps registered until stop().
+    """Registers with a baton cluster and stays registered until stop().
 
         with Worker("w1", "10.0.0.7:9000", "gcp", ["n1:7400", "n2:7400", "n3:7400"]) as worker:
             ...
 
     on_registered(epoch) is called when a leader has accepted the worker, and again after it was lost or forgotten;
+    on_epoch(epoch) when the cluster had declared the worker offline and it is back: `epoch` has risen, and what was begun under
+    the one before may have gone to another worker (if the lease had ended too, on_registered follows);
     on_lost(reason) when the lease has ended without an answer, or the cluster does not know or does not accept the worker;
     on_replaced() when another instance has registered the same id: this one has stopped then. Exceptions in them are logged.
     Each is called in one thread of the worker's own, never in the caller's.
@@ -135,14 +137,16 @@ class Worker:
         labels: Optional[Mapping[str, str]] = None,
         tls: Optional[Tls] = None,
         on_registered: Optional[Callable[[int], object]] = None,
+        on_epoch: Optional[Callable[[int], object]] = None,
         on_lost: Optional[Callable[[str], object]] = None,
         on_replaced: Optional[Callable[[], object]] = None,
     ) -> None:
-        """Raises ConfigError (a ValueError) for what no cluster would accept."""
+        """Raises ConfigError (a ValueError) for values that no cluster would accept."""
         self.config = Config(id, address, cloud, tuple(endpoints), slots, dict(labels or {}))
         self.instance_id = uuid.uuid4().hex
         self._credentials = None if tls is None else Credentials(tls)
         self._on_registered = on_registered
+        self._on_epoch = on_epoch
         self._on_lost = on_lost
         self._on_replaced = on_replaced
         self._view = _View()
@@ -155,7 +159,7 @@ class Worker:
         self._notifier = threading.Thread(target=self._notify, name=f"baton-worker-{id}-callbacks", daemon=True)
 
     def start(self) -> Worker:
-        """Begins, and returns at once. A worker starts once; another start of the program's work is another Worker."""
+        """Starts the threads and returns at once. A Worker starts only once; create another to start again."""
         if self._pid:
             raise RuntimeError("this worker was started before; make a new one")
         self._pid = os.getpid()
@@ -164,7 +168,7 @@ class Worker:
         return self
 
     def stop(self) -> None:
-        """Says goodbye, so that the cluster knows at once, and ends both threads. Returns within 2 s, whoever answers.
+        """Deregisters the worker, so that it is offline at once, and ends both threads. Returns within 2 s in any case.
 
         Does nothing in a forked child, before start(), and the second time.
         """
@@ -199,18 +203,19 @@ class Worker:
     def epoch(self) -> int:
         """The fencing token: send it with what you write elsewhere, and refuse there what comes with a lower one.
 
-        0 until the worker is registered, and while the cluster does not know it.
+        It rises when the worker returns after the cluster had declared it offline. So read it when you begin a piece of work,
+        and send that value with its results. 0 until the worker is registered, and while the cluster does not know it.
         """
         return self._view.epoch
 
     @property
     def leader(self) -> str:
-        """The node id of the leader that answered last; empty where none is known."""
+        """The node id of the leader that replied last; empty if none is known."""
         return self._view.leader
 
     @property
     def error(self) -> str:
-        """Why the worker ended without stop(): replaced, rejected, or a fault of its own. Empty otherwise."""
+        """Why the worker ended without stop(): replaced, rejected, or an internal error. Empty otherwise."""
         return self._view.error
 
     def is_valid(self, now: Optional[float] = None) -> bool:
@@ -244,7 +249,7 @@ class Worker:
             self._finished.set()
 
     def _step(self, session: Session, channels: Channels, current: Optional[_Answer]) -> Optional[_Answer]:
-        """Polls the session, does what it says, and sleeps until there is news. Returns the call under way."""
+        """Polls the session, acts on it, and sleeps until something happens. Returns the call in flight."""
         step = session.poll(clock())
         if current is not None and current.call is not session.in_flight:
             current.future.cancel()
@@ -283,6 +288,9 @@ class Worker:
                 if isinstance(event, Registered):
                     if self._on_registered:
                         self._on_registered(event.epoch)
+                elif isinstance(event, EpochRaised):
+                    if self._on_epoch:
+                        self._on_epoch(event.epoch)
                 elif isinstance(event, Lost):
                     if self._on_lost:
                         self._on_lost(event.reason)

@@ -10,8 +10,8 @@ from typing import Any, Callable, Dict, List, Optional
 
 import grpc
 
-from baton_worker._proto import raft_pb2 as pb
-from baton_worker._proto import raft_pb2_grpc
+from baton_worker._proto import worker_pb2 as pb
+from baton_worker._proto import worker_pb2_grpc
 
 DEADLINE = 30.0  # for what should take milliseconds: a busy machine must not fail a test
 
@@ -43,13 +43,14 @@ class Refuse(Exception):
 Script = Callable[["Node", str, Any], Any]
 
 
-class Node(raft_pb2_grpc.WorkerServiceServicer):
+class Node(worker_pb2_grpc.WorkerServiceServicer):
     """Leads by default: accepts everything with epoch 1 and a heartbeat interval of 50 ms."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.script: Script = leads
         self.epoch = 1
+        self.tells_epoch = True  # in answers to heartbeats; version 0.1.0 does not
         self.interval_ms = 50
         self.members: List[str] = []
         self.seen: List[Seen] = []
@@ -68,7 +69,7 @@ class Node(raft_pb2_grpc.WorkerServiceServicer):
         options = [("grpc.so_reuseport", 0), ("grpc.http2.min_ping_interval_without_data_ms", 10)]
         self._hung.clear()
         self._server = grpc.server(futures.ThreadPoolExecutor(8), options=options)
-        raft_pb2_grpc.add_WorkerServiceServicer_to_server(self, self._server)
+        worker_pb2_grpc.add_WorkerServiceServicer_to_server(self, self._server)
         port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         assert port, f"port {self.port} is taken"
         self.port = port
@@ -93,7 +94,7 @@ class Node(raft_pb2_grpc.WorkerServiceServicer):
         reply.redirect.member_addresses.extend(self.members)
         if accepted and method != "DeregisterWorker":
             reply.heartbeat_interval_ms = self.interval_ms
-        if accepted and method == "RegisterWorker":
+        if accepted and (method == "RegisterWorker" or (method == "Heartbeat" and self.tells_epoch)):
             reply.epoch = self.epoch
         return reply
 
@@ -162,6 +163,7 @@ class Told:
     def callbacks(self) -> Dict[str, Callable[..., None]]:
         return {
             "on_registered": lambda epoch: self._tell("registered", epoch),
+            "on_epoch": lambda epoch: self._tell("epoch", epoch),
             "on_lost": lambda reason: self._tell("lost", reason),
             "on_replaced": lambda: self._tell("replaced"),
         }

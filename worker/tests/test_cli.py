@@ -61,6 +61,16 @@ def TestWorkerSigtermSaysGoodbye(node: Node, start: Start, number: signal.Signal
     assert all(re.match(r"time=\S+Z level=\w+ worker=w1 msg=\"", line) for line in log.splitlines()), log
 
 
+def TestWorkerLogsANewEpoch(node: Node, start: Start) -> None:
+    process = start(*flags(node))
+    node.wait_for("Heartbeat")
+    node.epoch = 9
+    node.wait_for("Heartbeat", len(node.calls("Heartbeat")) + 3)
+    process.terminate()
+    _, log = process.communicate(timeout=DEADLINE)
+    assert 'level=WARN worker=w1 msg="returned under a new epoch" epoch=9 before=1' in log, log
+
+
 def TestWorkerSigtermWhenNobodyAnswers(node: Node, start: Start) -> None:
     process = start(*flags(node))
     node.wait_for("Heartbeat")
@@ -69,7 +79,7 @@ def TestWorkerSigtermWhenNobodyAnswers(node: Node, start: Start) -> None:
     process.terminate()
     _, log = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0 and time.monotonic() - began < 2.5
-    assert "no leader took the goodbye" in log
+    assert "no leader acknowledged it" in log
 
 
 def TestWorkerSigtermWhenNobodyListens(start: Start) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from google.protobuf.internal import api_implementation
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -38,11 +39,36 @@ def TestWorkerStubsAreCurrent(tmp_path: Path) -> None:
     if "libprotoc 3.21" not in run("protoc", "--version"):
         pytest.skip("the stubs were made with protoc 3.21, and another one writes them differently")
     run("tools/generate", tmp_path)
-    generated = sorted(path.name for path in tmp_path.iterdir())
-    assert generated == ["raft_pb2.py", "raft_pb2.pyi", "raft_pb2_grpc.py"]
+    generated = sorted(path.name for path in (tmp_path / "baton_worker/_proto").iterdir())
+    assert generated == ["worker_pb2.py", "worker_pb2.pyi", "worker_pb2_grpc.py"]
     for name in generated:
         committed = (PACKAGE / "baton_worker/_proto" / name).read_text()
-        assert committed == (tmp_path / name).read_text(), f"{name} is not what proto/raft.proto gives: run worker/tools/generate"
+        fresh = (tmp_path / "baton_worker/_proto" / name).read_text()
+        assert committed == fresh, f"{name} is not what proto/baton/v1/worker.proto gives: run worker/tools/generate"
+
+
+@pytest.mark.parametrize("implementation", sorted({"python", api_implementation.Type()}))
+@pytest.mark.parametrize("order", ["ours, theirs", "theirs, ours"])
+def TestWorkerStubsBesideAnother(tmp_path: Path, implementation: str, order: str) -> None:
+    """A program with its own stubs of baton.v1, from a later version of the files: both work in either order of import."""
+    if not shutil.which("protoc"):
+        pytest.skip("protoc is not installed")
+    shutil.copytree(PACKAGE.parent / "proto", tmp_path / "proto")
+    worker = tmp_path / "proto/baton/v1/worker.proto"
+    worker.write_text(worker.read_text().replace("message Redirect {", "message Redirect {\n  string later = 99;", 1))
+    files = [worker.with_name(f"{name}.proto") for name in ("options", "raft", "worker", "control")]
+    run("protoc", f"-I{tmp_path / 'proto'}", f"--python_out={tmp_path}", *files)
+    imports = {"ours": "import baton_worker._proto.worker_pb2_grpc", "theirs": "import baton.v1.control_pb2, baton.v1.worker_pb2"}
+    program = f"""
+{imports[order.split(", ")[0]]}
+{imports[order.split(", ")[1]]}
+ours, theirs = baton_worker._proto.worker_pb2, baton.v1.worker_pb2
+theirs = theirs.RegisterWorkerResponse(epoch=3, redirect=theirs.Redirect(leader_id="n1", later="x"))
+print(ours.RegisterWorkerResponse.FromString(theirs.SerializeToString()).redirect.leader_id)
+"""
+    path = os.pathsep.join((str(PACKAGE), str(tmp_path)))
+    said = run(sys.executable, "-c", program, PYTHONPATH=path, PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=implementation)
+    assert said == "n1\n"
 
 
 def TestWorkerPipInstall(tmp_path: Path) -> None:
@@ -56,4 +82,5 @@ def TestWorkerPipInstall(tmp_path: Path) -> None:
     where = run(python, "-I", "-c", "import baton_worker; print(baton_worker.__file__)")
     assert where.startswith(str(tmp_path / "venv"))
     installed = Path(where.strip()).parent
-    assert (installed / "py.typed").exists() and (installed / "_proto/raft_pb2.pyi").exists()
+    assert (installed / "py.typed").exists() and (installed / "_proto/worker_pb2.pyi").exists()
+    assert not (installed.parent / "baton").exists()  # no name of anybody else's

@@ -1,4 +1,4 @@
-"""The session's decisions, with time cranked by hand and no network."""
+"""The session's decisions, on simulated time and without a network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from baton_worker import Config, State
 from baton_worker import session as s
-from baton_worker._proto import raft_pb2 as pb
+from baton_worker._proto import worker_pb2 as pb
 
 N1, N2, N3 = "n1:7400", "n2:7400", "n3:7400"
 
@@ -25,7 +25,7 @@ class Driver:
         self.session.start(self.now)
 
     def call(self) -> s.Call:
-        """The call under way or else the next; time goes on to it."""
+        """The call in flight, or else the next one, advancing the time to it."""
         if self.session.in_flight:
             return self.session.in_flight
         for _ in range(3):
@@ -44,7 +44,9 @@ class Driver:
                 accepted=True, epoch=epoch, heartbeat_interval_ms=interval_ms, redirect=redirect
             )
         elif call.method == "Heartbeat":
-            reply = pb.HeartbeatResponse(accepted=True, heartbeat_interval_ms=interval_ms, redirect=redirect)
+            reply = pb.HeartbeatResponse(
+                accepted=True, epoch=epoch, heartbeat_interval_ms=interval_ms, redirect=redirect
+            )
         else:
             reply = pb.DeregisterWorkerResponse(accepted=True, redirect=redirect)
         self.session.replied(call, reply, self.now)
@@ -270,7 +272,7 @@ def TestWorkerReplacedEnds() -> None:
     assert driver.session.state is State.REPLACED and driver.session.poll(driver.now).call is None
     assert driver.events()[-1] == s.Replaced()
     driver.session.leave(driver.now)
-    assert driver.session.state is State.REPLACED, "no goodbye: the id is another's"
+    assert driver.session.state is State.REPLACED, "must not deregister: the id is another instance's"
 
 
 def TestWorkerRejectedEnds() -> None:
@@ -286,6 +288,49 @@ def TestWorkerGoesOnAfterOtherErrors(code: str) -> None:
     driver.fail(driver.call(), code)
     driver.register()
     assert driver.session.state is State.REGISTERED
+
+
+def TestWorkerEpochFollowsAHeartbeat() -> None:
+    driver = Driver()
+    driver.register(epoch=3)
+    driver.accept(driver.call(), epoch=3)
+    assert driver.events() == [s.Registered(3)]
+    call = driver.call()
+    driver.accept(call, epoch=8)
+    assert driver.events() == [s.EpochRaised(8)] and driver.session.state is State.REGISTERED
+    assert driver.session.epoch == 8 and driver.session.lease_until == call.sent_at + 15.0
+    assert driver.call().request.epoch == 8
+
+
+@pytest.mark.parametrize("epoch", [0, 7, 8])
+def TestWorkerEpochNeverFalls(epoch: int) -> None:
+    """A node of version 0.1.0 says no epoch, which is 0."""
+    driver = Driver()
+    driver.register(epoch=8)
+    driver.accept(driver.call(), epoch=epoch)
+    assert driver.events() == [s.Registered(8)] and driver.session.epoch == 8
+    assert driver.call().request.epoch == 8
+
+
+def TestWorkerReturnsUnderANewEpoch() -> None:
+    """A process that was stopped: its lease has ended, and the cluster has called it offline."""
+    driver = Driver()
+    driver.register(epoch=3)
+    driver.now += 30.0
+    call = driver.call()
+    assert (call.method, call.request.epoch) == ("Heartbeat", 3)
+    driver.accept(call, epoch=8)
+    lost, *back = driver.events()[1:]
+    assert isinstance(lost, s.Lost) and back == [s.EpochRaised(8), s.Registered(8)]
+    assert driver.session.epoch == 8
+
+
+def TestWorkerRefusedHeartbeatKeepsTheEpoch() -> None:
+    driver = Driver(N1)
+    driver.register(epoch=3)
+    reply = pb.HeartbeatResponse(accepted=False, epoch=8, redirect=pb.Redirect(leader_address=N2))
+    driver.session.replied(driver.call(), reply, driver.now)
+    assert driver.session.epoch == 3 and driver.events() == [s.Registered(3)]
 
 
 def TestWorkerStaleAnswersChangeNothing() -> None:
@@ -370,7 +415,7 @@ def TestWorkerLeavingGivesUpOnARegistrationUnderWay() -> None:
 
 
 def TestWorkerEndsFromAnySequence() -> None:
-    """Random answers, then a goodbye: it ends within the budget, and never polls without a time to wake at."""
+    """Random replies, then leave(): it ends within the budget, and every poll has a time to wake at."""
     for seed in range(300):
         rng = random.Random(seed)
         driver = Driver(seed=seed)

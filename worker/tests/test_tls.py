@@ -1,4 +1,4 @@
-"""The certificates' files, as they are while somebody replaces them."""
+"""Certificate files while they are being replaced."""
 
 from __future__ import annotations
 

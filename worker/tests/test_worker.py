@@ -14,7 +14,7 @@ from fakes import DEADLINE, Node, Told, follows, leads, refuses
 
 from baton_worker import ConfigError, State, Worker
 from baton_worker import session as session_module
-from baton_worker._proto import raft_pb2 as pb
+from baton_worker._proto import worker_pb2 as pb
 from baton_worker.session import Call
 from baton_worker.worker import Channels, clock
 
@@ -108,7 +108,7 @@ def TestWorkerUnavailableIsAskedAgain(node: Node, make_worker: MakeWorker, told:
 
 
 def TestWorkerReachesANodeTheMomentItIsBack(node: Node) -> None:
-    """Every call to a node that failed connects anew, without waiting for gRPC's own pauses."""
+    """Every call to a node that has failed makes a new connection, without gRPC's own backoff."""
     channels, answers = Channels(), queue.SimpleQueue[Any]()
 
     def call() -> Any:
@@ -142,6 +142,38 @@ def TestWorkerUnknownToTheClusterRegistersAgain(node: Node, make_worker: MakeWor
     node.script = refuses(grpc.StatusCode.NOT_FOUND, method="Heartbeat", times=1)
     told.wait_for("registered", "lost", "registered")
     assert told.events[-1] == ("registered", 2) and worker.epoch == 2
+
+
+def TestWorkerEpochRises(node: Node, make_worker: MakeWorker, told: Told) -> None:
+    seen = []
+    worker: Worker = make_worker(node, on_epoch=lambda epoch: seen.append((epoch, worker.epoch, worker.is_valid())))
+    node.wait_for("Heartbeat")
+    node.epoch = 9
+    node.wait_for("Heartbeat", len(node.calls("Heartbeat")) + 3)
+    assert worker.epoch == 9 and node.calls("Heartbeat")[-1].request.epoch == 9
+    assert seen == [(9, 9, True)], "once, and with the property already risen"
+    assert told.events == [("registered", 1)], "it was not lost"
+    worker.stop()
+    assert node.calls("DeregisterWorker")[0].request.epoch == 9
+
+
+def TestWorkerReturnsUnderANewEpoch(node: Node, make_worker: MakeWorker, told: Told) -> None:
+    worker = make_worker(node)
+    node.wait_for("Heartbeat")
+    node.script = refuses(grpc.StatusCode.UNAVAILABLE)
+    told.wait_for("registered", "lost")
+    assert not worker.is_valid()
+    node.epoch = 9
+    node.script = leads
+    told.wait_for("registered", "lost", "epoch", "registered")
+    assert told.events[2:4] == [("epoch", 9), ("registered", 9)]
+
+
+def TestWorkerOfANodeThatTellsNoEpoch(node: Node, make_worker: MakeWorker, told: Told) -> None:
+    node.epoch, node.tells_epoch = 7, False
+    worker = make_worker(node)
+    node.wait_for("Heartbeat", 3)
+    assert worker.epoch == 7 and worker.is_valid() and told.events == [("registered", 7)]
 
 
 def TestWorkerReplacedStops(node: Node, make_worker: MakeWorker, told: Told) -> None:

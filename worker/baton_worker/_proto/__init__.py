@@ -1,1 +1,1 @@
-"""Generated from proto/raft.proto by tools/generate; not part of the package's interface."""
+"""Generated from proto/baton/v1/worker.proto by tools/generate; not part of the package's interface."""

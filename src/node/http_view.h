@@ -1,0 +1,12 @@
+// The node as the debug pages see it.
+#ifndef BATON_NODE_HTTP_VIEW_H
+#define BATON_NODE_HTTP_VIEW_H
+
+#include "node/view.h"
+
+struct node;
+
+// Valid as long as the node.
+struct http_source http_view_source(struct node *node);
+
+#endif

@@ -1,0 +1,166 @@
+// The table of outcomes: node/outcome.h.
+#include "node/outcome.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/limits.h"
+
+static const struct {
+    enum rpc_status status;
+    const char *reason;  // of the trailer baton-reason; NULL: none
+    bool in_doubt;       // trailer baton-outcome: unknown
+    const char *text;    // {name}, {leader}, {address}, {number} and {limit} are replaced by the facts
+} outcomes[] = {
+    [OUTCOME_NOT_LEADER] = {RPC_FAILED_PRECONDITION, NULL, false,
+                            "{name} does not lead; ask the leader {leader} at {address}"},
+    [OUTCOME_NO_LEADER] = {RPC_UNAVAILABLE, NULL, false, "there is no leader at the moment; nothing was done, try again"},
+    [OUTCOME_NOT_READY] = {RPC_UNAVAILABLE, NULL, false, "this node has just become leader and is not ready yet; try again"},
+    [OUTCOME_NO_CLUSTER] = {RPC_FAILED_PRECONDITION, NULL, false,
+                            "this node started on an empty data directory without --bootstrap and belongs to no cluster"},
+
+    [OUTCOME_UNKNOWN] = {RPC_UNAVAILABLE, NULL, true,
+                         "outcome unknown: this node lost leadership before a majority confirmed the write; repeat it with "
+                         "the same client id and sequence, or read"},
+    [OUTCOME_OVERWRITTEN] = {RPC_UNAVAILABLE, NULL, false,
+                             "leadership changed before the write was replicated; nothing was written, try again"},
+    [OUTCOME_LEADERSHIP_CHANGED] = {RPC_UNAVAILABLE, NULL, false,
+                                    "leadership changed meanwhile; nothing was done, try again"},
+    [OUTCOME_TOO_MUCH_UNCOMMITTED] = {RPC_RESOURCE_EXHAUSTED, NULL, false,
+                                      "too many writes wait for a majority; nothing was written, try again later"},
+    [OUTCOME_TRANSFERRING] = {RPC_UNAVAILABLE, NULL, false,
+                              "leadership is being transferred; nothing was written, try again"},
+    [OUTCOME_TOO_MANY_PAUSED] = {RPC_RESOURCE_EXHAUSTED, NULL, false,
+                                 "leadership is being transferred and too many writes wait for that; nothing was written, "
+                                 "try again"},
+    [OUTCOME_REVISION_MISMATCH] = {RPC_ABORTED, "revision-mismatch", false,
+                                   "the key's revision is {number}; nothing was written"},
+    [OUTCOME_NO_SUCH_REVISION] = {RPC_ABORTED, "revision-mismatch", false,
+                                  "the key's revision is 0 (there is no such key); nothing was written"},
+    [OUTCOME_SESSION_EXPIRED] = {RPC_ABORTED, "session-expired", true,
+                                 "session expired, outcome unknown: the result of this sequence is no longer held; read "
+                                 "before you repeat"},
+    [OUTCOME_SEQUENCE_REUSED] = {RPC_INVALID_ARGUMENT, "sequence-reused", false,
+                                 "this client id has used the sequence for another write; nothing was written"},
+
+    [OUTCOME_NO_SUCH_KEY] = {RPC_NOT_FOUND, NULL, false, "there is no such key"},
+    [OUTCOME_REVISION_AHEAD] = {RPC_OUT_OF_RANGE, "revision-ahead", false,
+                                "revision {number} does not exist yet; this node is at {limit}"},
+    [OUTCOME_REVISION_GONE] = {RPC_OUT_OF_RANGE, NULL, false,
+                               "revision {number} is no longer held; the oldest is {limit}: list the keys, then watch from "
+                               "there"},
+    [OUTCOME_WATCH_BEHIND] =
+        {RPC_OUT_OF_RANGE, NULL, false,
+         "the watch fell behind: revision {number} is next, but the oldest held is {limit}; list the keys "
+         "and watch again"},
+    [OUTCOME_WATCH_LEADERLESS] = {RPC_UNAVAILABLE, NULL, false,
+                                  "this node knows no leader; watch on another node from the next revision"},
+    [OUTCOME_WATCH_LEAVING] = {RPC_UNAVAILABLE, NULL, false,
+                               "this node is shutting down; watch on another node from the next revision"},
+    [OUTCOME_TOO_MANY_WATCHES] = {RPC_RESOURCE_EXHAUSTED, NULL, false, "too many watches on this node; use another"},
+    [OUTCOME_ENTRY_GONE] = {RPC_OUT_OF_RANGE, NULL, false, "entry {number} is no longer held; the first is {limit}"},
+    [OUTCOME_TOO_MANY_SLOW] = {RPC_RESOURCE_EXHAUSTED, NULL, false,
+                               "too many large replies are queued on this node; try again later"},
+    [OUTCOME_LIST_TOO_LONG] = {RPC_RESOURCE_EXHAUSTED, NULL, false, "not enough memory for so large a reply; ask for less"},
+    [OUTCOME_TOO_MANY_WORKERS] = {RPC_RESOURCE_EXHAUSTED, NULL, false,
+                                  "too many workers for one reply; list them in pages, by limit and start_after"},
+
+    [OUTCOME_NO_SUCH_WORKER] = {RPC_NOT_FOUND, NULL, false, "no such worker is registered; register again"},
+    [OUTCOME_REPLACED] = {RPC_ABORTED, NULL, false,
+                          "another instance has registered as {name}; this one is replaced and must stop"},
+    [OUTCOME_REGISTRATION_ENDED] = {RPC_NOT_FOUND, NULL, false, "this registration has ended; register again"},
+    [OUTCOME_REGISTRATION_CHANGED] = {RPC_UNAVAILABLE, NULL, false,
+                                      "the registration changed meanwhile; nothing was done, try again"},
+    [OUTCOME_REGISTRY_FULL] = {RPC_RESOURCE_EXHAUSTED, NULL, false,
+                               "the registry is full of online workers; stop some first"},
+
+    [OUTCOME_NO_SUCH_VOTER] = {RPC_FAILED_PRECONDITION, NULL, false, "there is no such voter; see batonctl member list"},
+    [OUTCOME_TRANSFER_RUNNING] = {RPC_FAILED_PRECONDITION, NULL, false,
+                                  "a transfer is already under way; wait until it ends"},
+    [OUTCOME_LEADS_NO_MORE] = {RPC_FAILED_PRECONDITION, NULL, false, "this node is no longer the leader"},
+    [OUTCOME_TRANSFER_FAILED] = {RPC_ABORTED, NULL, false,
+                                 "the target did not take over in time; see batonctl status for who leads"},
+};
+
+enum { TEXT_MAX = 512, NUMBER_MAX = 21 };
+
+// A fact's text; false: there is none of that name.
+static bool find_fact(const char *name, size_t len, const struct outcome_facts *facts, char number[NUMBER_MAX],
+                      struct slice *fact) {
+    const struct {
+        const char *name;
+        const struct slice *text;
+        const uint64_t *number;
+    } known[] = {
+        {"name", &facts->name, NULL},     {"leader", &facts->leader, NULL}, {"address", &facts->address, NULL},
+        {"number", NULL, &facts->number}, {"limit", NULL, &facts->limit},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
+        if (strlen(known[i].name) != len || memcmp(known[i].name, name, len) != 0) {
+            continue;
+        }
+        if (known[i].text != NULL) {
+            *fact = *known[i].text;
+        } else {
+            snprintf(number, NUMBER_MAX, "%llu", (unsigned long long)*known[i].number);
+            *fact = slice_of_str(number);
+        }
+        return true;
+    }
+    return false;
+}
+
+void outcome_text(enum outcome outcome, const struct outcome_facts *facts, char *text, size_t size) {
+    static const struct outcome_facts none;
+    size_t len = 0;
+    for (const char *at = outcomes[outcome].text; *at != '\0';) {
+        char number[NUMBER_MAX];
+        struct slice piece = slice_of(at, strcspn(at, "{"));
+        if (piece.len == 0) {
+            size_t name = strcspn(++at, "}");
+            bool known = find_fact(at, name, facts == NULL ? &none : facts, number, &piece);
+            assert(known);
+            at += name + 1;
+        } else {
+            at += piece.len;
+        }
+        for (size_t i = 0; i < piece.len && len + 1 < size; i++) {
+            text[len++] = (char)piece.data[i];
+        }
+    }
+    text[len] = '\0';
+}
+
+void outcome_tell(struct rpc_server *server, struct rpc_call call, enum outcome outcome, const struct outcome_facts *facts) {
+    assert((size_t)outcome < ARRAY_COUNT(outcomes) && outcomes[outcome].text != NULL);
+    char text[TEXT_MAX];
+    outcome_text(outcome, facts, text, sizeof text);
+    if (outcomes[outcome].in_doubt) {
+        rpc_call_trailer(server, call, "baton-outcome", slice_of_str("unknown"));
+    }
+    if (outcomes[outcome].reason != NULL) {
+        rpc_call_trailer(server, call, "baton-reason", slice_of_str(outcomes[outcome].reason));
+    }
+    if (outcome == OUTCOME_NOT_LEADER) {
+        rpc_call_trailer(server, call, "baton-leader-id", facts->leader);
+        rpc_call_trailer(server, call, "baton-leader-address", facts->address);
+    }
+    if (outcome == OUTCOME_REVISION_MISMATCH || outcome == OUTCOME_NO_SUCH_REVISION) {
+        char revision[NUMBER_MAX];
+        snprintf(revision, sizeof revision, "%llu", (unsigned long long)facts->number);
+        rpc_call_trailer(server, call, "baton-revision", slice_of_str(revision));
+    }
+    rpc_finish(server, call, outcomes[outcome].status, text);
+}
+
+void outcome_refuse(struct rpc_server *server, struct rpc_call call, const struct error *error) {
+    enum rpc_status status = RPC_INVALID_ARGUMENT;
+    if (error->code == ERR_NO_MEMORY || error->code == ERR_TOO_LARGE) {
+        status = RPC_RESOURCE_EXHAUSTED;
+    } else if (error->code == ERR_FOREIGN) {
+        status = RPC_PERMISSION_DENIED;
+    }
+    rpc_finish(server, call, status, error->message);
+}

@@ -1,0 +1,19 @@
+// Get: reads one key.
+#include "verbs/verbs.h"
+
+static bool is_stale(const void *message) {
+    return ((const struct pb_get_request *)message)->stale;
+}
+
+static void answer(struct node *node, struct rpc_call call, const void *message, raft_index index) {
+    const struct pb_get_request *request = message;
+    struct state_item item;
+    if (!state_get(node_state(node), request->key, &item)) {
+        node_tell(node, call, OUTCOME_NO_SUCH_KEY, NULL);
+        return;
+    }
+    struct pb_get_response response = {.value = item.value, .revision = item.revision, .read_index = index};
+    node_reply(node, call, verb_get.method, &response);
+}
+
+const struct verb verb_get = {.method = &pb_control_service_get, .answer = answer, .is_stale = is_stale};

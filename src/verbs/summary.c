@@ -1,0 +1,60 @@
+// Summaries of log entries: verbs/summary.h.
+#include "verbs/summary.h"
+
+#include "wire/command.h"
+#include "wire/configuration.h"
+
+void summary_text(struct buf *out, struct slice text) {
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        if (c == '"' || c == '\\') {
+            buf_printf(out, "\\%c", c);
+        } else if (c < 0x20 || c > 0x7e) {
+            buf_printf(out, "\\x%02x", c);
+        } else {
+            buf_append(out, &c, 1);
+        }
+    }
+}
+
+void summary_key(struct buf *out, const char *what, struct slice key) {
+    buf_printf(out, "%s \"", what);
+    summary_text(out, key);
+    buf_append_str(out, "\"");
+}
+
+void summary_expected(struct buf *out, bool has_expected_revision, uint64_t expected_revision) {
+    if (has_expected_revision) {
+        buf_printf(out, " if at revision %llu", (unsigned long long)expected_revision);
+    }
+}
+
+static void summarize_command(struct node *node, const struct raft_entry *entry, struct buf *out) {
+    struct arena arena = {.limit = 0};
+    struct pb_command command;
+    struct error error;
+    const struct verb *verb = NULL;
+    if (wire_command_decode(&arena, entry, &command, &error) == OK) {
+        verb = node_verb_of(node, command.op);
+    }
+    if (verb != NULL) {
+        verb->summarize(&command, out);
+    } else {
+        buf_append_str(out, "unreadable command");
+    }
+    arena_free(&arena);
+}
+
+void summarize_entry(struct node *node, const struct raft_entry *entry, struct buf *out) {
+    switch (entry->type) {
+    case RAFT_ENTRY_NOOP:
+        buf_append_str(out, "no-op");
+        break;
+    case RAFT_ENTRY_CONFIGURATION:
+        wire_configuration_summary(entry, out);
+        break;
+    case RAFT_ENTRY_COMMAND:
+        summarize_command(node, entry, out);
+        break;
+    }
+}

@@ -1,0 +1,29 @@
+// All calls of clients, one file each. To add one: its messages and rpc in proto/baton/v1, a file here, and a row in VERBS
+// and in meson.build (docs/extending.md).
+#ifndef BATON_VERBS_VERBS_H
+#define BATON_VERBS_VERBS_H
+
+#include "node/verb.h"
+
+#define VERBS(X)                                                                                                            \
+    X(put)                                                                                                                  \
+    X(get)                                                                                                                  \
+    X(delete)                                                                                                               \
+    X(list)                                                                                                                 \
+    X(watch)                                                                                                                \
+    X(status)                                                                                                               \
+    X(read_log)                                                                                                             \
+    X(list_workers)                                                                                                         \
+    X(transfer_leadership)                                                                                                  \
+    X(register_worker)                                                                                                      \
+    X(heartbeat)                                                                                                            \
+    X(deregister_worker)
+
+#define X(name) extern const struct verb verb_##name;
+VERBS(X)
+#undef X
+
+// NULL-terminated, for node_config.verbs.
+extern const struct verb *const all_verbs[];
+
+#endif
