@@ -73,7 +73,8 @@ static bool gather_change(void *user, const struct state_change *change) {
     struct gather *g = user;
     if (slice_starts_with(change->key, g->prefix)) {
         size_t bytes = change->key.len + change->value.len;
-        if (g->count > 0 && g->bytes + bytes > BATCH_BYTES) {
+        // All changes of one revision go together: the watch resumes at the next.
+        if (g->count > 0 && g->bytes + bytes > BATCH_BYTES && change->revision >= g->next) {
             g->more = true;
             return false;
         }

@@ -29,16 +29,25 @@ void summary_expected(struct buf *out, bool has_expected_revision, uint64_t expe
     }
 }
 
+// For an operation of the leader's own, which no call logs.
+static void append_name(struct buf *out, enum pb_command_op op) {
+    for (size_t i = 0; i < pb_command_type.field_count; i++) {
+        if (pb_command_type.fields[i].number == op) {
+            buf_append_str(out, pb_command_type.fields[i].name);
+        }
+    }
+}
+
 static void summarize_command(struct node *node, const struct raft_entry *entry, struct buf *out) {
     struct arena arena = {.limit = 0};
     struct pb_command command;
     struct error error;
-    const struct verb *verb = NULL;
-    if (wire_command_decode(&arena, entry, &command, &error) == OK) {
-        verb = node_verb_of(node, command.op);
-    }
+    bool readable = wire_command_decode(&arena, entry, &command, &error) == OK;
+    const struct verb *verb = readable ? node_verb_of(node, command.op) : NULL;
     if (verb != NULL) {
         verb->summarize(&command, out);
+    } else if (readable) {
+        append_name(out, command.op);
     } else {
         buf_append_str(out, "unreadable command");
     }

@@ -1,5 +1,5 @@
-// All calls of clients, one file each. To add one: its messages and rpc in proto/baton/v1, a file here, and a row in VERBS
-// and in meson.build (docs/extending.md).
+// All calls of clients, one file each. To add one: its messages and rpc in proto/baton/v1, a file here, and a row in VERBS,
+// which meson.build reads too (docs/extending.md).
 #ifndef BATON_VERBS_VERBS_H
 #define BATON_VERBS_VERBS_H
 

@@ -14,7 +14,7 @@ static void apply(struct fuzz *fuzz, struct raft_entry *entry) {
     if (wire_command_decode(&fuzz->arena, entry, &command, &error) != OK) {
         return;
     }
-    struct raft_entry *encoded = wire_command_encode(fuzz->slab, &command);
+    struct raft_entry *encoded = wire_command_encode(fuzz->slab, &command, &error);
     encoded->id = (struct raft_entry_id){1, 2};
     enum error_code code = wire_command_decode(&fuzz->arena, encoded, &again, &error);
     assert(code == OK && pb_equal(&pb_command_type, &again, &command));

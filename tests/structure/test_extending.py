@@ -62,7 +62,10 @@ def batond(tmp_path_factory):
         shutil.copy2(path, target)
     run(["patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch"], copy, input=patch())
     run(["meson", "setup", "build", "--buildtype=plain", "-Dwerror=true"], copy)
-    run(["ninja", "-C", "build", "src/cmd/batond"], copy)
+    tests = ["node-calls", "wire-codec", "wire-messages"]  # of what all calls and messages have in common
+    run(["ninja", "-C", "build", "src/cmd/batond", *(f"tests/unit/test-{name}" for name in tests)], copy)
+    for name in tests:
+        run([copy / f"build/tests/unit/test-{name}"], copy / "build/tests/unit")
     return copy / "build/src/cmd/batond"
 
 

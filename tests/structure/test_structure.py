@@ -213,9 +213,12 @@ def test_files_say_first_what_they_are():
 
 def test_every_c_file_is_built():
     forgotten = []
+    verbs = re.findall(r"^ +X\((\w+)\)", (ROOT / "src/verbs/verbs.h").read_text(), re.MULTILINE)  # read by its meson.build
     for path in c_files("src", "tests/unit", "tests/interop"):
         plans = [folder / "meson.build" for folder in path.parents if ROOT in (folder, *folder.parents)]
         if path.suffix == ".c" and not any(plan.exists() and path.name in plan.read_text() for plan in plans):
+            if path.parent.name == "verbs" and path.stem in verbs:
+                continue
             forgotten.append(name_of(path))
     assert not forgotten, "\n".join(forgotten)
 

@@ -74,8 +74,7 @@ static void TestNodeServesAllCalls(void **state) {
     whole_node_start(&whole, 1);
     const struct calls *calls = whole.node->calls;
     assert_int_equal(calls->service_count, 2);
-    assert_int_equal(calls->count, ARRAY_COUNT(calls_served));
-    assert_int_equal(pb_control_service.method_count + pb_worker_service.method_count, ARRAY_COUNT(calls_served));
+    assert_int_equal(calls->count, pb_control_service.method_count + pb_worker_service.method_count);
     for (size_t i = 0; i < ARRAY_COUNT(calls_served); i++) {
         const struct rpc_method *method = method_named(service_of(calls, calls_served[i].service), calls_served[i].method);
         const struct bound_verb *bound = method->user;
