@@ -42,7 +42,10 @@ CRITERIA = [
         5,
         "`TestLog` passes with append, read, recovery.",
         "src/wal/wal.h: `wal_open`, `wal_submit`, `wal_dump`",
-        ("tests/unit/test_log.c: TestLogAppend, TestLogRead, TestLogRecovery", "tests/unit/test_log_*.c: TestLog*"),
+        (
+            "tests/unit/test_log.c: TestLogAppend, TestLogRead, TestLogRecovery",
+            *(f"tests/unit/test_log_{part}.c: TestLog*" for part in ("recovery", "failures", "lines", "compat", "node")),
+        ),
     ),
     Criterion(
         6,
