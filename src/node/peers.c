@@ -61,8 +61,7 @@ struct peers {
     uint32_t request_cap;
     uint32_t free_request;  // index + 1
     struct buf out;
-    struct arena scratch;   // for replies: from outside, so limited
-    struct arena encoding;  // for our requests
+    struct arena scratch;  // of answers: from outside, so limited
     bool closed;
 };
 
@@ -212,7 +211,6 @@ void peers_free(struct peers *peers) {
     free(peers->requests);
     buf_free(&peers->out);
     arena_free(&peers->scratch);
-    arena_free(&peers->encoding);
     free(peers);
 }
 
@@ -324,8 +322,7 @@ void peers_send(struct peers *peers, const struct raft_message *request) {
         .sent_us = peers->options.now_us(),
     };
     buf_clear(&peers->out);
-    wire_raft_encode(peers->options.us, request, &peers->encoding, &peers->out);
-    arena_reset(&peers->encoding);
+    wire_raft_encode(peers->options.us, request, &peers->out);
     rpc_channel_call(peer->lanes[request->lane], &(struct rpc_request){
                                                      .path = wire_raft_method(request->type)->path,
                                                      .body = buf_slice(&peers->out),

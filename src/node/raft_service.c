@@ -77,7 +77,7 @@ void raft_service_reply(struct node *node, const struct raft_message *reply) {
         return;
     }
     buf_clear(&node->out);
-    wire_raft_encode(&node->identity, reply, &node->scratch, &node->out);
+    wire_raft_encode(&node->identity, reply, &node->out);
     rpc_reply(node->server, call, buf_slice(&node->out));
 }
 

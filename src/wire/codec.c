@@ -57,6 +57,7 @@ static void reserve_list(struct decoder *d, struct pb_reader *r, const struct pb
         if (before > 0) {
             memcpy(items, field_items(field, message), before * field_item_size(field));
         }
+        memset(items + before * field_item_size(field), 0, (total - before) * field_item_size(field));
         memcpy(message + field->offset, &items, sizeof items);
     }
 }
@@ -72,7 +73,7 @@ static void reserve_lists(struct decoder *d, struct pb_reader *r, const struct p
         }
     }
     struct pb_reader ahead = *r;
-    struct pb_wire_field f;
+    struct pb_wire_field f = {.number = 0};
     while (pb_next(&ahead, &f)) {
         const struct pb_field_type *field = find_field(d, type, f.number);
         if (field != NULL && field->presence == PB_REPEATED) {
@@ -152,7 +153,6 @@ static uint8_t *place_value(const struct decoder *d, struct pb_reader *r, const 
         uint8_t *items;
         memcpy(&items, value, sizeof items);
         value = items + field_item_size(field) * (*(size_t *)(message + field->holder))++;
-        memset(value, 0, field_item_size(field));
         break;
     }
     }
@@ -182,7 +182,7 @@ static void decode_message(struct decoder *d, struct pb_reader *r, const struct 
     if (type->repeated_count > 0) {
         reserve_lists(d, r, type, message);
     }
-    struct pb_wire_field f;
+    struct pb_wire_field f = {.number = 0};
     while (pb_next(r, &f)) {
         const struct pb_field_type *field = find_field(d, type, f.number);
         if (field == NULL) {

@@ -6,6 +6,7 @@
 
 #include "base/ids.h"
 #include "baton/v1/raft.pb.h"
+#include "wire/append_entries.h"
 #include "wire/codec.h"
 
 static_assert((int)PB_ENTRY_TYPE_COMMAND == (int)RAFT_ENTRY_COMMAND && (int)PB_ENTRY_TYPE_NOOP == (int)RAFT_ENTRY_NOOP &&
@@ -41,32 +42,20 @@ static struct pb_envelope envelope_of(const struct wire_identity *us, const stru
     };
 }
 
-static void encode_append(const struct pb_envelope *envelope, const struct raft_message *message, struct arena *arena,
-                          struct buf *out) {
-    size_t count = message->append.count;
-    struct pb_entry *entries = arena_alloc(arena, count * sizeof *entries);
-    assert(count == 0 || entries != NULL);  // the core bounds messages, and the arena has no limit
-    for (size_t i = 0; i < count; i++) {
-        const struct raft_entry *entry = message->append.entries[i];
-        entries[i] = (struct pb_entry){
-            .index = entry->id.index,
-            .term = entry->id.term,
-            .type = entry->type,
-            .command = raft_entry_command(entry),
-        };
-    }
-    struct pb_append_entries_request request = {
+// The fields by number: those before the entries, the entries, and the one after them.
+static void encode_append(const struct pb_envelope *envelope, const struct raft_message *message, struct buf *out) {
+    struct pb_append_entries_request before = {
         .has_envelope = true,
         .envelope = *envelope,
         .term = message->term,
         .leader_id = raft_id_slice(&message->append.leader_id),
         .prev_log_index = message->append.prev_log.index,
         .prev_log_term = message->append.prev_log.term,
-        .entries = entries,
-        .entries_count = count,
-        .leader_commit = message->append.leader_commit,
     };
-    pb_encode(&pb_append_entries_request_type, &request, out);
+    struct pb_append_entries_request after = {.leader_commit = message->append.leader_commit};
+    pb_encode(&pb_append_entries_request_type, &before, out);
+    append_entries_encode(message->append.entries, message->append.count, out);
+    pb_encode(&pb_append_entries_request_type, &after, out);
 }
 
 static void encode_request_vote(const struct pb_envelope *envelope, const struct raft_message *message, struct buf *out) {
@@ -96,8 +85,7 @@ static void encode_append_reply(const struct pb_envelope *envelope, const struct
     pb_encode(&pb_append_entries_response_type, &response, out);
 }
 
-void wire_raft_encode(const struct wire_identity *us, const struct raft_message *message, struct arena *arena,
-                      struct buf *out) {
+void wire_raft_encode(const struct wire_identity *us, const struct raft_message *message, struct buf *out) {
     struct pb_envelope envelope = envelope_of(us, &message->to);
     switch (message->type) {
     case RAFT_REQUEST_VOTE:
@@ -112,7 +100,7 @@ void wire_raft_encode(const struct wire_identity *us, const struct raft_message 
                   out);
         break;
     case RAFT_APPEND_ENTRIES:
-        encode_append(&envelope, message, arena, out);
+        encode_append(&envelope, message, out);
         break;
     case RAFT_APPEND_ENTRIES_REPLY:
         encode_append_reply(&envelope, message, out);
@@ -172,24 +160,6 @@ static enum error_code check_log_id(struct raft_entry_id id, raft_term term, con
                      (unsigned long long)id.index, (unsigned long long)id.term, (unsigned long long)term);
 }
 
-static enum error_code check_entry(const struct pb_entry *entry, struct raft_entry_id before, raft_term term,
-                                   struct error *error) {
-    if (entry->index != before.index + 1 || entry->term < before.term || entry->term == 0 || entry->term > term) {
-        return error_set(error, ERR_INVALID, "entries: index %llu of term %llu behind index %llu of term %llu, in term %llu",
-                         (unsigned long long)entry->index, (unsigned long long)entry->term, (unsigned long long)before.index,
-                         (unsigned long long)before.term, (unsigned long long)term);
-    }
-    if (entry->type < RAFT_ENTRY_COMMAND || entry->type > RAFT_ENTRY_CONFIGURATION) {
-        return error_set(error, ERR_INVALID, "entries: index %llu has type %u, which is not known here",
-                         (unsigned long long)entry->index, entry->type);
-    }
-    if (entry->command.len > COMMAND_MAX) {
-        return error_set(error, ERR_TOO_LARGE, "entries: index %llu has %zu bytes; at most %d are allowed",
-                         (unsigned long long)entry->index, entry->command.len, COMMAND_MAX);
-    }
-    return OK;
-}
-
 // --- decoding ---
 
 // The context of one decode.
@@ -238,49 +208,20 @@ static enum error_code decode_request_vote(const struct decoding *d) {
     return code == OK ? check_log_id(message->request_vote.last_log, message->term, "last_log", d->error) : code;
 }
 
-// Copies the entries into the slab: on success one reference each.
-static enum error_code take_entries(const struct decoding *d, const struct pb_append_entries_request *request) {
-    size_t count = request->entries_count;
-    struct raft_entry **entries = arena_alloc(d->arena, count * sizeof *entries);
-    if (entries == NULL) {
-        return error_set(d->error, ERR_NO_MEMORY, "no memory for a list of %zu entries", count);
-    }
-    struct raft_entry_id before = d->message->append.prev_log;
-    enum error_code code = OK;
-    size_t taken = 0;
-    while (taken < count) {
-        const struct pb_entry *given = &request->entries[taken];
-        code = check_entry(given, before, request->term, d->error);
-        if (code != OK) {
-            break;
-        }
-        struct raft_entry_id id = {.term = given->term, .index = given->index};
-        struct raft_entry *entry = raft_entry_new(d->slab, (enum raft_entry_type)given->type, id, given->command.len);
-        if (entry == NULL) {
-            code = error_set(d->error, ERR_NO_MEMORY, "no memory for an entry of %zu bytes", given->command.len);
-            break;
-        }
-        if (given->command.len != 0) {
-            memcpy(entry->data, given->command.data, given->command.len);
-        }
-        entries[taken++] = entry;
-        before = id;
-    }
-    if (code == OK) {
-        d->message->append.entries = entries;
-        d->message->append.count = count;
-        return OK;
-    }
-    while (taken > 0) {
-        raft_entry_unref(entries[--taken]);
-    }
-    return code;
+// AppendEntriesRequest without its entries, which append_entries.c reads.
+static struct pb_type request_without_entries(void) {
+    static const uint8_t places[] = {0, 1, 2, 3, 4, 5, 0, 7};
+    struct pb_type type = pb_append_entries_request_type;
+    assert(type.last_number == 7 && type.repeated_count == 1 && type.places[6] == 6);
+    type.places = places;
+    type.repeated_count = 0;
+    return type;
 }
 
 static enum error_code decode_append(const struct decoding *d) {
     struct pb_append_entries_request request;
-    enum error_code code =
-        open_message(d, &pb_append_entries_request_type, &request, &request.envelope, &request.has_envelope);
+    struct pb_type type = request_without_entries();
+    enum error_code code = open_message(d, &type, &request, &request.envelope, &request.has_envelope);
     if (code != OK) {
         return code;
     }
@@ -289,19 +230,23 @@ static enum error_code decode_append(const struct decoding *d) {
     message->append.leader_id = message->from;
     message->append.prev_log = (struct raft_entry_id){.index = request.prev_log_index, .term = request.prev_log_term};
     message->append.leader_commit = request.leader_commit;
+    size_t count = append_entries_count(d->bytes);
     code = check_request(message, request.leader_id, "leader_id", request.envelope.from, d->error);
-    if (code == OK && request.prev_log_index > UINT64_MAX - 1 - request.entries_count) {
+    if (code == OK && request.prev_log_index > UINT64_MAX - 1 - count) {
         code = error_set(d->error, ERR_INVALID, "prev_log_index: %llu leaves no room for the entries",
                          (unsigned long long)request.prev_log_index);
     }
     if (code == OK) {
         code = check_log_id(message->append.prev_log, message->term, "prev_log", d->error);
     }
-    if (code != OK || request.entries_count == 0) {
+    if (code != OK || count == 0) {
         return code;
     }
     message->lane = RAFT_BULK;
-    return take_entries(d, &request);
+    code = append_entries_decode(d->bytes, count, message->append.prev_log, message->term, d->slab, d->arena,
+                                 &message->append.entries, d->error);
+    message->append.count = code == OK ? count : 0;
+    return code;
 }
 
 static enum error_code decode_append_reply(const struct decoding *d) {

@@ -20,9 +20,8 @@ struct wire_identity {
 // The call that carries a request (not a reply): AppendEntries of RaftService.
 const struct pb_method *wire_raft_method(enum raft_message_type request);
 
-// Appends the encoded message. The arena must have no limit; it is used only during the call.
-void wire_raft_encode(const struct wire_identity *us, const struct raft_message *message, struct arena *arena,
-                      struct buf *out);
+// Appends the encoded message.
+void wire_raft_encode(const struct wire_identity *us, const struct raft_message *message, struct buf *out);
 
 // Decodes a message of the given type. Entries are copied once, into the slab, with one reference each, which the caller
 // owns; the array of pointers is in the arena. On error nothing is owned.

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct buf out = {.len = 0};
         struct arena unlimited = {.limit = 0};
         sender.node_id = message.from;
-        wire_raft_encode(&sender, &message, &unlimited, &out);
+        wire_raft_encode(&sender, &message, &out);
         enum error_code code = wire_raft_decode(&us, type, buf_slice(&out), fuzz.slab, &fuzz.arena, &again, &error);
         assert(code == OK && again.term == message.term);
         assert(type != RAFT_APPEND_ENTRIES || again.append.count == message.append.count);

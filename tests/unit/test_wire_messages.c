@@ -412,7 +412,7 @@ static void TestWireRaftRoundTrip(void **state) {
             assert_slice(raft_id_slice(&message.to), "n1");
             message.to = raft_id_of(text("n1"));
             buf_clear(&t.out);
-            wire_raft_encode(&sender, &message, &t.arena, &t.out);
+            wire_raft_encode(&sender, &message, &t.out);
             assert_same_bytes(buf_slice(&t.out), packed);
             release_entries(&message);
         }
