@@ -56,6 +56,9 @@ def test_interop_go(go_client: pathlib.Path, tmp_path: pathlib.Path) -> None:
             wait_until("w1 is online, as the follower has it",
                        lambda: [one["status"] for one in follower.web("/cluster-state")] == ["online"])
             for node, redirect in ((leader, ""), (follower, f"the leader is at {leader.listen}\n")):
+                # Watch begins after what the node asked has applied, and a follower applies what was put a little later.
+                wait_until(f"{node.node} has applied what {leader.node} has",
+                           lambda: node.web("/status")["last_applied"] >= leader.web("/status")["last_applied"])
                 value = f"asked {node.node}"
                 done = subprocess.run([go_client, "-key", "k", "-value", value, node.listen], capture_output=True, text=True,
                                       timeout=30)  # fmt: skip
