@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test scenarios bench baseline baseline-compare failover soak coverage verify-log up-docker status-docker down-docker acceptance install clean help
+.PHONY: build deps up status logs down test scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
@@ -31,7 +31,7 @@ logs: ## follow the logs of the local cluster
 down: ## stop the local cluster and keep its data
 	@deploy/local/cluster down
 
-verify-log: ## check that the nodes' committed logs are equal byte for byte
+verify-log: ## check that the nodes' committed logs and snapshots are equal byte for byte
 	@deploy/local/cluster verify-log
 
 up-docker: ## start the same cluster in containers, with Prometheus
@@ -79,6 +79,11 @@ soak: ## run ten minutes with a bad link and slow disks; no election may begin
 	@deploy/deps build run test
 	@$(MAKE) --no-print-directory build
 	@cd tests/cluster && BATON_SOAK_SECONDS=600 /usr/bin/python3 -m pytest -q -rA -p no:cacheprovider -n 3 test_steady.py
+
+year: ## live through a year of a cluster in YEAR_MINUTES (20) and write docs/year.md
+	@deploy/deps build run test baseline
+	@$(MAKE) --no-print-directory build
+	@tests/year/year
 
 coverage: ## run the unit tests and report the lines they cover
 	@deploy/deps build test coverage

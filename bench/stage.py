@@ -6,6 +6,8 @@ The cluster and its faults are those of the cluster tests (tests/cluster/harness
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
 import json
 import math
 import os
@@ -27,10 +29,27 @@ import harness as harness  # noqa: E402
 RESULTS = ROOT / "bench" / "results"
 WORKER_HOST = {"gcp": "w1", "aws": "w3"}  # a host without a node, in each cloud
 EXTRA = ("--log-level", "info")
+ELECTED = r"transitioned from \w+ to Leader "  # as a node logs it
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def need(*programs: str) -> None:
+    missing = [program for program in programs if not (harness.BUILD / program).exists()]
+    if missing:
+        raise SystemExit(f"{' and '.join(missing)}: not in {harness.BUILD}; run make first")
+
+
+def script(name: str) -> Any:
+    """Another measurement, bench/NAME, as a module: bench/run has three members on loopback, of baton and of etcd."""
+    loader = importlib.machinery.SourceFileLoader(f"bench_{name}", str(ROOT / "bench" / name))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
 
 
 def enter_world() -> None:
@@ -38,8 +57,7 @@ def enter_world() -> None:
     if os.environ.get("BATON_WORLD") != "1":
         world = str(ROOT / "tests" / "cluster" / "world")
         os.execv(world, [world, sys.executable, *sys.argv])
-    if not (harness.BUILD / "batond").exists():
-        raise SystemExit(f"{harness.BUILD}/batond is missing: run make first")
+    need("batond")
     os.environ["BATON_BUILD"] = str(harness.BUILD)
     harness.generate_stubs()
     sys.path.insert(0, str(harness.generated_stubs()))
@@ -56,10 +74,12 @@ def hosts() -> Iterator[Path]:
 
 
 @contextmanager
-def cluster(directory: Path, name: str, names: Iterable[str] = ()) -> Iterator[harness.Cluster]:
+def cluster(
+    directory: Path, name: str, names: Iterable[str] = (), placement: str = "off", flags: Iterable[str] = ()
+) -> Iterator[harness.Cluster]:
     """A new cluster with a leader; its data is gone afterwards."""
     with tempfile.TemporaryDirectory(dir=directory, prefix=name) as data:
-        made = harness.Cluster(Path(data), EXTRA)
+        made = harness.Cluster(Path(data), (*EXTRA, *flags), placement)
         made.start(*names)
         made.leader()
         try:
@@ -132,6 +152,12 @@ def fault(cluster: harness.Cluster, kind: str, node: harness.Node) -> Iterator[f
         node.start()
 
 
+def logged(text: str, message: str) -> List[float]:
+    """When a node logged it, a regular expression: unix times, in whole milliseconds."""
+    times = re.findall(rf"^time=(\S+)Z .*{message}", text, re.MULTILINE)
+    return [datetime.fromisoformat(f"{when}+00:00").timestamp() for when in times]
+
+
 class Succession:
     """Made before a leader's fault: tells who is next, from what the others log."""
 
@@ -143,8 +169,7 @@ class Succession:
         with node.log_path.open("rb") as log:
             log.seek(self._read[node.name])
             text = log.read().decode(errors="replace")
-        times = re.findall(r"^time=(\S+)Z .*transitioned from \w+ to Leader ", text, re.MULTILINE)
-        return [(datetime.fromisoformat(f"{when}+00:00").timestamp(), node.name) for when in times]
+        return [(when, node.name) for when in logged(text, ELECTED)]
 
     def wait(self, since: float) -> Tuple[str, float]:
         """The next leader, and how many ms behind `since` (unix time) it became so. The log's times are whole milliseconds."""
@@ -178,8 +203,13 @@ Buckets = Dict[float, float]  # upper bound: observations up to it
 
 def histograms(node: harness.Node, name: str) -> Dict[str, Buckets]:
     """Of one metric, by the label `peer` ("" where there is none)."""
+    return histograms_in(node.get("/metrics", 10.0)[2], name)
+
+
+def histograms_in(text: str, name: str) -> Dict[str, Buckets]:
+    """The same from the text of a page of metrics."""
     found: Dict[str, Buckets] = {}
-    for labels, count in re.findall(rf"^{name}_bucket\{{([^}}]*)\}} (\S+)$", node.get("/metrics", 10.0)[2], re.MULTILINE):
+    for labels, count in re.findall(rf"^{name}_bucket\{{([^}}]*)\}} (\S+)$", text, re.MULTILINE):
         pairs: Dict[str, str] = dict(re.findall(r'(\w+)="([^"]*)"', labels))
         found.setdefault(pairs.get("peer", ""), {})[float(pairs["le"])] = float(count)
     return found
@@ -230,3 +260,8 @@ def circumstances(command: str) -> Dict[str, Any]:
         "command": command,
         "recorded": time.strftime("%Y-%m-%d", time.gmtime()),
     }
+
+
+def write_results(name: str, results: Dict[str, Any]) -> None:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")

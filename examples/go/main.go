@@ -57,6 +57,25 @@ func onLeader[Request, Response any](ctx context.Context, c *client, request Req
 	}
 }
 
+// watchFromNow begins a Watch, which every node serves, and returns the revision after which it sends changes. The leader
+// says what "now" is: while there is none, it tries again.
+func watchFromNow(ctx context.Context, node batonv1.ControlServiceClient, key string) (batonv1.ControlService_WatchClient, uint64) {
+	for {
+		watch, err := node.Watch(ctx, &batonv1.WatchRequest{Prefix: []byte(key)}, grpc.WaitForReady(true))
+		if err == nil {
+			var start *batonv1.WatchResponse
+			if start, err = watch.Recv(); err == nil {
+				return watch, start.Revision
+			}
+		}
+		if status.Code(err) != codes.Unavailable || ctx.Err() != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("waiting for a leader")
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
 func main() {
 	key := flag.String("key", "greeting", "the key to put")
 	value := flag.String("value", "hello", "its value")
@@ -69,16 +88,8 @@ func main() {
 	node := dial(flag.Arg(0))
 	c := &client{given: node, leader: node}
 
-	// Every node serves Watch, a follower once it has applied a change. The first response has the starting revision.
-	watch, err := node.Watch(ctx, &batonv1.WatchRequest{Prefix: []byte(*key)}, grpc.WaitForReady(true))
-	if err != nil {
-		log.Fatal(err)
-	}
-	start, err := watch.Recv()
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Printf("watching %s after revision %d\n", *key, start.Revision)
+	watch, revision := watchFromNow(ctx, node, *key)
+	fmt.Printf("watching %s after revision %d\n", *key, revision)
 
 	// The session makes it safe to send the same write again: it is applied once.
 	session := &batonv1.Session{ClientId: rand.Text(), Sequence: 1}

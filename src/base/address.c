@@ -3,6 +3,8 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <stdio.h>
+#include <strings.h>
 
 #include "base/ids.h"
 #include "base/limits.h"
@@ -89,17 +91,61 @@ static struct address parse_valid(const char *text) {
     return address;
 }
 
-// Not a name: resolvers read digits and dots as an IPv4 address, 127.1 as 127.0.0.1.
-static bool is_ipv4_loopback(const char *host) {
-    return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host);
+bool address_literal(const struct address *address, union socket_address *out) {
+    *out = (union socket_address){.any = {.sa_family = AF_UNSPEC}};
+    if (inet_aton(address->host, &out->v4.sin_addr) == 1) {
+        out->v4.sin_family = AF_INET;
+        out->v4.sin_port = htons(address->port_number);
+        return true;
+    }
+    if (inet_pton(AF_INET6, address->host, &out->v6.sin6_addr) == 1) {
+        out->v6.sin6_family = AF_INET6;
+        out->v6.sin6_port = htons(address->port_number);
+        return true;
+    }
+    return false;
+}
+
+// The IPv4 address of a literal, in host order; of IPv6 also that of ::ffff:0:0/96, which is the same. False: it has none.
+static bool ipv4_of(const union socket_address *literal, uint32_t *ipv4) {
+    if (literal->any.sa_family == AF_INET) {
+        *ipv4 = ntohl(literal->v4.sin_addr.s_addr);
+        return true;
+    }
+    const struct in6_addr *in6 = &literal->v6.sin6_addr;
+    memcpy(ipv4, in6->s6_addr + 12, sizeof *ipv4);
+    *ipv4 = ntohl(*ipv4);
+    return IN6_IS_ADDR_V4MAPPED(in6);
 }
 
 bool address_is_loopback(const char *text) {
     struct address address = parse_valid(text);
-    return is_ipv4_loopback(address.host) || strcmp(address.host, "localhost") == 0 || strcmp(address.host, "::1") == 0;
+    union socket_address literal;
+    if (!address_literal(&address, &literal)) {
+        return strcasecmp(address.host, "localhost") == 0;
+    }
+    uint32_t ipv4;
+    return ipv4_of(&literal, &ipv4) ? ipv4 >> 24 == IN_LOOPBACKNET : IN6_IS_ADDR_LOOPBACK(&literal.v6.sin6_addr);
 }
 
 bool address_is_wildcard(const char *text) {
     struct address address = parse_valid(text);
-    return strcmp(address.host, "0.0.0.0") == 0 || strcmp(address.host, "::") == 0;
+    union socket_address literal;
+    uint32_t ipv4;
+    if (!address_literal(&address, &literal)) {
+        return false;
+    }
+    return ipv4_of(&literal, &ipv4) ? ipv4 == INADDR_ANY : IN6_IS_ADDR_UNSPECIFIED(&literal.v6.sin6_addr);
+}
+
+enum error_code address_refuse_wildcard(struct slice text, const char *field, struct error *error) {
+    char copy[ADDRESS_MAX + 1];
+    snprintf(copy, sizeof copy, "%.*s", (int)text.len, (const char *)text.data);
+    return !address_is_wildcard(copy)
+               ? OK
+               : error_set(
+                     error, ERR_INVALID,
+                     "%s is %s, which stands for all interfaces, so that others cannot reach it; give the address that "
+                     "they use",
+                     field, copy);
 }

@@ -2,6 +2,8 @@
 #ifndef BATON_BASE_ADDRESS_H
 #define BATON_BASE_ADDRESS_H
 
+#include <netinet/in.h>
+
 #include "base/error.h"
 #include "base/slice.h"
 
@@ -32,9 +34,25 @@ enum error_code address_parse(struct slice text, const char *field, enum address
 // The same check alone, for an address that others connect to (ADDRESS_PORT_CONNECT).
 enum error_code address_check(struct slice text, const char *field, struct error *error);
 
-// Of text that address_parse accepts: whether only this machine can reach it (127.0.0.0/8, localhost, [::1]); whether it
-// stands for all interfaces (0.0.0.0, [::]), so that others cannot connect to it.
+// The system's form.
+union socket_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+// True: the host is an address, not a name, and *out is it. As resolvers do, takes the short, octal and hexadecimal forms of
+// IPv4 addresses, too: 127.1, 0177.0.0.1, 0x7f000001.
+bool address_literal(const struct address *address, union socket_address *out);
+
+// Of text that address_parse accepts: whether only this machine can reach it (127.0.0.0/8, ::1, localhost); whether it
+// stands for all interfaces (0.0.0.0, ::), so that others cannot connect to it. Addresses are compared by value, however
+// they are written: [::ffff:0.0.0.0] and 0 stand for all interfaces, too.
 bool address_is_loopback(const char *text);
 bool address_is_wildcard(const char *text);
+
+// ERR_INVALID, with a message that begins with `field`, for an address that others are to reach and that stands for all
+// interfaces.
+enum error_code address_refuse_wildcard(struct slice text, const char *field, struct error *error);
 
 #endif

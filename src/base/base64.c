@@ -27,17 +27,26 @@ static const char pairs[4096][2] = {
     ROW('4') ROW('5') ROW('6') ROW('7') ROW('8') ROW('9') ROW('+') ROW('/')
 };
 
-// A character's six bits plus one; 0 for characters outside the alphabet.
-static const uint8_t values[256] = {
-    ['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6, ['G'] = 7, ['H'] = 8,
-    ['I'] = 9, ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
-    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
-    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
-    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
-    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
-    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
-    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64,
+// parts[k][c] is the character c as the k-th of four in 24 bits; INVALID for characters outside the alphabet, which no valid
+// ones add up to.
+#define INVALID 0x1000000u
+#define INVALID_ROW(k) [k] = {[0 ... 255] = INVALID}
+#define V(c, n) [0][c] = (n) << 18, [1][c] = (n) << 12, [2][c] = (n) << 6, [3][c] = (n)
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"  // the valid ones take the place of INVALID
+static const uint32_t parts[4][256] = {
+    INVALID_ROW(0), INVALID_ROW(1), INVALID_ROW(2), INVALID_ROW(3),
+    V('A', 0), V('B', 1), V('C', 2), V('D', 3), V('E', 4), V('F', 5), V('G', 6), V('H', 7),
+    V('I', 8), V('J', 9), V('K', 10), V('L', 11), V('M', 12), V('N', 13), V('O', 14), V('P', 15),
+    V('Q', 16), V('R', 17), V('S', 18), V('T', 19), V('U', 20), V('V', 21), V('W', 22), V('X', 23),
+    V('Y', 24), V('Z', 25), V('a', 26), V('b', 27), V('c', 28), V('d', 29), V('e', 30), V('f', 31),
+    V('g', 32), V('h', 33), V('i', 34), V('j', 35), V('k', 36), V('l', 37), V('m', 38), V('n', 39),
+    V('o', 40), V('p', 41), V('q', 42), V('r', 43), V('s', 44), V('t', 45), V('u', 46), V('v', 47),
+    V('w', 48), V('x', 49), V('y', 50), V('z', 51), V('0', 52), V('1', 53), V('2', 54), V('3', 55),
+    V('4', 56), V('5', 57), V('6', 58), V('7', 59), V('8', 60), V('9', 61), V('+', 62), V('/', 63),
 };
+#pragma GCC diagnostic pop
 // clang-format on
 
 size_t base64_encode(char *out, const void *data, size_t len) {
@@ -58,16 +67,9 @@ size_t base64_encode(char *out, const void *data, size_t len) {
     return (size_t)(at - out);
 }
 
-// The 24 bits of four characters, or -1.
-static int32_t decode_group(const char *text) {
-    int a = values[(uint8_t)text[0]];
-    int b = values[(uint8_t)text[1]];
-    int c = values[(uint8_t)text[2]];
-    int d = values[(uint8_t)text[3]];
-    if (a == 0 || b == 0 || c == 0 || d == 0) {
-        return -1;
-    }
-    return (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+// The 24 bits of four characters; INVALID or more if one is outside the alphabet.
+static uint32_t decode_group(const char *text) {
+    return parts[0][(uint8_t)text[0]] | parts[1][(uint8_t)text[1]] | parts[2][(uint8_t)text[2]] | parts[3][(uint8_t)text[3]];
 }
 
 // The last group, which may end in padding. The unused bits must be zero, or several texts would decode to the same bytes.
@@ -76,9 +78,9 @@ static ssize_t decode_last(uint8_t *out, const char *text) {
     char group[4];
     memcpy(group, text, 4);
     memset(group + 4 - padding, 'A', padding);
-    int32_t bits = decode_group(group);
-    int32_t unused = padding == 0 ? 0 : padding == 1 ? 0xff : 0xffff;
-    if (bits < 0 || (bits & unused) != 0) {
+    uint32_t bits = decode_group(group);
+    uint32_t unused = padding == 0 ? 0 : padding == 1 ? 0xff : 0xffff;
+    if (bits >= INVALID || (bits & unused) != 0) {
         return -1;
     }
     uint8_t bytes[3] = {(uint8_t)(bits >> 16), (uint8_t)(bits >> 8), (uint8_t)bits};
@@ -95,8 +97,8 @@ ssize_t base64_decode(uint8_t *out, const char *text, size_t len) {
     }
     uint8_t *at = out;
     for (; len > 4; len -= 4, text += 4, at += 3) {
-        int32_t bits = decode_group(text);
-        if (bits < 0) {
+        uint32_t bits = decode_group(text);
+        if (bits >= INVALID) {
             return -1;
         }
         at[0] = (uint8_t)(bits >> 16);

@@ -2,6 +2,7 @@
 #include "base/error.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -34,6 +35,10 @@ enum error_code error_wrap(struct error *error, const char *format, ...) {
     strncat(message, error->message, sizeof message - strlen(message) - 1);
     memcpy(error->message, message, sizeof message);
     return error->code;
+}
+
+enum error_code error_of_errno(int reason) {
+    return reason == ENOSPC || reason == EDQUOT ? ERR_NO_SPACE : ERR_IO;
 }
 
 const char *error_name(enum error_code code) {

@@ -12,10 +12,14 @@
     X(ERR_IO, "input/output error")       /* a system call failed */                                                        \
     X(ERR_NO_SPACE, "no space left")                                                                                        \
     X(ERR_BUSY, "in use by another process")                                                                                \
-    X(ERR_WAL_CORRUPT, "WAL_CORRUPT") /* damaged where it was durable */                                                    \
-    X(ERR_WAL_GAP, "WAL_GAP")         /* entries or segments are missing */                                                 \
-    X(ERR_FOREIGN, "WAL_FOREIGN")     /* another cluster's or node's */                                                     \
-    X(ERR_WAL_VERSION, "WAL_VERSION") /* written by a later version */                                                      \
+    X(ERR_WAL_CORRUPT, "WAL_CORRUPT")       /* damaged where it was durable */                                              \
+    X(ERR_WAL_GAP, "WAL_GAP")               /* entries or segments are missing */                                           \
+    X(ERR_SNAP_CORRUPT, "SNAP_CORRUPT")     /* an image damaged after it was durable */                                     \
+    X(ERR_FOREIGN, "WAL_FOREIGN")           /* another cluster's or node's */                                               \
+    X(ERR_OLD_GENERATION, "old generation") /* another's: the cluster has been founded anew since */                        \
+    X(ERR_SUPERSEDED, "superseded")         /* this node's generation is the old one */                                     \
+    X(ERR_WAL_VERSION, "WAL_VERSION")       /* written by a later version */                                                \
+    X(ERR_STATE_DAMAGED, "STATE_DAMAGED")   /* in memory: it is not what its entries made of it */                          \
     X(ERR_UNKNOWN_COMMAND, "unknown command")                                                                               \
     X(ERR_UNAVAILABLE, "unavailable")
 
@@ -38,6 +42,9 @@ enum error_code error_set(struct error *error, enum error_code code, const char 
 
 // Puts "context: " in front of the message, keeps the code and returns it. *error must be there and hold an error.
 enum error_code error_wrap(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// Why writing to a file failed, from errno: ERR_NO_SPACE, of the disk or a quota, or else ERR_IO.
+enum error_code error_of_errno(int reason);
 
 // The code's text in the table above.
 const char *error_name(enum error_code code);

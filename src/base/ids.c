@@ -30,6 +30,17 @@ enum error_code id_check(struct slice id, const char *field, struct error *error
 }
 
 enum error_code cloud_check(struct slice cloud, const char *field, struct error *error) {
+    bool fits = cloud.len >= 1 && cloud.len <= CLOUD_MAX;
+    for (size_t i = 0; fits && i < cloud.len; i++) {
+        uint8_t c = cloud.data[i];
+        fits = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+    }
+    return fits ? OK
+                : error_set(error, ERR_INVALID, "%s is not a cloud tag; give 1 to %d characters of a-z 0-9 -, such as gcp",
+                            field, CLOUD_MAX);
+}
+
+enum error_code worker_cloud_check(struct slice cloud, const char *field, struct error *error) {
     if (slice_equal(cloud, slice_of_str("aws")) || slice_equal(cloud, slice_of_str("gcp"))) {
         return OK;
     }

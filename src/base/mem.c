@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 // Formats on the stack and leaves by _exit: stdio's buffers and exit handlers may need memory themselves.
@@ -59,4 +60,22 @@ char *mem_strdup(const char *text) {
 
 void *mem_try_alloc(size_t size) {
     return malloc(at_least_one(size));
+}
+
+// All pages at once: it will be filled, and each first access of a page would cost an exception.
+void *mem_try_map(size_t size) {
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+void *mem_map(size_t size) {
+    void *pages = mem_try_map(size);
+    if (pages == NULL) {
+        out_of_memory(size);
+    }
+    return pages;
+}
+
+void mem_unmap(void *pages, size_t size) {
+    munmap(pages, size);
 }

@@ -8,12 +8,12 @@
 // Exit statuses for an environment in which the process cannot go on, the same in all programs; listed in
 // docs/operations.md.
 enum exit_status {
-    EXIT_USAGE = 2,            // a flag, the environment or the configuration is wrong
-    EXIT_WAL_DAMAGED = 3,      // the log on disk is damaged (WAL_CORRUPT, WAL_GAP); nothing was changed
-    EXIT_DISK_FAILED = 4,      // a write or sync failed, or the data directory cannot be used
-    EXIT_NO_MEMORY = 5,        // out of memory
-    EXIT_LISTEN_FAILED = 6,    // an address cannot be listened on
-    EXIT_UNKNOWN_COMMAND = 7,  // the log holds a command that this version does not know
+    EXIT_USAGE = 2,          // a flag, the environment or the configuration is wrong
+    EXIT_WAL_DAMAGED = 3,    // the log on disk is damaged (WAL_CORRUPT, WAL_GAP); nothing was changed
+    EXIT_DISK_FAILED = 4,    // a write or sync failed, or the data directory cannot be used
+    EXIT_NO_MEMORY = 5,      // out of memory
+    EXIT_LISTEN_FAILED = 6,  // an address cannot be listened on
+    EXIT_LATER_VERSION = 7,  // the log or an image is of a later version, or of a higher level; nothing was changed
 };
 
 // Never NULL: without memory the process prints a line and exits with EXIT_NO_MEMORY. Free with free().
@@ -26,5 +26,11 @@ void *mem_alloc_aligned(size_t alignment, size_t size);
 
 // For sizes chosen from outside: NULL if there is no memory.
 void *mem_try_alloc(size_t size);
+
+// Zeroed pages of the system's, `size` a multiple of theirs. Freed by mem_unmap they go back to it at once, which is not so
+// of what malloc gives: glibc keeps it.
+void *mem_map(size_t size);
+void *mem_try_map(size_t size);
+void mem_unmap(void *pages, size_t size);
 
 #endif

@@ -38,6 +38,11 @@ struct metrics *metrics_new(void) {
     return metrics;
 }
 
+static void series_free(struct series *series) {
+    free(series->labels);
+    free(series);
+}
+
 void metrics_free(struct metrics *metrics) {
     if (metrics == NULL) {
         return;
@@ -48,8 +53,7 @@ void metrics_free(struct metrics *metrics) {
         while (family->series != NULL) {
             struct series *series = family->series;
             family->series = series->next;
-            free(series->labels);
-            free(series);
+            series_free(series);
         }
         free(family);
     }
@@ -100,6 +104,26 @@ struct histogram *metrics_add_histogram(struct metrics *metrics, const char *nam
     series->histogram.bounds = bounds;
     series->histogram.bound_count = bound_count;
     return &series->histogram;
+}
+
+static void forget(struct family *family, const char *labels) {
+    struct series **at = &family->series;
+    while (*at != NULL) {
+        struct series *series = *at;
+        if (strcmp(series->labels, labels) == 0) {
+            *at = series->next;
+            series_free(series);
+        } else {
+            at = &series->next;
+        }
+    }
+    family->series_end = at;
+}
+
+void metrics_forget(struct metrics *metrics, const char *labels) {
+    for (struct family *family = metrics->families; family != NULL; family = family->next) {
+        forget(family, labels);
+    }
 }
 
 void histogram_observe(struct histogram *histogram, double value) {
@@ -176,6 +200,9 @@ static void append_help(struct buf *out, const struct family *family) {
 
 void metrics_render(const struct metrics *metrics, struct buf *out) {
     for (const struct family *family = metrics->families; family != NULL; family = family->next) {
+        if (family->series == NULL) {
+            continue;  // all forgotten
+        }
         append_help(out, family);
         for (const struct series *series = family->series; series != NULL; series = series->next) {
             if (family->kind == METRIC_HISTOGRAM) {

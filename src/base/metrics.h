@@ -1,7 +1,7 @@
 // Counters, gauges and histograms, rendered in Prometheus's text format (0.0.4).
 //
-// A metric is registered once and lives as long as its registry. Updates are plain additions without locks: the loop's
-// thread is the only writer and the only reader.
+// A metric is registered once and lives as long as its registry, unless it is forgotten. Updates are plain additions without
+// locks: the loop's thread is the only writer and the only reader.
 #ifndef BATON_BASE_METRICS_H
 #define BATON_BASE_METRICS_H
 
@@ -37,6 +37,9 @@ struct metric *metrics_add(struct metrics *metrics, enum metric_kind kind, const
                            const char *labels);
 struct histogram *metrics_add_histogram(struct metrics *metrics, const char *name, const char *help, const char *labels,
                                         const double *bounds, size_t bound_count);
+
+// Removes every series with these labels, which nobody may use any more.
+void metrics_forget(struct metrics *metrics, const char *labels);
 
 static inline void metric_add(struct metric *metric, double by) {
     metric->value += by;

@@ -1,21 +1,21 @@
-// The writer's loop. Time is microseconds of the monotonic clock. Writes go to endpoint `leader`; while that is NO_LEADER
-// they wait. A call's tag is its write and an attempt number, so that the result of an abandoned attempt is recognized.
+// The writer's loop. Time is microseconds of the monotonic clock. Writes go to node `leader`; while that is NODES_NONE they
+// wait. A call's tag is its write and an attempt number, so that the result of an abandoned attempt is recognized.
 #include "bench/writer.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
 
-#include "base/arena.h"
-#include "base/array.h"
 #include "base/mem.h"
-#include "baton/v1/control.pb.h"
+#include "bench/nodes.h"
+#include "bench/watcher.h"
 #include "rpc/rpc.h"
 #include "wire/codec.h"
 
-enum { NO_LEADER = -1, TICK_MS = 1, SEARCH_TIMEOUT_MS = 1000, KEEPALIVE_MS = 1000 };
+enum { TICK_MS = 1, LEARN_MS = 1000 };
 
 struct write {
     bool used;
@@ -26,40 +26,32 @@ struct write {
     struct rpc_ticket ticket;
 };
 
-struct endpoint {
-    struct writer *writer;
-    const char *address;
-    struct rpc_channel *channel;
-    bool asked;  // for its status, and has not answered yet
-    uint64_t ask_again_us;
-};
-
 struct writer {
     struct writer_options options;
     uv_loop_t loop;
     uv_timer_t tick;
     uv_signal_t signals[2];
     struct rpc_runtime *runtime;
-    struct endpoint *endpoints;
+    struct nodes *nodes;
+    struct watcher *watcher;  // NULL: nothing is watched
     int leader;
     uint64_t silent_since_us;  // when the leader last answered or had nothing to answer
     bool doubting;             // silent for patience_ms: another may lead; until one is found its writes stay with it
     uint64_t redirected_us;    // the last redirect
+    uint64_t learn_us;         // when to ask who the members are
     uint64_t term;             // the highest seen
 
     char client_id[32];
-    struct slice value;
     struct write *writes;  // in_flight of them
     size_t outstanding;    // of these, used
     uint64_t started;      // writes so far; the last sequence number
     uint64_t next_us;      // when the rate allows the next write
     uint64_t began_us;
     uint64_t ended_us;  // when new writes stopped; 0: they have not
+    uint64_t revision;  // the highest acknowledged
     bool done;
 
     struct buf request;
-    struct arena arena;
-    size_t sample_cap;
     struct writer_result result;
 };
 
@@ -83,15 +75,14 @@ static uint64_t lowest_sequence(const struct writer *writer) {
 
 static void send_write(struct writer *writer, size_t i) {
     struct write *write = &writer->writes[i];
-    assert(writer->leader != NO_LEADER && write->used && !write->sent);
+    assert(writer->leader != NODES_NONE && write->used && !write->sent);
     struct pb_put_request put = {
-        .key = slice_of_str(writer->client_id),
-        .value = writer->value,
         .has_session = true,
         .session = {.client_id = slice_of_str(writer->client_id),
                     .sequence = write->sequence,
                     .acknowledged_below = lowest_sequence(writer)},
     };
+    writer->options.work.make(writer->options.work.user, write->sequence, &put);
     buf_clear(&writer->request);
     pb_encode(&pb_put_request_type, &put, &writer->request);
     uint64_t now = now_us();
@@ -109,7 +100,7 @@ static void send_write(struct writer *writer, size_t i) {
         .tag = (uint64_t)i << 32 | write->attempt,
         .on_done = write_done,
     };
-    write->ticket = rpc_channel_call(writer->endpoints[writer->leader].channel, &request);
+    write->ticket = rpc_channel_call(nodes_channel(writer->nodes, writer->leader), &request);
 }
 
 static void start_write(struct writer *writer) {
@@ -129,6 +120,8 @@ static bool may_start(const struct writer *writer, uint64_t now) {
     const struct writer_options *options = &writer->options;
     size_t limit = writer->result.acknowledged == 0 ? 1 : options->in_flight;
     return writer->ended_us == 0 && writer->outstanding < limit &&
+           (writer->watcher == NULL || watcher_begun(writer->watcher)) &&
+           writer->started + 1 - lowest_sequence(writer) < WRITER_SPAN_MAX &&
            (options->count == 0 || writer->started < options->count) && (options->rate == 0 || now >= writer->next_us);
 }
 
@@ -144,7 +137,7 @@ static void pump(struct writer *writer) {
     if (writer->next_us + US_PER_S / 10 < now) {
         writer->next_us = now;
     }
-    if (writer->leader == NO_LEADER) {
+    if (writer->leader == NODES_NONE) {
         return;
     }
     for (size_t i = 0; i < writer->options.in_flight; i++) {
@@ -166,7 +159,7 @@ static void set_leader(struct writer *writer, int leader) {
     for (size_t i = 0; i < writer->options.in_flight; i++) {
         struct write *write = &writer->writes[i];
         if (write->used && write->sent) {
-            rpc_channel_cancel(writer->endpoints[writer->leader].channel, write->ticket);
+            rpc_channel_cancel(nodes_channel(writer->nodes, writer->leader), write->ticket);
         }
         write->sent = false;
     }
@@ -174,40 +167,21 @@ static void set_leader(struct writer *writer, int leader) {
     heard_from_leader(writer);
 }
 
-// The endpoint with that address, if its connection is up; else NO_LEADER.
-static int endpoint_at(const struct writer *writer, struct slice address) {
-    for (size_t i = 0; i < writer->options.endpoints->count; i++) {
-        const struct endpoint *endpoint = &writer->endpoints[i];
-        if (slice_equal(address, slice_of_str(endpoint->address)) && rpc_channel_is_up(endpoint->channel)) {
-            return (int)i;
-        }
-    }
-    return NO_LEADER;
+// The node at that address, if its connection is up; else NODES_NONE.
+static int connected_node(struct writer *writer, struct slice address) {
+    int node = nodes_learn(writer->nodes, address);
+    return node != NODES_NONE && nodes_is_up(writer->nodes, node) ? node : NODES_NONE;
 }
 
-static void status_done(void *user, uint64_t tag, const struct rpc_result *result) {
-    struct endpoint *endpoint = user;
-    struct writer *writer = endpoint->writer;
-    struct pb_status_response status;
-    struct error error;
-    (void)tag;
-    endpoint->asked = false;
-    endpoint->ask_again_us = now_us() + WRITER_SEARCH_MS * US_PER_MS;
-    if (writer->done || result->status != RPC_OK) {
-        return;
+static void on_status(void *user, int node, const struct pb_status_response *status) {
+    struct writer *writer = user;
+    if (status->term < writer->term || (writer->leader != NODES_NONE && !writer->doubting)) {
+        return;  // it has not seen the current term yet, or was asked only who the members are
     }
-    arena_reset(&writer->arena);
-    if (pb_decode(&writer->arena, &pb_status_response_type, result->body, &status, &error) != OK) {
-        return;
-    }
-    if (status.term < writer->term) {
-        return;  // it has not seen the current term yet
-    }
-    writer->term = status.term;
+    writer->term = status->term;
     // A nearby follower names a new leader before a distant leader's own answer arrives.
-    int leader = slice_equal(status.role, slice_of_str("leader")) ? (int)(endpoint - writer->endpoints)
-                                                                  : endpoint_at(writer, status.leader_address);
-    if (leader == NO_LEADER) {
+    int leader = slice_equal(status->role, slice_of_str("leader")) ? node : connected_node(writer, status->leader_address);
+    if (leader == NODES_NONE) {
         return;
     }
     if (leader != writer->leader) {
@@ -217,40 +191,20 @@ static void status_done(void *user, uint64_t tag, const struct rpc_result *resul
     pump(writer);
 }
 
-static void ask(struct endpoint *endpoint) {
-    struct rpc_request request = {
-        .path = pb_control_service_status.path,
-        .timeout_ms = SEARCH_TIMEOUT_MS,
-        .user = endpoint,
-        .on_done = status_done,
-    };
-    endpoint->asked = true;
-    rpc_channel_call(endpoint->channel, &request);
-}
-
-static void ask_all(struct writer *writer, uint64_t now) {
-    for (size_t i = 0; i < writer->options.endpoints->count; i++) {
-        struct endpoint *endpoint = &writer->endpoints[i];
-        if (!endpoint->asked && now >= endpoint->ask_again_us && rpc_channel_is_up(endpoint->channel)) {
-            ask(endpoint);
-        }
-    }
-}
-
 static void search(struct writer *writer) {
     writer->result.searches++;
-    set_leader(writer, NO_LEADER);
-    ask_all(writer, now_us());
+    set_leader(writer, NODES_NONE);
+    nodes_ask_all(writer->nodes);
 }
 
 // Follows a redirect at once, unless another one has just been followed: nodes with stale views may point at each other.
 static void follow(struct writer *writer, struct slice address) {
     uint64_t now = now_us();
-    bool loop = now < writer->redirected_us + WRITER_SEARCH_MS * US_PER_MS;
+    bool loop = now < writer->redirected_us + NODES_SEARCH_MS * US_PER_MS;
     writer->result.redirected++;
     writer->redirected_us = now;
-    int leader = endpoint_at(writer, address);
-    if (loop || leader == NO_LEADER) {
+    int leader = connected_node(writer, address);
+    if (loop || leader == NODES_NONE) {
         search(writer);
         return;
     }
@@ -260,13 +214,24 @@ static void follow(struct writer *writer, struct slice address) {
 
 // --- answers ---
 
-static void add_sample(struct writer *writer, struct writer_sample sample) {
+static void acknowledge(struct writer *writer, const struct write *write, struct slice body, uint64_t now) {
     struct writer_result *result = &writer->result;
-    array_reserve(result->samples, writer->sample_cap, result->acknowledged + 1);
-    if (result->acknowledged == 0 && writer->options.on_ready != NULL) {
-        writer->options.on_ready(writer->endpoints[writer->leader].address);
+    const struct writer_work *work = &writer->options.work;
+    struct pb_put_response response = {.revision = 0};
+    if (result->acknowledged++ == 0 && writer->options.on_ready != NULL) {
+        writer->options.on_ready(nodes_address(writer->nodes, writer->leader));
     }
-    result->samples[result->acknowledged++] = sample;
+    if (pb_decode(NULL, &pb_put_response_type, body, &response, NULL) != OK) {
+        response.revision = 0;  // of no use to whoever wants it
+    }
+    result->last_us = now - writer->began_us;
+    writer->revision = response.revision > writer->revision ? response.revision : writer->revision;
+    work->acknowledged(work->user, &(struct writer_ack){
+                                       .sequence = write->sequence,
+                                       .revision = response.revision,
+                                       .sent_us = write->first_sent_us - writer->began_us,
+                                       .acked_us = result->last_us,
+                                   });
 }
 
 static void fail_write(struct writer *writer, enum rpc_status status, struct slice message) {
@@ -274,6 +239,9 @@ static void fail_write(struct writer *writer, enum rpc_status status, struct sli
     if (result->failed++ == 0) {
         error_set(&result->failure, ERR_INVALID, "%s: %.*s", rpc_status_name(status), (int)message.len,
                   (const char *)message.data);
+    }
+    if (writer->options.work.is_over != NULL && writer->ended_us == 0) {
+        writer->ended_us = now_us();
     }
 }
 
@@ -299,7 +267,7 @@ static void write_done(void *user, uint64_t tag, const struct rpc_result *result
         heard_from_leader(writer);
     }
     if (result->status == RPC_OK) {
-        add_sample(writer, (struct writer_sample){write->first_sent_us - writer->began_us, now - writer->began_us});
+        acknowledge(writer, write, result->body, now);
         retire(writer, write);
     } else if (!is_transient(result->status)) {
         fail_write(writer, result->status, result->message);
@@ -319,39 +287,59 @@ static void write_done(void *user, uint64_t tag, const struct rpc_result *result
 
 // --- time ---
 
+static bool watched_all(const struct writer *writer) {
+    return writer->watcher == NULL || watcher_revision(writer->watcher) >= writer->revision;
+}
+
 static void finish(struct writer *writer) {
     for (size_t i = 0; i < writer->options.in_flight; i++) {
         if (writer->writes[i].used) {
             fail_write(writer, RPC_DEADLINE_EXCEEDED, slice_of_str("not answered by the end"));
         }
     }
+    writer->result.watched_all = watched_all(writer);
     writer->done = true;
     uv_stop(&writer->loop);
 }
 
+static bool is_at_end(const struct writer *writer, uint64_t now) {
+    const struct writer_options *options = &writer->options;
+    return (options->seconds != 0 && now >= writer->began_us + options->seconds * US_PER_S) ||
+           (options->count != 0 && writer->started == options->count) ||
+           (options->work.is_over != NULL && options->work.is_over(options->work.user));
+}
+
+// Who the members are, and who leads if that is not known.
+static void ask_around(struct writer *writer, uint64_t now) {
+    if (writer->leader == NODES_NONE || writer->doubting) {
+        nodes_ask_all(writer->nodes);
+    } else if (now >= writer->learn_us) {
+        writer->learn_us = now + LEARN_MS * US_PER_MS;
+        nodes_ask(writer->nodes, writer->leader);
+    }
+    if (writer->watcher != NULL) {
+        watcher_pump(writer->watcher, writer->leader);
+    }
+}
+
 static void on_tick(uv_timer_t *timer) {
     struct writer *writer = timer->data;
-    const struct writer_options *options = &writer->options;
     uint64_t now = now_us();
-    bool out_of_time = options->seconds != 0 && now >= writer->began_us + options->seconds * US_PER_S;
-    bool counted = options->count != 0 && writer->started == options->count;
-    if (writer->ended_us == 0 && (out_of_time || counted)) {
+    if (writer->ended_us == 0 && is_at_end(writer, now)) {
         writer->ended_us = now;
     }
     bool too_late = now >= writer->ended_us + WRITER_FINISH_MS * US_PER_MS;
-    if (writer->ended_us != 0 && (writer->outstanding == 0 || too_late)) {
+    if (writer->ended_us != 0 && ((writer->outstanding == 0 && watched_all(writer)) || too_late)) {
         finish(writer);
         return;
     }
     if (writer->outstanding == 0) {
         heard_from_leader(writer);
     }
-    if (now >= writer->silent_since_us + options->patience_ms * US_PER_MS) {
+    if (now >= writer->silent_since_us + writer->options.patience_ms * US_PER_MS) {
         writer->doubting = true;
     }
-    if (writer->leader == NO_LEADER || writer->doubting) {
-        ask_all(writer, now);
-    }
+    ask_around(writer, now);
     pump(writer);
 }
 
@@ -363,18 +351,16 @@ static void on_signal(uv_signal_t *handle, int number) {
     }
 }
 
-static void on_up(void *user) {
-    struct endpoint *endpoint = user;
-    if (endpoint->writer->leader == NO_LEADER && !endpoint->asked) {
-        ask(endpoint);
+static void on_up(void *user, int node) {
+    struct writer *writer = user;
+    if (writer->leader == NODES_NONE) {
+        nodes_ask(writer->nodes, node);
     }
 }
 
-static void on_down(void *user, enum rpc_down_reason reason) {
-    struct endpoint *endpoint = user;
-    struct writer *writer = endpoint->writer;
-    (void)reason;
-    if (!writer->done && writer->leader == endpoint - writer->endpoints) {
+static void on_down(void *user, int node) {
+    struct writer *writer = user;
+    if (!writer->done && writer->leader == node) {
         search(writer);
     }
 }
@@ -386,30 +372,16 @@ static void open_session(struct writer *writer) {
     while (getrandom(&random, sizeof random, 0) != sizeof random)
         ;
     snprintf(writer->client_id, sizeof writer->client_id, "bench-%016llx", (unsigned long long)random);
-    uint8_t *value = mem_alloc(writer->options.value_bytes + 1);
-    memset(value, 'x', writer->options.value_bytes);
-    writer->value = slice_of(value, writer->options.value_bytes);
 }
 
-static void open_channels(struct writer *writer) {
-    size_t count = writer->options.endpoints->count;
-    writer->endpoints = mem_zalloc(count * sizeof *writer->endpoints);
-    for (size_t i = 0; i < count; i++) {
-        struct endpoint *endpoint = &writer->endpoints[i];
-        *endpoint = (struct endpoint){.writer = writer, .address = writer->options.endpoints->addresses[i]};
-        struct rpc_channel_options options = {
-            .target = endpoint->address,
-            .tls = writer->options.tls,
-            .keepalive_interval_ms = KEEPALIVE_MS,
-            .keepalive_timeout_ms = KEEPALIVE_MS,
-            .stream_window = 1 * MIB,
-            .connection_window = 16 * MIB,
-            .backoff_max_ms = 100,
-            .on_up = on_up,
-            .on_down = on_down,
-            .user = endpoint,
-        };
-        endpoint->channel = rpc_channel_new(writer->runtime, &options);
+static void connect_all(struct writer *writer) {
+    const struct writer_options *options = &writer->options;
+    const struct writer_work *work = &options->work;
+    struct nodes_events events = {.user = writer, .up = on_up, .down = on_down, .status = on_status};
+    writer->nodes = nodes_new(writer->runtime, options->endpoints, options->tls, &events);
+    if (work->watched != NULL) {
+        struct watcher_events changes = {.user = work->user, .changed = work->changed, .missed = work->missed};
+        writer->watcher = watcher_new(writer->nodes, work->watched, &changes);
     }
 }
 
@@ -418,7 +390,7 @@ struct writer *writer_new(const struct writer_options *options) {
     struct writer *writer = mem_zalloc(sizeof *writer);
     writer->options = *options;
     assert(options->in_flight > 0 && options->in_flight <= WRITER_IN_FLIGHT_MAX && options->endpoints->count > 0);
-    writer->leader = NO_LEADER;
+    writer->leader = NODES_NONE;
     writer->writes = mem_zalloc(options->in_flight * sizeof *writer->writes);
     open_session(writer);
     uv_loop_init(&writer->loop);
@@ -438,7 +410,7 @@ const struct writer_result *writer_run(struct writer *writer) {
     clock_gettime(CLOCK_REALTIME, &wall);
     writer->result.began_unix_us = (int64_t)wall.tv_sec * (int64_t)US_PER_S + wall.tv_nsec / 1000;
     writer->began_us = writer->next_us = now_us();
-    open_channels(writer);
+    connect_all(writer);
     uv_timer_start(&writer->tick, on_tick, 0, TICK_MS);
     uv_run(&writer->loop, UV_RUN_DEFAULT);
     return &writer->result;
@@ -446,8 +418,8 @@ const struct writer_result *writer_run(struct writer *writer) {
 
 void writer_free(struct writer *writer) {
     writer->done = true;
-    for (size_t i = 0; writer->endpoints != NULL && i < writer->options.endpoints->count; i++) {
-        rpc_channel_close(writer->endpoints[i].channel);
+    if (writer->nodes != NULL) {
+        nodes_close(writer->nodes);
     }
     rpc_runtime_close(writer->runtime);
     uv_close((uv_handle_t *)&writer->tick, NULL);
@@ -456,11 +428,9 @@ void writer_free(struct writer *writer) {
     }
     uv_run(&writer->loop, UV_RUN_DEFAULT);
     uv_loop_close(&writer->loop);
+    watcher_free(writer->watcher);
+    nodes_free(writer->nodes);
     buf_free(&writer->request);
-    arena_free(&writer->arena);
-    free((void *)writer->value.data);
     free(writer->writes);
-    free(writer->endpoints);
-    free(writer->result.samples);
     free(writer);
 }

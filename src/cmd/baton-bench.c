@@ -1,4 +1,5 @@
-// baton-bench: measures writes to a cluster. This file has the options and the report; src/bench does the work.
+// baton-bench: measures writes to a cluster, or makes writes that can be checked. This file has the options and the report;
+// src/bench does the work.
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +12,8 @@
 #include "base/array.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "bench/ledger.h"
+#include "bench/samples.h"
 #include "bench/writer.h"
 #include "cmd/flags.h"
 #include "tls/tls.h"
@@ -19,8 +22,11 @@ struct arguments {
     struct writer_options writer;
     uint64_t in_flight;
     uint64_t value_bytes;
+    uint64_t keys;
+    const char *prefix;
     const char *endpoints;
     const char *samples;
+    const char *ledger;
     struct tls_files tls_files;
     bool help;
     bool version;
@@ -80,6 +86,22 @@ static const struct flag rows[] = {
      .offset = IN(value_bytes),
      .most = 1000000,
      .help = "bytes of a value, up to 1000000"},
+    {.name = "keys",
+     .argument = "N",
+     .initial = "1",
+     .command_line_only = true,
+     .parse = flag_number,
+     .offset = IN(keys),
+     .least = 1,
+     .most = 1000000000,
+     .help = "keys, which are written in turn: bench-0 to bench-(N-1)"},
+    {.name = "prefix",
+     .argument = "TEXT",
+     .initial = "bench-",
+     .command_line_only = true,
+     .parse = flag_text,
+     .offset = IN(prefix),
+     .help = "what keys begin with, up to 64 bytes"},
     {.name = "patience",
      .argument = "MS",
      .initial = "1000",
@@ -107,6 +129,14 @@ static const struct flag rows[] = {
      .offset = IN(samples),
      .help = "write a CSV line for each acknowledged write: first sent and acknowledged, in microseconds\n"
              "since the start"},
+    {.name = "ledger",
+     .argument = "FILE",
+     .command_line_only = true,
+     .parse = flag_text,
+     .offset = IN(ledger),
+     .help = "write values that can be checked, at least 128 bytes, to at least 2048 keys that nobody else\n"
+             "writes; record each acknowledged write in FILE instead of measuring it; watch all changes, and\n"
+             "end if one is lost, comes twice or comes out of order"},
     {.name = "help", .command_line_only = true, .parse = flag_boolean, .offset = IN(help), .help = "print this"},
     {.name = "version",
      .command_line_only = true,
@@ -115,7 +145,8 @@ static const struct flag rows[] = {
      .help = "print the version"},
 };
 
-static_assert(WRITER_IN_FLIGHT_MAX == 512, "as --help says");
+static_assert(WRITER_IN_FLIGHT_MAX == 512 && LEDGER_KEYS_MIN == 2048 && LEDGER_VALUE_MIN == 128, "as --help says");
+static_assert(SAMPLES_PREFIX_MAX == 64 && LEDGER_PREFIX_MAX == 64, "as --help says");
 
 static const struct flag_table table = {.program = "baton-bench",
                                         .environment_prefix = "BATON_",
@@ -138,8 +169,30 @@ static void print_help(void) {
           "outcome is\n"
           "known; failed counts the writes that were refused or whose outcome stayed unknown.\n"
           "\n"
-          "exit status: 0 ok, 1 a write failed or none was acknowledged, 2 wrong usage\n",
+          "exit status: 0 ok, 1 a write failed, none was acknowledged, or a change was not as it must be, 2 wrong usage\n",
           stdout);
+}
+
+// What the table of flags cannot say.
+static enum error_code check(const struct arguments *arguments, struct error *error) {
+    if (strlen(arguments->prefix) > SAMPLES_PREFIX_MAX) {
+        return error_set(error, ERR_INVALID, "--prefix has more than %d bytes", SAMPLES_PREFIX_MAX);
+    }
+    if (arguments->ledger == NULL) {
+        return OK;
+    }
+    if (arguments->samples != NULL) {
+        return error_set(error, ERR_INVALID, "--samples does not go with --ledger, which records the times, too");
+    }
+    if (arguments->keys < LEDGER_KEYS_MIN || arguments->keys > LEDGER_KEYS_MAX) {
+        return error_set(error, ERR_INVALID, "--keys is %" PRIu64 "; with --ledger allowed is %d to %d", arguments->keys,
+                         LEDGER_KEYS_MIN, LEDGER_KEYS_MAX);
+    }
+    if (arguments->value_bytes < LEDGER_VALUE_MIN || arguments->value_bytes > LEDGER_VALUE_MAX) {
+        return error_set(error, ERR_INVALID, "--size is %" PRIu64 "; with --ledger allowed is %d to %d",
+                         arguments->value_bytes, LEDGER_VALUE_MIN, LEDGER_VALUE_MAX);
+    }
+    return OK;
 }
 
 static enum error_code parse(int argc, char **argv, struct arguments *arguments, struct error *error) {
@@ -148,9 +201,11 @@ static enum error_code parse(int argc, char **argv, struct arguments *arguments,
     if (code == OK) {
         code = flags_parse(&table, settings, 0, arguments, error);
     }
+    if (code != OK || arguments->help || arguments->version) {
+        return code;
+    }
     arguments->writer.in_flight = arguments->in_flight;
-    arguments->writer.value_bytes = arguments->value_bytes;
-    return code;
+    return check(arguments, error);
 }
 
 // --- the report ---
@@ -171,11 +226,11 @@ static double quantile(const double *sorted, size_t count, double q) {
     return count == 0 ? 0 : sorted[rank < count ? rank : count - 1];
 }
 
-static void print_latencies(const struct writer_result *result) {
-    size_t count = result->acknowledged;
+static void print_latencies(const struct samples *samples) {
+    size_t count = samples->count;
     double *ms = mem_alloc((count + 1) * sizeof *ms);
     for (size_t i = 0; i < count; i++) {
-        ms[i] = (double)(result->samples[i].acked_us - result->samples[i].sent_us) / 1000;
+        ms[i] = (double)(samples->items[i].acked_us - samples->items[i].sent_us) / 1000;
     }
     qsort(ms, count, sizeof *ms, ascending);
     printf(" \"latency_ms\": {\"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"max\": %.3f},\n", quantile(ms, count, 0.5),
@@ -183,37 +238,38 @@ static void print_latencies(const struct writer_result *result) {
     free(ms);
 }
 
-static void print_report(const struct writer_result *result) {
-    const struct writer_sample *samples = result->samples;
+static void print_gap(const struct samples *samples) {
     uint64_t gap_us = 0;
     uint64_t gap_from_us = 0;
-    for (size_t i = 1; i < result->acknowledged; i++) {
-        assert(samples[i].acked_us >= samples[i - 1].acked_us);
-        if (samples[i].acked_us - samples[i - 1].acked_us > gap_us) {
-            gap_us = samples[i].acked_us - samples[i - 1].acked_us;
-            gap_from_us = samples[i - 1].acked_us;
+    for (size_t i = 1; i < samples->count; i++) {
+        const struct sample *sample = &samples->items[i];
+        assert(sample->acked_us >= sample[-1].acked_us);
+        if (sample->acked_us - sample[-1].acked_us > gap_us) {
+            gap_us = sample->acked_us - sample[-1].acked_us;
+            gap_from_us = sample[-1].acked_us;
         }
     }
-    uint64_t last_us = result->acknowledged == 0 ? 0 : samples[result->acknowledged - 1].acked_us;
-    printf("{\"began_unix\": %.6f, \"seconds\": %.6f, \"acknowledged\": %zu, \"failed\": %" PRIu64 ",\n",
-           (double)result->began_unix_us / (double)US_PER_S, (double)last_us / (double)US_PER_S, result->acknowledged,
-           result->failed);
-    printf(" \"retried\": %" PRIu64 ", \"redirected\": %" PRIu64 ", \"searches\": %" PRIu64 ",\n", result->retried,
-           result->redirected, result->searches);
-    print_latencies(result);
     printf(" \"longest_gap_ms\": %.3f, \"gap_began_s\": %.6f}\n", (double)gap_us / 1000,
            (double)gap_from_us / (double)US_PER_S);
+}
+
+static void print_report(const struct writer_result *result) {
+    printf("{\"began_unix\": %.6f, \"seconds\": %.6f, \"acknowledged\": %" PRIu64 ", \"failed\": %" PRIu64 ",\n",
+           (double)result->began_unix_us / (double)US_PER_S, (double)result->last_us / (double)US_PER_S,
+           result->acknowledged, result->failed);
+    printf(" \"retried\": %" PRIu64 ", \"redirected\": %" PRIu64 ", \"searches\": %" PRIu64 ",\n", result->retried,
+           result->redirected, result->searches);
     if (result->failed > 0) {
         fprintf(stderr, "baton-bench: %" PRIu64 " writes failed, the first with %s\n", result->failed,
                 result->failure.message);
     }
 }
 
-static enum error_code write_samples(const char *path, const struct writer_result *result, struct error *error) {
+static enum error_code write_samples(const char *path, const struct samples *samples, struct error *error) {
     FILE *file = fopen(path, "we");
     bool ok = file != NULL && fputs("sent_us,acked_us\n", file) >= 0;
-    for (size_t i = 0; ok && i < result->acknowledged; i++) {
-        ok = fprintf(file, "%" PRIu64 ",%" PRIu64 "\n", result->samples[i].sent_us, result->samples[i].acked_us) > 0;
+    for (size_t i = 0; ok && i < samples->count; i++) {
+        ok = fprintf(file, "%" PRIu64 ",%" PRIu64 "\n", samples->items[i].sent_us, samples->items[i].acked_us) > 0;
     }
     if (file != NULL) {
         ok = fclose(file) == 0 && ok;
@@ -221,17 +277,55 @@ static enum error_code write_samples(const char *path, const struct writer_resul
     return ok ? OK : error_set(error, ERR_IO, "%s: %s", path, strerror(errno));
 }
 
-static int run(const struct arguments *arguments, struct error *error) {
-    struct writer *writer = writer_new(&arguments->writer);
+static bool complain(const struct error *error) {
+    fprintf(stderr, "baton-bench: %s\n", error->message);
+    return false;
+}
+
+// Writes, and prints the part of the report that all work has in common. False: not all is well.
+static bool write_all(const struct arguments *arguments, struct writer_work work, bool *watched_all) {
+    struct writer_options options = arguments->writer;
+    options.work = work;
+    struct writer *writer = writer_new(&options);
     const struct writer_result *result = writer_run(writer);
     bool ok = result->acknowledged > 0 && result->failed == 0;
+    *watched_all = result->watched_all;
     print_report(result);
-    if (arguments->samples != NULL && write_samples(arguments->samples, result, error) != OK) {
-        fprintf(stderr, "baton-bench: %s\n", error->message);
-        ok = false;
-    }
     writer_free(writer);
-    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+    return ok;
+}
+
+static bool measure(const struct arguments *arguments) {
+    struct samples samples;
+    struct error error;
+    bool watched_all;
+    samples_init(&samples, arguments->prefix, arguments->keys, arguments->value_bytes);
+    bool ok = write_all(arguments, samples_work(&samples), &watched_all);
+    print_latencies(&samples);
+    print_gap(&samples);
+    if (arguments->samples != NULL && write_samples(arguments->samples, &samples, &error) != OK) {
+        ok = complain(&error);
+    }
+    samples_free(&samples);
+    return ok;
+}
+
+static bool keep_ledger(const struct arguments *arguments) {
+    struct ledger ledger;
+    struct error error;
+    bool watched_all;
+    if (ledger_open(&ledger, arguments->ledger, arguments->prefix, arguments->keys, arguments->value_bytes, &error) != OK) {
+        return complain(&error);
+    }
+    bool ok = write_all(arguments, ledger_work(&ledger), &watched_all);
+    printf(" \"watched\": %" PRIu64 ", \"watch_gaps\": %" PRIu64 "}\n", ledger.watched, ledger.missed);
+    if (ledger.fault.code != OK) {
+        ok = complain(&ledger.fault);
+    } else if (!watched_all) {
+        error_set(&error, ERR_UNAVAILABLE, "the last changes were not reported within %d ms of the end", WRITER_FINISH_MS);
+        ok = complain(&error);
+    }
+    return ledger_close(&ledger, arguments->ledger, &error) == OK ? ok : complain(&error);
 }
 
 int main(int argc, char **argv) {
@@ -263,9 +357,9 @@ int main(int argc, char **argv) {
     }
     arguments.writer.endpoints = &endpoints;
     arguments.writer.on_ready = on_ready;
-    int status = run(&arguments, &error);
+    bool ok = arguments.ledger == NULL ? measure(&arguments) : keep_ledger(&arguments);
     if (encrypted) {
         tls_free(arguments.writer.tls);
     }
-    return status;
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

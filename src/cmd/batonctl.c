@@ -5,6 +5,8 @@
 
 #include "base/env.h"
 #include "base/slog.h"
+#include "cmd/backup_file.h"
+#include "cmd/divergent_file.h"
 #include "ctl/commands.h"
 
 static int fail(enum ctl_exit status, const struct error *error) {
@@ -27,14 +29,20 @@ static enum error_code open_tls(const struct ctl_options *options, struct tls **
     return code == OK && given ? tls_new(&files, NULL, tls, error) : code;
 }
 
+// `endpoints` NULL: without a cluster.
 static int run(const struct ctl_options *options, const struct ctl_endpoints *endpoints, struct tls *tls) {
-    struct ctl ctl = {.options = options, .endpoints = endpoints};
-    ctl.client = ctl_client_new(endpoints, tls, options->timeout_ms);
+    struct ctl ctl = {
+        .options = options, .endpoints = endpoints, .read_backup = backup_file_read, .read_log_file = divergent_file_read};
+    if (endpoints != NULL) {
+        ctl.client = ctl_client_new(endpoints, tls, options->timeout_ms);
+    }
     enum ctl_exit status = ctl_run(&ctl);
     if (status != CTL_OK) {
         fail(status, &ctl.error);
     }
-    ctl_client_free(ctl.client);
+    if (endpoints != NULL) {
+        ctl_client_free(ctl.client);
+    }
     arena_free(&ctl.arena);
     buf_free(&ctl.request);
     buf_free(&ctl.out);
@@ -57,6 +65,9 @@ int main(int argc, char **argv) {
     if (options.help) {
         ctl_help(options.command);
         return CTL_OK;
+    }
+    if (ctl_is_offline(&options)) {
+        return run(&options, NULL, NULL);
     }
     if (ctl_endpoints_find(options.endpoints, getenv("BATON_ENDPOINTS"), CTL_ENDPOINTS_FILE, &endpoints, &error) != OK) {
         return fail(CTL_USAGE, &error);

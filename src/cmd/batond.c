@@ -1,5 +1,6 @@
 // batond: one control-plane node. Options, the loop, signals and exit statuses; the rest is in src/node and src/http.
 #include <assert.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +10,22 @@
 #include "base/files.h"
 #include "base/mem.h"
 #include "cmd/batond_options.h"
+#ifdef BATON_FAULT_INJECTION
+#include "cmd/faults.h"
+#endif
+#include "cmd/offline.h"
+#include "cmd/promote.h"
+#include "cmd/rebuild.h"
+#include "cmd/rejoin.h"
+#include "cmd/restore.h"
 #include "http/http.h"
 #include "verbs/verbs.h"
-#include "wal/wal.h"
 
+#ifdef BATON_FAULT_INJECTION
+enum { SIGNALS = 5 };
+#else
 enum { SIGNALS = 3 };
+#endif
 
 struct daemon {
     uv_loop_t loop;
@@ -38,7 +50,7 @@ static int exit_status(enum error_code code) {
         return EXIT_USAGE;
     case ERR_WAL_CORRUPT:
     case ERR_WAL_GAP:
-    case ERR_WAL_VERSION:
+    case ERR_SNAP_CORRUPT:
         return EXIT_WAL_DAMAGED;
     case ERR_IO:
     case ERR_NO_SPACE:
@@ -48,8 +60,9 @@ static int exit_status(enum error_code code) {
         return EXIT_NO_MEMORY;
     case ERR_UNAVAILABLE:
         return EXIT_LISTEN_FAILED;
+    case ERR_WAL_VERSION:
     case ERR_UNKNOWN_COMMAND:
-        return EXIT_UNKNOWN_COMMAND;
+        return EXIT_LATER_VERSION;
     default:
         return EXIT_FAILURE;
     }
@@ -130,33 +143,44 @@ static int check_config(struct daemon *daemon) {
     return EXIT_SUCCESS;
 }
 
-static int check_wal(const char *dir) {
+// Each asks other nodes.
+static int ask_others(struct daemon *daemon) {
     struct error error = {0};
-    struct wal_recovered recovered = {0};
-    struct raft_slab *slab = raft_slab_new();
-    enum error_code code = wal_check(dir, NULL, slab, &recovered, &error);
+    enum error_code code = open_tls(daemon, &error);
     if (code == OK) {
-        printf("%s is sound: %zu entries up to index %llu in %llu segments, term %llu", dir, recovered.log.count,
-               (unsigned long long)(recovered.log.base.index + recovered.log.count), (unsigned long long)recovered.segments,
-               (unsigned long long)recovered.log.hard_state.current_term);
-        if (recovered.torn_bytes > 0) {
-            printf(
-                "; a torn last batch of %llu bytes at %s was never acknowledged and will be overwritten at the next start",
-                (unsigned long long)recovered.torn_bytes, recovered.torn_where);
-        }
-        printf("\n");
+        slog_setup(daemon->options.log_level, daemon->options.log_format, daemon->options.node.node_id.text);
+        signal(SIGPIPE, SIG_IGN);
+        code = daemon->options.action == BATOND_REBUILD ? rebuild(&daemon->options.node, daemon->tls, &error)
+                                                        : rejoin(&daemon->options.node, daemon->tls, &error);
     }
-    wal_recovered_free(&recovered);
-    raft_slab_free(slab);
+    if (daemon->tls != NULL) {
+        tls_free(daemon->tls);
+    }
+    if (code == ERR_UNAVAILABLE) {  // of other nodes, not of an address to listen on
+        fail(&error);
+        return EXIT_FAILURE;
+    }
     return code == OK ? EXIT_SUCCESS : fail(&error);
 }
 
-static int dump_wal(const struct batond_options *options) {
+// Looks at the data directory that the options name.
+static int inspect(const struct batond_options *options) {
     struct error error = {0};
-    if (wal_dump(options->wal_dir, NULL, options->dump_to, STDOUT_FILENO, &error) != OK) {
-        return fail(&error);
-    }
-    return EXIT_SUCCESS;
+    enum error_code code = options->action == BATOND_CHECK_WAL ? offline_check(options->wal_dir, &error)
+                           : options->action == BATOND_DUMP_WAL
+                               ? offline_dump_log(options->wal_dir, options->dump_to, &error)
+                               : offline_dump_snapshot(options->wal_dir, options->dump_index, &error);
+    return code == OK ? EXIT_SUCCESS : fail(&error);
+}
+
+static int promote(const struct batond_options *options) {
+    struct error error = {0};
+    return promote_survivor(&options->node, options->yes, &error) == OK ? EXIT_SUCCESS : fail(&error);
+}
+
+static int restore(const struct batond_options *options) {
+    struct error error = {0};
+    return restore_backup(options->restore, &options->node, &error) == OK ? EXIT_SUCCESS : fail(&error);
 }
 
 // --- running ---
@@ -179,11 +203,28 @@ static void on_signal(uv_signal_t *handle, int number) {
     node_stop(daemon->node);
 }
 
+#ifdef BATON_FAULT_INJECTION
+static void on_flip(uv_signal_t *handle, int number) {
+    (void)number;
+    faults_flip_bit(((struct daemon *)handle->data)->node);
+}
+
+static void on_misapply(uv_signal_t *handle, int number) {
+    (void)number;
+    faults_misapply(((struct daemon *)handle->data)->node);
+}
+#endif
+
 static void watch_signals(struct daemon *daemon) {
     static const struct {
         int number;
         uv_signal_cb handle;
-    } signals[SIGNALS] = {{SIGTERM, on_signal}, {SIGINT, on_signal}, {SIGHUP, on_hangup}};
+    } signals[SIGNALS] = {
+        {SIGTERM, on_signal}, {SIGINT, on_signal},    {SIGHUP, on_hangup},
+#ifdef BATON_FAULT_INJECTION
+        {SIGUSR1, on_flip},   {SIGUSR2, on_misapply},
+#endif
+    };
     for (size_t i = 0; i < SIGNALS; i++) {
         uv_signal_init(&daemon->loop, &daemon->signals[i]);
         daemon->signals[i].data = daemon;
@@ -277,6 +318,9 @@ static int run(struct daemon *daemon) {
 }
 
 int main(int argc, char **argv) {
+    // glibc's list of small free chunks is tidied at once when a large one is freed, 90 ms after a million were: a loop that
+    // owes heartbeats cannot wait for that.
+    mallopt(M_MXFAST, 0);
     static struct daemon daemon;
     struct error error = {0};
     if (batond_options_parse(argc, argv, &daemon.options, &error) != OK) {
@@ -292,9 +336,16 @@ int main(int argc, char **argv) {
     case BATOND_CHECK_CONFIG:
         return check_config(&daemon);
     case BATOND_CHECK_WAL:
-        return check_wal(daemon.options.wal_dir);
     case BATOND_DUMP_WAL:
-        return dump_wal(&daemon.options);
+    case BATOND_DUMP_SNAPSHOT:
+        return inspect(&daemon.options);
+    case BATOND_REBUILD:
+    case BATOND_REJOIN:
+        return ask_others(&daemon);
+    case BATOND_PROMOTE_SURVIVOR:
+        return promote(&daemon.options);
+    case BATOND_RESTORE:
+        return restore(&daemon.options);
     case BATOND_RUN:
         return run(&daemon);
     }

@@ -2,15 +2,13 @@
 #include "cmd/batond_options.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/address.h"
 #include "base/array.h"
-#include "base/ids.h"
 #include "base/limits.h"
+#include "cmd/batond_values.h"
 #include "cmd/flags.h"
 
 // What the rows fill.
@@ -19,161 +17,21 @@ struct command_line {
     bool tls_required;
     bool insecure;
     bool check_config;
+    bool rebuild;
     bool help;
     bool version;
     const char *check_wal;
     const char *dump_wal;
+    const char *dump_snapshot;
+    const char *restore;
+    bool promote_survivor;
+    bool rejoin;
 };
-
-// --- kinds of values ---
-
-static enum error_code parse_id(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
-    (void)flag;
-    enum error_code code = id_check(slice_of_str(setting->text), setting->source, error);
-    if (code == OK) {
-        *(struct raft_id *)field = raft_id_of(slice_of_str(setting->text));
-    }
-    return code;
-}
-
-enum { CLOUD_SIZE = sizeof((struct node_config){0}.cloud) };
-static_assert(sizeof((struct node_config){0}.leader_cloud) == CLOUD_SIZE, "parse_cloud fills both");
-
-static enum error_code parse_cloud(const struct flag *flag, const struct setting *setting, void *field,
-                                   struct error *error) {
-    (void)flag;
-    enum error_code code = cloud_check(slice_of_str(setting->text), setting->source, error);
-    if (code == OK) {
-        snprintf(field, CLOUD_SIZE, "%s", setting->text);
-    }
-    return code;
-}
-
-static enum error_code parse_data_dir(const struct flag *flag, const struct setting *setting, void *field,
-                                      struct error *error) {
-    if (setting->text[0] == '\0') {
-        return error_set(error, ERR_INVALID, "%s is empty; give a directory", setting->source);
-    }
-    return flag_text(flag, setting, field, error);
-}
-
-static enum error_code parse_on_off(const struct flag *flag, const struct setting *setting, void *field,
-                                    struct error *error) {
-    (void)flag;
-    bool on = strcmp(setting->text, "on") == 0;
-    if (!on && strcmp(setting->text, "off") != 0) {
-        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed are on and off", setting->source, setting->text);
-    }
-    *(bool *)field = on;
-    return OK;
-}
-
-static enum error_code parse_election_timeout(const struct flag *flag, const struct setting *setting, void *field,
-                                              struct error *error) {
-    (void)flag;
-    struct node_config *config = field;
-    const char *text = setting->text;
-    if (!duration_take(&text, &config->election_timeout_min_us) || *text++ != '-' ||
-        !duration_take(&text, &config->election_timeout_max_us) || *text != '\0') {
-        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is a range of times such as 300ms-600ms",
-                         setting->source, setting->text);
-    }
-    if (config->election_timeout_min_us > config->election_timeout_max_us) {
-        return error_set(error, ERR_INVALID, "%s: the shorter time comes first", setting->source);
-    }
-    return OK;
-}
-
-static enum error_code parse_log_level(const struct flag *flag, const struct setting *setting, void *field,
-                                       struct error *error) {
-    (void)flag;
-    if (!slog_level_parse(setting->text, field)) {
-        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed are debug, info, warn and error", setting->source,
-                         setting->text);
-    }
-    return OK;
-}
-
-static enum error_code parse_log_format(const struct flag *flag, const struct setting *setting, void *field,
-                                        struct error *error) {
-    (void)flag;
-    if (!slog_format_parse(setting->text, field)) {
-        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed are logfmt and json", setting->source, setting->text);
-    }
-    return OK;
-}
-
-static enum error_code parse_index(const struct flag *flag, const struct setting *setting, void *field,
-                                   struct error *error) {
-    (void)flag;
-    raft_index *index = field;
-    char *end;
-    errno = 0;
-    *index = strtoull(setting->text, &end, 10);
-    if (errno != 0 || end == setting->text || *end != '\0' || setting->text[0] == '-' || *index == 0) {
-        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed is an index from 1 on", setting->source, setting->text);
-    }
-    return OK;
-}
-
-// One member, ID=HOST:PORT/CLOUD.
-static enum error_code parse_peer(const struct setting *setting, struct slice text, struct wire_member *member,
-                                  struct error *error) {
-    const uint8_t *equals = memchr(text.data, '=', text.len);
-    const uint8_t *slash = memrchr(text.data, '/', text.len);
-    if (equals == NULL || slash == NULL || slash < equals) {
-        return error_set(error, ERR_INVALID, "%s: \"%.*s\" is not ID=HOST:PORT/CLOUD, such as n1=10.0.0.1:7400/gcp",
-                         setting->source, (int)text.len, (const char *)text.data);
-    }
-    struct slice id = slice_of(text.data, (size_t)(equals - text.data));
-    struct slice address = slice_of(equals + 1, (size_t)(slash - equals - 1));
-    struct slice cloud = slice_of(slash + 1, text.len - (size_t)(slash + 1 - text.data));
-    enum error_code code = id_check(id, "id", error);
-    if (code == OK) {
-        code = address_check(address, "address", error);
-    }
-    if (code == OK) {
-        code = cloud_check(cloud, "cloud", error);
-    }
-    if (code != OK) {
-        return error_wrap(error, "%s: \"%.*s\"", setting->source, (int)text.len, (const char *)text.data);
-    }
-    *member = (struct wire_member){.id = raft_id_of(id), .voter = true};
-    memcpy(member->address, address.data, address.len);
-    memcpy(member->cloud, cloud.data, cloud.len);
-    return OK;
-}
-
-static int compare_members(const void *a, const void *b) {
-    return strcmp(((const struct wire_member *)a)->id.text, ((const struct wire_member *)b)->id.text);
-}
-
-static enum error_code parse_peers(const struct flag *flag, const struct setting *setting, void *field,
-                                   struct error *error) {
-    (void)flag;
-    struct node_config *config = field;
-    for (const char *text = setting->text;;) {
-        const char *end = strchrnul(text, ',');
-        if (config->peer_count == MEMBERS_MAX) {
-            return error_set(error, ERR_INVALID, "%s names more than %d members", setting->source, MEMBERS_MAX);
-        }
-        enum error_code code =
-            parse_peer(setting, slice_of(text, (size_t)(end - text)), &config->peers[config->peer_count++], error);
-        if (code != OK) {
-            return code;
-        }
-        if (*end == '\0') {
-            break;
-        }
-        text = end + 1;
-    }
-    qsort(config->peers, config->peer_count, sizeof config->peers[0], compare_members);
-    return OK;
-}
 
 // --- the flags ---
 
-// When a flag is parsed: for every action; to choose the action; for the log's commands; to run a node or check its flags.
+// When a flag is parsed: for every action; to choose the action; for what reads a data directory; to run a node or check its
+// flags.
 enum group { ALWAYS, ACTION, WAL, NODE };
 
 #define IN(member) offsetof(struct command_line, member)
@@ -184,28 +42,28 @@ static const struct flag rows[] = {
      .argument = "ID",
      .required = true,
      .group = NODE,
-     .parse = parse_id,
+     .parse = value_id,
      .offset = IN(options.node.node_id),
      .help = "this node: 1 to 64 of [A-Za-z0-9._-]"},
     {.name = "cluster-id",
      .argument = "ID",
      .required = true,
      .group = NODE,
-     .parse = parse_id,
+     .parse = value_id,
      .offset = IN(options.node.cluster_id),
      .help = "the cluster it belongs to"},
     {.name = "cloud",
-     .argument = "aws|gcp",
+     .argument = "CLOUD",
      .required = true,
      .group = NODE,
-     .parse = parse_cloud,
+     .parse = value_cloud,
      .offset = IN(options.node.cloud),
-     .help = "where it runs"},
+     .help = "where it runs: 1 to 16 of [a-z0-9-]"},
     {.name = "data-dir",
      .argument = "DIR",
      .required = true,
      .group = NODE,
-     .parse = parse_data_dir,
+     .parse = value_data_dir,
      .offset = IN(options.node.data_dir),
      .help = "its log; created if missing"},
 
@@ -249,7 +107,7 @@ static const struct flag rows[] = {
     {.name = "peers",
      .argument = "LIST",
      .group = NODE,
-     .parse = parse_peers,
+     .parse = value_peers,
      .offset = IN(options.node),
      .help = "all members, this node included: n1=HOST:PORT/gcp,n2=HOST:PORT/gcp,n3=HOST:PORT/aws"},
 
@@ -296,22 +154,57 @@ static const struct flag rows[] = {
      .argument = "T-T",
      .initial = "300ms-600ms",
      .group = NODE,
-     .parse = parse_election_timeout,
+     .parse = value_election_timeout,
      .offset = IN(options.node),
      .help = "drawn at random from this range each time; at least two heartbeats"},
+    {.name = "lease-reads",
+     .group = NODE,
+     .parse = flag_boolean,
+     .offset = IN(options.node.lease_reads),
+     .help = "let the leader read without asking a majority each time, if the clocks of all nodes run at\n"
+             "the same rate to within 9 %; give all nodes the same"},
+
+    {.help = "snapshots"},
+    {.name = "snapshot-log-bytes",
+     .argument = "BYTES",
+     .initial = "64MiB",
+     .group = NODE,
+     .parse = flag_bytes,
+     .least = 64 * KIB,
+     .most = UINT64_C(1) << 40,
+     .offset = IN(options.node.snapshot_log_bytes),
+     .help = "take a snapshot each time the log has grown by this, doubled until it is no less than a snapshot"},
+    {.name = "snapshot-rate",
+     .argument = "BYTES",
+     .initial = "64MiB",
+     .group = NODE,
+     .parse = flag_bytes,
+     .least = 64 * KIB,
+     .most = UINT64_C(1) << 40,
+     .offset = IN(options.node.snapshot_rate),
+     .help = "send at most so many bytes of snapshots a second to followers that lag"},
+    {.name = "log-retention",
+     .argument = "BYTES",
+     .initial = "256MiB",
+     .group = NODE,
+     .parse = flag_bytes,
+     .least = 64 * KIB,
+     .most = UINT64_C(1) << 40,
+     .offset = IN(options.node.log_retention),
+     .help = "keep at most so much of the log in memory for followers that lag"},
 
     {.help = "leader placement"},
     {.name = "placement",
      .argument = "on|off",
      .initial = "on",
      .group = NODE,
-     .parse = parse_on_off,
+     .parse = flag_on_off,
      .offset = IN(options.node.placement),
      .help = "transfer leadership to the node that commits markedly faster"},
     {.name = "leader-cloud",
-     .argument = "aws|gcp",
+     .argument = "CLOUD",
      .group = NODE,
-     .parse = parse_cloud,
+     .parse = value_cloud,
      .offset = IN(options.node.leader_cloud),
      .help = "prefer a leader in this cloud; give all nodes the same"},
 
@@ -320,14 +213,14 @@ static const struct flag rows[] = {
      .argument = "LEVEL",
      .initial = "info",
      .group = ALWAYS,
-     .parse = parse_log_level,
+     .parse = value_log_level,
      .offset = IN(options.log_level),
      .help = "debug, info, warn or error"},
     {.name = "log-format",
      .argument = "FORMAT",
      .initial = "logfmt",
      .group = ALWAYS,
-     .parse = parse_log_format,
+     .parse = value_log_format,
      .offset = IN(options.log_format),
      .help = "logfmt or json"},
 
@@ -344,7 +237,8 @@ static const struct flag rows[] = {
      .group = ACTION,
      .parse = flag_text,
      .offset = IN(check_wal),
-     .help = "verify the log in a data directory; exits with 3 and names file, line and reason if it is damaged"},
+     .help = "verify the log and the snapshots in a data directory; exits with 3 and names file, line and\n"
+             "reason if one is damaged"},
     {.name = "dump-wal",
      .argument = "DIR",
      .command_line_only = true,
@@ -356,9 +250,61 @@ static const struct flag rows[] = {
      .argument = "INDEX",
      .command_line_only = true,
      .group = WAL,
-     .parse = parse_index,
+     .parse = value_index,
      .offset = IN(options.dump_to),
      .help = "the last entry that --dump-wal prints"},
+    {.name = "dump-snapshot",
+     .argument = "DIR",
+     .command_line_only = true,
+     .group = ACTION,
+     .parse = flag_text,
+     .offset = IN(dump_snapshot),
+     .help = "print the records of the newest whole snapshot, for jq"},
+    {.name = "index",
+     .argument = "INDEX",
+     .command_line_only = true,
+     .group = WAL,
+     .parse = value_index,
+     .offset = IN(options.dump_index),
+     .help = "the snapshot that --dump-snapshot prints instead"},
+    {.name = "rebuild",
+     .command_line_only = true,
+     .group = ACTION,
+     .parse = flag_boolean,
+     .offset = IN(rebuild),
+     .help = "with the flags of a node that is stopped: fetch its state from another node, and drop its\n"
+             "own snapshots; the log stays (docs/operations.md)"},
+    {.name = "restore",
+     .argument = "FILE",
+     .command_line_only = true,
+     .group = ACTION,
+     .parse = flag_text,
+     .offset = IN(restore),
+     .help = "with a node's flags and --peers: fill the empty data directory from a backup, as every node\n"
+             "of a new cluster begins that continues it"},
+
+    {.help = "instead of starting, with a node's flags: when a majority is lost for good (docs/operations.md)"},
+    {.name = "promote-survivor",
+     .command_line_only = true,
+     .group = ACTION,
+     .parse = flag_boolean,
+     .offset = IN(promote_survivor),
+     .help = "on the one node that is left: found the cluster's next generation with it alone"},
+    {.name = "rejoin",
+     .command_line_only = true,
+     .group = ACTION,
+     .parse = flag_boolean,
+     .offset = IN(rejoin),
+     .help = "on a node of the generation before: keep what only it has in a file, and begin anew, empty;\n"
+             "--peers names a node of the new generation"},
+    {.name = "yes",
+     .command_line_only = true,
+     .group = ACTION,
+     .parse = flag_boolean,
+     .offset = IN(options.yes),
+     .help = "do not ask"},
+
+    {.help = "about batond"},
     {.name = "help",
      .command_line_only = true,
      .group = ACTION,
@@ -380,8 +326,9 @@ static const struct flag_table table = {
 
 void batond_help(FILE *out) {
     fputs(
-        "usage: batond --node-id ID --cluster-id ID --cloud aws|gcp --data-dir DIR [option ...]\n"
-        "       batond --check-wal DIR | --dump-wal DIR [--to INDEX]\n"
+        "usage: batond --node-id ID --cluster-id ID --cloud CLOUD --data-dir DIR [option ...]\n"
+        "       batond --check-wal DIR | --dump-wal DIR [--to INDEX] | --dump-snapshot DIR [--index INDEX]\n"
+        "       batond --restore FILE --peers LIST (and the four above)\n"
         "\n"
         "Runs a node of a baton control plane. Options can also be set in the environment: --node-id as BATON_NODE_ID, and\n"
         "so on. The command line takes precedence.\n"
@@ -389,18 +336,21 @@ void batond_help(FILE *out) {
         out);
     flags_print(&table, out);
     fputs("\n"
-          "exit status: 0 stopped in order, 2 bad option or another node's data directory, 3 log damaged, 4 disk failed,\n"
-          "             5 out of memory, 6 cannot listen, 7 the log holds a command of a later version\n",
+          "exit status: 0 stopped in order, 2 bad option or another node's data directory, 3 log or snapshot damaged, 4 "
+          "disk failed,\n"
+          "             5 out of memory, 6 cannot listen, 7 the log is of a later version, or level\n",
           out);
 }
 
 // --- rules between flags ---
 
-static enum error_code check_peers(const struct setting *setting, const struct node_config *config, struct error *error) {
+// `needed_by`: a flag that means nothing without them; NULL: none is given.
+static enum error_code check_peers(const struct setting *setting, const struct node_config *config, const char *needed_by,
+                                   struct error *error) {
     if (setting->text == NULL) {
-        return !config->bootstrap
+        return needed_by == NULL
                    ? OK
-                   : error_set(error, ERR_INVALID, "--bootstrap needs %s, the list of all members", setting->source);
+                   : error_set(error, ERR_INVALID, "%s needs %s, the list of all members", needed_by, setting->source);
     }
     const struct wire_member *self = NULL;
     for (size_t i = 0; i < config->peer_count; i++) {
@@ -434,17 +384,8 @@ static enum error_code check_peers(const struct setting *setting, const struct n
 }
 
 static enum error_code check_addresses(const struct node_config *config, struct error *error) {
-    if (address_is_wildcard(config->advertise)) {
-        return error_set(error, ERR_INVALID,
-                         "--advertise is missing: other nodes cannot reach %s; give the address that they use",
-                         config->advertise);
-    }
-    if (address_is_wildcard(config->advertise_http)) {
-        return error_set(error, ERR_INVALID,
-                         "--advertise-http is missing: other nodes cannot reach %s; give the address that they use",
-                         config->advertise_http);
-    }
-    return OK;
+    enum error_code code = address_refuse_wildcard(slice_of_str(config->advertise), "--advertise", error);
+    return code != OK ? code : address_refuse_wildcard(slice_of_str(config->advertise_http), "--advertise-http", error);
 }
 
 static enum error_code check_tls(struct command_line *line, struct error *error) {
@@ -487,6 +428,7 @@ static enum error_code check_timing(const struct setting *heartbeat, const struc
 static enum error_code parse_node(const struct setting *settings, struct command_line *line, struct error *error) {
     const struct node_config *config = &line->options.node;
     enum error_code code = flags_parse(&table, settings, NODE, line, error);
+    const char *needs_peers = line->restore != NULL ? "--restore" : config->bootstrap ? "--bootstrap" : NULL;
     if (code == OK) {
         code = check_addresses(config, error);
     }
@@ -494,7 +436,7 @@ static enum error_code parse_node(const struct setting *settings, struct command
         code = check_tls(line, error);
     }
     if (code == OK) {
-        code = check_peers(flags_setting(&table, settings, "peers"), config, error);
+        code = check_peers(flags_setting(&table, settings, "peers"), config, needs_peers, error);
     }
     if (code == OK) {
         code = check_timing(flags_setting(&table, settings, "heartbeat-interval"),
@@ -506,12 +448,17 @@ static enum error_code parse_node(const struct setting *settings, struct command
 // --- all of it ---
 
 static enum batond_action action_of(const struct command_line *line) {
-    return line->help                ? BATOND_HELP
-           : line->version           ? BATOND_VERSION
-           : line->check_wal != NULL ? BATOND_CHECK_WAL
-           : line->dump_wal != NULL  ? BATOND_DUMP_WAL
-           : line->check_config      ? BATOND_CHECK_CONFIG
-                                     : BATOND_RUN;
+    return line->help                    ? BATOND_HELP
+           : line->version               ? BATOND_VERSION
+           : line->check_wal != NULL     ? BATOND_CHECK_WAL
+           : line->dump_wal != NULL      ? BATOND_DUMP_WAL
+           : line->dump_snapshot != NULL ? BATOND_DUMP_SNAPSHOT
+           : line->restore != NULL       ? BATOND_RESTORE
+           : line->promote_survivor      ? BATOND_PROMOTE_SURVIVOR
+           : line->rejoin                ? BATOND_REJOIN
+           : line->check_config          ? BATOND_CHECK_CONFIG
+           : line->rebuild               ? BATOND_REBUILD
+                                         : BATOND_RUN;
 }
 
 static enum error_code parse_action(const struct setting *settings, struct command_line *line, struct error *error) {
@@ -523,9 +470,18 @@ static enum error_code parse_action(const struct setting *settings, struct comma
         return OK;
     case BATOND_CHECK_WAL:
     case BATOND_DUMP_WAL:
-        options->wal_dir = options->action == BATOND_CHECK_WAL ? line->check_wal : line->dump_wal;
+    case BATOND_DUMP_SNAPSHOT:
+        options->wal_dir = options->action == BATOND_CHECK_WAL  ? line->check_wal
+                           : options->action == BATOND_DUMP_WAL ? line->dump_wal
+                                                                : line->dump_snapshot;
         return flags_parse(&table, settings, WAL, line, error);
+    case BATOND_RESTORE:
+        options->restore = line->restore;
+        break;
+    case BATOND_PROMOTE_SURVIVOR:
+    case BATOND_REJOIN:
     case BATOND_CHECK_CONFIG:
+    case BATOND_REBUILD:
     case BATOND_RUN:
         break;
     }

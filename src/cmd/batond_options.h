@@ -10,7 +10,19 @@
 #include "node/node.h"
 #include "tls/tls.h"
 
-enum batond_action { BATOND_RUN, BATOND_CHECK_CONFIG, BATOND_CHECK_WAL, BATOND_DUMP_WAL, BATOND_HELP, BATOND_VERSION };
+enum batond_action {
+    BATOND_RUN,
+    BATOND_CHECK_CONFIG,
+    BATOND_CHECK_WAL,
+    BATOND_DUMP_WAL,
+    BATOND_DUMP_SNAPSHOT,
+    BATOND_REBUILD,
+    BATOND_PROMOTE_SURVIVOR,
+    BATOND_RESTORE,
+    BATOND_REJOIN,
+    BATOND_HELP,
+    BATOND_VERSION,
+};
 
 struct batond_options {
     enum batond_action action;
@@ -20,8 +32,11 @@ struct batond_options {
     struct tls_files tls_files;
     enum slog_level log_level;
     enum slog_format log_format;
-    const char *wal_dir;  // for CHECK_WAL and DUMP_WAL
-    raft_index dump_to;   // 0: all
+    const char *wal_dir;    // for CHECK_WAL, DUMP_WAL and DUMP_SNAPSHOT: a data directory
+    raft_index dump_to;     // DUMP_WAL; 0: all
+    raft_index dump_index;  // DUMP_SNAPSHOT; 0: the newest
+    bool yes;               // PROMOTE_SURVIVOR: do not ask
+    const char *restore;    // RESTORE: a backup
 };
 
 // Fills *options. ERR_INVALID: the message names the flag or variable and what is allowed.

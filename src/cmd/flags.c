@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/address.h"
+#include "base/array.h"
 #include "base/env.h"
 #include "base/limits.h"
 
@@ -214,6 +215,36 @@ enum error_code flag_number(const struct flag *flag, const struct setting *setti
                          setting->text, flag->least, flag->most);
     }
     return OK;
+}
+
+enum error_code flag_on_off(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    (void)flag;
+    bool on = strcmp(setting->text, "on") == 0;
+    if (!on && strcmp(setting->text, "off") != 0) {
+        return error_set(error, ERR_INVALID, "%s is \"%s\"; allowed are on and off", setting->source, setting->text);
+    }
+    *(bool *)field = on;
+    return OK;
+}
+
+enum error_code flag_bytes(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {
+    static const struct {
+        const char *name;
+        unsigned shift;
+    } units[] = {{"", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}};
+    char *end;
+    errno = 0;
+    unsigned long long number = setting->text[0] >= '0' && setting->text[0] <= '9' ? strtoull(setting->text, &end, 10) : 0;
+    for (size_t i = 0; number > 0 && errno == 0 && i < ARRAY_COUNT(units); i++) {
+        if (strcmp(end, units[i].name) == 0 && number <= flag->most >> units[i].shift &&
+            number << units[i].shift >= flag->least) {
+            *(uint64_t *)field = number << units[i].shift;
+            return OK;
+        }
+    }
+    return error_set(error, ERR_INVALID,
+                     "%s is \"%s\"; allowed is a size such as 64MiB, from %" PRIu64 " to %" PRIu64 " bytes", setting->source,
+                     setting->text, flag->least, flag->most);
 }
 
 bool duration_take(const char **text, uint64_t *us) {

@@ -68,8 +68,10 @@ void flags_print(const struct flag_table *table, FILE *out);
 
 flag_parse flag_text;      // const char *, as given
 flag_parse flag_boolean;   // bool: true, 1, false, 0 or nothing
+flag_parse flag_on_off;    // bool: on or off
 flag_parse flag_address;   // const char *, a HOST:PORT that address_check accepts
 flag_parse flag_number;    // uint64_t, from `least` to `most` of its row
+flag_parse flag_bytes;     // uint64_t, a size such as 65536, 64KiB, 64MiB or 2GiB
 flag_parse flag_duration;  // uint64_t, microseconds of a time such as 150ms or 2s
 
 // Takes a time from the front of *text, which is advanced past it. False: there is none, it is 0, or more than an hour.

@@ -29,6 +29,17 @@ struct reply {
     struct buf reason;
 };
 
+// A node's address, and the channel to it.
+struct target {
+    char address[ADDRESS_MAX + 1];  // "": unused
+    struct rpc_channel *channel;    // NULL: none
+    bool up;
+    bool down;  // an attempt has failed since the client has waited for it
+};
+
+// The endpoints, the members that have been learned, and the leaders that nodes have named.
+enum { TARGETS_MAX = CTL_ENDPOINTS_MAX + 2 * MEMBERS_MAX };
+
 struct ctl_client {
     uv_loop_t loop;
     uv_timer_t timer;  // wakes the loop at a deadline
@@ -36,13 +47,14 @@ struct ctl_client {
     const struct ctl_endpoints *endpoints;
     struct tls *tls;  // NULL: plaintext
     uint64_t timeout_ms;
-    size_t next;                    // the endpoint to try next
-    size_t failures;                // attempts since the last pause
-    char address[ADDRESS_MAX + 1];  // the channel's target; "": none chosen
-    struct rpc_channel *channel;    // NULL: none
-    bool up;
-    bool down;
-    char failure[192];  // why the last connection failed; "": unknown, or no node there
+    size_t next;      // the target to try next, of those that are known
+    size_t failures;  // attempts since the last pause
+    struct target targets[TARGETS_MAX];
+    size_t known;            // the first so many targets: the endpoints, then members
+    size_t learned;          // members so far, who take turns in their targets
+    size_t next_leader;      // the target after the known ones that a new leader takes
+    struct target *current;  // NULL: none chosen
+    char failure[384];       // why the last connection failed; "": unknown, or no node there
     struct reply reply;
     // Of a stream; NULL: a unary call.
     void (*on_message)(void *user, struct slice message);
@@ -72,7 +84,7 @@ static bool turn(struct ctl_client *client, uint64_t until_ms) {
     return true;
 }
 
-static void pause_for(struct ctl_client *client, uint64_t ms) {
+void ctl_pause(struct ctl_client *client, uint64_t ms) {
     uint64_t until = now_ms() + ms;
     while (turn(client, until))
         ;
@@ -86,18 +98,22 @@ struct ctl_client *ctl_client_new(const struct ctl_endpoints *endpoints, struct 
     client->endpoints = endpoints;
     client->tls = tls;
     client->timeout_ms = timeout_ms;
+    for (size_t i = 0; i < endpoints->count; i++) {
+        memcpy(client->targets[i].address, endpoints->addresses[i], sizeof client->targets[i].address);
+    }
+    client->known = endpoints->count;
     uv_loop_init(&client->loop);
     uv_timer_init(&client->loop, &client->timer);
     client->runtime = rpc_runtime_new(&client->loop, NULL);
     return client;
 }
 
-static void disconnect(struct ctl_client *client) {
-    if (client->channel != NULL) {
-        rpc_channel_close(client->channel);
+static void disconnect(struct target *target) {
+    if (target->channel != NULL) {
+        rpc_channel_close(target->channel);
+        target->channel = NULL;
+        target->up = false;
     }
-    client->channel = NULL;
-    client->address[0] = '\0';
 }
 
 static void reply_free(struct reply *reply) {
@@ -108,7 +124,9 @@ static void reply_free(struct reply *reply) {
 }
 
 void ctl_client_free(struct ctl_client *client) {
-    disconnect(client);
+    for (size_t i = 0; i < TARGETS_MAX; i++) {
+        disconnect(&client->targets[i]);
+    }
     rpc_runtime_close(client->runtime);
     uv_close((uv_handle_t *)&client->timer, NULL);
     uv_run(&client->loop, UV_RUN_DEFAULT);
@@ -117,18 +135,22 @@ void ctl_client_free(struct ctl_client *client) {
     free(client);
 }
 
+bool ctl_has_tls(const struct ctl_client *client) {
+    return client->tls != NULL;
+}
+
 // --- the connection ---
 
 static void on_up(void *user) {
-    struct ctl_client *client = user;
-    client->up = true;
+    struct target *target = user;
+    target->up = true;
 }
 
 static void on_down(void *user, enum rpc_down_reason reason) {
-    struct ctl_client *client = user;
+    struct target *target = user;
     (void)reason;
-    client->up = false;
-    client->down = true;
+    target->up = false;
+    target->down = true;
 }
 
 // Why there is no connection; "": nothing accepts connections there. The HTTP port, and a node with certificates that is
@@ -143,42 +165,99 @@ static const char *why_down(const struct ctl_client *client, const struct rpc_ch
                                  "--tls-key and --tls-ca, and its port for HTTP is another";
 }
 
+// Leaves the current target. A connection is closed; an attempt goes on, since looking up a name may take longer than this
+// client waits for one node, and the next round profits from it.
+static void leave(struct ctl_client *client) {
+    if (client->current != NULL && client->current->up) {
+        disconnect(client->current);
+    }
+    client->current = NULL;
+}
+
+// The target of that address, or the one that takes it.
+static struct target *target_of(struct ctl_client *client, const char *address) {
+    for (size_t i = 0; i < TARGETS_MAX; i++) {
+        if (strcmp(client->targets[i].address, address) == 0) {
+            return &client->targets[i];
+        }
+    }
+    struct target *target = &client->targets[CTL_ENDPOINTS_MAX + MEMBERS_MAX + client->next_leader++ % MEMBERS_MAX];
+    disconnect(target);
+    snprintf(target->address, sizeof target->address, "%s", address);
+    return target;
+}
+
 static void retarget(struct ctl_client *client, const char *address) {
-    disconnect(client);
-    snprintf(client->address, sizeof client->address, "%s", address);
+    leave(client);
+    client->current = target_of(client, address);
+}
+
+void ctl_learn(struct ctl_client *client, struct slice address) {
+    char text[ADDRESS_MAX + 1];
+    if (address_check(address, "address", NULL) != OK) {
+        return;
+    }
+    snprintf(text, sizeof text, "%.*s", (int)address.len, (const char *)address.data);
+    for (size_t i = 0; i < client->known; i++) {
+        if (strcmp(client->targets[i].address, text) == 0) {
+            return;
+        }
+    }
+    struct target *target = &client->targets[client->endpoints->count + client->learned++ % MEMBERS_MAX];
+    if (target == client->current) {
+        leave(client);
+    }
+    disconnect(target);
+    memcpy(target->address, text, sizeof text);
+    client->known += client->learned <= MEMBERS_MAX;
+}
+
+void ctl_begin_with(struct ctl_client *client, struct slice address) {
+    char text[ADDRESS_MAX + 1];
+    snprintf(text, sizeof text, "%.*s", (int)address.len, (const char *)address.data);
+    retarget(client, text);
 }
 
 void ctl_next_endpoint(struct ctl_client *client) {
-    disconnect(client);
-    if (++client->failures >= client->endpoints->count) {
+    leave(client);
+    if (++client->failures >= client->known) {
         client->failures = 0;
-        pause_for(client, ROUND_PAUSE_MS);
+        ctl_pause(client, ROUND_PAUSE_MS);
     }
 }
 
-// Connects to the chosen target, or to the next endpoint if none is chosen.
-static bool connect_within(struct ctl_client *client, uint64_t until_ms) {
-    if (client->channel != NULL && client->up) {
-        return true;
-    }
-    if (client->address[0] == '\0') {
-        retarget(client, client->endpoints->addresses[client->next++ % client->endpoints->count]);
+static void connect_target(struct ctl_client *client, struct target *target) {
+    if (target->channel != NULL) {
+        rpc_channel_wake(target->channel);  // an earlier attempt goes on, or begins again at once
+        return;
     }
     struct rpc_channel_options options = {
-        .target = client->address,
+        .target = target->address,
         .tls = client->tls,
         .keepalive_interval_ms = KEEPALIVE_MS,
         .keepalive_timeout_ms = KEEPALIVE_MS,
         .on_up = on_up,
         .on_down = on_down,
-        .user = client,
+        .user = target,
     };
-    client->up = client->down = false;
-    client->channel = rpc_channel_new(client->runtime, &options);
-    while (!client->up && !client->down && turn(client, until_ms))
+    target->channel = rpc_channel_new(client->runtime, &options);
+}
+
+// Connects to the chosen target, or to the next endpoint if none is chosen.
+static bool connect_within(struct ctl_client *client, uint64_t until_ms) {
+    if (client->current == NULL) {
+        client->current = &client->targets[client->next++ % client->known];
+    }
+    struct target *target = client->current;
+    if (target->up) {
+        return true;
+    }
+    target->down = false;
+    connect_target(client, target);
+    while (!target->up && !target->down && turn(client, until_ms))
         ;
-    snprintf(client->failure, sizeof client->failure, "%s", why_down(client, client->channel));
-    return client->up;
+    snprintf(client->failure, sizeof client->failure, "%s", why_down(client, target->channel));
+    return target->up;
 }
 
 // --- one attempt ---
@@ -221,7 +300,7 @@ static void attempt(struct ctl_client *client, const char *path, struct slice re
         .on_message = client->on_message == NULL ? NULL : on_stream_message,
     };
     client->reply.ended = false;
-    client->ticket = rpc_channel_call(client->channel, &call);
+    client->ticket = rpc_channel_call(client->current->channel, &call);
     while (!client->reply.ended) {
         turn(client, now_ms() + KEEPALIVE_MS);  // the call has its own deadline
     }
@@ -266,7 +345,7 @@ static enum ctl_exit finish(const struct ctl_client *client, bool unknown, struc
         error_set(error, ERR_UNAVAILABLE, "outcome unknown: %s", message);
         return CTL_UNKNOWN;
     }
-    error_set(error, ERR_INVALID, "%s (%s, from %s)", message, rpc_status_name(reply->status), client->address);
+    error_set(error, ERR_INVALID, "%s (%s, from %s)", message, rpc_status_name(reply->status), client->current->address);
     return CTL_FAILED;
 }
 
@@ -332,7 +411,7 @@ enum ctl_exit ctl_call(struct ctl_client *client, enum ctl_need need, const char
         case REDIRECTED:
             // Followed at once, but with pauses, so that nodes with stale views cannot send us in a tight loop.
             if (++client->failures % 4 == 0) {
-                pause_for(client, ROUND_PAUSE_MS);
+                ctl_pause(client, ROUND_PAUSE_MS);
             }
             retarget(client, (const char *)client->reply.leader_address.data);
             break;
@@ -363,8 +442,8 @@ bool ctl_stream(struct ctl_client *client, const char *path, struct slice reques
 }
 
 void ctl_stop(struct ctl_client *client) {
-    assert(client->channel != NULL && !client->reply.ended);
-    rpc_channel_cancel(client->channel, client->ticket);
+    assert(client->current != NULL && !client->reply.ended);
+    rpc_channel_cancel(client->current->channel, client->ticket);
 }
 
 struct ctl_end ctl_ended(const struct ctl_client *client) {
@@ -372,7 +451,7 @@ struct ctl_end ctl_ended(const struct ctl_client *client) {
         .status = client->reply.status,
         .message = (const char *)client->reply.message.data,
         .reason = (const char *)client->reply.reason.data,
-        .address = client->address,
+        .address = client->current->address,
     };
 }
 
@@ -408,6 +487,7 @@ static void probe_done(void *user, uint64_t tag, const struct rpc_result *result
     asked->ended = true;
     if (!asked->settled) {
         buf_append_slice(&asked->probe->answer, result->body);
+        copy_text(&asked->probe->message, result->message);
     }
     settle(asked, result->status == RPC_OK, rpc_status_name(result->status));
 }
@@ -426,7 +506,7 @@ static void probe_down(void *user, enum rpc_down_reason reason) {
                                                  : "the connection was lost");
 }
 
-static void ask(struct ctl_client *client, const char *path, struct asked *asked) {
+static void ask(struct ctl_client *client, const char *path, uint64_t timeout_ms, struct asked *asked) {
     struct rpc_channel_options options = {
         .target = asked->probe->address,
         .tls = client->tls,
@@ -436,7 +516,7 @@ static void ask(struct ctl_client *client, const char *path, struct asked *asked
     asked->channel = rpc_channel_new(client->runtime, &options);
     struct rpc_request call = {
         .path = path,
-        .timeout_ms = client->timeout_ms,
+        .timeout_ms = timeout_ms,
         .wait_for_ready = true,
         .user = asked,
         .on_done = probe_done,
@@ -453,22 +533,31 @@ static bool any_left(const struct asked *asked, size_t count, bool settled) {
     return false;
 }
 
-void ctl_ask_all(struct ctl_client *client, const char *path, struct ctl_probe *probes, size_t count) {
+void ctl_ask_all(struct ctl_client *client, const char *path, struct ctl_probe *probes, size_t count, uint64_t timeout_ms) {
     struct asked *asked = mem_zalloc((count + 1) * sizeof *asked);
-    uint64_t until = now_ms() + client->timeout_ms;
+    uint64_t until = now_ms() + timeout_ms;
     for (size_t i = 0; i < count; i++) {
         asked[i].client = client;
         asked[i].probe = &probes[i];
-        ask(client, path, &asked[i]);
+        ask(client, path, timeout_ms, &asked[i]);
     }
     while (any_left(asked, count, true) && turn(client, until))
         ;
     for (size_t i = 0; i < count; i++) {
-        settle(&asked[i], false, "no answer in time");
+        const char *failure = rpc_channel_failure(asked[i].channel);
+        settle(&asked[i], false, failure[0] != '\0' ? failure : "no answer in time");
         rpc_channel_close(asked[i].channel);
     }
     while (any_left(asked, count, false)) {  // pending calls end with their channels
         turn(client, now_ms() + KEEPALIVE_MS);
     }
     free(asked);
+}
+
+void ctl_probes_free(struct ctl_probe *probes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        buf_free(&probes[i].answer);
+        buf_free(&probes[i].why);
+        buf_free(&probes[i].message);
+    }
 }

@@ -12,6 +12,7 @@ enum ctl_exit {
     CTL_FAILED = 1,
     CTL_USAGE = 2,
     CTL_UNREACHABLE = 3,  // no node answered
+    CTL_DAMAGED = 3,      // backup check, log --file: the file is damaged, or of a later version
     CTL_NOT_FOUND = 4,
     CTL_UNKNOWN = 5,  // a write's outcome is unknown
 };
@@ -29,10 +30,23 @@ struct ctl_client;
 struct ctl_client *ctl_client_new(const struct ctl_endpoints *endpoints, struct tls *tls, uint64_t timeout_ms);
 void ctl_client_free(struct ctl_client *client);
 
+// Waits, while connections are kept.
+void ctl_pause(struct ctl_client *client, uint64_t ms);
+
+// Whether it speaks TLS with the nodes.
+bool ctl_has_tls(const struct ctl_client *client);
+
 // Makes a unary call. `path` must outlive the client. CTL_OK: *answer is borrowed until the next call. Otherwise *error says
 // what happened and what to do next.
 enum ctl_exit ctl_call(struct ctl_client *client, enum ctl_need need, const char *path, struct slice request,
                        struct slice *answer, struct error *error);
+
+// A member has this address, as a Status says: it is tried like the endpoints, after these. A text that is no address is
+// ignored; of more than MEMBERS_MAX the last ones are kept. Not during a call.
+void ctl_learn(struct ctl_client *client, struct slice address);
+
+// The next call begins with that node.
+void ctl_begin_with(struct ctl_client *client, struct slice address);
 
 // Runs a server stream from any node until it ends; `on_message` gets each message, borrowed. False: no node was reached
 // within the timeout. Otherwise ctl_ended says how it ended.
@@ -46,6 +60,7 @@ struct ctl_end {
     const char *address;  // of the node
 };
 
+// Of the last stream or unary call that a node has answered.
 struct ctl_end ctl_ended(const struct ctl_client *client);
 
 // Ends the stream; called within on_message.
@@ -60,12 +75,15 @@ void ctl_next_endpoint(struct ctl_client *client);
 // A call to one of several nodes, without retries.
 struct ctl_probe {
     char address[ADDRESS_MAX + 1];
-    bool answered;      // within the timeout, with OK
-    struct buf answer;  // freed by the caller
-    struct buf why;     // the status or error, NUL-terminated; freed by the caller
+    bool answered;       // within the timeout, with OK
+    struct buf answer;   // freed by the caller
+    struct buf why;      // the status or error, NUL-terminated; freed by the caller
+    struct buf message;  // what the node itself says of it, NUL-terminated; empty: it does not; freed by the caller
 };
 
 // Makes the same call, without a request, to all of them concurrently.
-void ctl_ask_all(struct ctl_client *client, const char *path, struct ctl_probe *probes, size_t count);
+void ctl_ask_all(struct ctl_client *client, const char *path, struct ctl_probe *probes, size_t count, uint64_t timeout_ms);
+
+void ctl_probes_free(struct ctl_probe *probes, size_t count);
 
 #endif

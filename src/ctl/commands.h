@@ -3,14 +3,18 @@
 #define BATON_CTL_COMMANDS_H
 
 #include "base/arena.h"
+#include "ctl/backup_contents.h"
 #include "ctl/client.h"
+#include "ctl/log_file.h"
 #include "ctl/options.h"
 #include "ctl/output.h"
 
 struct ctl {
     const struct ctl_options *options;
     const struct ctl_endpoints *endpoints;
-    struct ctl_client *client;
+    struct ctl_client *client;  // NULL: for a command that needs no cluster
+    backup_reader *read_backup;
+    log_file_reader *read_log_file;
     struct arena arena;  // of one answer
     struct buf request;
     struct buf out;      // what goes to standard output
@@ -20,7 +24,7 @@ struct ctl {
 // Runs options->command.
 enum ctl_exit ctl_run(struct ctl *ctl);
 
-// --- the commands: keys.c, watch.c, cluster.c ---
+// --- the commands: keys.c, watch.c, cluster.c, status.c, snapshot.c, backup.c, members.c, replace.c ---
 
 #define X(constant, function) enum ctl_exit ctl_##function(struct ctl *ctl);
 CTL_COMMANDS(X)

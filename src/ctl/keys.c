@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "baton/v1/control.pb.h"
-#include "ctl/commands.h"
+#include "ctl/paging.h"
 #include "wire/codec.h"
 
 static const char *argument(const struct ctl *ctl, size_t i) {
@@ -133,11 +133,59 @@ static void json_item(struct json *json, const struct pb_key_value *item) {
     json_end(json, '}');
 }
 
+// A member that does not lead and can be reached, in the cloud that was asked for; NULL: there is none.
+static const struct pb_member_status *find_follower(const struct pb_status_response *status, const char *cloud) {
+    for (size_t i = 0; i < status->members_count; i++) {
+        const struct pb_member_status *member = &status->members[i];
+        if (member->reachable && !slice_equal(member->id, status->leader) &&
+            (cloud == NULL || slice_equal(member->cloud, slice_of_str(cloud)))) {
+            return member;
+        }
+    }
+    return NULL;
+}
+
+// With --from follower: lets the next call begin with one. If it fails then, any node will do: all ask the leader.
+static enum ctl_exit choose_follower(struct ctl *ctl) {
+    const char *cloud = ctl->options->follower_cloud;
+    struct pb_status_response status;
+    struct slice answer;
+    if (!ctl->options->follower) {
+        return CTL_OK;
+    }
+    buf_clear(&ctl->request);
+    enum ctl_exit exit = ctl_ask(ctl, CTL_ANY_NODE, pb_control_service_status.path, &answer);
+    if (exit != CTL_OK) {
+        return exit;
+    }
+    if (pb_decode(&ctl->arena, &pb_status_response_type, answer, &status, &ctl->error) != OK) {
+        return ctl_undecodable(ctl);
+    }
+    const struct pb_member_status *follower = find_follower(&status, cloud);
+    if (follower == NULL) {
+        error_set(&ctl->error, ERR_UNAVAILABLE,
+                  "no follower%s%s can be reached now; see batonctl status, or leave --from out",
+                  cloud == NULL ? "" : " in ", cloud == NULL ? "" : cloud);
+        return CTL_FAILED;
+    }
+    ctl_begin_with(ctl->client, follower->address);
+    return CTL_OK;
+}
+
+static enum ctl_need read_need(const struct ctl *ctl) {
+    return ctl->options->stale || ctl->options->follower ? CTL_ANY_NODE : CTL_READ;
+}
+
 enum ctl_exit ctl_get(struct ctl *ctl) {
-    struct pb_get_request request = {.key = slice_of_str(argument(ctl, 0)), .stale = ctl->options->stale};
+    struct pb_get_request request = {
+        .key = slice_of_str(argument(ctl, 0)), .stale = ctl->options->stale, .follower = ctl->options->follower};
+    enum ctl_exit chosen = choose_follower(ctl);
+    if (chosen != CTL_OK) {
+        return chosen;
+    }
     pb_encode(&pb_get_request_type, &request, &ctl->request);
     struct slice answer;
-    enum ctl_exit status = ctl_ask(ctl, request.stale ? CTL_ANY_NODE : CTL_READ, pb_control_service_get.path, &answer);
+    enum ctl_exit status = ctl_ask(ctl, read_need(ctl), pb_control_service_get.path, &answer);
     if (status == CTL_NOT_FOUND) {
         return no_such_key(ctl);
     }
@@ -161,17 +209,19 @@ enum ctl_exit ctl_get(struct ctl *ctl) {
     return ctl_print(ctl);
 }
 
-// Gets one page; *after becomes its last key.
-static enum ctl_exit list_page(struct ctl *ctl, struct buf *after, struct json *json, struct table *table, bool *more) {
+// Adds one page.
+static enum ctl_exit list_page(struct ctl *ctl, struct paging *paging) {
     enum { VALUE_SHOWN_MAX = 60 };
     struct pb_list_request request = {
         .prefix = slice_of_str(argument(ctl, 0)),
-        .start_after = buf_slice(after),
+        .start_after = buf_slice(&paging->after),
         .stale = ctl->options->stale,
+        .follower = ctl->options->follower,
+        .at = paging->at,
     };
     pb_encode(&pb_list_request_type, &request, &ctl->request);
     struct slice answer;
-    enum ctl_exit status = ctl_ask(ctl, request.stale ? CTL_ANY_NODE : CTL_READ, pb_control_service_list.path, &answer);
+    enum ctl_exit status = ctl_ask(ctl, paging_need(paging, read_need(ctl)), pb_control_service_list.path, &answer);
     struct pb_list_response response;
     if (status != CTL_OK) {
         return status;
@@ -183,48 +233,22 @@ static enum ctl_exit list_page(struct ctl *ctl, struct buf *after, struct json *
         const struct pb_key_value *item = &response.items[i];
         struct buf shown = {.len = 0};
         if (ctl->options->json) {
-            json_item(json, item);
+            json_item(&paging->json, item);
             continue;
         }
-        table_text(table, item->key);
-        table_u64(table, item->revision);
-        table_u64(table, item->value.len);
+        table_text(&paging->table, item->key);
+        table_u64(&paging->table, item->revision);
+        table_u64(&paging->table, item->value.len);
         text_for_terminal(&shown, item->value, VALUE_SHOWN_MAX);
-        table_text(table, buf_slice(&shown));
+        table_text(&paging->table, buf_slice(&shown));
         buf_free(&shown);
     }
-    *more = response.more && response.items_count > 0;
-    if (*more) {
-        buf_clear(after);
-        buf_append_slice(after, response.items[response.items_count - 1].key);
-    }
+    struct slice last = response.items_count > 0 ? response.items[response.items_count - 1].key : slice_of(NULL, 0);
+    paging_next(paging, response.more, last, response.read_index);
     return CTL_OK;
 }
 
 enum ctl_exit ctl_list(struct ctl *ctl) {
-    struct json json = {.out = &ctl->out};
-    struct table table;
-    struct buf after = {.len = 0};
-    bool more = true;
-    enum ctl_exit status = CTL_OK;
-    table_begin(&table, "KEY|REVISION|BYTES|VALUE");
-    if (ctl->options->json) {
-        json_begin(&json, '[');
-    }
-    while (more && status == CTL_OK) {
-        status = list_page(ctl, &after, &json, &table, &more);
-    }
-    buf_free(&after);
-    struct buf text = {.len = 0};
-    table_end(&table, &text);
-    if (ctl->options->json) {
-        json_end(&json, ']');
-    }
-    if (ctl->options->json) {
-        buf_append_str(&ctl->out, "\n");
-    } else {
-        buf_append_slice(&ctl->out, buf_slice(&text));
-    }
-    buf_free(&text);
-    return status == CTL_OK ? ctl_print(ctl) : status;
+    enum ctl_exit chosen = choose_follower(ctl);
+    return chosen == CTL_OK ? paging_print(ctl, "KEY|REVISION|BYTES|VALUE", list_page) : chosen;
 }

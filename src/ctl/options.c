@@ -9,7 +9,17 @@
 #include "base/array.h"
 
 // Options that only some commands take.
-enum { TAKES_STALE = 1, TAKES_EXPECT = 2, TAKES_FROM = 4, TAKES_TO = 8 };
+enum {
+    TAKES_STALE = 1,
+    TAKES_EXPECT = 2,
+    TAKES_FROM = 4,
+    TAKES_TO = 8,
+    TAKES_FOLLOWER = 16,
+    TAKES_NODE = 32,
+    TAKES_DRY_RUN = 64,
+    TAKES_FORCE = 128,
+    TAKES_FILE = 256
+};
 
 static const struct {
     const char *name;
@@ -27,6 +37,30 @@ static const struct {
                     "  batonctl status -o json\n"},
     [CTL_WORKER_LIST] = {"worker list", "", 0, 0, 0, "the registered workers", "  batonctl worker list -o json\n"},
     [CTL_MEMBER_LIST] = {"member list", "", 0, 0, 0, "the members, as the leader sees them", "  batonctl member list\n"},
+    [CTL_MEMBER_ADD] = {"member add", "ID=ADDRESS/CLOUD", 1, 1, TAKES_DRY_RUN, "take a new node in, as a learner",
+                        "It gets the log, but neither votes nor counts until it is promoted. Prints what the new node is\n"
+                        "started with. An id that was removed once is never used again.\n"
+                        "\n"
+                        "  batonctl member add n4=10.0.0.4:7400/gcp\n"},
+    [CTL_MEMBER_PROMOTE] = {"member promote", "ID", 1, 1, TAKES_DRY_RUN, "make a learner a voter",
+                            "Refused until it has caught up.\n"
+                            "\n"
+                            "  batonctl member promote n4\n"},
+    [CTL_MEMBER_REMOVE] = {"member remove", "ID", 1, 1, TAKES_DRY_RUN, "remove a member for ever",
+                           "The node hears of it and stops. A leader hands leadership over first.\n"
+                           "\n"
+                           "  batonctl member remove n2 --dry-run\n"
+                           "  batonctl member remove n2\n"},
+    [CTL_MEMBER_UPDATE] = {"member update", "ID=ADDRESS", 1, 1, TAKES_DRY_RUN, "change a member's address",
+                           "  batonctl member update n2=10.0.0.7:7400\n"},
+    [CTL_MEMBER_REPLACE] =
+        {"member replace", "OLD NEW=ADDRESS/CLOUD", 2, 2, TAKES_DRY_RUN, "put a new node in a member's place",
+         "Adds the new node as a learner, waits until it has caught up, promotes it, and removes the old\n"
+         "one, which may be dead. Stop it at any point: the same command goes on from there. It waits as long\n"
+         "as the new node takes, or with --timeout so long. --dry-run lists the steps that are left.\n"
+         "\n"
+         "  batonctl member replace n2 n4=10.0.0.4:7400/gcp --dry-run\n"
+         "  batonctl member replace n2 n4=10.0.0.4:7400/gcp\n"},
     [CTL_LEADER_TRANSFER] = {"leader transfer", "[NODE]", 0, 1, 0, "hand leadership to a node",
                              "Without NODE: to the voter with the most up-to-date log. Pauses placement on all nodes for\n"
                              "10 minutes, so that leadership stays there.\n"
@@ -40,27 +74,56 @@ static const struct {
                  "  batonctl put config - < config.json\n"
                  "  batonctl put lock mine --expect 0\n"
                  "  batonctl put -- key -5\n"},
-    [CTL_GET] = {"get", "KEY", 1, 1, TAKES_STALE, "read a key",
+    [CTL_GET] = {"get", "KEY", 1, 1, TAKES_STALE | TAKES_FOLLOWER, "read a key",
                  "Prints only the value (and a newline on a terminal). --stale reads any node's own state, also without\n"
-                 "a leader.\n"
+                 "a leader. --from follower reads from a node that does not lead, --from follower/aws from one in that\n"
+                 "cloud; it is as new as a read from the leader, which confirms it.\n"
                  "\n"
                  "  batonctl get greeting\n"
+                 "  batonctl get greeting --from follower/aws\n"
                  "  batonctl get greeting -o json\n"},
     [CTL_DELETE] = {"delete", "KEY", 1, 1, TAKES_EXPECT, "delete a key",
                     "  batonctl delete greeting\n"
                     "  batonctl delete lock --expect 42\n"},
-    [CTL_LIST] = {"list", "[PREFIX]", 0, 1, TAKES_STALE, "the keys, in order", "  batonctl list jobs/\n"},
+    [CTL_LIST] = {"list", "[PREFIX]", 0, 1, TAKES_STALE | TAKES_FOLLOWER, "the keys, in order",
+                  "--stale and --from follower[/CLOUD] as with get.\n"
+                  "\n"
+                  "  batonctl list jobs/\n"},
     [CTL_WATCH] = {"watch", "[PREFIX]", 0, 1, TAKES_FROM, "changes as they happen, until interrupted",
                    "From now on, or from a revision that is still stored. If the connection is lost, resumes on\n"
                    "another node without missing or repeating a change. With -o json, one object per line.\n"
                    "\n"
                    "  batonctl watch jobs/\n"
                    "  batonctl watch --from 120\n"},
-    [CTL_LOG] = {"log", "", 0, 0, TAKES_FROM | TAKES_TO, "the committed log",
-                 "With -o json, one object per line, with the command in base64.\n"
+    [CTL_LOG] = {"log", "", 0, 0, TAKES_FROM | TAKES_TO | TAKES_FILE, "the committed log",
+                 "With -o json, one object per line, with the command in base64. --file FILE lists the entries that\n"
+                 "batond --rejoin has kept in FILE, without a cluster; exits with 3 and names file and line if it is\n"
+                 "damaged, after the entries before that line.\n"
                  "\n"
                  "  batonctl log\n"
-                 "  batonctl log --from 100 --to 120\n"},
+                 "  batonctl log --from 100 --to 120\n"
+                 "  batonctl log --file n1/divergent-g1-101-120.log\n"},
+    [CTL_SNAPSHOT] =
+        {"snapshot", "", 0, 0, TAKES_NODE, "take a snapshot of each node now",
+         "Nodes take snapshots by themselves, each its own; this is for before maintenance. Asks all nodes, or\n"
+         "the one given, and waits until their snapshots are durable: without --timeout, up to 10 minutes.\n"
+         "Exits with 1 unless all of them have one.\n"
+         "\n"
+         "  batonctl snapshot\n"
+         "  batonctl snapshot --from n2 -o json\n"},
+    [CTL_BACKUP] =
+        {"backup", "FILE", 1, 1, TAKES_NODE | TAKES_FORCE, "write the state of the cluster to a file",
+         "From any node, or from the one given: consistent at the index that is printed. FILE appears only when it\n"
+         "is whole, verified and durable. batond --restore begins a new cluster with it.\n"
+         "\n"
+         "  batonctl backup /backups/baton-$(date +%F)\n"
+         "  batonctl backup nightly --from n2 --force\n"},
+    [CTL_BACKUP_CHECK] =
+        {"backup check", "FILE", 1, 1, 0, "verify a backup, without a cluster",
+         "Reads all of it, makes the state of it, and says what is inside. Exits with 3 and names file and\n"
+         "line if it is damaged.\n"
+         "\n"
+         "  batonctl backup check nightly\n"},
 };
 
 static const char overview[] =
@@ -74,15 +137,20 @@ static const char overview[] =
     "  -o, --output FORMAT  table or json (default table)\n"
     "  --timeout TIME       how long to keep trying, such as 500ms (default 5s)\n"
     "  --stale              get, list: read any node's own state\n"
+    "  --dry-run            changes of members: only say what would be so\n"
     "  --expect REVISION    put, delete: only if the key's revision is this one\n"
-    "  --from N             log: the first index; watch: the first revision\n"
+    "  --from WHERE         log: the first index; watch: the first revision; get, list: follower,\n"
+    "                       or follower/CLOUD, reads as new as the leader; snapshot, backup: the node\n"
+    "  --file FILE          log: the entries that batond --rejoin has kept there\n"
+    "  --force              backup: replace the file\n"
     "  --to N               log: the last index\n"
     "  -h, --help           print this; after a command, its own help\n"
     "  --version            print the version\n"
     "\n"
     "A write is retried until its outcome is known; it is applied at most once.\n"
     "\n"
-    "exit status: 0 ok, 1 failed, 2 wrong usage, 3 no node reachable, 4 not found, 5 outcome unknown\n";
+    "exit status: 0 ok, 1 failed, 2 wrong usage, 3 no node reachable (backup check, log --file: damaged), 4 not found,\n"
+    "5 outcome unknown\n";
 
 void ctl_help(enum ctl_command command) {
     if (command != CTL_NO_COMMAND) {
@@ -95,9 +163,13 @@ void ctl_help(enum ctl_command command) {
     for (size_t i = 0; i < CTL_COMMAND_COUNT; i++) {
         char usage[64];
         snprintf(usage, sizeof usage, "%s %s", commands[i].name, commands[i].arguments);
-        printf("  %-23s %s\n", usage, commands[i].summary);
+        printf("  %-36s %s\n", usage, commands[i].summary);
     }
     printf("\n%s", overview);
+}
+
+bool ctl_is_offline(const struct ctl_options *options) {
+    return options->command == CTL_BACKUP_CHECK || options->file != NULL;
 }
 
 // --- suggestions ---
@@ -154,7 +226,10 @@ enum option_id {
     OPT_TLS_REQUIRED,
     OPT_TIMEOUT,
     OPT_STALE,
+    OPT_DRY_RUN,
     OPT_EXPECT,
+    OPT_FILE,
+    OPT_FORCE,
     OPT_FROM,
     OPT_TO,
     OPT_HELP,
@@ -170,7 +245,10 @@ static const struct option long_options[] = {
     {"output", required_argument, NULL, 'o'},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"stale", no_argument, NULL, OPT_STALE},
+    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
     {"expect", required_argument, NULL, OPT_EXPECT},
+    {"file", required_argument, NULL, OPT_FILE},
+    {"force", no_argument, NULL, OPT_FORCE},
     {"from", required_argument, NULL, OPT_FROM},
     {"to", required_argument, NULL, OPT_TO},
     {"help", no_argument, NULL, OPT_HELP},
@@ -208,6 +286,17 @@ static enum error_code parse_timeout(const char *text, uint64_t *ms, struct erro
                      LONGEST_S);
 }
 
+static bool is_follower(const char *text, struct ctl_options *options) {
+    static const char word[] = "follower";
+    size_t len = sizeof word - 1;
+    if (strncmp(text, word, len) != 0 || (text[len] != '\0' && text[len] != '/')) {
+        return false;
+    }
+    options->follower = true;
+    options->follower_cloud = text[len] == '/' ? text + len + 1 : NULL;
+    return true;
+}
+
 // `given` collects the options that only some commands take.
 static enum error_code take_option(int option, struct ctl_options *options, unsigned *given, struct error *error) {
     switch (option) {
@@ -233,19 +322,36 @@ static enum error_code take_option(int option, struct ctl_options *options, unsi
         }
         return OK;
     case OPT_TIMEOUT:
+        options->has_timeout = true;
         return parse_timeout(optarg, &options->timeout_ms, error);
     case OPT_STALE:
         options->stale = true;
         *given |= TAKES_STALE;
         return OK;
+    case OPT_DRY_RUN:
+        options->dry_run = true;
+        *given |= TAKES_DRY_RUN;
+        return OK;
     case OPT_EXPECT:
         options->has_expect = true;
         *given |= TAKES_EXPECT;
         return parse_number("--expect", optarg, &options->expect, error);
+    case OPT_FILE:
+        options->file = optarg;
+        *given |= TAKES_FILE;
+        return OK;
+    case OPT_FORCE:
+        options->force = true;
+        *given |= TAKES_FORCE;
+        return OK;
     case OPT_FROM:
+        if (is_follower(optarg, options)) {
+            *given |= TAKES_FOLLOWER;
+            return OK;
+        }
         options->has_from = true;
-        *given |= TAKES_FROM;
-        return parse_number("--from", optarg, &options->from, error);
+        options->node = optarg;  // unless the command wants a number: see read_from
+        return OK;
     case OPT_TO:
         *given |= TAKES_TO;
         return parse_number("--to", optarg, &options->to, error);
@@ -362,8 +468,20 @@ static enum error_code read_command(char **words, int count, struct ctl_options 
     return OK;
 }
 
+// What --from means depends on the command.
+static enum error_code read_from(struct ctl_options *options, unsigned *given, struct error *error) {
+    if (!options->has_from || (commands[options->command].takes & TAKES_NODE) != 0) {
+        return OK;
+    }
+    const char *text = options->node;
+    options->node = NULL;
+    *given |= TAKES_FROM;
+    return parse_number("--from", text, &options->from, error);
+}
+
 enum error_code ctl_options_parse(int argc, char **argv, struct ctl_options *options, struct error *error) {
-    static const char *const optional[] = {"--stale", "--expect", "--from", "--to"};
+    static const char *const optional[] = {"--stale", "--expect",  "--from",  "--to",  "--from follower",
+                                           "--from",  "--dry-run", "--force", "--file"};
     *options = (struct ctl_options){.command = CTL_NO_COMMAND, .timeout_ms = CTL_TIMEOUT_DEFAULT_MS};
     unsigned given = 0;
     enum error_code code = read_options(argc, argv, options, &given, error);
@@ -374,6 +492,9 @@ enum error_code ctl_options_parse(int argc, char **argv, struct ctl_options *opt
         return options->help ? OK : error_set(error, ERR_INVALID, "which command? see batonctl --help");
     }
     code = read_command(argv + optind, argc - optind, options, error);
+    if (code == OK && !options->help) {
+        code = read_from(options, &given, error);
+    }
     if (code != OK || options->help) {
         return code;
     }
@@ -382,6 +503,9 @@ enum error_code ctl_options_parse(int argc, char **argv, struct ctl_options *opt
             return error_set(error, ERR_INVALID, "%s does not go with %s; see batonctl --help", optional[i],
                              commands[options->command].name);
         }
+    }
+    if (options->stale && options->follower) {
+        return error_set(error, ERR_INVALID, "--stale does not go with --from follower, which reads the newest state");
     }
     if (options->to != 0 && options->from > options->to) {
         return error_set(error, ERR_INVALID, "--from %llu is after --to %llu", (unsigned long long)options->from,

@@ -42,8 +42,13 @@ void json_open(struct json *json, const char *key, char bracket) {
     json->more = false;
 }
 
-void json_string(struct json *json, const char *key, struct slice value) {
+void json_text(struct json *json, const char *key, struct slice value) {
     name(json, key);
+    quote_json(json->out, value);
+}
+
+void json_element(struct json *json, struct slice value) {
+    comma(json);
     quote_json(json->out, value);
 }
 
@@ -73,14 +78,14 @@ void json_number(struct json *json, const char *key, double value) {
     }
 }
 
-void json_null(struct json *json, const char *key) {
+void json_absent(struct json *json, const char *key) {
     name(json, key);
     buf_append_str(json->out, "null");
 }
 
 void json_bytes(struct json *json, const char *key, struct slice value) {
     if (utf8_valid(value)) {
-        json_string(json, key, value);
+        json_text(json, key, value);
         return;
     }
     comma(json);

@@ -15,12 +15,13 @@ void json_begin(struct json *json, char bracket);  // an object or array, as an 
 void json_end(struct json *json, char bracket);
 
 // Members of an object. `key` needs no escaping.
-void json_string(struct json *json, const char *key, struct slice value);
+void json_text(struct json *json, const char *key, struct slice value);
+void json_element(struct json *json, struct slice value);                 // of an array
 void json_pair(struct json *json, struct slice key, struct slice value);  // `key` is untrusted
 void json_u64(struct json *json, const char *key, uint64_t value);
 void json_bool(struct json *json, const char *key, bool value);
 void json_number(struct json *json, const char *key, double value);
-void json_null(struct json *json, const char *key);
+void json_absent(struct json *json, const char *key);
 void json_open(struct json *json, const char *key, char bracket);
 
 // Bytes: as `key` if they are UTF-8, else in base64 as `key`_base64.

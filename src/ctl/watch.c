@@ -2,8 +2,7 @@
 // the watch resumes from the next one, on any node, and neither misses nor repeats a change.
 #include <stdio.h>
 
-#include "baton/v1/control.pb.h"
-#include "ctl/commands.h"
+#include "ctl/nodes.h"
 #include "wire/codec.h"
 
 struct watching {
@@ -19,7 +18,7 @@ static void print_change(struct ctl *ctl, const struct pb_watch_event *change) {
         struct json json = {.out = &ctl->out};
         json_begin(&json, '{');
         json_u64(&json, "revision", change->revision);
-        json_string(&json, "type", slice_of_str(is_delete ? "delete" : "put"));
+        json_text(&json, "type", slice_of_str(is_delete ? "delete" : "put"));
         json_bytes(&json, "key", change->key);
         if (!is_delete) {
             json_bytes(&json, "value", change->value);
@@ -89,7 +88,10 @@ enum ctl_exit ctl_watch(struct ctl *ctl) {
     };
     bool reported = false;
     for (;;) {
-        buf_clear(&ctl->request);
+        enum ctl_exit learned = nodes_learn(ctl);
+        if (learned != CTL_OK && !watching.begun) {
+            return learned;
+        }
         pb_encode(&pb_watch_request_type, &request, &ctl->request);
         uint64_t before = watching.next;
         if (!ctl_stream(ctl->client, pb_control_service_watch.path, buf_slice(&ctl->request), on_message, &watching)) {

@@ -45,8 +45,38 @@ function milliseconds(ms) {
 
 const ROLES = { leader: ["★ Leader", "lead"], follower: ["Follower", "good"], candidate: ["Candidate", "busy"] };
 
+// The node as the leader sees it; undefined: no leader is known.
+function seenByLeader(node) {
+  const leader = leaderOf(nodes.list || []);
+  return leader && (leader.members || []).find((member) => member.id === node.node);
+}
+
+// A new node tells where its pages are only once it has the configuration, so until then the leader alone reaches it.
+function isUp(node) {
+  return node.reachable || (node.voter === false && (seenByLeader(node) || {}).reachable === true);
+}
+
 function role(node) {
-  return node.reachable ? ROLES[node.role] || [String(node.role), "busy"] : ["✕ Unreachable", "bad"];
+  if (!isUp(node)) return ["✕ Unreachable", "bad"];
+  if (node.quarantine) return ["✕ Out of service", "bad"];
+  if (node.voter === false) return ["Learner", "busy"];
+  return ROLES[node.role] || [String(node.role), "busy"];
+}
+
+// The snapshot that the leader sends to the node; null: none.
+function snapshotOf(node) {
+  return (seenByLeader(node) || {}).snapshot || null;
+}
+
+function applied(node) {
+  const snapshot = snapshotOf(node);
+  if (!snapshot) return orDash(node.last_applied);
+  return `snapshot ${Math.floor((100 * snapshot.sent) / snapshot.size)} % of ${(snapshot.size / 1e6).toFixed(1)} MB`;
+}
+
+function arrived(node) {
+  const snapshot = snapshotOf(node);
+  return snapshot ? snapshot.sent / snapshot.size : null;
 }
 
 function roundTrips(node) {
@@ -67,24 +97,31 @@ function setState(element, state) {
   if (element.dataset.state !== state) element.dataset.state = state;
 }
 
-// Each column: [class, text of an item, state of an item (then a badge)].
+function setBar(bar, fraction) {
+  bar.hidden = fraction === null;
+  if (fraction !== null) bar.value = fraction;
+}
+
+// Each column: [class, text of an item, state of an item (then a badge), how much of it is done (then a bar, hidden for null)].
 function fill(tbody, items, columns) {
   while (tbody.rows.length > items.length) tbody.deleteRow(-1);
   while (tbody.rows.length < items.length) {
     const row = tbody.insertRow();
-    columns.forEach(([className, , state], i) => {
+    columns.forEach(([className, , state, done], i) => {
       const cell = document.createElement(i === 0 ? "th" : "td");
       if (i === 0) cell.scope = "row";
       cell.className = className;
       if (state) cell.append(Object.assign(document.createElement("span"), { className: "badge" }));
+      if (done) cell.append(document.createElement("span"), Object.assign(document.createElement("progress"), { hidden: true }));
       row.append(cell);
     });
   }
   items.forEach((item, at) => {
-    columns.forEach(([, text, state], i) => {
+    columns.forEach(([, text, state, done], i) => {
       const cell = tbody.rows[at].cells[i];
-      const target = state ? cell.firstChild : cell;
+      const target = state || done ? cell.firstChild : cell;
       write(target, text(item));
+      if (done) setBar(cell.lastChild, done(item));
       if (state) setState(target, state(item));
     });
   });
@@ -97,9 +134,9 @@ const NODE_COLUMNS = [
   ["", (node) => role(node)[0], (node) => role(node)[1]],
   ["number", (node) => orDash(node.term)],
   ["number", (node) => orDash(node.commit_index)],
-  ["number", (node) => orDash(node.last_applied)],
+  ["number", applied, null, arrived],
   ["", (node) => orDash(node.cloud)],
-  ["", (node) => (node.reachable ? roundTrips(node) : orDash(node.error))],
+  ["", (node) => (node.reachable ? roundTrips(node) : isUp(node) ? "–" : orDash(node.error))],
   ["addresses", (node) => orDash(node.address)],
   ["number", (node) => (node.uptime === undefined ? "–" : duration(node.uptime * 1000))],
 ];
@@ -142,7 +179,7 @@ function showSummary(now) {
   }
   const own = nodes.list.find((node) => node.self);
   const leader = leaderOf(nodes.list);
-  const reachable = nodes.list.filter((node) => node.reachable).length;
+  const reachable = nodes.list.filter(isUp).length;
   write(byId("cluster"), own ? own.cluster : "");
   if (now - nodes.at > STALE_MS) {
     write(summary, "Out of date");
@@ -166,6 +203,9 @@ function showBanners(now) {
   } else if (workers.error && now - workers.at > STALE_MS) {
     const age = workers.list === null ? "" : ` The workers are shown as of ${duration(now - workers.at)} ago.`;
     banners.push(`The list of workers is unavailable: ${workers.error}.${age}`);
+  }
+  for (const node of nodes.list || []) {
+    if (node.reachable && node.quarantine) banners.push(`${node.node} is out of service: ${node.quarantine}.`);
   }
   const holder = byId("banners");
   while (holder.children.length > banners.length) holder.lastChild.remove();

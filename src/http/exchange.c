@@ -1,4 +1,4 @@
-// Replies: their headers, and the one that is cached.
+// Replies and their headers.
 #include "http/exchange.h"
 
 #include <assert.h>
@@ -8,9 +8,8 @@
 
 #include "base/array.h"
 #include "base/error.h"
-#include "base/limits.h"
 
-static void reply(struct exchange *exchange, unsigned status, const char *content_type, struct MHD_Response *response) {
+void exchange_set_headers(struct MHD_Response *response, const char *content_type) {
     static const char *const headers[][2] = {
         {"Cache-Control", "no-store"},
         {"Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -19,18 +18,26 @@ static void reply(struct exchange *exchange, unsigned status, const char *conten
         {"Referrer-Policy", "no-referrer"},
         {"X-Content-Type-Options", "nosniff"},
     };
+    MHD_add_response_header(response, "Content-Type", content_type);
+    for (size_t i = 0; i < ARRAY_COUNT(headers); i++) {
+        MHD_add_response_header(response, headers[i][0], headers[i][1]);
+    }
+}
+
+static void send_reply(struct exchange *exchange, unsigned status, struct MHD_Response *response) {
     assert(exchange->response == NULL);
     exchange->status = status;
     exchange->response = response;
-    exchange_add_header(exchange, "Content-Type", content_type);
-    for (size_t i = 0; i < ARRAY_COUNT(headers); i++) {
-        exchange_add_header(exchange, headers[i][0], headers[i][1]);
-    }
     if (exchange->suspended) {
         exchange->suspended = false;
         MHD_resume_connection(exchange->connection);
         exchange->wake(exchange->server);
     }
+}
+
+static void reply(struct exchange *exchange, unsigned status, const char *content_type, struct MHD_Response *response) {
+    exchange_set_headers(response, content_type);
+    send_reply(exchange, status, response);
 }
 
 void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type, struct buf *body) {
@@ -65,7 +72,7 @@ void exchange_reply_error(struct exchange *exchange, unsigned status, const char
 }
 
 void exchange_add_header(struct exchange *exchange, const char *name, const char *value) {
-    assert(exchange->response != NULL && !exchange->cached);
+    assert(exchange->response != NULL && exchange->list == NULL);
     MHD_add_response_header(exchange->response, name, value);
 }
 
@@ -75,36 +82,7 @@ const char *exchange_request_header(const struct exchange *exchange, const char 
 
 // --- one reply for many ---
 
-bool exchange_reply_cached(struct exchange *exchange, uint64_t version) {
-    const struct response_cache *cache = exchange->cache;
-    if (cache->response == NULL || cache->version != version || uv_hrtime() >= cache->expires_ns) {
-        return false;
-    }
-    assert(exchange->response == NULL && !exchange->suspended);
-    exchange->status = cache->status;
-    exchange->response = cache->response;
-    exchange->cached = true;
-    return true;
-}
-
-void response_cache_clear(struct response_cache *cache) {
-    if (cache->response != NULL) {
-        MHD_destroy_response(cache->response);
-        cache->response = NULL;
-    }
-}
-
-void exchange_cache(struct exchange *exchange, uint64_t version, uint64_t took_ns) {
-    assert(exchange->response != NULL && !exchange->cached);
-    response_cache_clear(exchange->cache);
-    if (took_ns < HTTP_LIST_CHEAP_MS * UINT64_C(1000000)) {
-        return;
-    }
-    *exchange->cache = (struct response_cache){
-        .response = exchange->response,
-        .status = exchange->status,
-        .version = version,
-        .expires_ns = uv_hrtime() + took_ns * (HTTP_LIST_SHARE - 1),
-    };
-    exchange->cached = true;
+void exchange_reply_list(struct exchange *exchange, struct worker_list *list, struct MHD_Response *response) {
+    exchange->list = list;
+    send_reply(exchange, MHD_HTTP_OK, response);
 }

@@ -9,21 +9,15 @@
 #include "node/view.h"
 
 struct http_server;
-
-// The reply that exchange_cache stored, for all exchanges of a server.
-struct response_cache {
-    struct MHD_Response *response;  // NULL: none
-    unsigned status;
-    uint64_t version;
-    uint64_t expires_ns;
-};
+struct cluster_state;
+struct worker_list;
 
 // A page either replies at once, or sets `cancel` and replies later; until then the connection is suspended.
 struct exchange {
     struct http_server *server;
     // Makes libmicrohttpd run soon: its epoll set does not become readable when a suspended connection is resumed.
     void (*wake)(struct http_server *server);
-    struct response_cache *cache;
+    struct cluster_state *cluster_state;
     uv_loop_t *loop;
     struct tls *tls;  // NULL: plaintext
     const struct http_source *source;
@@ -32,10 +26,13 @@ struct exchange {
     bool suspended;  // and did not reply at once
     unsigned status;
     struct MHD_Response *response;  // NULL until the reply
-    bool cached;                    // the response is the server's cached one
+    struct worker_list *list;       // whose response it is; NULL: the exchange's own
     // Cancels and frees what the page has pending; NULL: nothing. Called when the exchange ends first.
     void (*cancel)(struct exchange *exchange);
     void *pending;  // the page's own
+    // Of cluster_state.c, while it waits for a list of workers.
+    struct exchange *next_waiting;
+    bool late;  // it came after the list was begun that is being made
 };
 
 // Replies; once only. Takes ownership of the bytes in `body`.
@@ -54,16 +51,11 @@ void exchange_reply_json(struct exchange *exchange, unsigned status, json_t *doc
 // Adds a header to the response: after the reply, in the same call of the page.
 void exchange_add_header(struct exchange *exchange, const char *name, const char *value);
 
-// An expensive reply is cached for a while, so that many simultaneous requests neither block the loop nor take the memory of
-// a reply each. A cached reply is valid for one `version` only.
-//
-// Replies with the cached reply. False: there is none of this version, or it has expired.
-bool exchange_reply_cached(struct exchange *exchange, uint64_t version);
-// Caches this exchange's reply and headers, which took `took_ns` to make; a cheap one is not worth it.
-void exchange_cache(struct exchange *exchange, uint64_t version, uint64_t took_ns);
+// Replies with a list of workers that others get, too; takes over a reference on it.
+void exchange_reply_list(struct exchange *exchange, struct worker_list *list, struct MHD_Response *response);
 
-// Drops the cached reply; connections still sending it have references of their own.
-void response_cache_clear(struct response_cache *cache);
+// The headers that all responses have.
+void exchange_set_headers(struct MHD_Response *response, const char *content_type);
 
 // The value of a request's header; NULL: absent.
 const char *exchange_request_header(const struct exchange *exchange, const char *name);

@@ -1,5 +1,5 @@
 // The stages: (resolve the name) -> connect (-> TLS handshake) -> write the request -> read the head -> read the body.
-// However it ends, fetch_end runs once; the memory is freed when libuv has closed both handles and finished the lookup.
+// However it ends, fetch_end runs once; the memory is freed when libuv has closed both handles.
 #include "http/fetch.h"
 
 #include <assert.h>
@@ -11,20 +11,22 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "names/lookup.h"
 
 struct fetch {
     uv_tcp_t tcp;
-    uv_timer_t timer;  // the deadline; immediate for an error in the request itself
-    uv_getaddrinfo_t lookup;
-    struct addrinfo *found;          // by the lookup; owned
-    const struct addrinfo *untried;  // the rest of them
+    uv_timer_t timer;            // the deadline; immediate for an error in the request itself
+    struct lookup *lookup;       // running; NULL: none
+    struct addresses addresses;  // to connect to
+    size_t next_address;         // the next of them to try
     uv_connect_t connect;
     uv_write_t write;
-    unsigned references;  // libuv's: open handles and a pending lookup
+    unsigned references;  // libuv's open handles
     bool ended;
     fetch_done *done;  // NULL: cancelled
     void *user;
     const char *early_error;
+    char name_error[HOST_MAX + 128];  // "the name X"; once its lookup has failed, also why
     struct buf request;
     size_t body_max;
     struct buf head;  // as read so far, until the empty line
@@ -41,7 +43,6 @@ struct fetch {
 static void fetch_release(struct fetch *fetch) {
     assert(fetch->references > 0);
     if (--fetch->references == 0) {
-        uv_freeaddrinfo(fetch->found);
         if (fetch->session != NULL) {
             tls_session_free(fetch->session);
         }
@@ -60,6 +61,10 @@ static void fetch_end(struct fetch *fetch, const char *error) {
         return;
     }
     fetch->ended = true;
+    if (fetch->lookup != NULL) {
+        lookup_cancel(fetch->lookup);
+        fetch->lookup = NULL;
+    }
     if (!uv_is_closing((uv_handle_t *)&fetch->tcp)) {
         uv_close((uv_handle_t *)&fetch->tcp, on_closed);
     }
@@ -76,13 +81,14 @@ static void fetch_end(struct fetch *fetch, const char *error) {
 void fetch_cancel(struct fetch *fetch) {
     assert(!fetch->ended && fetch->done != NULL);
     fetch->done = NULL;
-    uv_cancel((uv_req_t *)&fetch->lookup);  // may fail: then the lookup's callback sees `ended`
     fetch_end(fetch, NULL);
 }
 
 static void on_timer(uv_timer_t *timer) {
     struct fetch *fetch = timer->data;
-    fetch_end(fetch, fetch->early_error != NULL ? fetch->early_error : "no answer in time");
+    fetch_end(fetch, fetch->early_error != NULL ? fetch->early_error
+                     : fetch->lookup != NULL    ? "its name could not be looked up in time"
+                                                : "no answer in time");
 }
 
 // Parses a header's value as a decimal number; false if it is not one or is too large.
@@ -266,14 +272,13 @@ static void on_connected(uv_connect_t *connect, int status) {
     }
 }
 
-static int fetch_connect(struct fetch *fetch, const struct sockaddr *address) {
+static int fetch_connect(struct fetch *fetch) {
     fetch->connect.data = fetch;
-    return uv_tcp_connect(&fetch->connect, &fetch->tcp, address, on_connected);
+    return uv_tcp_connect(&fetch->connect, &fetch->tcp, &fetch->addresses.list[fetch->next_address++].any, on_connected);
 }
 
-static void fetch_try(struct fetch *fetch, const struct addrinfo *address) {
-    fetch->untried = address->ai_next;
-    int rc = fetch_connect(fetch, address->ai_addr);
+static void fetch_try(struct fetch *fetch) {
+    int rc = fetch_connect(fetch);
     if (rc != 0) {
         fetch_not_connected(fetch, rc);
     }
@@ -287,27 +292,29 @@ static void on_closed_for_next(uv_handle_t *handle) {
         return;
     }
     uv_tcp_init(handle->loop, &fetch->tcp);
-    fetch_try(fetch, fetch->untried);
+    fetch_try(fetch);
 }
 
 // A name may have IPv4 and IPv6 addresses (localhost often does), of which a node listens on one: tries the next.
 static void fetch_not_connected(struct fetch *fetch, int status) {
-    if (fetch->untried == NULL) {
+    if (fetch->next_address == fetch->addresses.count) {
         fetch_end(fetch, uv_strerror(status));
     } else {
         uv_close((uv_handle_t *)&fetch->tcp, on_closed_for_next);
     }
 }
 
-static void on_looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found) {
-    struct fetch *fetch = lookup->data;
-    fetch->found = found;
-    if (!fetch->ended && status == 0) {
-        fetch_try(fetch, found);
-    } else if (!fetch->ended) {
-        fetch_end(fetch, uv_strerror(status));
+static void on_looked_up(void *user, const struct addresses *found, const char *failure) {
+    struct fetch *fetch = user;
+    fetch->lookup = NULL;
+    fetch->addresses = *found;
+    if (failure == NULL) {
+        fetch_try(fetch);
+        return;
     }
-    fetch_release(fetch);
+    size_t len = strlen(fetch->name_error);
+    snprintf(fetch->name_error + len, sizeof fetch->name_error - len, " does not resolve (%s)", failure);
+    fetch_end(fetch, fetch->name_error);
 }
 
 // Starts connecting, or looking up the name. 0, or libuv's error.
@@ -316,19 +323,13 @@ static int fetch_begin(struct fetch *fetch, struct slice text) {
     if (address_parse(text, "address", ADDRESS_PORT_CONNECT, &address, NULL) != OK) {
         return UV_EINVAL;
     }
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    if (uv_ip4_addr(address.host, address.port_number, &v4) == 0) {
-        return fetch_connect(fetch, (const struct sockaddr *)&v4);
+    if (address_literal(&address, &fetch->addresses.list[0])) {
+        fetch->addresses.count = 1;
+        return fetch_connect(fetch);
     }
-    if (uv_ip6_addr(address.host, address.port_number, &v6) == 0) {
-        return fetch_connect(fetch, (const struct sockaddr *)&v6);
-    }
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    fetch->lookup.data = fetch;
-    int rc = uv_getaddrinfo(fetch->tcp.loop, &fetch->lookup, on_looked_up, address.host, address.port, &hints);
-    fetch->references += rc == 0 ? 1 : 0;
-    return rc;
+    snprintf(fetch->name_error, sizeof fetch->name_error, "the name %s", address.host);
+    fetch->lookup = lookup_start(fetch->tcp.loop, address.host, address.port_number, on_looked_up, fetch);
+    return 0;
 }
 
 // False: no memory.

@@ -1,6 +1,8 @@
 // The pages that this node answers alone, and the table of all.
 #include "http/pages.h"
 
+#include <stdio.h>
+
 #include "base/array.h"
 #include "base/mem.h"
 #include "base/quote.h"
@@ -77,6 +79,10 @@ static json_t *known_or_null(double ms) {
     return ms > 0 ? json_real(ms) : json_null();
 }
 
+static json_t *index_or_null(uint64_t index) {
+    return index == 0 ? json_null() : json_integer((json_int_t)index);
+}
+
 bool page_leads(const struct node_status *status) {
     return slice_equal(status->response.role, slice_of_str("leader"));
 }
@@ -100,18 +106,35 @@ static json_t *round_trips_object(const struct node_status *status, const struct
 static json_t *member_object(const struct node_status *status, const struct pb_member_status *member) {
     bool self = slice_equal(member->id, status->response.node);
     json_t *match = page_leads(status) ? json_integer((json_int_t)member->match_index) : json_null();
-    return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o}",      //
-                     "id", text_or_null(member->id),                                 //
-                     "address", text_or_null(member->address),                       //
-                     "http_address", text_or_null(member->http_address),             //
-                     "cloud", text_or_null(member->cloud),                           //
-                     "voter", member->voter,                                         //
-                     "reachable", member->reachable,                                 //
-                     "rtt_ms", self ? json_real(0) : known_or_null(member->rtt_ms),  //
-                     "round_trips_ms", round_trips_object(status, member),           //
-                     "commit_ms", known_or_null(member->commit_ms),                  //
-                     "disk_sync_ms", known_or_null(member->disk_sync_ms),            //
-                     "match_index", match);
+    json_t *sending = member->snapshot_size == 0 ? json_null()
+                                                 : json_pack("{s:I, s:I}", "sent", (json_int_t)member->snapshot_sent, "size",
+                                                             (json_int_t)member->snapshot_size);
+    return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",  //
+                     "id", text_or_null(member->id),                                                 //
+                     "address", text_or_null(member->address),                                       //
+                     "http_address", text_or_null(member->http_address),                             //
+                     "cloud", text_or_null(member->cloud),                                           //
+                     "voter", member->voter,                                                         //
+                     "reachable", member->reachable,                                                 //
+                     "unreachable", text_or_null(member->unreachable),                               //
+                     "quarantine", text_or_null(member->quarantine),                                 //
+                     "rtt_ms", self ? json_real(0) : known_or_null(member->rtt_ms),                  //
+                     "round_trips_ms", round_trips_object(status, member),                           //
+                     "commit_ms", known_or_null(member->commit_ms),                                  //
+                     "disk_sync_ms", known_or_null(member->disk_sync_ms),                            //
+                     "match_index", match,                                                           //
+                     "snapshot", sending,                                                            //
+                     "level", index_or_null(member->level));
+}
+
+// Whether the answering node votes.
+static bool status_votes(const struct node_status *status) {
+    for (size_t i = 0; i < status->response.members_count; i++) {
+        if (slice_equal(status->members[i].id, status->response.node)) {
+            return status->members[i].voter;
+        }
+    }
+    return false;
 }
 
 static json_t *placement_object(const struct pb_placement *placement) {
@@ -137,19 +160,28 @@ json_t *page_status_object(const struct node_status *status) {
     for (size_t i = 0; i < response->members_count; i++) {
         json_array_append_new(members, member_object(status, &response->members[i]));
     }
-    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:I, s:f, s:o, s:o}",  //
-                     "node", text_or_null(response->node),                            //
-                     "cluster", text_or_null(response->cluster_id),                   //
-                     "version", text_or_null(response->version),                      //
-                     "role", text_or_null(response->role),                            //
-                     "term", (json_int_t)response->term,                              //
-                     "leader", text_or_null(response->leader),                        //
-                     "leader_address", text_or_null(response->leader_address),        //
-                     "commit_index", (json_int_t)response->commit_index,              //
-                     "last_applied", (json_int_t)response->last_applied,              //
-                     "uptime", (double)response->uptime_ms / 1000,                    //
-                     "placement", placement_object(&response->placement),             //
-                     "members", members);
+    return json_pack(
+        "{s:o, s:o, s:I, s:o, s:o, s:b, s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:f, s:o, s:o, s:o, s:I, s:I}",  //
+        "node", text_or_null(response->node),                                                                    //
+        "cluster", text_or_null(response->cluster_id),                                                           //
+        "generation", (json_int_t)response->generation,                                                          //
+        "version", text_or_null(response->version),                                                              //
+        "role", text_or_null(response->role),                                                                    //
+        "voter", status_votes(status),                                                                           //
+        "term", (json_int_t)response->term,                                                                      //
+        "leader", text_or_null(response->leader),                                                                //
+        "leader_address", text_or_null(response->leader_address),                                                //
+        "commit_index", (json_int_t)response->commit_index,                                                      //
+        "last_applied", (json_int_t)response->last_applied,                                                      //
+        "log_first_index", (json_int_t)response->log_first_index,                                                //
+        "snapshot_index", index_or_null(response->snapshot_index),                                               //
+        "snapshot_bytes", index_or_null(response->snapshot_bytes),                                               //
+        "uptime", (double)response->uptime_ms / 1000,                                                            //
+        "quarantine", text_or_null(response->quarantine),                                                        //
+        "placement", placement_object(&response->placement),                                                     //
+        "members", members,                                                                                      //
+        "level", (json_int_t)response->level,                                                                    //
+        "cluster_level", (json_int_t)response->cluster_level);
 }
 
 // --- the list of workers ---
@@ -200,31 +232,48 @@ static void append_labels(struct buf *out, const struct pb_worker_info *worker) 
 
 struct workers_list {
     struct buf *out;
-    int64_t now_unix_ms;
-    bool any;
+    struct workers_place *place;
+    uint64_t until_ns;
+    unsigned count;
+    bool late;  // the time is over
 };
 
-static bool append_worker(void *arg, const struct pb_worker_info *worker) {
-    struct workers_list *list = arg;
+static void append_worker(const struct workers_list *list, const struct pb_worker_info *worker) {
     struct buf *out = list->out;
-    append_text(out, list->any ? ",\n{\"id\":" : "{\"id\":", worker->id);
-    list->any = true;
+    append_text(out, list->place->begun ? ",\n{\"id\":" : "{\"id\":", worker->id);
     append_text(out, ",\"address\":", worker->address);
     append_text(out, ",\"cloud\":", worker->cloud);
     append_word(out, ",\"status\":", worker->status);
     append_text(out, ",\"reason\":", worker->reason);
-    append_last_seen(out, worker, list->now_unix_ms);
+    append_last_seen(out, worker, list->place->now_unix_ms);
     append_number(out, ",\"epoch\":", worker->epoch);
     append_text(out, ",\"instance_id\":", worker->instance_id);
     append_number(out, ",\"slots\":", worker->slots);
     append_labels(out, worker);
     buf_append_str(out, "}");
+}
+
+static bool take_worker(void *arg, const struct pb_worker_info *worker) {
+    enum { BETWEEN_LOOKS = 32 };  // at the clock
+    struct workers_list *list = arg;
+    if (list->late) {
+        return false;
+    }
+    append_worker(list, worker);
+    list->place->begun = true;
+    snprintf(list->place->after, sizeof list->place->after, "%.*s", (int)worker->id.len, (const char *)worker->id.data);
+    list->late = ++list->count % BETWEEN_LOOKS == 0 && uv_hrtime() >= list->until_ns;
     return true;
 }
 
-void page_append_workers(const struct http_source *source, struct buf *out) {
-    struct workers_list list = {.out = out, .now_unix_ms = unix_ms_now()};
-    buf_append_str(out, "[");
-    source->workers(source->user, append_worker, &list);
-    buf_append_str(out, "]\n");
+bool page_append_workers(const struct http_source *source, struct workers_place *place, uint64_t until_ns, struct buf *out) {
+    struct workers_list list = {.out = out, .place = place, .until_ns = until_ns};
+    if (!place->begun) {
+        buf_append_str(out, "[");
+    }
+    bool complete = source->workers(source->user, slice_of_str(place->after), take_worker, &list);
+    if (complete) {
+        buf_append_str(out, "]\n");
+    }
+    return complete;
 }

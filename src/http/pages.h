@@ -17,11 +17,17 @@ json_t *page_status_object(const struct node_status *status);
 // Whether the node of this status leads.
 bool page_leads(const struct node_status *status);
 
-// Appends all workers as a JSON array.
-void page_append_workers(const struct http_source *source, struct buf *out);
+// How far a list of workers has been made; zero but for the time at the beginning.
+struct workers_place {
+    int64_t now_unix_ms;     // to which the ages in the list refer
+    bool begun;              // the first worker is there
+    char after[ID_MAX + 1];  // the last one
+};
 
-// Pages that ask other nodes (gather.c).
-void page_cluster_state(struct exchange *exchange);
-void page_nodes(struct exchange *exchange);
+// Appends workers to a JSON array of all of them until `until_ns` (uv_hrtime). True: it is complete.
+bool page_append_workers(const struct http_source *source, struct workers_place *place, uint64_t until_ns, struct buf *out);
+
+void page_cluster_state(struct exchange *exchange);  // cluster_state.c
+void page_nodes(struct exchange *exchange);          // gather.c: asks the other nodes
 
 #endif

@@ -17,6 +17,7 @@
 #include "base/files.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "http/cluster_state.h"
 #include "http/pages.h"
 #include "tls/tls.h"
 
@@ -102,7 +103,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
         exchange = mem_zalloc(sizeof *exchange);
         *exchange = (struct exchange){.server = server,
                                       .wake = wake,
-                                      .cache = &server->cache,
+                                      .cluster_state = server->cluster_state,
                                       .loop = server->loop,
                                       .tls = server->tls,
                                       .source = &server->source,
@@ -138,7 +139,9 @@ static void on_request_end(void *cls, struct MHD_Connection *connection, void **
         if (exchange->cancel != NULL) {
             exchange->cancel(exchange);
         }
-        if (exchange->response != NULL && !exchange->cached) {
+        if (exchange->list != NULL) {
+            cluster_state_release(exchange->list);
+        } else if (exchange->response != NULL) {
             MHD_destroy_response(exchange->response);
         }
         free(exchange);
@@ -202,6 +205,9 @@ static void drive(struct http_server *server) {
     for (const struct connection *connection = server->connections; connection != NULL; connection = connection->next) {
         next = connection->deadline_ms < next ? connection->deadline_ms : next;
     }
+    if (cluster_state_has_work(server->cluster_state)) {
+        next = now;
+    }
     if (next == UINT64_MAX) {
         uv_timer_stop(&server->timer);
     } else {
@@ -218,6 +224,7 @@ static void on_timer(uv_timer_t *timer) {
             connection->deadline_ms = UINT64_MAX;
         }
     }
+    cluster_state_turn(server->cluster_state);
     drive(server);
 }
 
@@ -321,6 +328,7 @@ enum error_code http_server_new(uv_loop_t *loop, const struct http_options *opti
         server_free(server);
         return code;
     }
+    server->cluster_state = cluster_state_new(server, wake, loop, server->tls, &server->source);
     server->open_handles = 2;
     server->timer.data = server;
     server->poll.data = server;
@@ -360,5 +368,5 @@ void http_server_close(struct http_server *server, void (*closed)(void *user), v
         }
     }
     MHD_stop_daemon(server->daemon);
-    response_cache_clear(&server->cache);
+    cluster_state_free(server->cluster_state);
 }

@@ -32,7 +32,7 @@ struct http_server {
     unsigned open_handles;
     struct connection *connections;
     uint64_t ended;  // connections so far, for drive()
-    struct response_cache cache;
+    struct cluster_state *cluster_state;
     void (*closed)(void *user);
     void *closed_user;
 };

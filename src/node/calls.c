@@ -6,8 +6,13 @@
 
 #include "base/mem.h"
 #include "node/internal.h"
+#include "node/quarantine.h"
+#include "node/read_index.h"
 #include "wire/codec.h"
 #include "wire/command.h"
+
+// Of a read that any node may answer, until it is refused: with the pauses between them as long as an election takes.
+enum { READ_TRIES_MAX = 4 };
 
 // The `user` of each rpc_method.
 struct bound_verb {
@@ -47,6 +52,14 @@ void node_redirect(struct node *node, struct rpc_call call) {
         .address = slice_of_str(leader->address),
     };
     node_tell(node, call, OUTCOME_NOT_LEADER, &facts);
+}
+
+bool node_leads_or_redirects(struct node *node, struct rpc_call call) {
+    if (node_leads(node)) {
+        return true;
+    }
+    node_redirect(node, call);
+    return false;
 }
 
 // --- requests ---
@@ -91,10 +104,22 @@ static bool tell_lost(struct node *node, const struct verb *verb) {
     return verb->method != NULL;
 }
 
+// In quarantine a waiting call ends here, unless its answer says nothing of the state. True: it has.
+static bool end_in_quarantine(struct node *node, const struct verb *verb, struct rpc_call call, bool in_doubt) {
+    if (!quarantine_begun(node) || verb->in_quarantine) {
+        return false;
+    }
+    if (tell_lost(node, verb)) {
+        quarantine_tell(node, call, in_doubt);
+    }
+    return true;
+}
+
 // --- writes ---
 
 void node_propose(struct node *node, struct rpc_call call, const struct verb *verb, struct pb_command *command) {
     struct error error = {0};
+    assert(command->level <= state_level(node->state) || command->op == PB_COMMAND_OP_RAISE_LEVEL);
     command->time_unix_ms = node_command_time_ms(node);
     struct raft_entry *entry = wire_command_encode(node->slab, command, &error);
     if (entry == NULL) {
@@ -123,7 +148,7 @@ static void take_write(struct node *node, const struct verb *verb, struct rpc_ca
 }
 
 void calls_resume_write(struct node *node, const struct verb *verb, struct rpc_call call, struct slice message) {
-    if (rpc_call_alive(node->server, call)) {
+    if (rpc_call_alive(node->server, call) && !end_in_quarantine(node, verb, call, false)) {
         take_write(node, verb, call, message);
     }
 }
@@ -131,7 +156,7 @@ void calls_resume_write(struct node *node, const struct verb *verb, struct rpc_c
 void calls_write_refused(struct node *node, const struct waiting_write *write, enum raft_refusal refusal) {
     const struct verb *verb = write->verb;
     metric_add(node->m.proposals_failed, 1);
-    if (!tell_lost(node, verb)) {
+    if (end_in_quarantine(node, verb, write->call, false) || !tell_lost(node, verb)) {
         return;
     }
     if (refusal == RAFT_TOO_MUCH) {
@@ -147,7 +172,7 @@ void calls_write_refused(struct node *node, const struct waiting_write *write, e
 
 void calls_write_lost(struct node *node, const struct waiting_write *write, bool overwritten) {
     metric_add(node->m.proposals_failed, 1);
-    if (!tell_lost(node, write->verb)) {
+    if (end_in_quarantine(node, write->verb, write->call, !overwritten) || !tell_lost(node, write->verb)) {
         return;
     }
     node_tell(node, write->call, overwritten ? OUTCOME_OVERWRITTEN : OUTCOME_UNKNOWN, NULL);
@@ -174,9 +199,16 @@ static void answer(struct node *node, const struct verb *verb, struct rpc_call c
 }
 
 void calls_reply_slowly(struct node *node, const struct waiting_read *read, struct slice message) {
+    if (end_in_quarantine(node, read->verb, read->call, false)) {
+        return;
+    }
     const void *request = take_request(node, read->verb, read->call, message);
     assert(request != NULL);  // it was checked when it came in
     read->verb->answer(node, read->call, request, read->index);
+}
+
+static bool is_anywhere(const struct verb *verb, const void *request) {
+    return verb->is_anywhere != NULL && verb->is_anywhere(request);
 }
 
 static void take_read(struct node *node, const struct verb *verb, struct rpc_call call, struct slice message) {
@@ -186,12 +218,19 @@ static void take_read(struct node *node, const struct verb *verb, struct rpc_cal
     }
     if (verb->is_stale != NULL && verb->is_stale(request)) {
         answer(node, verb, call, request, state_last_applied(node->state));
+    } else if (is_anywhere(verb, request) && node->configuration.count == 0) {
+        node_tell(node, call, OUTCOME_NO_CLUSTER, NULL);
+    } else if (is_anywhere(verb, request) && !node_leads(node)) {
+        read_index_collect(node, verb, call, understood(node, verb, request));
     } else if (is_ready(node, verb, call)) {
         reads_collect(node->reads, verb, call, understood(node, verb, request));
     }
 }
 
 void calls_read_ready(struct node *node, const struct waiting_read *read, struct slice message) {
+    if (end_in_quarantine(node, read->verb, read->call, false)) {
+        return;
+    }
     if (read->verb->method == NULL) {
         read->verb->answer(node, read->call, NULL, read->index);
         return;
@@ -202,8 +241,42 @@ void calls_read_ready(struct node *node, const struct waiting_read *read, struct
     answer(node, read->verb, read->call, request, read->index);
 }
 
-void calls_read_refused(struct node *node, const struct waiting_read *read) {
-    if (tell_lost(node, read->verb)) {
+static void tell_unconfirmed(struct node *node, struct rpc_call call) {
+    const struct wire_member *leader = node_leader(node);
+    if (leader == NULL) {
+        node_tell(node, call, OUTCOME_NO_LEADER, NULL);
+        return;
+    }
+    struct outcome_facts facts = {.leader = raft_id_slice(&leader->id), .address = slice_of_str(leader->address)};
+    node_tell(node, call, OUTCOME_UNCONFIRMED, &facts);
+}
+
+// A read that any node may answer got no index: leadership has changed, or the leader was not reached.
+static void try_again(struct node *node, const struct waiting_read *read, const void *request, struct slice message) {
+    if (!rpc_call_alive(node->server, read->call)) {
+        return;
+    }
+    if (node_leads(node)) {
+        reads_collect_again(node->reads, read, message);
+    } else if (read_index_is_unknown(node) && read->verb->was_local) {
+        answer(node, read->verb, read->call, request, state_last_applied(node->state));
+    } else if (read_index_is_unknown(node)) {
+        node_redirect(node, read->call);
+    } else if (read->tries + 1 >= READ_TRIES_MAX || node_is_leaderless(node)) {
+        tell_unconfirmed(node, read->call);
+    } else {
+        read_index_collect_again(node, read, message);
+    }
+}
+
+void calls_read_refused(struct node *node, const struct waiting_read *read, struct slice message) {
+    if (end_in_quarantine(node, read->verb, read->call, false) || !tell_lost(node, read->verb)) {
+        return;
+    }
+    const void *request = read->verb->is_anywhere == NULL ? NULL : take_request(node, read->verb, read->call, message);
+    if (request != NULL && is_anywhere(read->verb, request)) {
+        try_again(node, read, request, message);
+    } else {
         node_redirect(node, read->call);
     }
 }
@@ -219,6 +292,10 @@ static void take_local(struct node *node, const struct verb *verb, struct rpc_ca
 
 static void on_message(void *user, struct rpc_call call, struct slice message) {
     const struct bound_verb *bound = user;
+    if (quarantine_begun(bound->node) && !bound->verb->in_quarantine) {
+        quarantine_tell(bound->node, call, false);
+        return;
+    }
     switch (bound->verb->method->access) {
     case PB_ACCESS_WRITE:
         take_write(bound->node, bound->verb, call, message);

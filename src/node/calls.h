@@ -18,8 +18,8 @@ void calls_resume_write(struct node *node, const struct verb *verb, struct rpc_c
 // A read's index is applied: answers it. `message` is the request as given to reads_collect.
 void calls_read_ready(struct node *node, const struct waiting_read *read, struct slice message);
 
-// The core refuses the read or write: redirects the client, or says why.
-void calls_read_refused(struct node *node, const struct waiting_read *read);
+// The core refuses the read or write: redirects the client, or says why. A read that any node may answer is tried again.
+void calls_read_refused(struct node *node, const struct waiting_read *read, struct slice message);
 void calls_write_refused(struct node *node, const struct waiting_write *write, enum raft_refusal refusal);
 
 // The write's fate will not be learned here: its outcome is unknown, or, if `overwritten`, another entry was committed in

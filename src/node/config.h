@@ -11,7 +11,7 @@ struct verb;
 struct node_config {
     struct raft_id node_id;
     struct raft_id cluster_id;
-    char cloud[8];
+    char cloud[CLOUD_MAX + 1];
     const char *data_dir;
     const char *listen;          // HOST:PORT
     const char *advertise;       // the address that others use
@@ -23,9 +23,13 @@ struct node_config {
     uint64_t heartbeat_interval_us;
     uint64_t election_timeout_min_us;
     uint64_t election_timeout_max_us;
-    bool placement;                   // see policy/placement.h
-    char leader_cloud[8];             // preferred by placement; "": none
-    const struct verb *const *verbs;  // the calls it answers (src/verbs/verbs.h), NULL-terminated
+    bool lease_reads;                  // as the leader read under leases, else promise them: raft/lease.c
+    uint64_t snapshot_log_bytes;       // of the log since the last snapshot: then the next one is taken
+    uint64_t snapshot_rate;            // bytes a second that are sent of snapshots, at most; 0: no limit
+    uint64_t log_retention;            // bytes of the log kept in memory for followers that lag, at most
+    bool placement;                    // see policy/placement.h
+    char leader_cloud[CLOUD_MAX + 1];  // preferred by placement; "": none
+    const struct verb *const *verbs;   // the calls it answers (src/verbs/verbs.h), NULL-terminated
 };
 
 #endif

@@ -2,6 +2,8 @@
 #include "node/http_view.h"
 
 #include "node/internal.h"
+#include "node/quarantine.h"
+#include "node/snapshot_sender.h"
 
 static void http_status(void *user, struct node_status *out) {
     node_status(user, out);
@@ -11,22 +13,38 @@ struct http_visit {
     struct node *node;
     view_visit_worker *visit;
     void *arg;
+    bool stopped;
 };
 
 static bool http_worker(void *user, const struct state_worker *worker) {
     struct http_visit *visit = user;
     struct pb_worker_info info = node_worker_info(visit->node, worker);
-    return visit->visit(visit->arg, &info);
+    visit->stopped = !visit->visit(visit->arg, &info);
+    return !visit->stopped;
 }
 
-static void http_workers(void *user, view_visit_worker *visit, void *arg) {
+static bool http_workers(void *user, struct slice start_after, view_visit_worker *visit, void *arg) {
     struct node *node = user;
     struct http_visit context = {.node = node, .visit = visit, .arg = arg};
-    state_workers(node->state, slice_of(NULL, 0), http_worker, &context);
+    state_workers(node->state, start_after, http_worker, &context);
+    return !context.stopped;
+}
+
+static void measure_members(struct node *node) {
+    bool votes = false;
+    for (size_t i = 0; i < node->configuration.count; i++) {
+        const struct wire_member *member = &node->configuration.members[i];
+        struct snapshot_sending sending = snapshot_senders_status(node->snapshot_senders, &member->id);
+        votes = votes || (member->voter && raft_id_equal(&member->id, node_id(node)));
+        peers_measure(node->peers, &member->id, member->voter,
+                      sending.size == 0 ? 0 : (double)sending.sent / (double)sending.size);
+    }
+    metric_set(node->m.is_voter, votes);
 }
 
 static void http_metrics(void *user, struct buf *out) {
     struct node *node = user;
+    measure_members(node);
     node_metrics_sample(&node->m, node->state, node->slab);
     metrics_render(node->metrics, out);
 }
@@ -34,11 +52,16 @@ static void http_metrics(void *user, struct buf *out) {
 static bool http_ready(void *user, struct buf *reasons) {
     struct node *node = user;
     size_t before = reasons->len;
-    if (node->raft == NULL) {
-        buf_append_str(reasons,
-                       "this node belongs to no cluster: it started on an empty data directory without --bootstrap\n");
+    if (node->configuration.count == 0) {
+        buf_append_str(reasons, "this node belongs to no cluster: it started on an empty data directory without "
+                                "--bootstrap, and waits to be added\n");
     } else if (node_leader_id(node)->len == 0) {
         buf_append_str(reasons, "no leader is known\n");
+    }
+    if (quarantine_begun(node)) {
+        buf_append_str(reasons, "this node is out of service: ");
+        buf_append_str(reasons, quarantine_message(node));
+        buf_append_str(reasons, "\n");
     }
     if (node->wal_status.condition == WAL_FULL) {
         buf_append_str(reasons, "there is no space for the log\n");

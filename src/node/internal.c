@@ -4,10 +4,14 @@
 #include <time.h>
 
 #include "base/array.h"
+#include "node/held_versions.h"
+
+// How long a Watch, or a read on a follower, survives without a leader before it ends with UNAVAILABLE.
+#define LEADERLESS_PATIENCE_US (2 * US_PER_S)
 
 uint64_t node_clock_us(void) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_BOOTTIME, &now);
     return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / 1000;
 }
 
@@ -44,8 +48,11 @@ void node_fail(struct node *node, enum error_code code, const char *message) {
 }
 
 const struct raft_id *node_leader_id(const struct node *node) {
-    static const struct raft_id none;
-    return node->raft == NULL ? &none : raft_leader(node->raft);
+    return raft_leader(node->raft);
+}
+
+bool node_is_leaderless(const struct node *node) {
+    return !node_leads(node) && node->leader_lost_us != 0 && node_clock_us() - node->leader_lost_us > LEADERLESS_PATIENCE_US;
 }
 
 raft_index node_match_index(const struct node *node, const struct raft_id *id) {
@@ -79,6 +86,14 @@ const struct raft_id *node_id(const struct node *node) {
     return &node->config->node_id;
 }
 
+const struct state_version *node_held_version(struct node *node, raft_index index) {
+    return held_versions_find(node->held_versions, index, node_clock_us());
+}
+
+void node_hold_version(struct node *node) {
+    held_versions_keep(node->held_versions, node->state, node_clock_us());
+}
+
 struct arena *node_scratch(struct node *node) {
     return &node->scratch;
 }
@@ -88,7 +103,7 @@ const struct raft_node *node_raft(const struct node *node) {
 }
 
 bool node_leads(const struct node *node) {
-    return node->raft != NULL && raft_state(node->raft) == RAFT_LEADER;
+    return raft_state(node->raft) == RAFT_LEADER;
 }
 
 const struct wire_member *node_leader(const struct node *node) {
@@ -99,31 +114,10 @@ bool node_serves_workers(const struct node *node) {
     return node->serving_workers;
 }
 
-void node_heard_peer(struct node *node, struct rpc_call call) {
-    struct slice asker = rpc_call_metadata(node->server, call, PEER_METADATA);
-    if (asker.len > 0 && asker.len <= ID_MAX) {
-        struct raft_id id = raft_id_of(asker);
-        peers_heard(node->peers, &id);
-    }
-}
-
 bool node_watch(struct node *node, struct rpc_call call, struct slice prefix, uint64_t from) {
     return watches_add(node->watches, call, prefix, from);
 }
 
 void node_watch_cancelled(struct node *node, struct rpc_call call) {
     watches_remove(node->watches, call);
-}
-
-void node_watch_writable(struct node *node, struct rpc_call call) {
-    watches_writable(node->watches, call);
-}
-
-const struct verb *node_verb_of(const struct node *node, enum pb_command_op op) {
-    for (size_t i = 0; node->config->verbs[i] != NULL; i++) {
-        if (node->config->verbs[i]->op == op) {
-            return node->config->verbs[i];
-        }
-    }
-    return NULL;
 }

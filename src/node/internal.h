@@ -16,12 +16,21 @@
 #include "node/verb.h"
 #include "node/watches.h"
 #include "node/writes.h"
+#include "policy/level.h"
 #include "policy/placement.h"
 #include "rpc/rpc.h"
 #include "wal/wal.h"
 #include "wire/raft_messages.h"
 
+struct backups;
 struct calls;
+struct snapshot_receiver;
+struct snapshot_senders;
+struct membership;
+struct node_digests;
+struct quarantine;
+struct snapshots;
+struct read_index;
 struct turn;
 struct worker_liveness;
 
@@ -44,10 +53,15 @@ struct node {
 
     struct raft_slab *slab;
     struct wal *wal;
-    struct raft_node *raft;  // NULL: this node started empty without --bootstrap and belongs to no cluster
+    struct raft_node *raft;
     struct state *state;
+    // In force, from when its entry is appended. Without members: this node started empty without --bootstrap, belongs to no
+    // cluster, and waits to be added.
     struct wire_configuration configuration;
+    raft_index configuration_index;  // of the last configuration entry that was applied, and its command
+    struct buf configuration_command;
     struct wire_identity identity;
+    struct membership *membership;
 
     struct rpc_runtime *rpc;
     struct rpc_server *server;
@@ -55,10 +69,17 @@ struct node {
     struct calls *calls;
     struct peers *peers;
     struct writes *writes;
-    struct reads *reads;
+    struct reads *reads;  // of this node as the leader
+    struct read_index *read_index;
     struct slow_replies *slow_replies;
     struct watches *watches;
     struct transfer *transfer;
+    struct held_versions *held_versions;
+    struct snapshots *snapshots;
+    struct node_digests *digests;
+    struct snapshot_senders *snapshot_senders;
+    struct backups *backups;
+    struct snapshot_receiver *snapshot_receiver;
     struct worker_liveness *workers;
     struct turn *turn;
 
@@ -82,8 +103,11 @@ struct node {
     uint64_t leader_lost_us;  // since when no leader is known; 0: one is known
     bool serving_workers;     // leader, established, and the registry is current
 
+    struct quarantine *quarantine;
+    struct level_rule level_rule;
     struct placement placement;
     struct slog_limit refused;  // limits log lines about refused messages
+    uint64_t wiped_told_us;     // when it was last logged that the data directory is not the member's; 0: never
 
     enum stopping stopping;
     uint64_t stopping_until_us;
@@ -91,6 +115,7 @@ struct node {
     uv_timer_t sample;  // once a second: round trips, placement
 };
 
+// Monotonic, also while the machine is suspended: what others were promised, or have promised, ends meanwhile, too.
 uint64_t node_clock_us(void);
 int64_t node_wall_ms(void);
 
@@ -103,8 +128,11 @@ void node_fail(struct node *node, enum error_code code, const char *message);
 // The time that a command proposed now carries: the wall clock, but never below an earlier command's.
 int64_t node_command_time_ms(struct node *node);
 
-// The leader's id; len 0: none is known, or this node belongs to no cluster.
+// The leader's id; len 0: none is known.
 const struct raft_id *node_leader_id(const struct node *node);
+
+// No leader has been known for so long that clients are told: a partitioned node must not look idle.
+bool node_is_leaderless(const struct node *node);
 
 // A member's match index as this leader knows it; 0 on other nodes.
 raft_index node_match_index(const struct node *node, const struct raft_id *id);

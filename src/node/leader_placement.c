@@ -3,23 +3,54 @@
 
 #include "node/internal.h"
 #include "node/leadership.h"
+#include "node/quarantine.h"
 
-void leader_placement_start(struct node *node) {
+// All members, in the configuration's order, and behind them this node if it is none; *self: where this node is.
+static size_t list_members(const struct node *node, struct placement_member members[PLACEMENT_MEMBERS_MAX], size_t *self) {
     const struct wire_configuration *configuration = &node->configuration;
-    struct placement_member members[MEMBERS_MAX];
-    size_t self = 0;
-    if (node->raft == NULL) {
-        return;  // belongs to no cluster
-    }
-    for (size_t i = 0; i < configuration->count; i++) {
+    size_t count = configuration->count;
+    *self = count;
+    for (size_t i = 0; i < count; i++) {
         members[i] = (struct placement_member){.id = configuration->members[i].id, .voter = configuration->members[i].voter};
         memcpy(members[i].cloud, configuration->members[i].cloud, sizeof members[i].cloud);
-        if (raft_id_equal(&members[i].id, &node->config->node_id)) {
-            self = i;
+        if (raft_id_equal(&members[i].id, node_id(node))) {
+            *self = i;
         }
     }
-    placement_init(&node->placement, node->config->placement, node->config->leader_cloud, members, configuration->count,
-                   self);
+    if (*self == count) {
+        members[count] = (struct placement_member){.id = *node_id(node)};
+        memcpy(members[count].cloud, node->config->cloud, sizeof members[count].cloud);
+        count++;
+    }
+    return count;
+}
+
+// A mistyped cloud would have no effect, and nobody would notice.
+static void warn_of_no_voter(const struct node *node) {
+    const char *cloud = node->config->leader_cloud;
+    bool any = cloud[0] == '\0' || node->configuration.count == 0;
+    for (size_t i = 0; i < node->configuration.count; i++) {
+        any |= node->configuration.members[i].voter && strcmp(node->configuration.members[i].cloud, cloud) == 0;
+    }
+    if (!any) {
+        slog(SLOG_WARN, "no voter is in the cloud of --leader-cloud, so it has no effect", F_STR("cloud", cloud));
+    }
+}
+
+void leader_placement_start(struct node *node) {
+    struct placement_member members[PLACEMENT_MEMBERS_MAX];
+    size_t self;
+    size_t count = list_members(node, members, &self);
+    placement_init(&node->placement, node->config->placement, node->config->leader_cloud, members, count, self);
+    warn_of_no_voter(node);
+}
+
+void leader_placement_follow(struct node *node) {
+    struct placement_member members[PLACEMENT_MEMBERS_MAX];
+    size_t self;
+    size_t count = list_members(node, members, &self);
+    placement_follow(&node->placement, members, count, self);
+    warn_of_no_voter(node);
 }
 
 // --- what this node sees ---
@@ -45,6 +76,7 @@ static double disk_sync_ms(const struct node *node) {
 static void report_own(struct node *node, uint64_t now_us) {
     struct placement_report report = {
         .disk_full = node->wal_status.condition == WAL_FULL,
+        .quarantined = quarantine_begun(node),
         .disk_sync_ms = disk_sync_ms(node),
     };
     for (size_t i = 0; i < node->configuration.count; i++) {
@@ -64,8 +96,8 @@ static void report_own(struct node *node, uint64_t now_us) {
 static void decide(struct node *node) {
     uint64_t now_us = node_clock_us();
     bool leading = node_leads(node) && raft_leader_is_established(node->raft) && node->stopping == RUNNING &&
-                   !transfer_is_running(node->transfer);
-    raft_index match_index[MEMBERS_MAX];
+                   !quarantine_begun(node) && !transfer_is_running(node->transfer);
+    raft_index match_index[PLACEMENT_MEMBERS_MAX] = {0};
     for (size_t i = 0; i < node->configuration.count; i++) {
         match_index[i] = node_match_index(node, &node->configuration.members[i].id);
     }
@@ -111,21 +143,22 @@ void leader_placement_heard(void *user, const struct raft_id *peer, const struct
         }
         if (raft_id_equal(peer, &node->configuration.members[to].id)) {
             report.disk_full = member->disk_full;
+            report.quarantined = member->quarantine.len > 0;
             report.disk_sync_ms = member->disk_sync_ms;
         } else if (member->reachable) {
             report.links[to] = (struct placement_link){
                 .rtt_ms = member->rtt_ms, .spread_ms = member->rtt_spread_ms, .losses = member->losses};
         }
     }
-    placement_heard(&node->placement, node_clock_us(), member_index(node, raft_id_slice(peer)), &report);
+    size_t from = member_index(node, raft_id_slice(peer));
+    if (from < node->configuration.count) {  // one that has been removed may report still
+        placement_heard(&node->placement, node_clock_us(), from, &report);
+    }
     decide(node);
 }
 
 void leader_placement_sample(struct node *node) {
     sample_disk(&node->sync_time);
-    if (node->raft == NULL) {
-        return;
-    }
     report_own(node, node_clock_us());
     decide(node);
 }

@@ -10,10 +10,13 @@ struct node;
 // Once the configuration is known.
 void leader_placement_start(struct node *node);
 
+// Another configuration is in force.
+void leader_placement_follow(struct node *node);
+
 // Once a second: this node's own report, and the decision.
 void leader_placement_sample(struct node *node);
 
-// For peers_options.on_status, with the node as `user`: a peer's report, and the decision.
+// For peer_options.on_status, with the node as `user`: a peer's report, and the decision.
 void leader_placement_heard(void *user, const struct raft_id *peer, const struct pb_status_response *status);
 
 #endif

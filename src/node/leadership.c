@@ -5,13 +5,12 @@
 
 #include "node/calls.h"
 #include "node/internal.h"
+#include "node/quarantine.h"
+#include "node/read_index.h"
 #include "node/worker_liveness.h"
 
 // How long the pending writes of a deposed leader wait for the next one before they are answered "outcome unknown".
 #define ORPHAN_PATIENCE_US (2 * US_PER_S)
-
-// How long a Watch survives without a leader before it ends with UNAVAILABLE: a partitioned node must not look idle.
-#define LEADERLESS_PATIENCE_US (2 * US_PER_S)
 
 void leadership_log(const struct node *node, const struct raft_transition *transition) {
     char message[2 * ID_MAX + 64];
@@ -33,10 +32,11 @@ static void follow_leader(struct node *node) {
 }
 
 static void follow_serving(struct node *node) {
-    bool serving = node_leads(node) && raft_leader_is_established(node->raft) &&
+    bool serving = node_leads(node) && !quarantine_begun(node) && raft_leader_is_established(node->raft) &&
                    state_last_applied(node->state) >= raft_commit_index(node->raft);
-    // A backlog of entries to apply delays the start of serving, but only losing leadership ends it.
-    if (serving != node->serving_workers && (serving || !node_leads(node))) {
+    // A backlog of entries to apply delays the start of serving, but does not end it.
+    bool ends = !node_leads(node) || quarantine_begun(node);
+    if (serving != node->serving_workers && (serving || ends)) {
         node->serving_workers = serving;
         worker_liveness_leadership(node);
     }
@@ -47,8 +47,11 @@ static void write_orphaned(void *user, const struct waiting_write *write) {
     calls_write_lost(user, write, false);
 }
 
-// Ends what has waited for a leader for too long.
+// Ends what has waited for a leader for too long, or must not be answered from this node's state any more.
 static void end_patience(struct node *node) {
+    if (quarantine_begun(node)) {
+        writes_drop(node->writes, write_orphaned, node);
+    }
     if (node_leads(node) || node->leader_lost_us == 0) {
         return;
     }
@@ -56,7 +59,7 @@ static void end_patience(struct node *node) {
     if (writes_count(node->writes) > 0 && leaderless_us > ORPHAN_PATIENCE_US) {
         writes_drop(node->writes, write_orphaned, node);
     }
-    if (watches_count(node->watches) > 0 && leaderless_us > LEADERLESS_PATIENCE_US) {
+    if (watches_count(node->watches) > 0 && node_is_leaderless(node)) {
         watches_finish(node->watches, OUTCOME_WATCH_LEADERLESS);
     }
 }
@@ -77,6 +80,7 @@ static void follow_transfer(struct node *node, const struct raft_update *update)
 
 void leadership_follow(struct node *node, const struct raft_update *update) {
     if (update->leader_changed) {
+        read_index_follow(node);
         follow_leader(node);
     }
     follow_serving(node);

@@ -1,6 +1,7 @@
 // Graceful shutdown: node/leave.h.
 #include "node/leave.h"
 
+#include "node/backups.h"
 #include "node/internal.h"
 #include "node/leadership.h"
 
@@ -20,7 +21,18 @@ static void drained(void *user) {
 static void drain(struct node *node) {
     node->stopping = DRAINING;
     watches_finish(node->watches, OUTCOME_WATCH_LEAVING);
+    backups_finish(node);
     rpc_server_drain(node->server, DRAIN_PATIENCE_MS, drained, node);
+}
+
+// Whether there is another voter.
+static bool has_successors(const struct node *node) {
+    size_t others = 0;
+    for (size_t i = 0; i < node->configuration.count; i++) {
+        const struct wire_member *member = &node->configuration.members[i];
+        others += member->voter && !raft_id_equal(&member->id, node_id(node));
+    }
+    return others > 0;
 }
 
 void leave_begin(struct node *node) {
@@ -29,7 +41,7 @@ void leave_begin(struct node *node) {
     }
     slog(SLOG_INFO, "shutting down");
     rpc_server_set_serving(node->server, "", false);
-    if (!node_leads(node) || node->configuration.count == 1) {
+    if (!node_leads(node) || !has_successors(node)) {
         drain(node);
         return;
     }

@@ -1,4 +1,5 @@
-// Graceful shutdown on SIGTERM: transfers leadership, lets running calls finish, then stops the node.
+// Graceful shutdown on SIGTERM, or when this node was removed: transfers leadership, lets running calls finish, then stops
+// the node.
 #ifndef BATON_NODE_LEAVE_H
 #define BATON_NODE_LEAVE_H
 

@@ -18,6 +18,9 @@ static const double replication_bounds_ms[] = {0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1
 static const double fsync_bounds_s[] = {0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005,
                                         0.01,    0.02,    0.05,   0.1,    0.2,    0.5,   1,     2};
 
+static const double turn_bounds_s[] = {0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1};
+static const double snapshot_bounds_s[] = {0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100};
+
 static const char *const worker_labels[CLOUD_COUNT][2] = {
     [CLOUD_GCP] = {"cloud=\"gcp\",status=\"offline\"", "cloud=\"gcp\",status=\"online\""},
     [CLOUD_AWS] = {"cloud=\"aws\",status=\"offline\"", "cloud=\"aws\",status=\"online\""},

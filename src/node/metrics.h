@@ -11,9 +11,11 @@
     X(term, COUNTER, "raft_term", "The current term. It never falls.")                                                      \
     X(is_leader, GAUGE, "raft_is_leader", "1 if this node is the leader, 0 if not.")                                        \
     X(has_leader, GAUGE, "raft_has_leader", "1 if this node knows a leader, 0 if not.")                                     \
+    X(is_voter, GAUGE, "raft_is_voter", "1 if this node votes, 0 if it is a learner or no member.")                         \
     X(leader_changes, COUNTER, "raft_leader_changes_total", "Leader changes observed by this node.")                        \
     X(commit_index, GAUGE, "raft_commit_index", "Index of the last committed entry.")                                       \
     X(applied_index, GAUGE, "raft_applied_index", "Index of the last entry applied to the state machine.")                  \
+    X(cluster_level, GAUGE, "baton_cluster_level", "The cluster's level, as this node has applied it.")                     \
     X(proposals, COUNTER, "raft_proposals_committed_total", "Proposals of this leader that were committed and applied.")    \
     X(proposals_failed, COUNTER, "raft_proposals_failed_total", "Proposals refused, or with an outcome unknown here.")      \
     X(proposals_pending, GAUGE, "raft_proposals_pending", "Proposals waiting to be committed.")                             \
@@ -21,6 +23,15 @@
     X(wal_batches, COUNTER, "wal_batches_total", "Batches written and synced to the log.")                                  \
     X(wal_bytes, COUNTER, "wal_written_bytes_total", "Bytes written to the log.")                                           \
     X(wal_full, GAUGE, "wal_full", "1 while the log has no disk space.")                                                    \
+    X(snapshots, COUNTER, "baton_snapshots_total", "Snapshots of the state that this node has taken.")                      \
+    X(snapshot_failures, COUNTER, "baton_snapshot_failures_total", "Snapshots that could not be written.")                  \
+    X(snapshot_sent_bytes, COUNTER, "baton_snapshot_sent_bytes_total", "Bytes of snapshots sent to followers.")             \
+    X(snapshot_received_bytes, COUNTER, "baton_snapshot_received_bytes_total",                                              \
+      "Bytes of snapshots that came from leaders.")                                                                         \
+    X(snapshot_index, GAUGE, "baton_snapshot_index", "Index of the last entry that the newest durable snapshot covers.")    \
+    X(snapshot_bytes, GAUGE, "baton_snapshot_size_bytes", "Size of that snapshot, in bytes.")                               \
+    X(digests_undecided, GAUGE, "baton_digests_undecided",                                                                  \
+      "1 while states of members differ and no majority of voters agrees.")                                                 \
     X(log_bytes, GAUGE, "raft_log_memory_bytes", "Memory held by log entries, in bytes.")                                   \
     X(placement_moves, COUNTER, "baton_placement_moves_total", "Leadership transfers begun by this leader for placement.")  \
     X(cpu_seconds, COUNTER, "process_cpu_seconds_total", "CPU time used, in seconds.")                                      \
@@ -33,6 +44,8 @@
 #define NODE_HISTOGRAMS(X)                                                                                                  \
     X(replication_latency, replication_bounds_ms, "raft_replication_latency_ms",                                            \
       "From the leader's append to the commit by a majority, in milliseconds.")                                             \
+    X(turn_seconds, turn_bounds_s, "baton_loop_turn_seconds", "Time that the event loop worked before it waited again.")    \
+    X(snapshot_seconds, snapshot_bounds_s, "baton_snapshot_duration_seconds", "Time to write one snapshot, in seconds.")    \
     X(fsync, fsync_bounds_s, "wal_fsync_duration_seconds", "Duration of one write and sync of the log, in seconds.")
 
 enum node_cloud { CLOUD_GCP, CLOUD_AWS, CLOUD_COUNT };

@@ -3,13 +3,24 @@
 
 #include <stdlib.h>
 
+#include "node/backups.h"
 #include "node/calls.h"
+#include "node/digests.h"
+#include "node/generation.h"
+#include "node/held_versions.h"
 #include "node/http_view.h"
 #include "node/internal.h"
 #include "node/leader_placement.h"
 #include "node/leave.h"
+#include "node/level.h"
+#include "node/membership.h"
 #include "node/open.h"
+#include "node/quarantine.h"
 #include "node/raft_service.h"
+#include "node/read_index.h"
+#include "node/snapshot_receiver.h"
+#include "node/snapshot_sender.h"
+#include "node/snapshots.h"
 #include "node/turn.h"
 #include "node/worker_liveness.h"
 #include "wire/descriptor.h"
@@ -40,6 +51,13 @@ static void on_peer_event(void *user, const struct raft_event *event) {
 static void on_peer_status(void *user, const struct raft_id *peer, const struct pb_status_response *status) {
     worker_liveness_peer(user, status);
     leader_placement_heard(user, peer, status);
+    membership_heard(user, peer, status);
+    backups_heard(user, status);
+    digests_heard(user, peer, status);
+}
+
+static void on_superseded(void *user, const struct raft_id *peer, uint64_t generation) {
+    generation_heard(user, peer, generation);
 }
 
 static uint64_t idle_us(void *user) {
@@ -48,9 +66,10 @@ static uint64_t idle_us(void *user) {
 }
 
 static void meet_peers(struct node *node) {
-    node->identity =
-        (struct wire_identity){.cluster_id = node->config->cluster_id, .generation = 1, .node_id = node->config->node_id};
-    struct peers_options options = {
+    node->identity.cluster_id = node->config->cluster_id;
+    node->identity.node_id = node->config->node_id;
+    node->identity.configuration = &node->configuration;
+    struct peer_options options = {
         .rpc = node->rpc,
         .tls = node->config->tls,
         .metrics = node->metrics,
@@ -58,9 +77,11 @@ static void meet_peers(struct node *node) {
         .configuration = &node->configuration,
         .slab = node->slab,
         .now_us = node_clock_us,
+        .is_wanted = membership_wants,
         .idle_us = idle_us,
         .on_event = on_peer_event,
         .on_status = on_peer_status,
+        .on_superseded = on_superseded,
         .user = node,
     };
     node->peers = peers_new(&options);
@@ -69,14 +90,17 @@ static void meet_peers(struct node *node) {
 static void on_sample(uv_timer_t *timer) {
     struct node *node = timer->data;
     leader_placement_sample(node);
-    if (node->raft != NULL) {
-        peers_ask(node->peers);
-    }
+    peers_follow(node->peers);  // the core may want no more of those who have left
+    peers_ask(node->peers);
+    membership_sample(node);
+    backups_sample(node);
+    level_sample(node);
 }
 
 static void start_loop(struct node *node) {
     uv_loop_configure(node->loop, UV_METRICS_IDLE_TIME);
     node->turn = turn_new(node);
+    node->snapshot_senders = snapshot_senders_new(node);
     uv_timer_init(node->loop, &node->sample);
     node->sample.data = node;
     uv_timer_start(&node->sample, on_sample, 100, 1000);
@@ -97,13 +121,22 @@ static struct node *node_new(uv_loop_t *loop, const struct node_config *config, 
     node->loop = loop;
     node->metrics = metrics;
     node->started_us = node->leader_lost_us = node_clock_us();
+    node->identity.generation = 1;
     node->slab = raft_slab_new();
     node->writes = writes_new();
     node->reads = reads_new();
+    node->read_index = read_index_new();
     struct slow_replies_maker maker = {.now_us = node_clock_us, .wanted = is_call_alive, .make = reply_slowly, .user = node};
     node->slow_replies = slow_replies_new(&maker);
     node->workers = worker_liveness_new();
     node->transfer = transfer_new();
+    node->membership = membership_new();
+    node->held_versions = held_versions_new();
+    node->snapshots = snapshots_new();
+    node->digests = digests_new();
+    node->quarantine = quarantine_new(metrics);
+    node->snapshot_receiver = snapshot_receiver_new(node);
+    node->backups = backups_new();
     return node;
 }
 
@@ -123,14 +156,24 @@ static void drop_events(struct node *node) {
 
 static void free_parts(struct node *node) {
     drop_events(node);
-    if (node->raft != NULL) {
+    if (node->raft != NULL) {  // NULL: the start has failed
         raft_free(node->raft);
     }
     writes_free(node->writes);
     reads_free(node->reads);
+    read_index_free(node->read_index);
     slow_replies_free(node->slow_replies);
     worker_liveness_free(node->workers);
     transfer_free(node->transfer);
+    membership_free(node->membership);
+    snapshots_free(node->snapshots);
+    digests_free(node->digests);
+    quarantine_free(node->quarantine);
+    snapshot_receiver_free(node->snapshot_receiver);
+    backups_free(node->backups);
+    if (node->snapshot_senders != NULL) {
+        snapshot_senders_free(node->snapshot_senders);
+    }
     if (node->calls != NULL) {
         calls_free(node->calls);
     }
@@ -143,6 +186,7 @@ static void free_parts(struct node *node) {
     if (node->peers != NULL) {
         peers_free(node->peers);
     }
+    held_versions_free(node->held_versions, node->state);
     if (node->state != NULL) {
         state_free(node->state);
     }
@@ -151,6 +195,7 @@ static void free_parts(struct node *node) {
     arena_free(&node->scratch);
     buf_free(&node->out);
     buf_free(&node->request);
+    buf_free(&node->configuration_command);
     free(node);
 }
 
@@ -160,6 +205,7 @@ enum error_code node_start(uv_loop_t *loop, const struct node_config *config, st
     struct node *node = node_new(loop, config, metrics);
     node->stopped = stopped;
     node->stopped_user = user;
+    node_metrics_register(&node->m, metrics);
     enum error_code code = open_directory(node, error);
     if (code == OK) {
         code = serve(node, error);
@@ -174,8 +220,7 @@ enum error_code node_start(uv_loop_t *loop, const struct node_config *config, st
         free_parts(node);
         return code;
     }
-    node_metrics_register(&node->m, metrics);
-    node->watches = watches_new(node->server, node->state);
+    node->watches = watches_new(node->server, node->state, node_clock_us);
     leader_placement_start(node);
     meet_peers(node);
     start_loop(node);
@@ -183,9 +228,11 @@ enum error_code node_start(uv_loop_t *loop, const struct node_config *config, st
     if (code != OK) {
         node_fail(node, code, error->message);
     }
-    if (node->raft == NULL) {
+    if (node->configuration.count == 0) {
         slog(SLOG_WARN,
-             "the data directory is empty and --bootstrap is not given: this node belongs to no cluster and never votes",
+             "the data directory is empty and --bootstrap is not given: this node belongs to no cluster, never votes, and "
+             "waits "
+             "to be added",
              F_STR("dir", config->data_dir));
     }
     *out = node;
@@ -209,7 +256,11 @@ static void close_log(struct node *node) {
 void node_close(struct node *node) {
     close_log(node);
     node->stopping = STOPPED;
+    snapshots_stop(node->snapshots);
+    snapshot_receiver_stop(node->snapshot_receiver);
+    snapshot_senders_close(node->snapshot_senders);
     watches_finish(node->watches, OUTCOME_WATCH_LEAVING);
+    backups_finish(node);
     peers_close(node->peers);
     rpc_server_close(node->server);
     rpc_runtime_close(node->rpc);

@@ -1,64 +1,64 @@
 // Recovers the log, bootstraps a cluster, and starts the core: node/open.h.
 #include "node/open.h"
 
-#include <semaphore.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <unistd.h>
 
+#include "node/digests.h"
+#include "node/found.h"
+#include "node/generation.h"
+#include "node/image.h"
 #include "node/internal.h"
+#include "node/marks.h"
+#include "node/snapshots.h"
+#include "wire/command.h"
 
-static void post(void *user) {
-    sem_post(user);
-}
-
-// Writes entry 1, the configuration, to an empty log, waits until it is durable, and closes the log: all nodes of a new
-// cluster begin with the same entry in the same term.
-static enum error_code bootstrap_cluster(struct node *node, struct wal *wal, struct error *error) {
+// Writes entry 1, the configuration: all nodes of a new cluster begin with the same entry in the same term.
+static enum error_code bootstrap_cluster(struct node *node, const struct wal_options *options, struct error *error) {
+    struct raft_entry_id first;
     struct wire_configuration configuration = {
         .generation = 1, .cluster_id = node->config->cluster_id, .count = node->config->peer_count};
     memcpy(configuration.members, node->config->peers, sizeof configuration.members);
-    struct raft_entry *entry =
-        wire_configuration_encode(node->slab, (struct raft_entry_id){.term = 1, .index = 1}, &configuration);
-    sem_t durable;
-    sem_init(&durable, 0, 0);
-    enum error_code code = wal_start(wal, post, &durable, error);
-    if (code == OK) {
-        struct raft_persist persist = {
-            .write = 1, .has_hard_state = true, .hard_state = {.current_term = 1}, .entries = &entry, .count = 1};
-        wal_submit(wal, &persist, node_clock_us());
-        struct wal_status status = {0};
-        while (status.durable_write < 1 && status.condition == WAL_GOOD) {
-            sem_wait(&durable);
-            wal_poll(wal, &status);
-        }
-        if (status.condition != WAL_GOOD) {
-            code = error_set(error, status.condition == WAL_FULL ? ERR_NO_SPACE : ERR_IO, "%s", status.error.message);
-        }
-    }
-    raft_entry_unref(entry);
-    struct error close_error = {0};
-    enum error_code closed = wal_close(wal, code != OK, &close_error);
-    sem_destroy(&durable);  // only now: the log's thread, which has ended, posts after it has published
-    if (code == OK && closed != OK) {
-        code = error_set(error, closed, "%s", close_error.message);
-    }
-    return code;
+    return found_generation(options, node->slab, &configuration, &first, error);
 }
 
-static enum error_code open_log(struct node *node, struct wal_recovered *recovered, struct error *error) {
+// Whether the directory belongs to no cluster yet: it holds nothing, or only who it is.
+static bool is_new(const struct wal_recovered *recovered) {
+    return recovered->log.count == 0 && recovered->log.base.index == 0 && recovered->log.hard_state.current_term == 0;
+}
+
+static enum error_code open_log(struct node *node, const struct image *image, struct wal_recovered *recovered,
+                                struct error *error) {
+    char incarnation[INCARNATION_DIGITS + 1];
+    draw_incarnation(incarnation);
     struct wal_options options = {
         .dir = node->config->data_dir,
         .cluster_id = raft_id_slice(&node->config->cluster_id),
         .node_id = raft_id_slice(&node->config->node_id),
+        .incarnation = slice_of_str(incarnation),
         .generation = 1,
+        .image = image->last,
+        .from = image->last.index > RETAINED_ENTRIES ? image->last.index - RETAINED_ENTRIES : 0,
     };
     enum error_code code = wal_open(&options, node->slab, &node->wal, recovered, error);
-    if (code != OK || !recovered->empty || !node->config->bootstrap) {
+    if (code == OK && recovered->empty && image->last.index > 0) {
+        return error_set(
+            error, ERR_WAL_GAP,
+            "WAL_GAP %s has a snapshot, but no log: if --restore was interrupted, run it again; else put its files in "
+            "wal/ back, or leave the node stopped and replace it by one with a new id",
+            node->config->data_dir);
+    }
+    if (code != OK || !is_new(recovered)) {
         return code;
     }
+    if (!node->config->bootstrap || recovered->generation > 1) {  // one of a later generation waits to be added to it
+        return recovered->empty ? wal_begin(node->wal, error) : OK;
+    }
     wal_recovered_free(recovered);
-    code = bootstrap_cluster(node, node->wal, error);
+    wal_close(node->wal, true, NULL);
     node->wal = NULL;
+    code = bootstrap_cluster(node, &options, error);
     if (code != OK) {
         return code;
     }
@@ -67,22 +67,43 @@ static enum error_code open_log(struct node *node, struct wal_recovered *recover
     return wal_open(&options, node->slab, &node->wal, recovered, error);
 }
 
-static enum error_code read_configuration(struct node *node, const struct wal_recovered *recovered, struct error *error) {
+struct slice open_last_configuration(const struct wal_recovered *recovered, const struct image *image, raft_index *index) {
+    for (size_t i = recovered->log.count; i-- > 0;) {
+        const struct raft_entry *entry = recovered->log.entries[i];
+        if (entry->type == RAFT_ENTRY_CONFIGURATION) {
+            *index = entry->id.index;
+            return raft_entry_command(entry);
+        }
+    }
+    *index = image->configuration_index;
+    return buf_slice(&image->configuration);
+}
+
+static enum error_code read_configuration(struct node *node, const struct wal_recovered *recovered,
+                                          const struct image *image, struct error *error) {
     const char *dir = node->config->data_dir;
-    if (recovered->log.count == 0) {
+    raft_index index;
+    struct slice command = open_last_configuration(recovered, image, &index);
+    if (command.len == 0 && recovered->log.count == 0 && recovered->log.base.index == 0) {
+        return OK;  // a new node that has at most a term from its first leader, but no entry yet
+    }
+    if (command.len == 0) {
         return error_set(error, ERR_WAL_GAP, "%s has a log without entry 1, the configuration", dir);
     }
-    if (wire_configuration_decode(recovered->log.entries[0], &node->configuration, error) != OK) {
-        return error_wrap(error, "entry 1 of %s, the configuration", dir);
+    if (wire_configuration_read(command, &node->configuration, error) != OK) {
+        return error_wrap(error, "the configuration in %s", dir);
     }
+    node->configuration.index = index;
     if (!raft_id_equal(&node->configuration.cluster_id, &node->config->cluster_id)) {
         return error_set(error, ERR_FOREIGN, "%s belongs to cluster %s, not %s; check --cluster-id and --data-dir", dir,
                          node->configuration.cluster_id.text, node->config->cluster_id.text);
     }
     const struct wire_member *self = wire_configuration_member(&node->configuration, node_id(node));
     if (self == NULL) {
-        return error_set(error, ERR_INVALID, "%s is no member of the cluster in %s; check --node-id and --data-dir",
-                         node->config->node_id.text, dir);
+        // A learner that has not received the entry that adds it, or a member whose removal may yet be taken back.
+        slog(SLOG_WARN, "the members in the log do not include this node; it waits to hear from a leader",
+             F_STR("dir", dir));
+        return OK;
     }
     if (strcmp(self->address, node->config->advertise) != 0) {
         slog(SLOG_WARN, "the other members know this node by another address than it advertises",
@@ -103,24 +124,96 @@ static uint64_t draw_seed(void) {
     return seed;
 }
 
-// In the core's form.
-static void describe_members(const struct node *node, struct raft_member out[MEMBERS_MAX]) {
-    for (size_t i = 0; i < node->configuration.count; i++) {
-        const struct wire_member *member = &node->configuration.members[i];
-        out[i] = (struct raft_member){
+bool node_decode_configuration(void *user, struct slice command, struct raft_configuration *out) {
+    const struct node *node = user;
+    struct wire_configuration configuration;
+    struct error error = {0};
+    if (wire_configuration_read(command, &configuration, &error) != OK) {
+        slog(SLOG_ERROR, "cannot read a configuration of the log", F_STR("reason", error.message));
+        return false;
+    }
+    if (!raft_id_equal(&configuration.cluster_id, &node->config->cluster_id)) {
+        slog(SLOG_ERROR, "refused a configuration of another cluster", F_STR("theirs", configuration.cluster_id.text));
+        return false;
+    }
+    for (size_t i = 0; i < configuration.count; i++) {
+        const struct wire_member *member = &configuration.members[i];
+        out->members[out->count++] = (struct raft_member){
             .id = member->id,
             .voter = member->voter,
             .preferred = strcmp(member->cloud, node->config->leader_cloud) == 0,
         };
     }
+    return true;
 }
 
-static enum error_code restore(struct node *node, struct wal_recovered *recovered, struct error *error) {
-    node->state = state_new();
-    if (recovered->empty) {
-        return OK;
+// The part of the log's tail that the image covers is for Watches, and for followers that lag: it changes nothing else. The
+// entries after it are applied later, or truncated; but a node that holds one that it cannot apply must not acknowledge it.
+static enum error_code recall_tail(struct node *node, const struct wal_recovered *recovered, raft_index covered,
+                                   struct error *error) {
+    for (size_t i = 0; i < recovered->log.count; i++) {
+        struct raft_entry *entry = recovered->log.entries[i];
+        struct pb_command command;
+        bool is_command = entry->type == RAFT_ENTRY_COMMAND;
+        arena_reset(&node->scratch);
+        enum error_code code = is_command ? wire_command_decode(&node->scratch, entry, &command, error) : OK;
+        if (code != OK) {
+            return error_wrap(error, "%s", node->config->data_dir);
+        }
+        if (entry->id.index <= covered) {
+            state_recall(node->state, entry, is_command ? &command : NULL);
+        }
     }
-    enum error_code code = read_configuration(node, recovered, error);
+    return OK;
+}
+
+static enum error_code start_core(struct node *node, struct wal_recovered *recovered, const struct image *image,
+                                  struct error *error) {
+    struct raft_config config = {
+        .id = node->config->node_id,
+        .configuration_index = image->configuration_index,
+        .decode_configuration = node_decode_configuration,
+        .user = node,
+        .seed = draw_seed(),
+        .election_timeout_min_us = node->config->election_timeout_min_us,
+        .election_timeout_max_us = node->config->election_timeout_max_us,
+        .heartbeat_interval_us = node->config->heartbeat_interval_us,
+        .quorum_timeout_us = QUORUM_TIMEOUT_US,
+        .lease_reads = node->config->lease_reads,
+    };
+    enum error_code code = mark_find(node->config->data_dir, MARK_LEASES, &config.may_have_promised, error);
+    if (code == OK && config.lease_reads) {
+        code = mark_leave(node->config->data_dir, MARK_LEASES, "leases may have been promised from here", error);
+    }
+    if (code != OK) {
+        return code;
+    }
+    if (config.may_have_promised) {
+        slog(SLOG_INFO, "an earlier process may have promised a lease: no vote until that is over",
+             F_U64("ms", LEASE_US / US_PER_MS));
+    }
+    if (image->configuration_index > 0 &&
+        !node_decode_configuration(node, buf_slice(&image->configuration), &config.configuration)) {
+        return error_set(error, ERR_SNAP_CORRUPT, "the configuration of the snapshot at %llu cannot be read",
+                         (unsigned long long)image->last.index);
+    }
+    recovered->log.applied = image->last.index;
+    node->raft = raft_new(&config, node->slab, &recovered->log, node_clock_us());
+    if (node->raft == NULL) {
+        return error_set(error, ERR_NO_MEMORY, "the consensus core has no memory, or cannot read a configuration");
+    }
+    slog(SLOG_INFO, "recovered the log", F_STR("dir", node->config->data_dir), F_U64("entries", recovered->log.count),
+         F_U64("snapshot", image->last.index), F_U64("segments", recovered->segments),
+         F_U64("term", recovered->log.hard_state.current_term), F_STR("voted_for", recovered->log.hard_state.voted_for.text),
+         F_U64("seed", config.seed));
+    free(recovered->log.entries);  // only the array: the core owns the references
+    recovered->log.entries = NULL;
+    return OK;
+}
+
+static enum error_code restore(struct node *node, struct wal_recovered *recovered, struct image *image,
+                               struct error *error) {
+    enum error_code code = recovered->empty ? OK : read_configuration(node, recovered, image, error);
     if (code != OK) {
         return code;
     }
@@ -128,36 +221,82 @@ static enum error_code restore(struct node *node, struct wal_recovered *recovere
         slog(SLOG_WARN, "the last batch of the log was torn and never acknowledged; it is overwritten",
              F_STR("where", recovered->torn_where), F_U64("bytes", recovered->torn_bytes));
     }
-    struct raft_member members[MEMBERS_MAX];
-    describe_members(node, members);
-    struct raft_config config = {
-        .id = node->config->node_id,
-        .members = members,
-        .member_count = node->configuration.count,
-        .seed = draw_seed(),
-        .election_timeout_min_us = node->config->election_timeout_min_us,
-        .election_timeout_max_us = node->config->election_timeout_max_us,
-        .heartbeat_interval_us = node->config->heartbeat_interval_us,
-        .quorum_timeout_us = QUORUM_TIMEOUT_US,
-    };
-    node->raft = raft_new(&config, node->slab, &recovered->log, node_clock_us());
-    if (node->raft == NULL) {
-        return error_set(error, ERR_NO_MEMORY, "no memory for the consensus core");
+    node->state = image->state != NULL ? image->state : state_new();
+    image->state = NULL;
+    node->configuration_index = image->configuration_index;
+    buf_append_slice(&node->configuration_command, buf_slice(&image->configuration));
+    if (state_last_applied(node->state) > 0) {
+        digests_keep(node);
     }
-    slog(SLOG_INFO, "recovered the log", F_STR("dir", node->config->data_dir), F_U64("entries", recovered->log.count),
-         F_U64("segments", recovered->segments), F_U64("term", recovered->log.hard_state.current_term),
-         F_STR("voted_for", recovered->log.hard_state.voted_for.text), F_U64("seed", config.seed));
-    free(recovered->log.entries);  // only the array: the core owns the references
-    recovered->log.entries = NULL;
-    return OK;
+    code = recall_tail(node, recovered, image->last.index, error);
+    if (code == OK) {
+        code = start_core(node, recovered, image, error);
+    }
+    if (code == OK) {
+        snapshots_recovered(node, image->last, image->bytes);
+    }
+    return code;
+}
+
+// A damaged image is passed over if an older one, or none, continues with the log.
+static void image_skipped(void *user, const struct error *error) {
+    struct error *damage = user;
+    slog(SLOG_ERROR, "a snapshot is damaged; starting from an older one and the log", F_STR("reason", error->message));
+    if (damage->code == OK) {
+        *damage = *error;
+    }
+}
+
+static enum error_code load_image(struct node *node, struct image *image, struct error *damage, struct error *error) {
+    struct wal_directory dir;
+    if (access(node->config->data_dir, F_OK) != 0) {
+        return OK;  // a new one
+    }
+    enum error_code code = wal_directory_look(&dir, node->config->data_dir, &wal_io_system, error);
+    if (code == OK && dir.snap >= 0) {
+        code = image_load_newest(&dir, image, image_skipped, damage, error);
+    }
+    wal_directory_close(&dir);
+    return code;
+}
+
+static enum error_code refuse_lost(const struct node *node, struct error *error) {
+    const char *dir = node->config->data_dir;
+    bool lost = false;
+    enum error_code code = access(dir, F_OK) == 0 ? mark_find(dir, MARK_LOST, &lost, error) : OK;
+    if (code == OK && lost) {
+        return error_set(error, ERR_WAL_GAP,
+                         "%s has lost entries that it had acknowledged, as %s/" MARK_LOST " says, and perhaps votes: never "
+                         "start this node again; remove it from the cluster, and add the machine under a new id",
+                         dir, dir);
+    }
+    return code;
 }
 
 enum error_code open_directory(struct node *node, struct error *error) {
     struct wal_recovered recovered = {0};
-    enum error_code code = open_log(node, &recovered, error);
+    struct image image = {.state = NULL};
+    struct error damage = {.code = OK};
+    enum error_code code = refuse_lost(node, error);
     if (code == OK) {
-        code = restore(node, &recovered, error);
+        code = load_image(node, &image, &damage, error);
     }
+    if (code == OK) {
+        code = open_log(node, &image, &recovered, error);
+    }
+    if (code == ERR_WAL_GAP && damage.code != OK) {
+        *error = damage;
+        code = damage.code;
+    }
+    if (code == OK) {
+        code = restore(node, &recovered, &image, error);
+    }
+    if (code == OK) {
+        generation_follow(node, recovered.generation);
+        generation_follow(node, node->configuration.generation);
+    }
+    memcpy(node->identity.incarnation, recovered.incarnation, sizeof node->identity.incarnation);
+    image_free(&image);
     wal_recovered_free(&recovered);
     return code;
 }

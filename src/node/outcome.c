@@ -18,8 +18,19 @@ static const struct {
                             "{name} does not lead; ask the leader {leader} at {address}"},
     [OUTCOME_NO_LEADER] = {RPC_UNAVAILABLE, NULL, false, "there is no leader at the moment; nothing was done, try again"},
     [OUTCOME_NOT_READY] = {RPC_UNAVAILABLE, NULL, false, "this node has just become leader and is not ready yet; try again"},
-    [OUTCOME_NO_CLUSTER] = {RPC_FAILED_PRECONDITION, NULL, false,
-                            "this node started on an empty data directory without --bootstrap and belongs to no cluster"},
+    [OUTCOME_NO_CLUSTER] =
+        {RPC_FAILED_PRECONDITION, NULL, false,
+         "this node started on an empty data directory without --bootstrap and belongs to no cluster until it is added"},
+
+    [OUTCOME_UNCONFIRMED] =
+        {RPC_UNAVAILABLE, NULL, false,
+         "the leader {leader} at {address} did not confirm the read to this node; try again, or ask the leader"},
+
+    [OUTCOME_QUARANTINED] = {RPC_UNAVAILABLE, "quarantined", false,
+                             "this node is out of service, nothing was done; ask another node: {name}"},
+    [OUTCOME_QUARANTINED_IN_DOUBT] = {RPC_UNAVAILABLE, "quarantined", true,
+                                      "outcome unknown: this node went out of service; repeat the write on another node "
+                                      "with the same client id and sequence, or read there: {name}"},
 
     [OUTCOME_UNKNOWN] = {RPC_UNAVAILABLE, NULL, true,
                          "outcome unknown: this node lost leadership before a majority confirmed the write; repeat it with "
@@ -59,10 +70,17 @@ static const struct {
                                   "this node knows no leader; watch on another node from the next revision"},
     [OUTCOME_WATCH_LEAVING] = {RPC_UNAVAILABLE, NULL, false,
                                "this node is shutting down; watch on another node from the next revision"},
+    [OUTCOME_WATCH_QUARANTINED] =
+        {RPC_UNAVAILABLE, "quarantined", false,
+         "this node is out of service, see its status; watch on another node from the next revision"},
     [OUTCOME_TOO_MANY_WATCHES] = {RPC_RESOURCE_EXHAUSTED, NULL, false, "too many watches on this node; use another"},
     [OUTCOME_ENTRY_GONE] = {RPC_OUT_OF_RANGE, NULL, false, "entry {number} is no longer held; the first is {limit}"},
     [OUTCOME_TOO_MANY_SLOW] = {RPC_RESOURCE_EXHAUSTED, NULL, false,
                                "too many large replies are queued on this node; try again later"},
+    [OUTCOME_LIST_GONE] =
+        {RPC_OUT_OF_RANGE, "list-gone", false,
+         "{name} does not hold the list as of entry {number}: pages are asked of one node, soon after each "
+         "other; list again from the beginning"},
     [OUTCOME_LIST_TOO_LONG] = {RPC_RESOURCE_EXHAUSTED, NULL, false, "not enough memory for so large a reply; ask for less"},
     [OUTCOME_TOO_MANY_WORKERS] = {RPC_RESOURCE_EXHAUSTED, NULL, false,
                                   "too many workers for one reply; list them in pages, by limit and start_after"},
@@ -77,11 +95,52 @@ static const struct {
                                "the registry is full of online workers; stop some first"},
 
     [OUTCOME_NO_SUCH_VOTER] = {RPC_FAILED_PRECONDITION, NULL, false, "there is no such voter; see batonctl member list"},
-    [OUTCOME_TRANSFER_RUNNING] = {RPC_FAILED_PRECONDITION, NULL, false,
+    [OUTCOME_TRANSFER_RUNNING] = {RPC_FAILED_PRECONDITION, "transfer-running", false,
                                   "a transfer is already under way; wait until it ends"},
     [OUTCOME_LEADS_NO_MORE] = {RPC_FAILED_PRECONDITION, NULL, false, "this node is no longer the leader"},
     [OUTCOME_TRANSFER_FAILED] = {RPC_ABORTED, NULL, false,
                                  "the target did not take over in time; see batonctl status for who leads"},
+
+    [OUTCOME_NO_SNAPSHOT] = {RPC_FAILED_PRECONDITION, NULL, false, "no snapshot was taken: {name}"},
+    [OUTCOME_TOO_MANY_SNAPSHOTS] = {RPC_RESOURCE_EXHAUSTED, NULL, false,
+                                    "too many operators wait for a snapshot of this node; try again later"},
+    [OUTCOME_BACKUP_UNREADABLE] = {RPC_DATA_LOSS, NULL, false,
+                                   "the snapshot cannot be read, take the backup from another node and check this one's "
+                                   "disk: {name}"},
+    [OUTCOME_TOO_MANY_BACKUPS] = {RPC_RESOURCE_EXHAUSTED, NULL, false,
+                                  "this node streams {limit} backups already; try again later, or another node"},
+    [OUTCOME_BACKUP_STALLED] = {RPC_ABORTED, NULL, false,
+                                "the client took nothing of the backup for a minute, so it was given up; try again"},
+    [OUTCOME_BACKUP_LEAVING] = {RPC_UNAVAILABLE, NULL, false,
+                                "this node is shutting down; take the backup from another one"},
+    [OUTCOME_CHANGE_PENDING] = {RPC_FAILED_PRECONDITION, "change-pending", false,
+                                "another change of members is under way; wait until it is committed, then try again"},
+    [OUTCOME_UNKNOWN_CHANGE] = {RPC_UNAVAILABLE, NULL, true,
+                                "outcome unknown: this node lost leadership before a majority confirmed the change of "
+                                "members; see batonctl member list"},
+    [OUTCOME_WAS_REMOVED] = {RPC_FAILED_PRECONDITION, NULL, false,
+                             "{name} was removed once, and an id is never used again; choose another"},
+    [OUTCOME_IS_MEMBER] = {RPC_FAILED_PRECONDITION, NULL, false, "{name} is a member already; see batonctl member list"},
+    [OUTCOME_IS_VOTER] = {RPC_FAILED_PRECONDITION, NULL, false, "{name} is a voter already"},
+    [OUTCOME_NO_SUCH_MEMBER] = {RPC_NOT_FOUND, NULL, false, "{name} is no member; see batonctl member list"},
+    [OUTCOME_ADDRESS_TAKEN] = {RPC_FAILED_PRECONDITION, NULL, false,
+                               "{name} has the address {address}; each member has its own"},
+    [OUTCOME_TOO_MANY_MEMBERS] = {RPC_FAILED_PRECONDITION, NULL, false,
+                                  "there are {limit} members, which is all that a cluster may have; remove one first"},
+    [OUTCOME_TOO_MANY_REMOVED] =
+        {RPC_FAILED_PRECONDITION, NULL, false,
+         "{limit} members have been removed from this cluster, which is all that it remembers; found a new one"},
+    [OUTCOME_LEARNER_BEHIND] = {RPC_FAILED_PRECONDITION, "learner-behind", false,
+                                "{name} has not caught up: it has the log up to {number}, and {limit} is needed; try again "
+                                "later, or see whether it runs"},
+    [OUTCOME_LEARNER_TOO_OLD] = {RPC_FAILED_PRECONDITION, NULL, false,
+                                 "{name} runs a version that reads level {number}, and the cluster is at level {limit}; "
+                                 "upgrade it first"},
+    [OUTCOME_NO_MAJORITY_LEFT] = {RPC_FAILED_PRECONDITION, NULL, false,
+                                  "refused: only {number} of then {limit} voters can be reached, which is no majority, and "
+                                  "nothing could be written; start those that are down first"},
+    [OUTCOME_MEMBER_TOO_OLD] = {RPC_FAILED_PRECONDITION, NULL, false,
+                                "{name} runs a version that cannot follow changes of members; upgrade all nodes first"},
 };
 
 enum { TEXT_MAX = 512, NUMBER_MAX = 21 };
@@ -159,7 +218,7 @@ void outcome_refuse(struct rpc_server *server, struct rpc_call call, const struc
     enum rpc_status status = RPC_INVALID_ARGUMENT;
     if (error->code == ERR_NO_MEMORY || error->code == ERR_TOO_LARGE) {
         status = RPC_RESOURCE_EXHAUSTED;
-    } else if (error->code == ERR_FOREIGN) {
+    } else if (error->code == ERR_FOREIGN || error->code == ERR_OLD_GENERATION || error->code == ERR_SUPERSEDED) {
         status = RPC_PERMISSION_DENIED;
     }
     rpc_finish(server, call, status, error->message);

@@ -13,6 +13,10 @@ enum outcome {
     OUTCOME_NO_LEADER,
     OUTCOME_NOT_READY,  // this leader has not applied the no-op of its term
     OUTCOME_NO_CLUSTER,
+    OUTCOME_UNCONFIRMED,  // leader, address: it did not confirm a read of this node
+    // Quarantine. name: its message.
+    OUTCOME_QUARANTINED,
+    OUTCOME_QUARANTINED_IN_DOUBT,  // a write that may have happened
     // Writes.
     OUTCOME_UNKNOWN,      // trailer baton-outcome: unknown, as for all outcomes that leave a write in doubt
     OUTCOME_OVERWRITTEN,  // another entry was committed in its place
@@ -31,9 +35,11 @@ enum outcome {
     OUTCOME_WATCH_BEHIND,    // number, limit
     OUTCOME_WATCH_LEADERLESS,
     OUTCOME_WATCH_LEAVING,
+    OUTCOME_WATCH_QUARANTINED,
     OUTCOME_TOO_MANY_WATCHES,
     OUTCOME_ENTRY_GONE,  // number, limit: the first held
     OUTCOME_TOO_MANY_SLOW,
+    OUTCOME_LIST_GONE,  // number: the index of the version that is not held, name: this node
     OUTCOME_LIST_TOO_LONG,
     OUTCOME_TOO_MANY_WORKERS,
     // Workers.
@@ -47,6 +53,28 @@ enum outcome {
     OUTCOME_TRANSFER_RUNNING,
     OUTCOME_LEADS_NO_MORE,
     OUTCOME_TRANSFER_FAILED,
+    // Snapshots.
+    OUTCOME_NO_SNAPSHOT,  // name: the reason
+    OUTCOME_TOO_MANY_SNAPSHOTS,
+    // Backups.
+    OUTCOME_BACKUP_UNREADABLE,  // name: the reason
+    OUTCOME_TOO_MANY_BACKUPS,   // limit
+    OUTCOME_BACKUP_STALLED,
+    OUTCOME_BACKUP_LEAVING,
+    // Changes of members. name: the member.
+    OUTCOME_CHANGE_PENDING,
+    OUTCOME_UNKNOWN_CHANGE,
+    OUTCOME_WAS_REMOVED,
+    OUTCOME_IS_MEMBER,
+    OUTCOME_IS_VOTER,
+    OUTCOME_NO_SUCH_MEMBER,
+    OUTCOME_ADDRESS_TAKEN,
+    OUTCOME_TOO_MANY_MEMBERS,
+    OUTCOME_TOO_MANY_REMOVED,
+    OUTCOME_LEARNER_BEHIND,
+    OUTCOME_LEARNER_TOO_OLD,  // number: the level that it reads, limit: the cluster's
+    OUTCOME_NO_MAJORITY_LEFT,
+    OUTCOME_MEMBER_TOO_OLD,
 };
 
 // What an outcome's message refers to; the rest is zero.
@@ -62,7 +90,7 @@ struct outcome_facts {
 void outcome_tell(struct rpc_server *server, struct rpc_call call, enum outcome outcome, const struct outcome_facts *facts);
 
 // Ends a call whose request was refused, with the error's message: INVALID_ARGUMENT; RESOURCE_EXHAUSTED if it is too large
-// or memory is short; PERMISSION_DENIED if it is for another cluster or node.
+// or memory is short; PERMISSION_DENIED if it is for another cluster or node, or of another generation.
 void outcome_refuse(struct rpc_server *server, struct rpc_call call, const struct error *error);
 
 // The message alone, as outcome_tell would send it: NUL-terminated, cut to `size`. For tests and for streams.

@@ -8,38 +8,18 @@
 #include "base/array.h"
 #include "base/mem.h"
 #include "base/slog.h"
-#include "policy/link_quality.h"
-#include "wire/codec.h"
-
-// Between nodes: HTTP/2's default of 64 KiB would limit a 50 ms link to 1.3 MB/s.
-enum { PEER_STREAM_WINDOW = 8 * MIB, PEER_CONNECTION_WINDOW = 16 * MIB };
-
-// Detects a dead or partitioned peer within a second.
-enum { PEER_KEEPALIVE_INTERVAL_MS = 300, PEER_KEEPALIVE_TIMEOUT_MS = 600 };
+#include "node/peer.h"
+#include "node/stranger.h"
 
 // Deadlines. A heartbeat slower than CheckQuorum's timeout is worthless; bulk data may cross a slow link, and its
 // connection's keepalive detects a dead peer sooner.
-enum { HEARTBEAT_DEADLINE_MS = 1000, BULK_DEADLINE_MS = 10000, QUESTION_DEADLINE_MS = 1000 };
+enum { HEARTBEAT_DEADLINE_MS = 1000, BULK_DEADLINE_MS = 10000 };
+
+// The members, and those who have gone: the core wants a while to tell some, and calls to all of them end later.
+enum { PEERS_MAX = 8 * MEMBERS_MAX };
 
 // In flight to all peers: what the core allows each, and some small requests.
-enum { REQUESTS_MAX = (INFLIGHT_MESSAGES_MAX + 64) * MEMBERS_MAX };
-
-struct peer {
-    struct peers *peers;
-    struct raft_id id;
-    char address[ADDRESS_MAX + 1];
-    struct rpc_channel *lanes[2];  // by enum raft_lane
-    bool up[2];
-    bool asked;      // a Status call is in flight
-    bool disagrees;  // its members are not ours
-    uint64_t asked_us;
-    uint64_t asked_idle_us;
-    struct link_quality link;
-    struct peer_view view;
-    struct histogram *replication_latency;
-    struct histogram *round_trip;
-    struct metric *send_failures;
-};
+enum { REQUESTS_MAX = (INFLIGHT_MESSAGES_MAX + 64) * PEERS_MAX };
 
 // A request of the core in flight.
 struct request {
@@ -53,174 +33,102 @@ struct request {
 };
 
 struct peers {
-    struct peers_options options;
-    struct peer list[MEMBERS_MAX];
+    struct peer_options options;
+    struct peer **list;  // closed ones too, until their calls have ended
     size_t count;
+    size_t cap;
     struct request *requests;  // by index, the tag of the call
     uint32_t request_count;
     uint32_t request_cap;
     uint32_t free_request;  // index + 1
     struct buf out;
-    struct arena scratch;  // of answers: from outside, so limited
+    struct arena scratch;       // of answers: from outside, so limited
+    struct slog_limit refused;  // limits log lines about answers that are refused
     bool closed;
 };
 
-static const double latency_bounds_ms[] = {0.1, 0.2, 0.3, 0.5, 0.75, 1,   1.5, 2,   3,   5,   7.5,  10,   15,   20,   25,
-                                           30,  40,  50,  60,  75,   100, 150, 200, 300, 500, 1000, 2000, 5000, 10000};
-static const double round_trip_bounds_s[] = {0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04,
-                                             0.05,   0.06,   0.08,   0.1,   0.15,  0.2,   0.3,  0.5,  1};
+static struct peer *find(const struct peers *peers, const struct raft_id *id) {
+    for (size_t i = 0; i < peers->count; i++) {
+        if (!peers->list[i]->closed && raft_id_equal(&peers->list[i]->id, id)) {
+            return peers->list[i];
+        }
+    }
+    return NULL;
+}
 
-static void ask(struct peer *peer);
+// --- the members ---
 
-static void lane_up(struct peer *peer, enum raft_lane lane) {
-    peer->up[lane] = true;
-    if (lane == RAFT_CONTROL) {
-        slog(SLOG_INFO, "connected to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address));
+static void free_ended(struct peers *peers) {
+    size_t kept = 0;
+    for (size_t i = 0; i < peers->count; i++) {
+        struct peer *peer = peers->list[i];
+        if (peer->closed && peer->calls == 0) {
+            free(peer);
+        } else {
+            peers->list[kept++] = peer;
+        }
+    }
+    peers->count = kept;
+}
+
+static void close_gone(struct peers *peers) {
+    for (size_t i = 0; i < peers->count; i++) {
+        struct peer *peer = peers->list[i];
+        const struct wire_member *member = wire_configuration_member(peers->options.configuration, &peer->id);
+        bool moved = member != NULL && strcmp(member->address, peer->address) != 0;
+        if (peer->closed || (member != NULL && !moved) ||
+            (member == NULL && peers->options.is_wanted(peers->options.user, &peer->id))) {
+            continue;
+        }
+        slog(SLOG_INFO, moved ? "a peer has another address" : "a peer is no member any more", F_STR("peer", peer->id.text),
+             F_STR("address", peer->address));
+        peer_close(peer);
     }
 }
 
-static const char *down_text(enum rpc_down_reason reason) {
-    switch (reason) {
-    case RPC_DOWN_REFUSED:
-        return "refused";
-    case RPC_DOWN_RESET:
-        return "closed by the peer";
-    case RPC_DOWN_GOAWAY:
-        return "the peer is shutting down";
-    case RPC_DOWN_KEEPALIVE:
-        return "no answer to a ping";
-    case RPC_DOWN_CLOSED:
-        return "closed";
-    }
-    return "unknown";
-}
-
-static void lane_down(struct peer *peer, enum raft_lane lane, enum rpc_down_reason reason) {
-    bool was_up = peer->up[lane];
-    peer->up[lane] = false;
-    if (was_up && reason == RPC_DOWN_RESET && !peer->peers->closed) {
-        peer->peers->options.on_event(peer->peers->options.user,
-                                      &(struct raft_event){.type = RAFT_EVENT_LOST, .lost_peer = peer->id});
-    }
-    if (lane != RAFT_CONTROL || !was_up) {
+void peers_meet(struct peers *peers, const struct wire_member *member) {
+    if (raft_id_equal(&member->id, &peers->options.us->node_id) || find(peers, &member->id) != NULL) {
         return;
     }
-    peer->view.reachable = false;
-    if (reason != RPC_DOWN_GOAWAY && reason != RPC_DOWN_CLOSED) {
-        link_quality_lost(&peer->link, peer->peers->options.now_us());
+    array_reserve(peers->list, peers->cap, peers->count + 1);
+    peers->list[peers->count++] = peer_new(&peers->options, &peers->scratch, member);
+}
+
+void peers_follow(struct peers *peers) {
+    const struct wire_configuration *configuration = peers->options.configuration;
+    close_gone(peers);
+    free_ended(peers);
+    for (size_t i = 0; i < configuration->count; i++) {
+        peers_meet(peers, &configuration->members[i]);
     }
-    slog(SLOG_WARN, "lost the connection to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address),
-         F_STR("reason", down_text(reason)));
 }
 
-// The socket is connected, but nothing has been received yet. The Status call goes out with the first bytes: it tells the
-// peer that this node is up. If it fails it is repeated.
-static void control_open(void *user) {
-    ask(user);
-}
-
-static void bulk_open(void *user) {
-    (void)user;
-}
-
-static void control_up(void *user) {
-    lane_up(user, RAFT_CONTROL);
-}
-
-static void bulk_up(void *user) {
-    lane_up(user, RAFT_BULK);
-}
-
-static void control_down(void *user, enum rpc_down_reason reason) {
-    lane_down(user, RAFT_CONTROL, reason);
-}
-
-static void bulk_down(void *user, enum rpc_down_reason reason) {
-    lane_down(user, RAFT_BULK, reason);
-}
-
-static void peer_metrics(struct peer *peer, const struct wire_member *member) {
-    char labels[ID_MAX + 64];
-    snprintf(labels, sizeof labels, "peer=\"%s\",cloud=\"%s\"", member->id.text, member->cloud);
-    struct metrics *metrics = peer->peers->options.metrics;
-    size_t bounds = ARRAY_COUNT(latency_bounds_ms);
-    peer->replication_latency =
-        metrics_add_histogram(metrics, "raft_peer_replication_latency_ms",
-                              "From sending entries to a peer to its durable acknowledgement, in milliseconds.", labels,
-                              latency_bounds_ms, bounds);
-    peer->round_trip =
-        metrics_add_histogram(metrics, "raft_peer_round_trip_seconds", "Round trips to a peer, asked once a second.", labels,
-                              round_trip_bounds_s, ARRAY_COUNT(round_trip_bounds_s));
-    peer->send_failures = metrics_add(metrics, METRIC_COUNTER, "raft_peer_send_failures_total",
-                                      "Requests to a peer that got no answer.", labels);
-}
-
-static void peer_connect(struct peer *peer) {
-    char identity[sizeof "node/" + ID_MAX];
-    snprintf(identity, sizeof identity, "node/%s", peer->id.text);
-    struct rpc_channel_options options = {
-        .target = peer->address,
-        .tls = peer->peers->options.tls,
-        .identity = identity,
-        .keepalive_interval_ms = PEER_KEEPALIVE_INTERVAL_MS,
-        .keepalive_timeout_ms = PEER_KEEPALIVE_TIMEOUT_MS,
-        .stream_window = PEER_STREAM_WINDOW,
-        .connection_window = PEER_CONNECTION_WINDOW,
-        .on_open = control_open,
-        .on_up = control_up,
-        .on_down = control_down,
-        .user = peer,
-    };
-    peer->lanes[RAFT_CONTROL] = rpc_channel_new(peer->peers->options.rpc, &options);
-    options.ordered = true;
-    options.on_open = bulk_open;
-    options.on_up = bulk_up;
-    options.on_down = bulk_down;
-    peer->lanes[RAFT_BULK] = rpc_channel_new(peer->peers->options.rpc, &options);
-}
-
-struct peers *peers_new(const struct peers_options *options) {
+struct peers *peers_new(const struct peer_options *options) {
     struct peers *peers = mem_zalloc(sizeof *peers);
     peers->options = *options;
     peers->scratch.limit = MIB;
-    const struct wire_configuration *configuration = options->configuration;
-    for (size_t i = 0; i < configuration->count; i++) {
-        const struct wire_member *member = &configuration->members[i];
-        if (raft_id_equal(&member->id, &options->us->node_id)) {
-            continue;
-        }
-        struct peer *peer = &peers->list[peers->count++];
-        peer->peers = peers;
-        peer->id = member->id;
-        memcpy(peer->address, member->address, sizeof peer->address);
-        peer_metrics(peer, member);
-        peer_connect(peer);
-    }
+    peers_follow(peers);
     return peers;
 }
 
 void peers_close(struct peers *peers) {
     peers->closed = true;
     for (size_t i = 0; i < peers->count; i++) {
-        rpc_channel_close(peers->list[i].lanes[RAFT_CONTROL]);
-        rpc_channel_close(peers->list[i].lanes[RAFT_BULK]);
+        if (!peers->list[i]->closed) {
+            peer_close(peers->list[i]);
+        }
     }
 }
 
 void peers_free(struct peers *peers) {
+    for (size_t i = 0; i < peers->count; i++) {
+        free(peers->list[i]);
+    }
+    free((void *)peers->list);
     free(peers->requests);
     buf_free(&peers->out);
     arena_free(&peers->scratch);
     free(peers);
-}
-
-static struct peer *find(const struct peers *peers, const struct raft_id *id) {
-    for (size_t i = 0; i < peers->count; i++) {
-        if (raft_id_equal(&peers->list[i].id, id)) {
-            return (struct peer *)&peers->list[i];
-        }
-    }
-    return NULL;
 }
 
 // --- requests ---
@@ -254,6 +162,14 @@ static enum raft_message_type reply_type(enum raft_message_type request) {
     }
 }
 
+// A peer has refused a message as one of an old generation.
+static void hear_refusal(struct peers *peers, const struct request *request, const struct rpc_result *result) {
+    uint64_t generation = stranger_generation(rpc_result_trailer(result, GENERATION_TRAILER));
+    if (generation > peers->options.us->generation) {
+        peers->options.on_superseded(peers->options.user, &request->peer->id, generation);
+    }
+}
+
 // True: `event` holds the peer's reply.
 static bool decode_answer(struct peers *peers, const struct request *request, const struct rpc_result *result,
                           struct raft_event *event) {
@@ -261,6 +177,7 @@ static bool decode_answer(struct peers *peers, const struct request *request, co
     if (result->status != RPC_OK) {
         slog(SLOG_DEBUG, "peer did not answer", F_STR("peer", request->peer->id.text),
              F_STR("status", rpc_status_name(result->status)), F_BYTES("reason", result->message));
+        hear_refusal(peers, request, result);
         return false;
     }
     enum error_code code = wire_raft_decode(peers->options.us, reply_type(request->type), result->body, peers->options.slab,
@@ -269,8 +186,10 @@ static bool decode_answer(struct peers *peers, const struct request *request, co
     if (code == OK && !raft_id_equal(&event->message.from, &request->peer->id)) {
         code = error_set(&error, ERR_INVALID, "the answer is from %s", event->message.from.text);
     }
-    if (code != OK) {
-        slog(SLOG_WARN, "refused a peer's answer", F_STR("peer", request->peer->id.text), F_STR("reason", error.message));
+    uint64_t suppressed;
+    if (code != OK && slog_allowed(&peers->refused, peers->options.now_us() / US_PER_MS, &suppressed)) {
+        slog(SLOG_WARN, "refused a peer's answer", F_STR("peer", request->peer->id.text), F_STR("reason", error.message),
+             F_U64("suppressed", suppressed));
     }
     return code == OK;
 }
@@ -279,6 +198,7 @@ static void request_done(void *user, uint64_t tag, const struct rpc_result *resu
     struct peers *peers = user;
     struct request request = peers->requests[tag];
     request_give(peers, (uint32_t)tag);
+    request.peer->calls--;
     if (peers->closed) {
         return;
     }
@@ -288,12 +208,14 @@ static void request_done(void *user, uint64_t tag, const struct rpc_result *resu
         if (request.type == RAFT_REQUEST_VOTE) {
             event.message.vote_reply.pre_vote = request.pre_vote;
         }
-        if (request.has_entries && event.message.append_reply.success) {
+        if (request.has_entries && !request.peer->closed && event.message.append_reply.success) {
             histogram_observe(request.peer->replication_latency,
                               (double)(peers->options.now_us() - request.sent_us) / (double)US_PER_MS);
         }
     } else {
-        metric_add(request.peer->send_failures, 1);
+        if (!request.peer->closed) {
+            metric_add(request.peer->send_failures, 1);
+        }
         event = (struct raft_event){
             .type = RAFT_EVENT_SEND_FAILED,
             .send_failed = {.peer = request.peer->id, .call = request.call},
@@ -311,7 +233,10 @@ static uint64_t deadline_ms(const struct raft_message *request) {
 
 void peers_send(struct peers *peers, const struct raft_message *request) {
     struct peer *peer = find(peers, &request->to);
-    assert(peer != NULL);
+    if (peer == NULL) {
+        return;  // it has left since the core made the request
+    }
+    peer->calls++;
     uint32_t index = request_take(peers);
     peers->requests[index] = (struct request){
         .peer = peer,
@@ -333,112 +258,48 @@ void peers_send(struct peers *peers, const struct raft_message *request) {
                                                  });
 }
 
-// --- Status, once a second ---
-
-static void learn_address(struct peer *peer, const struct pb_status_response *status) {
-    for (size_t i = 0; i < status->members_count; i++) {
-        const struct pb_member_status *member = &status->members[i];
-        if (slice_equal(member->id, raft_id_slice(&peer->id)) && member->http_address.len <= ADDRESS_MAX) {
-            snprintf(peer->view.http_address, sizeof peer->view.http_address, "%.*s", (int)member->http_address.len,
-                     (const char *)member->http_address.data);
-        }
-    }
+struct rpc_channel *peers_channel(const struct peers *peers, const struct raft_id *id, enum raft_lane lane) {
+    const struct peer *peer = find(peers, id);
+    return peer == NULL ? NULL : peer->lanes[lane];
 }
 
-static bool same_members(const struct wire_configuration *ours, const struct pb_status_response *theirs) {
-    size_t same = 0;
-    for (size_t i = 0; i < ours->count; i++) {
-        const struct wire_member *a = &ours->members[i];
-        for (size_t k = 0; k < theirs->members_count; k++) {
-            const struct pb_member_status *b = &theirs->members[k];
-            same += slice_equal(b->id, raft_id_slice(&a->id)) && slice_equal(b->address, slice_of_str(a->address)) &&
-                    slice_equal(b->cloud, slice_of_str(a->cloud)) && b->voter == a->voter;
-        }
-    }
-    return same == ours->count && theirs->members_count == ours->count;
-}
-
-// Nodes bootstrapped with different --peers hold different entries at index 1 in term 1 and count different majorities,
-// which Raft itself cannot detect.
-static void compare_members(struct peer *peer, const struct pb_status_response *status) {
-    bool agrees = status->members_count == 0 || same_members(peer->peers->options.configuration, status);
-    if (!agrees && !peer->disagrees) {
-        slog(SLOG_ERROR,
-             "this peer was founded with other --peers than this node: stop both, and bootstrap the wrong one again",
-             F_STR("peer", peer->id.text), F_STR("address", peer->address));
-    }
-    peer->disagrees = !agrees;
-}
-
-static void question_done(void *user, uint64_t tag, const struct rpc_result *result) {
-    struct peers *peers = user;
-    struct peer *peer = &peers->list[tag];
-    peer->asked = false;
-    if (peers->closed) {
-        return;
-    }
-    peer->view.reachable = result->status == RPC_OK;
-    if (result->status != RPC_OK) {
-        return;
-    }
-    double ms = (double)(peers->options.now_us() - peer->asked_us) / (double)US_PER_MS;
-    uint64_t idle_us = peers->options.idle_us(peers->options.user) - peer->asked_idle_us;
-    histogram_observe(peer->round_trip, ms / 1000);
-    link_quality_measured(&peer->link, ms, (double)(idle_us + 1) / (double)US_PER_MS);  // never 0, which is "not known"
-    struct pb_status_response status;
-    if (pb_decode(&peers->scratch, &pb_status_response_type, result->body, &status, NULL) == OK) {
-        compare_members(peer, &status);
-        learn_address(peer, &status);
-        peers->options.on_status(peers->options.user, &peer->id, &status);
-    }
-    arena_reset(&peers->scratch);
-}
-
-static void ask(struct peer *peer) {
-    struct peers *peers = peer->peers;
-    if (peer->asked) {
-        return;
-    }
-    peer->asked = true;
-    peer->asked_us = peers->options.now_us();
-    peer->asked_idle_us = peers->options.idle_us(peers->options.user);
-    const char *metadata[] = {PEER_METADATA, peers->options.us->node_id.text, NULL};
-    rpc_channel_call(peer->lanes[RAFT_CONTROL], &(struct rpc_request){
-                                                    .path = pb_control_service_status.path,
-                                                    .timeout_ms = QUESTION_DEADLINE_MS,
-                                                    .user = peers,
-                                                    .tag = (uint64_t)(peer - peers->list),
-                                                    .on_done = question_done,
-                                                    .metadata = metadata,
-                                                });
-}
+// --- questions ---
 
 void peers_ask(struct peers *peers) {
+    free_ended(peers);
     for (size_t i = 0; i < peers->count; i++) {
-        ask(&peers->list[i]);
+        if (!peers->list[i]->closed) {
+            peer_attend(peers->list[i]);
+        }
     }
+}
+
+bool peers_tell_lost(struct peers *peers, const struct raft_id *id, const char *claim) {
+    struct peer *peer = find(peers, id);
+    if (peer == NULL || strcmp(peer->lost, claim) == 0) {
+        return false;
+    }
+    snprintf(peer->lost, sizeof peer->lost, "%s", claim);
+    peer_ask(peer, RAFT_CONTROL);
+    return true;
 }
 
 void peers_heard(struct peers *peers, const struct raft_id *id) {
     struct peer *peer = find(peers, id);
-    if (peer == NULL) {
-        return;
+    if (peer != NULL) {
+        peer_heard(peer);
     }
-    for (size_t lane = 0; lane < 2; lane++) {
-        if (!peer->up[lane]) {
-            rpc_channel_wake(peer->lanes[lane]);
-        }
+}
+
+void peers_measure(struct peers *peers, const struct raft_id *id, bool voter, double snapshot_ratio) {
+    struct peer *peer = find(peers, id);
+    if (peer != NULL) {
+        metric_set(peer->is_voter, voter);
+        metric_set(peer->snapshot_ratio, snapshot_ratio);
     }
 }
 
 const struct peer_view *peers_view(struct peers *peers, const struct raft_id *id) {
     struct peer *peer = find(peers, id);
-    if (peer == NULL) {
-        return NULL;
-    }
-    peer->view.rtt_ms = link_quality_rtt_ms(&peer->link);
-    peer->view.rtt_least_ms = link_quality_least_ms(&peer->link);
-    peer->view.rtt_spread_ms = link_quality_spread_ms(&peer->link);
-    peer->view.losses = link_quality_losses(&peer->link, peers->options.now_us());
-    return &peer->view;
+    return peer == NULL ? NULL : peer_look(peer);
 }

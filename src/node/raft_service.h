@@ -3,8 +3,12 @@
 #define BATON_NODE_RAFT_SERVICE_H
 
 #include "raft/raft.h"
+#include "rpc/rpc.h"
 
 struct node;
+
+// Whether a call may speak for this node: on an encrypted connection its certificate names it.
+bool raft_service_is_sender(struct rpc_peer peer, const struct raft_id *from);
 
 // Serves it on the node's server.
 void raft_service_start(struct node *node);

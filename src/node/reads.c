@@ -13,6 +13,7 @@ struct item {
     struct rpc_call call;
     size_t offset;  // of the request in the group's bytes
     size_t len;
+    unsigned tries;
 };
 
 struct group {
@@ -68,7 +69,7 @@ static void grow(struct reads *reads) {
     reads->cap = cap;
 }
 
-void reads_collect(struct reads *reads, const struct verb *verb, struct rpc_call call, struct slice request) {
+static void collect(struct reads *reads, const struct waiting_read *read, struct slice request) {
     if (!reads->open) {
         if (reads->count == reads->cap) {
             grow(reads);
@@ -82,9 +83,24 @@ void reads_collect(struct reads *reads, const struct verb *verb, struct rpc_call
     }
     struct group *group = group_of(reads, reads->first_tag + reads->count - 1);
     array_reserve(group->items, group->cap, group->count + 1);
-    group->items[group->count++] =
-        (struct item){.verb = verb, .call = call, .offset = group->requests.len, .len = request.len};
+    group->items[group->count++] = (struct item){
+        .verb = read->verb,
+        .call = read->call,
+        .offset = group->requests.len,
+        .len = request.len,
+        .tries = read->tries,
+    };
     buf_append_slice(&group->requests, request);
+}
+
+void reads_collect(struct reads *reads, const struct verb *verb, struct rpc_call call, struct slice request) {
+    collect(reads, &(struct waiting_read){.verb = verb, .call = call}, request);
+}
+
+void reads_collect_again(struct reads *reads, const struct waiting_read *read, struct slice request) {
+    struct waiting_read again = *read;
+    again.tries++;
+    collect(reads, &again, request);
 }
 
 bool reads_collected(const struct reads *reads) {
@@ -115,7 +131,12 @@ static void release_group(struct group *group,
                                         enum raft_refusal refusal),
                           void *user) {
     for (size_t i = 0; i < group->count; i++) {
-        struct waiting_read read = {.verb = group->items[i].verb, .call = group->items[i].call, .index = group->index};
+        struct waiting_read read = {
+            .verb = group->items[i].verb,
+            .call = group->items[i].call,
+            .index = group->index,
+            .tries = group->items[i].tries,
+        };
         ready(user, &read, slice_of(group->requests.data + group->items[i].offset, group->items[i].len), group->refusal);
     }
 }

@@ -12,6 +12,7 @@ struct waiting_read {
     const struct verb *verb;  // of node/verb.h: what answers
     struct rpc_call call;     // zero: of the leader itself, no client waits
     raft_index index;         // of the state it is answered from
+    unsigned tries;           // that failed: the leader did not confirm an index
 };
 
 struct reads;
@@ -21,6 +22,9 @@ void reads_free(struct reads *reads);
 
 // Adds a read to this turn's group. Copies the request's bytes.
 void reads_collect(struct reads *reads, const struct verb *verb, struct rpc_call call, struct slice request);
+
+// The same for a read that was refused and is tried again; counts that.
+void reads_collect_again(struct reads *reads, const struct waiting_read *read, struct slice request);
 
 // Whether something was collected that no event has taken yet.
 bool reads_collected(const struct reads *reads);

@@ -1,9 +1,15 @@
 // How this node sees the cluster: ControlService.Status and /status.
+#include "node/digests.h"
 #include "node/internal.h"
+#include "node/lost_entries.h"
+#include "node/quarantine.h"
+#include "node/snapshot_sender.h"
+#include "node/snapshots.h"
 #include "node/worker_liveness.h"
+#include "wire/command.h"
 
 static const char *role_of(const struct node *node) {
-    switch (node->raft == NULL ? RAFT_FOLLOWER : raft_state(node->raft)) {
+    switch (raft_state(node->raft)) {
     case RAFT_LEADER:
         return "leader";
     case RAFT_CANDIDATE:
@@ -44,16 +50,30 @@ static void describe_member(const struct node *node, size_t index, struct pb_mem
         .disk_sync_ms = report->disk_sync_ms,
         .disk_full = report->disk_full,
     };
+    struct snapshot_sending sending = snapshot_senders_status(node->snapshot_senders, &member->id);
+    out->snapshot_sent = sending.sent;
+    out->snapshot_size = sending.size;
     const struct peer_view *view = peers_view(node->peers, &member->id);
     if (view != NULL) {
         out->http_address = slice_of_str(view->http_address);
         out->reachable = view->reachable;
+        out->level = view->level;
+        out->unreachable = slice_of_str(view->unreachable);
         out->rtt_ms = view->rtt_ms;
         out->rtt_spread_ms = view->rtt_spread_ms;
         out->losses = view->losses;
+        out->generation = view->generation;
+        out->quarantine = slice_of_str(view->quarantine);
     } else if (raft_id_equal(&member->id, &node->config->node_id)) {
+        out->generation = node->identity.generation;
         out->http_address = slice_of_str(node->config->advertise_http);
         out->reachable = true;
+        out->quarantine = slice_of_str(quarantine_message(node));
+        out->level = COMMAND_LEVEL;
+    }
+    if (lost_entries_of(node, &member->id)) {
+        out->reachable = false;
+        out->unreachable = slice_of_str(LOST_ENTRIES_TEXT);
     }
 }
 
@@ -78,24 +98,36 @@ static struct pb_placement describe_placement(const struct node *node, uint64_t 
 void node_status(struct node *node, struct node_status *out) {
     uint64_t now_us = node_clock_us();
     const struct wire_member *leader = node_leader(node);
+    struct snapshot_status snapshot = snapshots_status(node->snapshots);
     out->leader_ready = node->serving_workers;
     out->response = (struct pb_status_response){
         .node = raft_id_slice(&node->config->node_id),
         .cluster_id = raft_id_slice(&node->config->cluster_id),
         .role = slice_of_str(role_of(node)),
-        .term = node->raft == NULL ? 0 : raft_current_term(node->raft),
+        .term = raft_current_term(node->raft),
         .leader = raft_id_slice(node_leader_id(node)),
         .leader_address = leader == NULL ? slice_of(NULL, 0) : slice_of_str(leader->address),
-        .commit_index = node->raft == NULL ? 0 : raft_commit_index(node->raft),
+        .commit_index = raft_commit_index(node->raft),
         .last_applied = state_last_applied(node->state),
-        .last_log_index = node->raft == NULL ? 0 : raft_last_log(node->raft).index,
+        .last_log_index = raft_last_log(node->raft).index,
         .version = slice_of_str(BATON_VERSION),
         .uptime_ms = (now_us - node->started_us) / US_PER_MS,
+        .incarnation = slice_of_str(node->identity.incarnation),
+        .configuration_index = node->configuration.index,
+        .cluster_level = state_level(node->state),
+        .level = COMMAND_LEVEL,
         .members = out->members,
         .members_count = node->configuration.count,
         .has_placement = true,
         .placement = describe_placement(node, now_us),
         .workers_heard_since_unix_ms = worker_liveness_heard_since_ms(node),
+        .snapshot_index = snapshot.last.index,
+        .snapshot_bytes = snapshot.bytes,
+        .generation = node->identity.generation,
+        .digests = out->digests,
+        .digests_count = digests_tell(node, out->digests),
+        .quarantine = slice_of_str(quarantine_message(node)),
+        .log_first_index = node->configuration.count == 0 ? 0 : raft_base(node->raft).index + 1,
     };
     for (size_t i = 0; i < node->configuration.count; i++) {
         describe_member(node, i, &out->members[i], out->round_trips[i]);

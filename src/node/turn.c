@@ -7,10 +7,18 @@
 #include "base/array.h"
 #include "node/apply.h"
 #include "node/calls.h"
+#include "node/held_versions.h"
 #include "node/internal.h"
 #include "node/leadership.h"
 #include "node/leave.h"
+#include "node/lost_entries.h"
+#include "node/membership.h"
+#include "node/quarantine.h"
 #include "node/raft_service.h"
+#include "node/read_index.h"
+#include "node/snapshot_receiver.h"
+#include "node/snapshot_sender.h"
+#include "node/snapshots.h"
 #include "node/worker_liveness.h"
 
 // The longest time between turns, so that the core never takes an idle loop for a stall (raft/raft.h, contract 4).
@@ -23,8 +31,10 @@ struct turn {
     uv_async_t wal_done;
     uv_idle_t busy;  // active while there is more to do, so that the loop does not block
     uint64_t next_tick_us;
-    uint64_t armed_us;             // when `tick` fires; 0: not armed
-    uint64_t last_us;              // of the last step
+    uint64_t armed_us;        // when `tick` fires; 0: not armed
+    uint64_t last_us;         // of the last step
+    uint64_t worked_from_us;  // when the loop last began to wait, and how long it had waited until then
+    uint64_t idle_us;
     raft_index applied_told;       // to the core
     uint64_t durable_told;         // the same of the last durable write
     enum wal_condition condition;  // the same of the log's condition
@@ -82,6 +92,9 @@ static void collect(struct node *node) {
     if (transfer_event(node->transfer, &event)) {
         *node_event(node) = event;
     }
+    if (membership_event(node->membership, &event)) {
+        *node_event(node) = event;
+    }
     if (reads_event(node->reads, &event)) {
         *node_event(node) = event;
     }
@@ -89,7 +102,13 @@ static void collect(struct node *node) {
 
 // Whether something waits for the next step.
 static bool has_collected(const struct node *node) {
-    return writes_collected(node->writes) || reads_collected(node->reads) || transfer_has_event(node->transfer);
+    return writes_collected(node->writes) || reads_collected(node->reads) || transfer_has_event(node->transfer) ||
+           membership_has_event(node->membership);
+}
+
+// Whether work that may take long has had its part of the turn, and more is left.
+static bool has_long_work(const struct node *node) {
+    return slow_replies_waiting(node->slow_replies) || watches_behind(node->watches);
 }
 
 static void tell_applied(struct node *node) {
@@ -103,7 +122,26 @@ static void tell_applied(struct node *node) {
 
 // --- messages ---
 
+static bool is_reply(const struct raft_message *message) {
+    return message->type == RAFT_REQUEST_VOTE_REPLY || message->type == RAFT_APPEND_ENTRIES_REPLY ||
+           message->type == RAFT_TIMEOUT_NOW_REPLY || message->type == RAFT_INSTALL_SNAPSHOT_REPLY;
+}
+
+// In a quarantine that is silent, those who wait for a reply learn why there is none.
+static bool is_kept_back(struct node *node, const struct raft_message *message) {
+    if (!quarantine_is_silent(node)) {
+        return false;
+    }
+    if (is_reply(message)) {
+        quarantine_tell(node, rpc_call_unpack(message->call), false);
+    }
+    return true;
+}
+
 static void send_message(struct node *node, const struct raft_message *message) {
+    if (is_kept_back(node, message)) {
+        return;
+    }
     switch (message->type) {
     case RAFT_REQUEST_VOTE:
     case RAFT_APPEND_ENTRIES:
@@ -115,18 +153,16 @@ static void send_message(struct node *node, const struct raft_message *message) 
     case RAFT_TIMEOUT_NOW_REPLY:
         raft_service_reply(node, message);
         break;
+    case RAFT_INSTALL_SNAPSHOT_REPLY:
+        snapshot_receiver_reply(node, message);
+        break;
+    case RAFT_INSTALL_SNAPSHOT:
+        break;  // never in an update: raft_snapshot_request
     }
 }
 
 static bool is_awaited(const struct node *node, const struct raft_message *message) {
-    switch (message->type) {
-    case RAFT_REQUEST_VOTE_REPLY:
-    case RAFT_APPEND_ENTRIES_REPLY:
-    case RAFT_TIMEOUT_NOW_REPLY:
-        return rpc_call_alive(node->server, rpc_call_unpack(message->call));
-    default:
-        return true;
-    }
+    return !is_reply(message) || rpc_call_alive(node->server, rpc_call_unpack(message->call));
 }
 
 // Replies whose calls have ended would pile up behind a stalled disk.
@@ -174,7 +210,7 @@ static void read_ready(void *user, const struct waiting_read *read, struct slice
     if (refusal == RAFT_ACCEPTED) {
         calls_read_ready(user, read, message);
     } else {
-        calls_read_refused(user, read);
+        calls_read_refused(user, read, message);
     }
 }
 
@@ -186,6 +222,7 @@ static void carry_out(struct node *node, const struct raft_update *update) {
     if (update->has_persist) {
         wal_submit(node->wal, &update->persist, node->now_us);
     }
+    membership_follow(node, update);
     for (size_t i = 0; i < update->send_now_count; i++) {
         send_message(node, &update->send_now[i]);
     }
@@ -193,6 +230,10 @@ static void carry_out(struct node *node, const struct raft_update *update) {
         hold_message(node, &update->send_after_persist[i]);
     }
     for (size_t i = 0; i < update->proposed_count; i++) {
+        if (update->proposed[i].tag == MEMBERSHIP_TAG) {
+            membership_placed(node, &update->proposed[i]);
+            continue;
+        }
         writes_placed(node->writes, &update->proposed[i], node->now_us, write_lost, write_refused, node);
     }
     for (size_t i = 0; i < update->read_count; i++) {
@@ -233,6 +274,12 @@ static void node_busy(uv_idle_t *idle) {
     (void)idle;
 }
 
+// Called at the end of a turn, perhaps after this one: the loop must not wait.
+void node_watch_writable(struct node *node, struct rpc_call call) {
+    watches_writable(node->watches, call);
+    uv_idle_start(&node->turn->busy, node_busy);
+}
+
 static void notice_stall(struct node *node) {
     uint64_t gap = node->now_us - node->turn->last_us;
     if (node->turn->last_us != 0 && gap > US_PER_S) {
@@ -242,23 +289,32 @@ static void notice_stall(struct node *node) {
 }
 
 static void follow_up(struct node *node, const struct raft_update *update, bool after_wait) {
+    snapshot_receiver_follow(node, update);
     bool more = node_apply(node);
     leadership_follow(node, update);
     reads_release(node->reads, state_last_applied(node->state), read_ready, node);
+    read_index_release(node, read_ready);
     watches_advance(node->watches);
     if (after_wait) {
         worker_liveness_tick(node);
     }
     leadership_settle(node, update);
+    membership_settle(node, update);
+    lost_entries_settle(node, update);
     leave_progress(node);
+    held_versions_turn(node->held_versions, node->state, node->now_us);
+    more = state_collect(node->state) || more;
+    more = snapshots_turn(node, snapshot_senders_lowest(node->snapshot_senders)) || more;
+    snapshot_senders_turn(node);
     metric_set(node->m.term, (double)raft_current_term(node->raft));
     metric_set(node->m.is_leader, node_leads(node));
     metric_set(node->m.has_leader, node_leader_id(node)->len > 0);
     metric_set(node->m.commit_index, (double)raft_commit_index(node->raft));
     metric_set(node->m.applied_index, (double)state_last_applied(node->state));
+    metric_set(node->m.cluster_level, (double)state_level(node->state));
     metric_set(node->m.proposals_pending, (double)writes_count(node->writes));
     // What was collected just now must not wait for the next event from outside.
-    if (more || has_collected(node) || node->event_count > 0 || slow_replies_waiting(node->slow_replies)) {
+    if (more || has_collected(node) || node->event_count > 0 || has_long_work(node)) {
         uv_idle_start(&node->turn->busy, node_busy);
     } else {
         uv_idle_stop(&node->turn->busy);
@@ -271,16 +327,15 @@ static void take_turn(struct node *node, bool after_wait) {
         return;
     }
     slow_replies_turn(node->slow_replies);
-    if (node->raft == NULL) {
-        return;
-    }
+    watches_catch_up(node->watches);
     node->now_us = node_clock_us();
     collect_log(node);
     if (node->stopping == STOPPED) {
         return;
     }
+    read_index_ask(node);
     collect(node);
-    bool busy = uv_is_active((uv_handle_t *)&node->turn->busy) || slow_replies_waiting(node->slow_replies);
+    bool busy = uv_is_active((uv_handle_t *)&node->turn->busy) || has_long_work(node) || read_index_has_news(node);
     bool expiring = after_wait && node->now_us >= worker_liveness_due_us(node);
     bool due = node->now_us >= node->turn->next_tick_us || node->now_us - node->turn->last_us >= TURN_GAP_MAX_US;
     if (node->event_count == 0 && !due && !busy && !expiring) {
@@ -289,6 +344,7 @@ static void take_turn(struct node *node, bool after_wait) {
     }
     notice_stall(node);
     tell_applied(node);
+    snapshot_receiver_tell(node);
     struct raft_update update;
     raft_step(node->raft, node->now_us, node->events, node->event_count, &update);
     node->event_count = 0;
@@ -302,7 +358,21 @@ static void take_turn(struct node *node, bool after_wait) {
 
 // --- in the loop ---
 
+// The time since the loop last came here, without what it has waited.
+static void measure_turn(struct node *node) {
+    struct turn *turn = node->turn;
+    uint64_t now_us = node_clock_us();
+    uint64_t idle_us = uv_metrics_idle_time(node->loop) / 1000;
+    if (turn->worked_from_us != 0) {
+        uint64_t worked_us = now_us - turn->worked_from_us - (idle_us - turn->idle_us);
+        histogram_observe(node->m.turn_seconds, (double)worked_us / (double)US_PER_S);
+    }
+    turn->worked_from_us = now_us;
+    turn->idle_us = idle_us;
+}
+
 static void on_prepare(uv_prepare_t *handle) {
+    measure_turn(handle->data);
     take_turn(handle->data, false);
 }
 

@@ -10,6 +10,7 @@
 struct node_status {
     struct pb_status_response response;  // points into what follows, and into the node
     struct pb_member_status members[MEMBERS_MAX];
+    struct pb_state_digest digests[DIGESTS_TOLD_MAX];
     struct pb_round_trip round_trips[MEMBERS_MAX][MEMBERS_MAX];
     // This node leads and has applied the no-op of its term: its registry holds all that was ever acknowledged.
     bool leader_ready;
@@ -21,8 +22,9 @@ typedef bool view_visit_worker(void *arg, const struct pb_worker_info *worker);
 struct http_source {
     void *user;
     void (*status)(void *user, struct node_status *out);
-    // Visits all workers in id order, until `visit` returns false. Asked only while leader_ready.
-    void (*workers)(void *user, view_visit_worker *visit, void *arg);
+    // Visits the workers with ids > start_after in id order, until `visit` returns false; then false. Asked only while
+    // leader_ready.
+    bool (*workers)(void *user, struct slice start_after, view_visit_worker *visit, void *arg);
     // Appends the metrics as text.
     void (*metrics)(void *user, struct buf *out);
     // Whether this node can serve; if not, appends the reasons, one a line.

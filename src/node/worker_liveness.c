@@ -263,7 +263,10 @@ bool node_worker_seen(const struct node *node, const struct state_worker *worker
     if (!node->serving_workers) {
         return false;
     }
-    if (liveness_last_heard(node->workers->liveness, worker->row, &heard_us)) {
+    // In a version held for a list the row may be another worker's by now.
+    struct state_worker now;
+    bool has_row = state_worker_at(node->state, worker->row, &now) && slice_equal(now.id, worker->id);
+    if (has_row && liveness_last_heard(node->workers->liveness, worker->row, &heard_us)) {
         *seen = (struct worker_seen){.unix_ms = wall_of(heard_us), .source = "leader"};
     } else if (worker->online && node->workers->predecessor_ms > worker->seen_unix_ms) {
         *seen = (struct worker_seen){.unix_ms = node->workers->predecessor_ms, .source = "predecessor"};

@@ -8,13 +8,44 @@ static const double UNKNOWN = -1;
 
 void placement_init(struct placement *placement, bool on, const char *leader_cloud, const struct placement_member *members,
                     size_t count, size_t self) {
-    assert(count <= MEMBERS_MAX && self < count);
+    assert(count <= PLACEMENT_MEMBERS_MAX && self < count);
     *placement = (struct placement){.on = on, .count = count, .self = self, .commit_before = UINT64_MAX};
     snprintf(placement->leader_cloud, sizeof placement->leader_cloud, "%s", leader_cloud);
     for (size_t i = 0; i < count; i++) {
         placement->states[i].member = members[i];
     }
     snprintf(placement->verdict, sizeof placement->verdict, "%s", on ? "the leader decides" : "placement is off");
+}
+
+static size_t index_of(const struct placement *placement, const struct raft_id *id) {
+    size_t i = 0;
+    while (i < placement->count && !raft_id_equal(&placement->states[i].member.id, id)) {
+        i++;
+    }
+    return i;
+}
+
+void placement_follow(struct placement *placement, const struct placement_member *members, size_t count, size_t self) {
+    assert(count <= PLACEMENT_MEMBERS_MAX && self < count);
+    struct placement before = *placement;
+    memset(placement->states, 0, sizeof placement->states);
+    placement->count = count;
+    placement->self = self;
+    for (size_t i = 0; i < count; i++) {
+        struct placement_member_state *state = &placement->states[i];
+        size_t was = index_of(&before, &members[i].id);
+        if (was < before.count) {
+            *state = before.states[was];
+            memset(state->report.links, 0, sizeof state->report.links);
+        }
+        for (size_t k = 0; was < before.count && k < count; k++) {
+            size_t other = index_of(&before, &members[k].id);
+            if (other < before.count) {
+                state->report.links[k] = before.states[was].report.links[other];
+            }
+        }
+        state->member = members[i];
+    }
 }
 
 // --- observations ---
@@ -65,7 +96,7 @@ void placement_lead(struct placement *placement, raft_term term, bool leading) {
 }
 
 void placement_progress(struct placement *placement, uint64_t now_us, raft_index commit_index,
-                        const raft_index match_index[MEMBERS_MAX]) {
+                        const raft_index match_index[PLACEMENT_MEMBERS_MAX]) {
     for (size_t i = 0; i < placement->count; i++) {
         placement->states[i].match_index = match_index[i];
     }
@@ -108,7 +139,7 @@ static double time_ms(const struct placement_link *link, enum pace pace) {
 
 static double commit_ms(const struct placement *placement, uint64_t now_us, size_t member, enum pace pace) {
     const struct placement_member_state *state = &placement->states[member];
-    double rising[MEMBERS_MAX];  // to the voters it reaches, in rising order
+    double rising[PLACEMENT_MEMBERS_MAX];  // to the voters it reaches, in rising order
     size_t reached = 0;
     size_t voters = 0;
     for (size_t i = 0; i < placement->count; i++) {
@@ -146,7 +177,8 @@ static bool is_fit(const struct placement *placement, uint64_t now_us, size_t me
     const struct placement_member_state *state = &placement->states[member];
     const struct placement_link *link = &placement->states[placement->self].report.links[member];
     return state->member.voter && is_fresh(state, now_us) && is_steady(link) &&
-           state->match_index >= placement->commit_before && !state->report.disk_full && !disk_is_slow(placement, state);
+           state->match_index >= placement->commit_before && !state->report.disk_full && !state->report.quarantined &&
+           !disk_is_slow(placement, state);
 }
 
 static bool in_cloud(const struct placement *placement, size_t member, const char *cloud) {
@@ -297,4 +329,26 @@ const struct raft_id *placement_successor(const struct placement *placement, uin
         best_ms = ms;
     }
     return best;
+}
+
+double placement_commit_ms_with(const struct placement *placement, uint64_t now_us,
+                                const bool votes[PLACEMENT_MEMBERS_MAX]) {
+    struct placement after = *placement;
+    for (size_t i = 0; i < after.count; i++) {
+        after.states[i].member.voter = votes[i];
+    }
+    if (!votes[after.self]) {
+        const struct raft_id *successor = placement_successor(&after, now_us);
+        if (successor == NULL) {
+            return UNKNOWN;
+        }
+        after.self = index_of(&after, successor);
+    }
+    size_t leader = after.self;
+    if (after.on && after.pause.deadline_us <= now_us) {
+        watch(&after, now_us);
+        const struct placement_member_state *better = best_candidate(&after, now_us, 0);
+        leader = better == NULL ? leader : (size_t)(better - after.states);
+    }
+    return placement_commit_ms(&after, now_us, leader);
 }

@@ -33,11 +33,14 @@
 // A disk is slow if a sync takes longer than this and than twice the leader's own.
 #define PLACEMENT_SLOW_SYNC_MS 20.0
 
+// The members, and this node while it is none.
+enum { PLACEMENT_MEMBERS_MAX = MEMBERS_MAX + 1 };
+
 enum { PLACEMENT_LOSSES_MAX = 3, PLACEMENT_GAIN_TEXT_MAX = ID_MAX + 128, PLACEMENT_TEXT_MAX = ID_MAX + 224 };
 
 struct placement_member {
     struct raft_id id;
-    char cloud[8];
+    char cloud[CLOUD_MAX + 1];
     bool voter;
 };
 
@@ -57,8 +60,9 @@ struct placement_suspension {
 
 // What a member reports of itself.
 struct placement_report {
-    struct placement_link links[MEMBERS_MAX];  // to all members, in their order; its own is zero
+    struct placement_link links[PLACEMENT_MEMBERS_MAX];  // to all members, in their order; its own is zero
     bool disk_full;
+    bool quarantined;     // it cannot lead
     double disk_sync_ms;  // 0: unknown
     struct placement_suspension pause;
     struct placement_suspension cooldown;
@@ -82,8 +86,8 @@ struct placement_member_state {
 
 struct placement {
     bool on;
-    char leader_cloud[8];  // preferred; "": none
-    struct placement_member_state states[MEMBERS_MAX];
+    char leader_cloud[CLOUD_MAX + 1];  // preferred; "": none
+    struct placement_member_state states[PLACEMENT_MEMBERS_MAX];
     size_t count;
     size_t self;
     bool leading;
@@ -102,9 +106,13 @@ struct placement {
     char moved_why[PLACEMENT_GAIN_TEXT_MAX];
 };
 
-// `members` in id order, this node at `self`. `leader_cloud`: "" for no preference.
+// `members` in id order, this node at `self`; behind them, as no voter, while it is none. `leader_cloud`: "" for no
+// preference.
 void placement_init(struct placement *placement, bool on, const char *leader_cloud, const struct placement_member *members,
                     size_t count, size_t self);
+
+// Other members: what is known of those that stay is kept.
+void placement_follow(struct placement *placement, const struct placement_member *members, size_t count, size_t self);
 
 // A report of a member, this node included. Its numbers may be anything: they come from outside.
 void placement_heard(struct placement *placement, uint64_t now_us, size_t member, const struct placement_report *report);
@@ -114,7 +122,7 @@ void placement_lead(struct placement *placement, raft_term term, bool leading);
 
 // The commit index, and each member's match index. Before placement_decide, while leading.
 void placement_progress(struct placement *placement, uint64_t now_us, raft_index commit_index,
-                        const raft_index match_index[MEMBERS_MAX]);
+                        const raft_index match_index[PLACEMENT_MEMBERS_MAX]);
 
 // The voter to transfer leadership to now, which counts as an attempt; NULL: none. `verdict` says why in either case.
 const struct raft_id *placement_decide(struct placement *placement, uint64_t now_us);
@@ -129,6 +137,10 @@ const struct raft_id *placement_successor(const struct placement *placement, uin
 // The commit estimate: how long a commit takes if this member leads, its disk left out; negative: unknown (0: a sole
 // voter's).
 double placement_commit_ms(const struct placement *placement, uint64_t now_us, size_t member);
+
+// What a commit takes if these members vote, once leadership is where it will be then: with this leader if it votes, or
+// else with its successor, or where placement moves it from there. Negative: unknown.
+double placement_commit_ms_with(const struct placement *placement, uint64_t now_us, const bool votes[PLACEMENT_MEMBERS_MAX]);
 
 // What is left of each timer.
 struct placement_suspension placement_pause_left(const struct placement *placement, uint64_t now_us);

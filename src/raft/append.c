@@ -15,7 +15,7 @@ static void drop_entries(const struct raft_message *message, size_t from) {
 }
 
 // What every correct leader's message fulfils; checked before anything changes, because it comes from outside.
-static bool is_well_formed(const struct raft_message *message) {
+static bool is_well_formed(const struct raft_node *node, const struct raft_message *message) {
     struct raft_entry_id last = message->append.prev_log;
     if (last.index > RAFT_NUMBER_MAX || (last.index == 0) != (last.term == 0)) {
         return false;
@@ -25,13 +25,16 @@ static bool is_well_formed(const struct raft_message *message) {
         if (id.index != last.index + 1 || id.term < last.term) {
             return false;
         }
+        bool fresh_members = message->append.entries[i]->type == RAFT_ENTRY_CONFIGURATION && id.index > node->commit_index;
+        if (fresh_members && !raft_is_configuration(node, message->append.entries[i])) {
+            return false;
+        }
         last = id;
     }
     return last.term <= message->term;
 }
 
-// Whether the sender is the leader of its term, which this node then follows. A second leader of the same term is refused.
-static bool follow(struct raft_node *node, const struct raft_message *message) {
+bool raft_follow(struct raft_node *node, const struct raft_message *message) {
     if (message->term < node->current_term) {
         return false;
     }
@@ -48,6 +51,8 @@ static bool follow(struct raft_node *node, const struct raft_message *message) {
     }
     node->leader = message->from;
     node->leader_heard_us = node->now_us;
+    node->only_started = false;
+    raft_bind(node);
     node->pre_voting = false;
     node->pre_vote_rounds = 0;
     raft_reset_election_timer(node);
@@ -60,8 +65,13 @@ static bool may_change(const struct raft_node *node, raft_index index) {
     return index > node->commit_index && node->storage == RAFT_STORAGE_GOOD;
 }
 
+static uint64_t later(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
 // Appends the message's entries. Those that the log already has stay, and so does all that follows them: a late duplicate
-// must not truncate what a newer message has appended. Returns the index up to which message and log agree.
+// must not truncate what a newer message has appended. Returns the index up to which message and log agree: the base at
+// least, since what is behind it is committed, and so in the log of every later leader (paper sections 5.4.3 and 7).
 static raft_index take_entries(struct raft_node *node, const struct raft_message *message) {
     struct raft_log *log = &node->log;
     struct raft_entry **entries = message->append.entries;
@@ -75,19 +85,25 @@ static raft_index take_entries(struct raft_node *node, const struct raft_message
     }
     if (i < count && !may_change(node, entries[i]->id.index)) {
         drop_entries(message, i);
-        return message->append.prev_log.index + i;
+        return later(message->append.prev_log.index + i, log->base.index);
     }
     if (i < count && entries[i]->id.index <= raft_log_last(log).index) {
         raft_log_truncate(log, entries[i]->id.index);
+        raft_members_truncated(node, entries[i]->id.index);
     }
     for (; i < count; i++) {
         raft_log_append(log, entries[i]);
+        if (entries[i]->type == RAFT_ENTRY_CONFIGURATION) {
+            raft_members_appended(node, entries[i]);
+        }
     }
-    return message->append.prev_log.index + count;
+    return later(message->append.prev_log.index + count, log->base.index);
 }
 
 static struct raft_message *reply_to(struct raft_node *node, const struct raft_message *message, uint64_t after_write) {
-    return raft_reply(node, message, RAFT_APPEND_ENTRIES_REPLY, after_write);
+    struct raft_message *reply = raft_reply(node, message, RAFT_APPEND_ENTRIES_REPLY, after_write);
+    reply->append_reply.promised_us = raft_promise(node, message);
+    return reply;
 }
 
 // Rejects without a conflict: the reply tells the sender nothing but this node's term.
@@ -112,10 +128,6 @@ static void reject(struct raft_node *node, const struct raft_message *message) {
     }
 }
 
-static uint64_t later(uint64_t a, uint64_t b) {
-    return a > b ? a : b;
-}
-
 static void accept(struct raft_node *node, const struct raft_message *message) {
     raft_index verified = take_entries(node, message);
     // Entries after those that this message verified may be another leader's.
@@ -123,6 +135,7 @@ static void accept(struct raft_node *node, const struct raft_message *message) {
     assert(commit <= raft_log_last(&node->log).index);
     if (commit > node->commit_index) {
         node->commit_index = commit;
+        raft_members_committed(node);
     }
 
     raft_index durable = node->log.durable_index;
@@ -140,12 +153,13 @@ static void accept(struct raft_node *node, const struct raft_message *message) {
     reply->append_reply.match_index = verified;
 }
 
-void raft_handle_append_entries(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
-    if (peer == NULL || !is_well_formed(message) || !follow(node, message)) {
+void raft_handle_append_entries(struct raft_node *node, const struct raft_message *message, bool credible) {
+    if (!credible || !is_well_formed(node, message) || !raft_follow(node, message)) {
         refuse(node, message);
         return;
     }
     struct raft_entry_id prev = message->append.prev_log;
+    // An entry behind the base is committed, and so equal to the leader's.
     if (prev.index < node->log.base.index || raft_log_holds(&node->log, prev)) {
         accept(node, message);
     } else {

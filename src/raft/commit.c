@@ -11,7 +11,7 @@ static uint64_t cost_of(const struct raft_event *event) {
     return cost;
 }
 
-static enum raft_refusal refusal_of(const struct raft_node *node, uint64_t cost) {
+static enum raft_refusal refusal_of(const struct raft_node *node, const struct raft_event *event, uint64_t cost) {
     if (node->state != RAFT_LEADER) {
         return RAFT_NOT_LEADER;
     }
@@ -21,7 +21,7 @@ static enum raft_refusal refusal_of(const struct raft_node *node, uint64_t cost)
     if (node->uncommitted_cost + cost > UNCOMMITTED_BYTES_MAX) {
         return RAFT_TOO_MUCH;
     }
-    return RAFT_ACCEPTED;
+    return raft_check_change(node, event->propose.entries, event->propose.count);
 }
 
 void raft_append_own(struct raft_node *node, struct raft_entry *entry) {
@@ -29,6 +29,9 @@ void raft_append_own(struct raft_node *node, struct raft_entry *entry) {
     entry->id.term = node->current_term;
     entry->id.index = raft_log_last(&node->log).index + 1;
     raft_log_append(&node->log, entry);
+    if (entry->type == RAFT_ENTRY_CONFIGURATION) {
+        raft_members_appended(node, entry);
+    }
 }
 
 void raft_handle_propose(struct raft_node *node, const struct raft_event *event) {
@@ -36,7 +39,7 @@ void raft_handle_propose(struct raft_node *node, const struct raft_event *event)
     uint64_t cost = cost_of(event);
     struct raft_proposed *proposed = raft_queue_push(&node->proposed);
     proposed->tag = event->propose.tag;
-    proposed->refusal = refusal_of(node, cost);
+    proposed->refusal = refusal_of(node, event, cost);
     if (proposed->refusal != RAFT_ACCEPTED) {
         for (size_t i = 0; i < event->propose.count; i++) {
             raft_entry_unref(event->propose.entries[i]);
@@ -58,10 +61,10 @@ uint64_t raft_quorum_value(const struct raft_node *node, uint64_t own, uint64_t 
     size_t count = 0;
     for (size_t i = 0; i <= node->peer_count; i++) {
         bool self = i == node->peer_count;
-        if (self ? !node->voter : !node->peers[i].voter) {
+        if (self ? !node->voter : !node->peers[i]->voter) {
             continue;
         }
-        uint64_t value = self ? own : of_peer(&node->peers[i]);
+        uint64_t value = self ? own : node->peers[i]->forgot.index > 0 ? 0 : of_peer(node->peers[i]);
         size_t at = count++;
         for (; at > 0 && values[at - 1] < value; at--) {
             values[at] = values[at - 1];
@@ -100,4 +103,9 @@ void raft_advance_commit(struct raft_node *node) {
     }
     node->commit_index = index;
     finish_proposals(node);
+    raft_members_committed(node);
+    // Thesis section 4.2.2: a leader that is no voter any more goes on until that is committed.
+    if (!node->voter && !raft_is_electable(node)) {
+        raft_become_follower(node, node->current_term, "no longer a voter");
+    }
 }

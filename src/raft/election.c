@@ -10,11 +10,11 @@
 
 void raft_reset_election_timer(struct raft_node *node) {
     uint64_t timeout_us = rng_between(&node->rng, node->election_timeout_min_us, node->election_timeout_max_us);
-    node->election_deadline_us = node->now_us + timeout_us;
+    uint64_t deadline_us = node->now_us + timeout_us;
+    node->election_deadline_us = deadline_us > node->bound_until_us ? deadline_us : node->bound_until_us;
 }
 
-// Adopts a higher term: no vote yet, no leader known.
-static void enter_term(struct raft_node *node, raft_term term) {
+void raft_enter_term(struct raft_node *node, raft_term term) {
     assert(term > node->current_term);
     node->current_term = term;
     node->voted_for = (struct raft_id){0};
@@ -27,7 +27,7 @@ void raft_become_follower(struct raft_node *node, raft_term term, const char *re
     bool higher_term = term > node->current_term;
     bool led = node->state == RAFT_LEADER;
     if (higher_term) {
-        enter_term(node, term);  // in the same term the vote stays
+        raft_enter_term(node, term);  // in the same term the vote stays
     }
     if (higher_term || node->state != RAFT_FOLLOWER) {
         node->pre_voting = false;
@@ -51,26 +51,27 @@ static bool disk_is_stuck(const struct raft_node *node) {
 }
 
 bool raft_may_campaign(const struct raft_node *node) {
-    return node->voter && node->storage == RAFT_STORAGE_GOOD && !disk_is_stuck(node);
+    return raft_is_electable(node) && !node->resigned && node->storage == RAFT_STORAGE_GOOD && !disk_is_stuck(node);
 }
 
 // Starts a round of pre-votes or votes; replies to earlier rounds no longer count.
 static void ask_voters(struct raft_node *node, bool pre_vote) {
-    assert(node->voter && node->state == (pre_vote ? RAFT_FOLLOWER : RAFT_CANDIDATE));
+    assert(raft_is_electable(node) && !node->resigned && node->state == (pre_vote ? RAFT_FOLLOWER : RAFT_CANDIDATE));
+    assert(!pre_vote || !raft_is_bound(node));
     node->pre_voting = pre_vote;
     node->pre_vote_rounds += pre_vote;
     node->ask_votes = true;
     for (size_t i = 0; i < node->peer_count; i++) {
-        node->peers[i].granted = false;
-        node->peers[i].votes_next++;
+        node->peers[i]->granted = false;
+        node->peers[i]->votes_next++;
     }
     raft_reset_election_timer(node);
     raft_count_votes(node);  // it may be the only voter
 }
 
 void raft_start_election(struct raft_node *node, bool transfer) {
-    assert(node->voter && node->storage == RAFT_STORAGE_GOOD);
-    enter_term(node, node->current_term + 1);
+    assert(raft_is_electable(node) && node->storage == RAFT_STORAGE_GOOD && (transfer || !raft_is_bound(node)));
+    raft_enter_term(node, node->current_term + 1);
     node->voted_for = node->id;
     node->transfer_election = transfer;
     node->elections_started++;
@@ -92,17 +93,29 @@ void raft_run_election_timer(struct raft_node *node) {
     }
 }
 
-void raft_handle_lost(struct raft_node *node, const struct raft_peer *peer) {
-    if (node->state != RAFT_FOLLOWER || !raft_id_equal(&node->leader, &peer->id)) {
+void raft_handle_lost(struct raft_node *node, const struct raft_id *peer) {
+    if (node->state != RAFT_FOLLOWER || node->leader.len == 0 || !raft_id_equal(&node->leader, peer)) {
         return;
     }
     node->lost_leader = node->leader;
     node->lost_term = node->current_term;
     node->lost_us = node->now_us;
     node->leader = (struct raft_id){0};
-    if (raft_may_campaign(node)) {
+    if (raft_is_bound(node)) {
+        node->election_deadline_us = node->bound_until_us;
+    } else if (raft_may_campaign(node)) {
         ask_voters(node, true);
     }
+}
+
+// Who is met while it asks has perhaps not got the request: the same round is begun anew. Who has granted another node's
+// waits for that one's election, which a round of its own would disturb.
+void raft_handle_met(struct raft_node *node) {
+    if (!node->only_started || node->state != RAFT_FOLLOWER || raft_is_bound(node) || !raft_may_campaign(node)) {
+        return;
+    }
+    node->pre_vote_rounds -= node->pre_voting;
+    ask_voters(node, true);
 }
 
 bool raft_is_late_from_lost_leader(const struct raft_node *node, const struct raft_message *message) {
@@ -119,7 +132,7 @@ void raft_send_vote_requests(struct raft_node *node) {
     // A PreVote promises nothing. A RequestVote waits until term and own vote are durable: its replies may elect this node.
     uint64_t after_write = node->pre_voting ? 0 : raft_hard_state_write(node);
     for (size_t i = 0; i < node->peer_count; i++) {
-        struct raft_peer *peer = &node->peers[i];
+        struct raft_peer *peer = node->peers[i];
         if (!peer->voter) {
             continue;
         }
@@ -142,10 +155,15 @@ static bool is_up_to_date(const struct raft_node *node, struct raft_entry_id the
 // A leader heard so recently may still have its quorum. A leader counts as hearing itself; CheckQuorum limits how long it
 // can do so without a quorum.
 bool raft_hears_leader(const struct raft_node *node) {
+    return node->now_us < raft_hears_leader_until_us(node);
+}
+
+uint64_t raft_hears_leader_until_us(const struct raft_node *node) {
     if (node->state == RAFT_LEADER) {
-        return true;
+        return UINT64_MAX;
     }
-    return node->leader.len > 0 && node->now_us < node->leader_heard_us + node->election_timeout_min_us;
+    uint64_t heard_until_us = node->leader.len > 0 ? node->leader_heard_us + node->election_timeout_min_us : 0;
+    return heard_until_us > node->bound_until_us ? heard_until_us : node->bound_until_us;
 }
 
 bool raft_would_elect(const struct raft_node *node, const struct raft_message *message) {
@@ -163,18 +181,20 @@ static bool loses_tie_break(const struct raft_node *node, const struct raft_peer
     if (theirs.term != ours.term || theirs.index != ours.index) {
         return true;  // theirs is more up to date: raft_would_elect has compared them
     }
-    if (peer->preferred != node->preferred && node->pre_vote_rounds <= 1) {
-        return peer->preferred;
+    bool preferred = peer != NULL && peer->preferred;
+    if (preferred != node->preferred && node->pre_vote_rounds <= 1) {
+        return preferred;
     }
-    return raft_id_compare(&peer->id, &node->id) < 0;
+    return raft_id_compare(&message->from, &node->id) < 0;
 }
 
 bool raft_grant_pre_vote(struct raft_node *node, const struct raft_peer *peer, const struct raft_message *message) {
+    if (node->pre_voting && !loses_tie_break(node, peer, message)) {
+        return false;
+    }
+    node->only_started = false;
     if (!node->pre_voting) {
         return true;
-    }
-    if (!loses_tie_break(node, peer, message)) {
-        return false;
     }
     node->pre_voting = false;
     raft_reset_election_timer(node);
@@ -200,23 +220,26 @@ static bool grants_vote(struct raft_node *node, const struct raft_message *messa
         node->voted_for = message->from;
         node->hard_state_changed = true;
     }
-    node->pre_voting = false;
+    node->only_started = node->pre_voting = false;
     raft_reset_election_timer(node);
     return true;
 }
 
-void raft_handle_request_vote(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
-    bool both_vote = node->voter && peer != NULL && peer->voter;
+// Whether the candidate, or this node, is a voter may be different in a configuration that this node does not have yet: the
+// vote may be needed (thesis section 4.1), and the candidate counts it only if it is a voter's.
+void raft_handle_request_vote(struct raft_node *node, const struct raft_message *message, bool credible) {
+    struct raft_peer *peer = raft_peer_find(node, &message->from);
     bool pre_vote = message->request_vote.pre_vote;
     bool granted = false;
-    if (both_vote && !pre_vote) {
+    if (credible && !pre_vote) {
         granted = grants_vote(node, message);
-    } else if (both_vote && raft_would_elect(node, message)) {
-        if (raft_hears_leader(node)) {
+    } else if (credible && raft_would_elect(node, message)) {
+        bool hears_leader = raft_hears_leader(node);
+        if (hears_leader && peer != NULL) {
             raft_defer_pre_vote(node, peer, message);
             return;
         }
-        granted = raft_grant_pre_vote(node, peer, message);
+        granted = !hears_leader && raft_grant_pre_vote(node, peer, message);
     }
     uint64_t after_write = pre_vote ? 0 : raft_hard_state_write(node);
     struct raft_message *reply = raft_reply(node, message, RAFT_REQUEST_VOTE_REPLY, after_write);
@@ -230,6 +253,7 @@ static void become_leader(struct raft_node *node) {
     assert(raft_id_equal(&node->voted_for, &node->id) && raft_hard_state_write(node) <= node->persisted_write);
     raft_record_transition(node, RAFT_LEADER, "elected by a majority");
     node->leader = node->id;
+    node->only_started = false;
     node->pre_vote_rounds = 0;
     raft_start_leading(node);
 }
@@ -242,9 +266,9 @@ void raft_count_votes(struct raft_node *node) {
     if (!node->pre_voting && raft_hard_state_write(node) > node->persisted_write) {
         return;
     }
-    size_t votes = 1;
+    size_t votes = node->voter;  // its own counts only in a configuration that it is in (thesis section 4.2.2)
     for (size_t i = 0; i < node->peer_count; i++) {
-        votes += node->peers[i].voter && node->peers[i].granted;
+        votes += node->peers[i]->voter && node->peers[i]->granted;
     }
     if (votes < raft_majority(node)) {
         return;

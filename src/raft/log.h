@@ -1,7 +1,7 @@
 // The log in memory (paper figure 2, "log[]"), and how much of it is durable.
 //
-// The log starts after `base`: {0, 0}, or the last entry that a snapshot covers. durable_index <= written_index <= last
-// index; entries after written_index are new in this step and go into its write.
+// The log starts after `base`: {0, 0}, or the last entry that was dropped behind a snapshot. durable_index <= written_index
+// <= last index; entries after written_index are new in this step and go into its write.
 //
 // An entry that was truncated and replaced while its write was in progress must not be taken for durable when that write
 // completes (the A-B-A race of asynchronous log writes): truncation therefore clips every write in progress.
@@ -13,11 +13,13 @@
 
 struct raft_log {
     struct raft_entry_id base;
-    struct raft_entry **entries;  // entries[i] has index base.index + 1 + i; one reference each
+    struct raft_entry **entries;  // entries[head + i] has index base.index + 1 + i; one reference each
+    size_t head;                  // free places at the front, of entries that were compacted
     size_t count;
     size_t capacity;
+    bool restarted;            // after `base`, by a snapshot, and no write says so yet
     raft_index written_index;  // in a write up to here, which may be in progress
-    raft_index durable_index;  // on disk up to here; decreases only by truncation
+    raft_index durable_index;  // on disk up to here; decreases only by truncation, and to 0 by a restart
     struct raft_queue writes;  // struct raft_write, in progress
 };
 
@@ -53,8 +55,15 @@ void raft_log_append(struct raft_log *log, struct raft_entry *entry);
 // Drops the entries from `first` on. first > base.index.
 void raft_log_truncate(struct raft_log *log, raft_index first);
 
+// Drops the entries up to `index`, which becomes the base. base.index <= index <= durable_index: an entry that is not
+// durable yet is only here.
+void raft_log_compact(struct raft_log *log, raft_index index);
+
+// Drops all entries: a snapshot covers everything up to the new base, and what is here conflicts with it or is older.
+void raft_log_restart(struct raft_log *log, struct raft_entry_id base);
+
 // Terms never decrease along the log, so these two are binary searches.
-// The first index with the term of the entry at `index`, or base.index + 1. index > base.index.
+// The first index behind the base with the term of the entry at `index`; base.index for itself. index >= base.index.
 raft_index raft_log_first_of_term_at(const struct raft_log *log, raft_index index);
 // The last index in [base.index, limit] whose term is <= term; base.index if there is none.
 raft_index raft_log_last_up_to_term(const struct raft_log *log, raft_term term, raft_index limit);
@@ -62,7 +71,7 @@ raft_index raft_log_last_up_to_term(const struct raft_log *log, raft_term term, 
 // --- durability ---
 
 static inline bool raft_log_has_unwritten(const struct raft_log *log) {
-    return log->written_index < log->base.index + log->count;
+    return log->restarted || log->written_index < log->base.index + log->count;
 }
 
 // Write `number` has all that was not written yet.

@@ -22,55 +22,14 @@ const char *raft_state_name(enum raft_state state) {
     return names[state];
 }
 
-struct raft_peer *raft_peer_find(struct raft_node *node, const struct raft_id *id) {
-    for (size_t i = 0; i < node->peer_count; i++) {
-        if (raft_id_equal(&node->peers[i].id, id)) {
-            return &node->peers[i];
-        }
-    }
-    return NULL;
-}
-
 // --- creation ---
-
-static int compare_peers(const void *a, const void *b) {
-    return raft_id_compare(&((const struct raft_peer *)a)->id, &((const struct raft_peer *)b)->id);
-}
-
-static void add_member(struct raft_node *node, const struct raft_member *member) {
-    node->voter_count += member->voter;
-    if (raft_id_equal(&member->id, &node->id)) {
-        node->voter = member->voter;
-        node->preferred = member->preferred;
-        return;
-    }
-    assert(member->id.len > 0 && raft_peer_find(node, &member->id) == NULL);
-    struct raft_peer *peer = &node->peers[node->peer_count++];
-    peer->id = member->id;
-    peer->voter = member->voter;
-    peer->preferred = member->preferred;
-    // Sequence numbers start at 1, so that no call number is 0.
-    peer->appends_first = peer->appends_next = 1;
-    peer->heartbeats_first = peer->heartbeats_next = 1;
-    peer->votes_next = 1;
-    peer->timeout_nows_next = 1;
-}
-
-static void add_members(struct raft_node *node, const struct raft_config *config) {
-    assert(config->member_count >= 1 && config->member_count <= MEMBERS_MAX);
-    for (size_t i = 0; i < config->member_count; i++) {
-        add_member(node, &config->members[i]);
-    }
-    assert(node->peer_count + 1 == config->member_count);  // this node is a member
-    assert(node->voter_count > 0);
-    qsort(node->peers, node->peer_count, sizeof node->peers[0], compare_peers);
-}
 
 struct raft_node *raft_new(const struct raft_config *config, struct raft_slab *slab, const struct raft_restored *restored,
                            uint64_t now_us) {
     assert(config->election_timeout_min_us <= config->election_timeout_max_us);
     assert(config->heartbeat_interval_us > 0 && config->heartbeat_interval_us * 2 <= config->election_timeout_min_us);
     assert(config->heartbeat_interval_us * 2 <= config->quorum_timeout_us);
+    assert(config->decode_configuration != NULL);
     struct raft_node *node = calloc(1, sizeof *node);
     if (node == NULL) {
         return NULL;
@@ -80,20 +39,32 @@ struct raft_node *raft_new(const struct raft_config *config, struct raft_slab *s
     node->election_timeout_max_us = config->election_timeout_max_us;
     node->heartbeat_interval_us = config->heartbeat_interval_us;
     node->quorum_timeout_us = config->quorum_timeout_us;
+    node->lease_reads = config->lease_reads;
     node->slab = slab;
-    add_members(node, config);
+    node->decode_configuration = config->decode_configuration;
+    node->user = config->user;
     node->current_term = restored->hard_state.current_term;
     node->voted_for = restored->hard_state.voted_for;
     raft_log_init(&node->log, restored->base, restored->entries, restored->count);
     struct raft_entry_id last = raft_log_last(&node->log);
+    if (restored->base.term > node->current_term) {
+        raft_enter_term(node, restored->base.term);
+    }
     assert(last.term <= node->current_term);
     assert(restored->applied >= restored->base.index && restored->applied <= last.index);
     node->last_applied = node->commit_index = restored->applied;
+    node->only_started = true;
     node->rng.state = config->seed;
     node->now_us = now_us;
+    node->bound_until_us = config->may_have_promised ? now_us + LEASE_US : 0;
     node->proposals = raft_queue_of(sizeof(struct raft_proposal));
     node->reads = raft_queue_of(sizeof(struct raft_pending_read));
+    node->memberships = raft_queue_of(sizeof(struct raft_membership));
     raft_outputs_init(node);
+    if (!raft_members_init(node, config)) {
+        raft_free(node);
+        return NULL;
+    }
     raft_reset_election_timer(node);
     return node;
 }
@@ -103,6 +74,7 @@ void raft_free(struct raft_node *node) {
         return;
     }
     raft_log_free(&node->log);
+    raft_members_free(node);
     raft_queue_free(&node->proposals);
     raft_queue_free(&node->reads);
     raft_outputs_free(node);
@@ -111,23 +83,29 @@ void raft_free(struct raft_node *node) {
 
 // --- events ---
 
-static void handle_request(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
+static void handle_request(struct raft_node *node, const struct raft_message *message, bool credible) {
     switch (message->type) {
     case RAFT_REQUEST_VOTE:
-        raft_handle_request_vote(node, peer, message);
+        raft_handle_request_vote(node, message, credible);
         return;
     case RAFT_APPEND_ENTRIES:
-        raft_handle_append_entries(node, peer, message);
+        raft_handle_append_entries(node, message, credible);
+        return;
+    case RAFT_INSTALL_SNAPSHOT:
+        raft_handle_install_snapshot(node, message, credible);
         return;
     default:
-        raft_handle_timeout_now(node, peer, message);
+        raft_handle_timeout_now(node, message, credible);
         return;
     }
 }
 
 static void handle_reply(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
-    if (peer == NULL) {
-        return;
+    if (message->call / RAFT_CALL_KINDS < peer->first_sequence) {
+        return;  // to a request to its former self
+    }
+    if (message->term > node->current_term && peer->leaving_index > 0) {
+        return;  // a removed node deposes nobody
     }
     if (message->term > node->current_term) {
         raft_become_follower(node, message->term, "a higher term was seen");
@@ -135,21 +113,25 @@ static void handle_reply(struct raft_node *node, struct raft_peer *peer, const s
         raft_handle_vote_reply(node, peer, message);
     } else if (message->type == RAFT_APPEND_ENTRIES_REPLY) {
         raft_handle_append_reply(node, peer, message);
+    } else if (message->type == RAFT_INSTALL_SNAPSHOT_REPLY) {
+        raft_handle_snapshot_reply(node, peer, message);
     }
 }
 
-// A message that is not from a member, not for this node, or has an absurd term is treated as a non-member's: a request is
-// answered, and nothing changes.
+static bool is_request(enum raft_message_type type) {
+    return type == RAFT_REQUEST_VOTE || type == RAFT_APPEND_ENTRIES || type == RAFT_TIMEOUT_NOW ||
+           type == RAFT_INSTALL_SNAPSHOT;
+}
+
 static void handle_message(struct raft_node *node, const struct raft_message *message) {
-    struct raft_peer *peer = NULL;
-    if (raft_id_equal(&message->to, &node->id) && message->term <= RAFT_NUMBER_MAX) {
-        peer = raft_peer_find(node, &message->from);
+    bool credible = raft_id_equal(&message->to, &node->id) && !raft_id_equal(&message->from, &node->id) &&
+                    message->from.len > 0 && message->term <= RAFT_NUMBER_MAX;
+    if (is_request(message->type)) {
+        handle_request(node, message, credible);
+        return;
     }
-    bool request =
-        message->type == RAFT_REQUEST_VOTE || message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_TIMEOUT_NOW;
-    if (request) {
-        handle_request(node, peer, message);
-    } else {
+    struct raft_peer *peer = raft_peer_find(node, &message->from);
+    if (credible && peer != NULL) {
         handle_reply(node, peer, message);
     }
 }
@@ -188,13 +170,12 @@ static void handle_event(struct raft_node *node, const struct raft_event *event)
         }
         return;
     }
-    case RAFT_EVENT_LOST: {
-        struct raft_peer *peer = raft_peer_find(node, &event->lost_peer);
-        if (peer != NULL) {
-            raft_handle_lost(node, peer);
-        }
+    case RAFT_EVENT_LOST:
+        raft_handle_lost(node, &event->lost_peer);
         return;
-    }
+    case RAFT_EVENT_MET:
+        raft_handle_met(node);
+        return;
     case RAFT_EVENT_PROPOSE:
         raft_handle_propose(node, event);
         return;
@@ -205,14 +186,26 @@ static void handle_event(struct raft_node *node, const struct raft_event *event)
         handle_persisted(node, event->persisted_write);
         return;
     case RAFT_EVENT_APPLIED:
-        assert(event->applied_index >= node->last_applied && event->applied_index <= node->commit_index);
-        node->last_applied = event->applied_index;
+        assert(event->applied_index <= node->commit_index);
+        // A snapshot may have overtaken it within this step.
+        if (event->applied_index > node->last_applied) {
+            node->last_applied = event->applied_index;
+        }
+        return;
+    case RAFT_EVENT_SNAPSHOT_INSTALLED:
+        raft_handle_snapshot_installed(node, event);
+        return;
+    case RAFT_EVENT_COMPACT:
+        raft_compact(node, event->compact_index);
         return;
     case RAFT_EVENT_TRANSFER:
         raft_handle_transfer(node, &event->transfer.target);
         return;
     case RAFT_EVENT_STORAGE:
         handle_storage(node, event->storage);
+        return;
+    case RAFT_EVENT_RESIGN:
+        raft_handle_resign(node, event);
         return;
     }
 }
@@ -234,8 +227,13 @@ void raft_step(struct raft_node *node, uint64_t now_us, struct raft_event *event
     }
     if (node->state == RAFT_LEADER) {
         raft_advance_commit(node);
+    }
+    if (node->state == RAFT_LEADER) {
         raft_advance_reads(node);
+        raft_members_run(node);
         raft_run_transfer(node);
+    }
+    if (node->state == RAFT_LEADER) {
         raft_send_append_entries(node);
     }
     raft_answer_deferred_pre_votes(node);
@@ -280,16 +278,23 @@ struct raft_entry *raft_entry_at(const struct raft_node *node, raft_index index)
 
 size_t raft_progress(const struct raft_node *node, struct raft_progress out[MEMBERS_MAX]) {
     bool leads = node->state == RAFT_LEADER;
+    size_t count = 0;
     for (size_t i = 0; i < node->peer_count; i++) {
-        const struct raft_peer *peer = &node->peers[i];
-        out[i] = (struct raft_progress){.id = peer->id, .voter = peer->voter};
+        const struct raft_peer *peer = node->peers[i];
+        if (peer->leaving_index > 0) {
+            continue;
+        }
+        struct raft_progress *progress = &out[count++];
+        *progress = (struct raft_progress){.id = peer->id, .voter = peer->voter};
         if (!leads) {
             continue;
         }
-        out[i].match_index = peer->match_index;
-        out[i].next_index = peer->next_index;
-        out[i].inflight = peer->appends_next - peer->appends_first;
-        out[i].last_heard_us = peer->heard_us;
+        progress->match_index = peer->forgot.index > 0 ? 0 : peer->match_index;
+        progress->next_index = peer->next_index;
+        progress->needs_snapshot = raft_needs_snapshot(node, peer);
+        progress->inflight = peer->appends_next - peer->appends_first;
+        progress->last_heard_us = peer->heard_us;
+        progress->forgot = peer->forgot;
     }
-    return node->peer_count;
+    return count;
 }

@@ -2,6 +2,7 @@
 //
 // What a message claims must be durable before it leaves. Each names the write that it waits for: the one with the hard
 // state, or, if it acknowledges entries that are not durable yet, the later of that one and the one with the end of the log.
+// A log that a snapshot has started anew is durable with the write that says so.
 #include <assert.h>
 
 #include "raft/node.h"
@@ -32,6 +33,9 @@ void raft_outputs_clear(struct raft_node *node) {
     node->transfer_refusal = RAFT_ACCEPTED;
     node->elections_started = 0;
     node->more_to_send = false;
+    node->peer_forgot = false;
+    node->installed = (struct raft_entry_id){0};
+    node->configuration_changed = false;
 }
 
 uint64_t raft_hard_state_write(const struct raft_node *node) {
@@ -93,10 +97,15 @@ static void fill_persist(struct raft_node *node, struct raft_update *update) {
     struct raft_persist *persist = &update->persist;
     update->has_persist = true;
     persist->write = ++node->last_write;
-    if (node->hard_state_changed) {
+    if (node->log.restarted) {
+        persist->reset = node->log.base;
+    }
+    if (node->hard_state_changed || node->log.restarted) {
         persist->has_hard_state = true;
         persist->hard_state.current_term = node->current_term;
         persist->hard_state.voted_for = node->voted_for;
+    }
+    if (node->hard_state_changed) {
         node->hard_state_changed = false;
         node->hard_state_write = persist->write;
     }
@@ -139,6 +148,7 @@ void raft_fill_update(struct raft_node *node, struct raft_update *update) {
     update->send_after_persist = raft_queue_front(&node->send_after_persist);
     update->send_after_persist_count = node->send_after_persist.count;
     update->commit_index = node->commit_index;
+    update->installed = node->installed;
     update->proposed = raft_queue_front(&node->proposed);
     update->proposed_count = node->proposed.count;
     update->reads = raft_queue_front(&node->reads_ready);
@@ -147,6 +157,9 @@ void raft_fill_update(struct raft_node *node, struct raft_update *update) {
     update->transition_count = node->transitions.count;
     update->leader_changed = !raft_id_equal(&node->leader, &node->reported_leader);
     node->reported_leader = node->leader;
+    update->configuration_changed = node->configuration_changed;
+    update->removed = node->removed;
+    update->peer_forgot = node->peer_forgot;
     update->transfer = node->transfer_outcome;
     update->transfer_refusal = node->transfer_refusal;
     update->elections_started = node->elections_started;

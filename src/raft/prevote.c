@@ -15,11 +15,15 @@ static void answer(struct raft_node *node, struct raft_peer *peer, bool granted)
     peer->defers_pre_vote = false;
 }
 
+void raft_refuse_deferred_pre_vote(struct raft_node *node, struct raft_peer *peer) {
+    if (peer->defers_pre_vote) {
+        answer(node, peer, false);
+    }
+}
+
 void raft_defer_pre_vote(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
     assert(message->request_vote.pre_vote && raft_hears_leader(node));
-    if (peer->defers_pre_vote) {
-        answer(node, peer, false);  // superseded by the new one
-    }
+    raft_refuse_deferred_pre_vote(node, peer);  // superseded by the new one
     peer->deferred_pre_vote = *message;
     peer->deferred_until_us = node->now_us + PRE_VOTE_DEFER_US;
     peer->defers_pre_vote = true;
@@ -27,7 +31,7 @@ void raft_defer_pre_vote(struct raft_node *node, struct raft_peer *peer, const s
 
 void raft_answer_deferred_pre_votes(struct raft_node *node) {
     for (size_t i = 0; i < node->peer_count; i++) {
-        struct raft_peer *peer = &node->peers[i];
+        struct raft_peer *peer = node->peers[i];
         if (!peer->defers_pre_vote) {
             continue;
         }
@@ -44,11 +48,11 @@ void raft_answer_deferred_pre_votes(struct raft_node *node) {
 uint64_t raft_next_deferred_us(const struct raft_node *node) {
     uint64_t next = UINT64_MAX;
     for (size_t i = 0; i < node->peer_count; i++) {
-        if (node->peers[i].defers_pre_vote && node->peers[i].deferred_until_us < next) {
-            next = node->peers[i].deferred_until_us;
+        if (node->peers[i]->defers_pre_vote && node->peers[i]->deferred_until_us < next) {
+            next = node->peers[i]->deferred_until_us;
         }
     }
     // Before that, the leader may no longer count as heard.
-    uint64_t silent = node->leader_heard_us + node->election_timeout_min_us;
+    uint64_t silent = raft_hears_leader_until_us(node);
     return next != UINT64_MAX && silent > node->now_us && silent < next ? silent : next;
 }

@@ -44,6 +44,11 @@ void raft_queue_pop(struct raft_queue *queue) {
     queue->head = queue->count == 0 ? 0 : queue->head + 1;
 }
 
+void raft_queue_cut(struct raft_queue *queue, size_t count) {
+    assert(count <= queue->count);
+    queue->count = count;
+}
+
 void raft_queue_clear(struct raft_queue *queue) {
     queue->head = 0;
     queue->count = 0;

@@ -28,6 +28,8 @@ void *raft_queue_at(const struct raft_queue *queue, size_t i);
 void *raft_queue_front(const struct raft_queue *queue);
 
 void raft_queue_pop(struct raft_queue *queue);
+// Drops all but the first `count`.
+void raft_queue_cut(struct raft_queue *queue, size_t count);
 void raft_queue_clear(struct raft_queue *queue);
 void raft_queue_free(struct raft_queue *queue);
 

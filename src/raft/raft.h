@@ -19,6 +19,8 @@
 //  3. Apply entries up to update.commit_index in order, and report RAFT_EVENT_APPLIED.
 //  4. Call raft_step by update.next_tick_us at the latest, with RAFT_EVENT_TICK if nothing else has happened. A leader that
 //     was not called for longer than quorum_timeout_us steps down before it does anything else.
+//  5. Put the installed snapshot in the place of the state, if update.installed names one, before anything else is applied.
+//     After update.configuration_changed, be able to reach all that raft_may_contact says.
 // Messages may be lost, repeated, delayed and reordered.
 #ifndef BATON_RAFT_RAFT_H
 #define BATON_RAFT_RAFT_H
@@ -60,6 +62,13 @@ struct raft_member {
                      // disagree about it may delay an election, but never elect wrongly
 };
 
+// Who belongs to the cluster, as a configuration entry says (thesis section 4.1). It is in force from when its entry is
+// appended, committed or not, until the entry is truncated or another is appended.
+struct raft_configuration {
+    struct raft_member members[MEMBERS_MAX];  // each id once, in any order
+    size_t count;
+};
+
 // The persistent state besides the log (paper figure 2); term and vote are always written together.
 struct raft_hard_state {
     raft_term current_term;
@@ -67,14 +76,23 @@ struct raft_hard_state {
 };
 
 struct raft_config {
-    struct raft_id id;                  // this node; must be among members
-    const struct raft_member *members;  // copied; at most MEMBERS_MAX; any order
-    size_t member_count;
+    struct raft_id id;  // this node
+    // The configuration of the snapshot that the node starts from, and the index of its entry; without a snapshot empty, and
+    // 0. Later configuration entries of the log take its place. A node that finds none follows whatever leader contacts it.
+    struct raft_configuration configuration;
+    raft_index configuration_index;
+    // Reads the command of a configuration entry: of the log, of a leader's message, or proposed. The same bytes must always
+    // give the same members. False: they cannot be read. A leader's message with such an entry is refused, a proposal, too.
+    bool (*decode_configuration)(void *user, struct slice command, struct raft_configuration *out);
+    void *user;
     uint64_t seed;  // of the generator for election timeouts
     uint64_t election_timeout_min_us;
     uint64_t election_timeout_max_us;  // each timeout is drawn uniformly from [min, max]
     uint64_t heartbeat_interval_us;    // 2 * heartbeat <= election_timeout_min
     uint64_t quorum_timeout_us;        // CheckQuorum, see QUORUM_TIMEOUT_US; 2 * heartbeat <= quorum_timeout
+    // Promises leases to leaders, and as the leader serves reads under those of a majority: see lease.c. Members may differ.
+    bool lease_reads;
+    bool may_have_promised;  // a lease, in an earlier life: no vote for LEASE_US from the start on
 };
 
 // --- messages ---
@@ -86,6 +104,8 @@ enum raft_message_type {
     RAFT_APPEND_ENTRIES_REPLY,
     RAFT_TIMEOUT_NOW,
     RAFT_TIMEOUT_NOW_REPLY,
+    RAFT_INSTALL_SNAPSHOT,  // a chunk of a snapshot; see raft_snapshot_request
+    RAFT_INSTALL_SNAPSHOT_REPLY,
 };
 
 // Which of the two connections to a peer a message takes: control is never queued behind bulk data.
@@ -93,8 +113,8 @@ enum raft_lane { RAFT_CONTROL, RAFT_BULK };
 
 struct raft_message {
     enum raft_message_type type;
-    enum raft_lane lane;  // bulk for AppendEntries with entries, except a copy of one that is stuck there; control for all
-                          // else. A reply takes the connection of its request.
+    enum raft_lane lane;  // bulk for InstallSnapshot, and for AppendEntries with entries except a copy of one that is stuck
+                          // there; control for all else. A reply takes the connection of its request.
     struct raft_id from;
     struct raft_id to;
     raft_term term;  // the sender's current term; in a PreVote, too, so that it raises no other node's term
@@ -130,7 +150,18 @@ struct raft_message {
             raft_index match_index;     // of a success: the logs are equal, and durable at the sender, up to here
             raft_term conflict_term;    // of a rejection: the follower's term at prev_log.index; 0: its log is shorter
             raft_index conflict_index;  // of a rejection: its first index of conflict_term, or its last index + 1
+            uint64_t promised_us;       // from the request on the sender votes for no other; 0: it promises nothing
         } append_reply;
+        // What the core knows of a chunk (paper figure 13). Its bytes, and where in the snapshot they are, are the caller's.
+        struct {
+            struct raft_id leader_id;
+            struct raft_entry_id last;  // the last entry that the snapshot covers
+        } snapshot;
+        struct {
+            bool accepted;           // the sender leads the term: store the chunk, unless done
+            bool done;               // no chunk is needed (any more): all that the snapshot covers is committed and durable
+            raft_index match_index;  // if done: what the snapshot covers
+        } snapshot_reply;
     };
 };
 
@@ -138,8 +169,9 @@ struct raft_message {
 // all writes up to `durable_hard_state_write` (on a full disk, hard state is written ahead of entries that wait).
 //
 // An AppendEntries reply that acknowledges entries that were not durable when it was made (claims_entries) waits for the
-// whole write. Everything else waits for the write's hard state only: RequestVote, its reply, TimeoutNow's reply, and
-// AppendEntries replies that reject, or that acknowledge no more than was durable when they were made.
+// whole write, and so does an InstallSnapshot reply that says `done`. Everything else waits for the write's hard state only:
+// RequestVote, its reply, TimeoutNow's reply, and AppendEntries replies that reject, or that acknowledge no more than was
+// durable when they were made.
 static inline bool raft_may_leave(const struct raft_message *message, uint64_t durable_write,
                                   uint64_t durable_hard_state_write) {
     return message->after_write <= (message->claims_entries ? durable_write : durable_hard_state_write);
@@ -155,12 +187,26 @@ enum raft_event_type {
     // expired keepalive, which may be the network. If the peer is the leader, this node requests pre-votes at once instead
     // of waiting for its election timeout.
     RAFT_EVENT_LOST,
+    // Another member was reached. A node that has only just started, and has neither heard of a leader nor voted since,
+    // requests pre-votes at once: where all nodes start together, no leader is there to be waited for. If one is, its
+    // followers do not grant them.
+    RAFT_EVENT_MET,
     RAFT_EVENT_PROPOSE,    // append these entries, if leader
     RAFT_EVENT_READ,       // a linearizable read needs a read index
     RAFT_EVENT_PERSISTED,  // everything up to a write is durable
     RAFT_EVENT_APPLIED,    // the state machine has applied up to an index
-    RAFT_EVENT_TRANSFER,   // transfer leadership to a node
-    RAFT_EVENT_STORAGE,    // the disk is full, or no longer so
+    // Entries up to an index may be dropped: a durable snapshot covers them. The caller decides how far, and thereby how
+    // many stay for followers that lag. Entries that are not applied, or not durable here, stay in any case.
+    RAFT_EVENT_COMPACT,
+    // A snapshot that came by InstallSnapshot is whole, durable and loaded, but not in use yet: see raft_update.installed.
+    // The leader learns of it by the reply to a request that the core gets after this: to the one with the last chunk, if
+    // the caller holds that back until now, or to a later one.
+    RAFT_EVENT_SNAPSHOT_INSTALLED,
+    RAFT_EVENT_TRANSFER,  // transfer leadership to a node
+    RAFT_EVENT_STORAGE,   // the disk is full, or no longer so
+    // This node may never lead again, though its log is sound: it votes, and acknowledges entries, but does not campaign. A
+    // leader takes no more reads and proposals, and steps down: at once, or when a transfer has ended.
+    RAFT_EVENT_RESIGN,
 };
 
 enum raft_storage {
@@ -187,10 +233,21 @@ struct raft_event {
         } read;
         uint64_t persisted_write;
         raft_index applied_index;
+        raft_index compact_index;
+        struct {
+            struct raft_entry_id last;  // the last entry that it covers
+            // In force there, at least one voter; borrowed until raft_step returns.
+            const struct raft_configuration *configuration;
+            raft_index configuration_index;
+        } snapshot;
         struct {
             struct raft_id target;  // len 0: the most up-to-date voter of those that have answered lately
         } transfer;
         enum raft_storage storage;
+        struct {
+            bool hand_over;         // a leader begins a transfer first, unless one is running
+            struct raft_id target;  // as of a transfer
+        } resign;
     };
 };
 
@@ -203,6 +260,12 @@ enum raft_refusal {
     RAFT_TOO_MUCH,      // UNCOMMITTED_BYTES_MAX reached
     RAFT_NO_SUCH_NODE,  // the transfer's target is not another voter
     RAFT_BUSY,          // another transfer is running
+    RAFT_BEHIND,        // the transfer's target needs a snapshot first, or its disk has lost entries
+    // Of a proposal with a configuration entry:
+    RAFT_NOT_ESTABLISHED,  // this leader has not committed an entry of its own term yet: another leader's change may be
+                           // neither committed nor given up
+    RAFT_CHANGE_PENDING,   // the configuration in force is not committed yet
+    RAFT_UNSAFE_CHANGE,    // it is not alone, cannot be read, has no voter, or differs by more than one voter
 };
 
 // The outcome of one RAFT_EVENT_PROPOSE, in the order of the events. If accepted, its entries have consecutive indices from
@@ -225,6 +288,10 @@ struct raft_persist {
     uint64_t write;  // 1, 2, 3, ...
     bool has_hard_state;
     struct raft_hard_state hard_state;
+    // index > 0: the log on disk starts anew after this entry, the last one that the installed snapshot covers, and holds
+    // nothing of what it was (paper figure 13, rule 7). Always with the hard state. After a crash before this is durable,
+    // recovery finds the snapshot and a log that does not hold `reset`, and starts the log after it.
+    struct raft_entry_id reset;
     // Consecutive. If the first is not after the last one written, the log is truncated there first. Borrowed until the
     // next raft_step: the caller takes references to keep them longer.
     struct raft_entry *const *entries;
@@ -252,6 +319,11 @@ struct raft_update {
 
     raft_index commit_index;  // never decreases
 
+    // index > 0: the snapshot of RAFT_EVENT_SNAPSHOT_INSTALLED takes the place of the applied state now, and applying goes
+    // on after it. Otherwise, after that event, the state needs no snapshot any more, and the caller drops it: an older
+    // snapshot is never installed.
+    struct raft_entry_id installed;
+
     const struct raft_proposed *proposed;
     size_t proposed_count;
     const struct raft_read *reads;
@@ -260,6 +332,9 @@ struct raft_update {
     size_t transition_count;
 
     bool leader_changed;                  // raft_leader() differs from what it was after the previous step
+    bool configuration_changed;           // another configuration is in force: see raft_configuration, raft_may_contact
+    bool removed;                         // this node was a member once, and the committed configuration is without it
+    bool peer_forgot;                     // a peer was found to have lost entries: see raft_progress
     enum raft_transfer_outcome transfer;  // if a transfer ended, or was refused, in this step
     enum raft_refusal transfer_refusal;
 
@@ -274,24 +349,28 @@ struct raft_update {
 struct raft_node;
 
 // What recovery has read from disk, all of it durable. A new cluster starts with the same on every node: term 1, no vote,
-// and entry 1 of term 1, the configuration. The caller has checked: indices are consecutive, terms never decrease and do not
-// exceed hard_state.current_term, and base.index <= applied <= the last index.
+// and entry 1 of term 1, the configuration. The caller has checked: indices are consecutive, terms never decrease, those of
+// entries do not exceed hard_state.current_term, and base.index <= applied <= the last index. The base's term may exceed it,
+// if a crash came between an installed snapshot and the write with its term: the core then adopts the term.
 struct raft_restored {
     struct raft_hard_state hard_state;
     struct raft_entry_id base;    // the entry before the first one here; {0, 0}: the log starts at 1
     struct raft_entry **entries;  // from base.index + 1 on; one reference each, which the core takes
     size_t count;
-    raft_index applied;  // by the state machine as it starts (base.index until there are snapshots)
+    raft_index applied;  // by the state machine as it starts: the snapshot's index, 0 without one. Entries up to it that are
+                         // here, too, are for followers that lag
 };
 
-// NULL if out of memory. The relations stated in raft_config must hold (the caller has checked its flags). The node starts
-// as a follower with a full election timeout from `now_us` on. `slab` must outlive the node.
+// NULL if out of memory, or if a configuration entry of the log cannot be read (of which decode_configuration knows). The
+// relations stated in raft_config must hold (the caller has checked its flags). The node starts as a follower with a full
+// election timeout from `now_us` on. `slab` must outlive the node.
 struct raft_node *raft_new(const struct raft_config *config, struct raft_slab *slab, const struct raft_restored *restored,
                            uint64_t now_us);
 void raft_free(struct raft_node *node);
 
-// `now_us`: monotonic, never less than in the previous step. Cannot fail: if the core runs out of memory for itself it ends
-// the process rather than go on from half a step.
+// `now_us`: monotonic, never less than in the previous step, and read after the events came: a lease that holds then makes
+// their reads current. It goes on while the machine is suspended. Cannot fail: if the core runs out of memory for itself it
+// ends the process rather than go on from half a step.
 void raft_step(struct raft_node *node, uint64_t now_us, struct raft_event *events, size_t count, struct raft_update *update);
 
 // The node's present state. Pointers are valid until the next raft_step.
@@ -302,8 +381,23 @@ raft_index raft_commit_index(const struct raft_node *node);
 struct raft_entry_id raft_last_log(const struct raft_node *node);
 struct raft_entry_id raft_base(const struct raft_node *node);
 
+// The configuration in force, and the index of its entry (which is committed if commit_index has reached it). Borrowed until
+// the next raft_step.
+const struct raft_configuration *raft_configuration(const struct raft_node *node, raft_index *index);
+
+// Whether the core may have something to send to this node: a member, or one that was removed and has not heard of it yet.
+bool raft_may_contact(const struct raft_node *node, const struct raft_id *id);
+
 // Whether this node leads and has committed an entry of its own term (its no-op), so that its commit index is current.
 bool raft_leader_is_established(const struct raft_node *node);
+
+// The request for the next chunk of a snapshot to a peer, for the caller to add the chunk and send; on the leader, after
+// raft_progress has said that the peer needs a snapshot. False: this node does not lead, or the peer needs none (any more).
+// `last`: what the snapshot covers, at least raft_base. The reply comes back by RAFT_EVENT_MESSAGE; one that was lost, by
+// RAFT_EVENT_SEND_FAILED, or not at all. When one says `done`, or a heartbeat has found out, replication goes on behind the
+// snapshot: the caller keeps those entries meanwhile, or the peer needs the next snapshot at once.
+bool raft_snapshot_request(struct raft_node *node, const struct raft_id *peer, struct raft_entry_id last,
+                           struct raft_message *out);
 
 // The entry at an index, borrowed; NULL outside (base, last].
 struct raft_entry *raft_entry_at(const struct raft_node *node, raft_index index);
@@ -311,10 +405,15 @@ struct raft_entry *raft_entry_at(const struct raft_node *node, raft_index index)
 struct raft_progress {
     struct raft_id id;
     bool voter;
-    raft_index match_index;  // on the leader; 0 elsewhere
+    raft_index match_index;  // on the leader; 0 elsewhere, and of a peer that forgot
     raft_index next_index;
+    bool needs_snapshot;     // the entry at next_index was dropped: until it has a snapshot it is sent heartbeats only
     uint64_t inflight;       // AppendEntries in flight
     uint64_t last_heard_us;  // send time of the latest request it has answered; 0: none
+    // index > 0: the peer lacks this entry although it had acknowledged it to this leader as durable, so its disk was set
+    // back or has lost writes, and its votes may be lost, too. It counts for nothing and is sent heartbeats only until this
+    // node leads no more; the caller sees to it that it stops. term 0: the entry is compacted here.
+    struct raft_entry_id forgot;
 };
 
 // All members but this one, in id order; returns how many (at most MEMBERS_MAX).

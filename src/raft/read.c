@@ -4,7 +4,7 @@
 // have committed an entry of its own term; and that no other leader had committed anything newer when the read came, for
 // which a majority must have answered heartbeats that were sent after that. All reads of a turn share one round of
 // heartbeats. The round is recorded with each heartbeat sent, so that a reply confirms only rounds begun before the
-// heartbeat was sent.
+// heartbeat was sent. Under a lease (lease.c) the second is certain without a round.
 #include <assert.h>
 
 #include "raft/node.h"
@@ -15,7 +15,7 @@ static void release(struct raft_node *node, uint64_t tag, raft_index index, enum
 }
 
 void raft_handle_read(struct raft_node *node, uint64_t tag) {
-    if (node->state != RAFT_LEADER) {
+    if (node->state != RAFT_LEADER || node->resigned) {
         release(node, tag, 0, RAFT_NOT_LEADER);
         return;
     }
@@ -52,12 +52,23 @@ static void open_round(struct raft_node *node) {
     }
 }
 
+// Under a lease. Those that wait for a round have an index already; a later one would do as well.
+static void release_all(struct raft_node *node) {
+    for (struct raft_pending_read *read; (read = raft_queue_front(&node->reads)) != NULL; raft_queue_pop(&node->reads)) {
+        release(node, read->tag, read->round > 0 ? read->index : node->commit_index, RAFT_ACCEPTED);
+    }
+}
+
 static uint64_t round_heard_of(const struct raft_peer *peer) {
     return peer->round_heard;
 }
 
 void raft_advance_reads(struct raft_node *node) {
     if (node->reads.count == 0 || !raft_leader_is_established(node)) {
+        return;
+    }
+    if (raft_has_lease(node)) {
+        release_all(node);
         return;
     }
     open_round(node);

@@ -6,8 +6,9 @@
 // flight. A new leader starts as if every log ended where its own does, and pipelines at once: after a failover that is
 // nearly always so, and waiting for the reply to the no-op would cost the first writes a second round trip.
 //
-// Heartbeats are empty AppendEntries at match_index, which the follower is known to have: they are never rejected for the
-// log, never wait for entries to be durable, and use the connection that carries no bulk data.
+// Heartbeats are empty AppendEntries at match_index, which the follower is known to have, or at the base if that is later.
+// They never wait for entries to be durable, and use the connection that carries no bulk data; that they are rejected by a
+// follower without the base means nothing.
 #include <assert.h>
 
 #include "raft/node.h"
@@ -19,17 +20,14 @@ static struct raft_sent *append_at(struct raft_peer *peer, uint64_t sequence) {
     return &peer->appends[sequence % INFLIGHT_MESSAGES_MAX];
 }
 
-static struct raft_sent *heartbeat_at(struct raft_peer *peer, uint64_t sequence) {
-    return &peer->heartbeats[sequence % RAFT_HEARTBEATS_TRACKED];
-}
-
 static bool append_is_in_flight(const struct raft_peer *peer, uint64_t sequence) {
     return sequence >= peer->appends_first && sequence < peer->appends_next;
 }
 
-static bool heartbeat_is_tracked(const struct raft_peer *peer, uint64_t sequence) {
-    return sequence >= peer->heartbeats_first && sequence < peer->heartbeats_next &&
-           peer->heartbeats_next - sequence <= RAFT_HEARTBEATS_TRACKED;
+uint64_t raft_track(struct raft_node *node, struct raft_tracked *tracked) {
+    uint64_t sequence = tracked->next++;
+    tracked->sent[sequence % RAFT_TRACKED] = (struct raft_sent){.since_us = node->now_us, .round = node->read_round};
+    return sequence;
 }
 
 // Gives up what is in flight: a rejection of it that still arrives is ignored.
@@ -59,25 +57,35 @@ static void back_off(struct raft_peer *peer) {
 
 // --- leading ---
 
+void raft_start_peer(struct raft_node *node, struct raft_peer *peer, raft_index next_index) {
+    assert(node->state == RAFT_LEADER);
+    peer->match_index = 0;
+    peer->told_index = 0;
+    peer->forgot = (struct raft_entry_id){0};
+    probe_from(peer, next_index);
+    peer->paused = false;
+    peer->heartbeats.first = peer->heartbeats.next;
+    peer->heartbeats_answered = peer->heartbeats.next - 1;
+    peer->snapshots.first = peer->snapshots.next;
+    peer->heard_us = 0;
+    peer->lease_until_us = 0;
+    peer->round_sent = 0;
+    peer->round_heard = 0;
+}
+
 void raft_start_leading(struct raft_node *node) {
     assert(node->state == RAFT_LEADER && node->transfer_target == NULL);
     assert(node->reads.count == 0 && node->proposals.count == 0);
+    raft_members_start_leading(node);
     raft_index last = raft_log_last(&node->log).index;
     for (size_t i = 0; i < node->peer_count; i++) {
-        struct raft_peer *peer = &node->peers[i];
-        peer->match_index = 0;
-        probe_from(peer, last + 1);
-        peer->probing = false;  // pipelines at once: see above
-        peer->paused = false;
-        peer->heartbeats_first = peer->heartbeats_next;
-        peer->heartbeats_answered = peer->heartbeats_next - 1;
-        peer->heard_us = 0;
-        peer->round_sent = 0;
-        peer->round_heard = 0;
+        raft_start_peer(node, node->peers[i], last + 1);
+        node->peers[i]->probing = false;  // pipelines at once: see above
     }
     raft_check_quorum_start(node);
     node->heartbeat_due_us = node->now_us;
     node->read_round = 0;
+    node->lease_given_up = false;
     node->uncommitted_cost = 0;
     node->term_start_index = last + 1;
     struct raft_entry_id id = {.term = node->current_term, .index = last + 1};
@@ -89,6 +97,7 @@ void raft_stop_leading(struct raft_node *node, bool higher_term) {
     if (node->transfer_target != NULL) {
         raft_end_transfer(node, higher_term && node->timeout_now_sent ? RAFT_TRANSFER_DONE : RAFT_TRANSFER_FAILED);
     }
+    raft_members_stop_leading(node);
     raft_refuse_reads(node);
     raft_queue_clear(&node->proposals);
 }
@@ -96,7 +105,7 @@ void raft_stop_leading(struct raft_node *node, bool higher_term) {
 // Retries by time are for requests with neither reply nor reported failure.
 static void run_heartbeat_timer(struct raft_node *node) {
     for (size_t i = 0; i < node->peer_count; i++) {
-        struct raft_peer *peer = &node->peers[i];
+        struct raft_peer *peer = node->peers[i];
         bool in_flight = peer->appends_first < peer->appends_next;
         if (in_flight && node->now_us - peer->appends_since_us > APPEND_RETRY_US) {
             probe_again(peer);
@@ -119,14 +128,27 @@ void raft_run_leader_timers(struct raft_node *node) {
 
 // --- sending ---
 
+static raft_index smaller(raft_index a, raft_index b) {
+    return a < b ? a : b;
+}
+
+// A request among the heartbeats, whose reply says that the follower has everything up to `last_index`.
+static uint64_t track_heartbeat(struct raft_node *node, struct raft_peer *peer, raft_index prev_index,
+                                raft_index last_index) {
+    uint64_t sequence = raft_track(node, &peer->heartbeats);
+    struct raft_sent *sent = &peer->heartbeats.sent[sequence % RAFT_TRACKED];
+    sent->prev_index = prev_index;
+    sent->match_index = peer->match_index;
+    sent->told = smaller(node->commit_index, last_index);
+    return sequence;
+}
+
 static void send_heartbeat(struct raft_node *node, struct raft_peer *peer) {
-    uint64_t sequence = peer->heartbeats_next++;
-    *heartbeat_at(peer, sequence) = (struct raft_sent){.since_us = node->now_us, .round = node->read_round};
-    peer->round_sent = node->read_round;
-    uint64_t call = raft_call_number(sequence, RAFT_CALL_HEARTBEAT);
-    struct raft_message *message = raft_request(node, peer, RAFT_APPEND_ENTRIES, call);
     raft_index base = node->log.base.index;
     raft_index prev = peer->match_index > base ? peer->match_index : base;
+    uint64_t call = raft_call_number(track_heartbeat(node, peer, prev, prev), RAFT_CALL_HEARTBEAT);
+    peer->round_sent = node->read_round;
+    struct raft_message *message = raft_request(node, peer, RAFT_APPEND_ENTRIES, call);
     message->append.leader_id = node->id;
     message->append.prev_log.index = prev;
     message->append.prev_log.term = raft_log_term(&node->log, prev);
@@ -147,8 +169,8 @@ static size_t batch_of(const struct raft_node *node, const struct raft_peer *pee
 }
 
 static bool may_send_append(const struct raft_node *node, const struct raft_peer *peer) {
-    // Entries at or below the base are only in a snapshot.
-    if (peer->paused || peer->next_index > raft_log_last(&node->log).index || peer->next_index <= node->log.base.index) {
+    bool all_sent = peer->next_index > raft_log_last(&node->log).index;
+    if (peer->paused || all_sent || peer->forgot.index > 0 || raft_needs_snapshot(node, peer)) {
         return false;
     }
     uint64_t in_flight = peer->appends_next - peer->appends_first;
@@ -170,7 +192,9 @@ static void send_append(struct raft_node *node, struct raft_peer *peer) {
         .since_us = node->now_us,
         .round = node->read_round,
         .prev_index = peer->next_index - 1,
+        .match_index = peer->match_index,
         .last_index = peer->next_index - 1 + count,
+        .told = smaller(node->commit_index, peer->next_index - 1 + count),
         .cost = cost,
     };
     peer->appends_cost += cost;
@@ -190,15 +214,14 @@ static void send_append(struct raft_node *node, struct raft_peer *peer) {
 // sent again on the control connection, if it is small; its reply is handled like a heartbeat's.
 static void copy_stuck_append(struct raft_node *node, struct raft_peer *peer) {
     bool stuck = peer->appends_first < peer->appends_next && node->now_us - peer->appends_since_us > APPEND_COPY_US;
-    if (!stuck) {
+    if (!stuck || peer->forgot.index > 0) {
         return;
     }
     const struct raft_sent *sent = append_at(peer, peer->appends_first);
     if (sent->cost > APPEND_COPY_MAX || sent->prev_index < node->log.base.index) {
         return;
     }
-    uint64_t sequence = peer->heartbeats_next++;
-    *heartbeat_at(peer, sequence) = (struct raft_sent){.since_us = node->now_us, .round = node->read_round};
+    uint64_t sequence = track_heartbeat(node, peer, sent->prev_index, sent->last_index);
     struct raft_message *message =
         raft_request(node, peer, RAFT_APPEND_ENTRIES, raft_call_number(sequence, RAFT_CALL_HEARTBEAT));
     message->append.leader_id = node->id;
@@ -215,9 +238,9 @@ void raft_send_append_entries(struct raft_node *node) {
         node->heartbeat_due_us = node->now_us + node->heartbeat_interval_us;
     }
     for (size_t i = 0; i < node->peer_count; i++) {
-        struct raft_peer *peer = &node->peers[i];
+        struct raft_peer *peer = node->peers[i];
         bool for_read = peer->round_sent < node->read_round &&
-                        peer->heartbeats_next - 1 - peer->heartbeats_answered < RAFT_READ_ROUNDS_MAX;
+                        peer->heartbeats.next - 1 - peer->heartbeats_answered < RAFT_READ_ROUNDS_MAX;
         if (due || for_read) {
             send_heartbeat(node, peer);
         }
@@ -235,6 +258,12 @@ void raft_send_append_entries(struct raft_node *node) {
 
 // --- replies ---
 
+static void accepted(struct raft_peer *peer, const struct raft_sent *sent) {
+    if (sent->told > peer->told_index) {
+        peer->told_index = sent->told;
+    }
+}
+
 static void heard(struct raft_peer *peer, const struct raft_sent *sent) {
     if (sent->since_us > peer->heard_us) {
         peer->heard_us = sent->since_us;
@@ -244,9 +273,20 @@ static void heard(struct raft_peer *peer, const struct raft_sent *sent) {
     }
 }
 
-// The follower's log equals this one up to `index`, durably. This stays true however late the reply arrives, as long as it
-// is of this term: a leader's log only grows, and its followers do not truncate what they have verified.
-static void matched(struct raft_node *node, struct raft_peer *peer, raft_index index) {
+// Whether the request of that number is still known.
+static bool is_tracked(const struct raft_tracked *tracked, uint64_t sequence) {
+    return sequence >= tracked->first && sequence < tracked->next && tracked->next - sequence <= RAFT_TRACKED;
+}
+
+bool raft_tracked_heard(struct raft_peer *peer, const struct raft_tracked *tracked, uint64_t sequence) {
+    if (!is_tracked(tracked, sequence)) {
+        return false;
+    }
+    heard(peer, &tracked->sent[sequence % RAFT_TRACKED]);
+    return true;
+}
+
+void raft_peer_matched(struct raft_node *node, struct raft_peer *peer, raft_index index) {
     if (index <= peer->match_index || index > raft_log_last(&node->log).index) {
         return;
     }
@@ -273,7 +313,8 @@ static raft_index next_after_rejection(const struct raft_node *node, const struc
                                        const struct raft_message *reply) {
     raft_index next = reply->append_reply.conflict_index;
     raft_term term = reply->append_reply.conflict_term;
-    if (term > 0) {
+    // What was sent may have been compacted since.
+    if (term > 0 && prev_index >= node->log.base.index) {
         raft_index ours = raft_log_last_up_to_term(&node->log, term, prev_index);
         if (ours > 0 && raft_log_term(&node->log, ours) == term) {
             next = ours + 1;
@@ -286,16 +327,49 @@ static raft_index next_after_rejection(const struct raft_node *node, const struc
     return next > peer->match_index ? next : peer->match_index + 1;
 }
 
+// Whether the rejection of this request, which the follower handled after it had acknowledged all up to sent->match_index in
+// this term, shows that it has lost a part of that. No follower truncates in a term what it has verified in it, nor does a
+// restart lose what was durable, and a snapshot that takes the place of its log covers it. So its disk was set back to an
+// older copy, or has lost writes. (A success below the match index shows nothing: a log that a snapshot starts anew is not
+// durable at once.)
+static bool shows_loss(const struct raft_sent *sent, const struct raft_message *reply) {
+    raft_index had = sent->match_index;
+    raft_index conflict = reply->append_reply.conflict_index;  // 0: it was refused, whatever is in the log
+    bool lacks_prev = sent->prev_index <= had;
+    bool is_shorter = reply->append_reply.conflict_term == 0 && conflict <= had;
+    return !reply->append_reply.success && had > 0 && conflict > 0 && (lacks_prev || is_shorter);
+}
+
+// True: this peer's replies mean nothing any more.
+static bool has_forgotten(struct raft_node *node, struct raft_peer *peer, const struct raft_sent *sent,
+                          const struct raft_message *reply) {
+    if (!shows_loss(sent, reply)) {
+        return false;
+    }
+    raft_index had = sent->match_index;
+    peer->forgot.index = had;
+    peer->forgot.term = had >= node->log.base.index ? raft_log_term(&node->log, had) : 0;
+    node->peer_forgot = true;
+    if (peer == node->transfer_target) {
+        raft_end_transfer(node, RAFT_TRANSFER_FAILED);
+    }
+    return true;
+}
+
 static void append_replied(struct raft_node *node, struct raft_peer *peer, uint64_t sequence,
                            const struct raft_message *reply) {
     bool open = append_is_in_flight(peer, sequence);
-    struct raft_sent sent = *append_at(peer, sequence);  // a copy: matched() may release it
+    struct raft_sent sent = *append_at(peer, sequence);  // a copy: raft_peer_matched may release it
+    if (open && has_forgotten(node, peer, &sent, reply)) {
+        return;
+    }
     if (open) {
         heard(peer, &sent);
+        raft_take_promise(peer, sent.since_us, reply->append_reply.promised_us);
         peer->appends_since_us = node->now_us;
     }
     if (reply->append_reply.success) {
-        matched(node, peer, reply->append_reply.match_index);
+        raft_peer_matched(node, peer, reply->append_reply.match_index);
     }
     if (!open) {
         return;  // a success holds however late it arrives; a rejection may be out of date
@@ -306,24 +380,33 @@ static void append_replied(struct raft_node *node, struct raft_peer *peer, uint6
         back_off(peer);  // it accepts no entries now, for instance because its disk is full
     } else {
         peer->probing = false;
+        accepted(peer, &sent);
     }
 }
 
 static void heartbeat_replied(struct raft_node *node, struct raft_peer *peer, uint64_t sequence,
                               const struct raft_message *reply) {
-    if (heartbeat_is_tracked(peer, sequence)) {
-        heard(peer, heartbeat_at(peer, sequence));
-        if (sequence > peer->heartbeats_answered) {
-            peer->heartbeats_answered = sequence;
-        }
+    const struct raft_sent *sent = &peer->heartbeats.sent[sequence % RAFT_TRACKED];
+    if (is_tracked(&peer->heartbeats, sequence) && has_forgotten(node, peer, sent, reply)) {
+        return;
+    }
+    bool known = raft_tracked_heard(peer, &peer->heartbeats, sequence);
+    if (known) {
+        raft_take_promise(peer, peer->heartbeats.sent[sequence % RAFT_TRACKED].since_us, reply->append_reply.promised_us);
+    }
+    if (known && sequence > peer->heartbeats_answered) {
+        peer->heartbeats_answered = sequence;
+    }
+    if (known && reply->append_reply.success) {
+        accepted(peer, sent);
     }
     if (reply->append_reply.success) {
-        matched(node, peer, reply->append_reply.match_index);
+        raft_peer_matched(node, peer, reply->append_reply.match_index);
     }
 }
 
 void raft_handle_append_reply(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
-    if (node->state != RAFT_LEADER || message->term != node->current_term) {
+    if (node->state != RAFT_LEADER || message->term != node->current_term || peer->forgot.index > 0) {
         return;
     }
     uint64_t sequence = message->call / RAFT_CALL_KINDS;

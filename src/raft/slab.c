@@ -26,6 +26,15 @@ struct raft_slab {
     size_t bytes;
 };
 
+// Where blocks come from: those that many entries share from the system, so that what compaction frees goes back to it.
+struct memory {
+    void *(*map)(size_t size);
+    void *(*alloc)(size_t size);
+};
+
+static const struct memory memory_or_null = {.map = mem_try_map, .alloc = mem_try_alloc};
+static const struct memory memory_or_exit = {.map = mem_map, .alloc = mem_alloc};
+
 static_assert(sizeof(struct raft_slab_block) % alignof(struct raft_entry) == 0, "the first entry must be aligned");
 
 struct raft_slab *raft_slab_new(void) {
@@ -42,7 +51,11 @@ static void block_unref(struct raft_slab_block *block) {
         return;
     }
     block->slab->bytes -= block->size;
-    free(block);
+    if (block->size == SLAB_BLOCK_BYTES) {
+        mem_unmap(block, SLAB_BLOCK_BYTES);
+    } else {
+        free(block);
+    }
 }
 
 void raft_slab_free(struct raft_slab *slab) {
@@ -60,8 +73,8 @@ size_t raft_slab_bytes(const struct raft_slab *slab) {
     return slab->bytes;
 }
 
-static struct raft_slab_block *block_new(struct raft_slab *slab, size_t size, void *(*alloc)(size_t)) {
-    struct raft_slab_block *block = alloc(size);
+static struct raft_slab_block *block_new(struct raft_slab *slab, size_t size, const struct memory *memory) {
+    struct raft_slab_block *block = size == SLAB_BLOCK_BYTES ? memory->map(size) : memory->alloc(size);
     if (block == NULL) {
         return NULL;
     }
@@ -71,9 +84,9 @@ static struct raft_slab_block *block_new(struct raft_slab *slab, size_t size, vo
 }
 
 // The block for the next `size` bytes; takes no reference for them.
-static struct raft_slab_block *block_for(struct raft_slab *slab, size_t size, void *(*alloc)(size_t)) {
+static struct raft_slab_block *block_for(struct raft_slab *slab, size_t size, const struct memory *memory) {
     if (size >= SLAB_ALONE_BYTES) {
-        return block_new(slab, sizeof(struct raft_slab_block) + size, alloc);
+        return block_new(slab, sizeof(struct raft_slab_block) + size, memory);
     }
     struct raft_slab_block *filling = slab->filling;
     if (filling != NULL && filling->refs == 1) {
@@ -82,7 +95,7 @@ static struct raft_slab_block *block_for(struct raft_slab *slab, size_t size, vo
     if (filling != NULL && filling->size - filling->used >= size) {
         return filling;
     }
-    struct raft_slab_block *fresh = block_new(slab, SLAB_BLOCK_BYTES, alloc);
+    struct raft_slab_block *fresh = block_new(slab, SLAB_BLOCK_BYTES, memory);
     if (fresh == NULL) {
         return NULL;
     }
@@ -95,11 +108,11 @@ static struct raft_slab_block *block_for(struct raft_slab *slab, size_t size, vo
 }
 
 static struct raft_entry *entry_new(struct raft_slab *slab, enum raft_entry_type type, struct raft_entry_id id, size_t len,
-                                    void *(*alloc)(size_t)) {
+                                    const struct memory *memory) {
     assert(len <= COMMAND_MAX);
     size_t align = alignof(struct raft_entry);
     size_t size = (sizeof(struct raft_entry) + len + align - 1) / align * align;
-    struct raft_slab_block *block = block_for(slab, size, alloc);
+    struct raft_slab_block *block = block_for(slab, size, memory);
     if (block == NULL) {
         return NULL;
     }
@@ -112,11 +125,11 @@ static struct raft_entry *entry_new(struct raft_slab *slab, enum raft_entry_type
 }
 
 struct raft_entry *raft_entry_new(struct raft_slab *slab, enum raft_entry_type type, struct raft_entry_id id, size_t len) {
-    return entry_new(slab, type, id, len, mem_try_alloc);
+    return entry_new(slab, type, id, len, &memory_or_null);
 }
 
 struct raft_entry *raft_entry_new_or_exit(struct raft_slab *slab, enum raft_entry_type type, struct raft_entry_id id) {
-    return entry_new(slab, type, id, 0, mem_alloc);
+    return entry_new(slab, type, id, 0, &memory_or_exit);
 }
 
 struct raft_entry *raft_entry_ref(struct raft_entry *entry) {

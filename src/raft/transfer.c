@@ -1,5 +1,6 @@
 // Leadership transfer (thesis section 3.10): the leader refuses new proposals, brings the target's log up to date, and tells
-// it by TimeoutNow to campaign at once. If that has not deposed the leader within the maximum election timeout, it goes on.
+// it by TimeoutNow to campaign at once. If that has not deposed the leader within the maximum election timeout, it goes on,
+// unless it has resigned.
 #include <assert.h>
 
 #include "raft/node.h"
@@ -10,11 +11,11 @@ static struct raft_peer *best_successor(struct raft_node *node) {
     struct raft_peer *best = NULL;
     bool best_answers = false;
     for (size_t i = 0; i < node->peer_count; i++) {
-        struct raft_peer *peer = &node->peers[i];
+        struct raft_peer *peer = node->peers[i];
         bool answers = peer->heard_us + node->quorum_timeout_us >= node->now_us;
         bool better =
             best == NULL || answers > best_answers || (answers == best_answers && peer->match_index > best->match_index);
-        if (!peer->voter || !better) {
+        if (!peer->voter || peer->forgot.index > 0 || raft_needs_snapshot(node, peer) || !better) {
             continue;
         }
         best = peer;
@@ -30,7 +31,11 @@ static enum raft_refusal refusal_of(const struct raft_node *node, const struct r
     if (node->transfer_target != NULL) {
         return RAFT_BUSY;
     }
-    return target == NULL || !target->voter ? RAFT_NO_SUCH_NODE : RAFT_ACCEPTED;
+    if (target == NULL || !target->voter) {
+        return RAFT_NO_SUCH_NODE;
+    }
+    // It cannot catch up in time; writes would wait in vain.
+    return raft_needs_snapshot(node, target) || target->forgot.index > 0 ? RAFT_BEHIND : RAFT_ACCEPTED;
 }
 
 void raft_handle_transfer(struct raft_node *node, const struct raft_id *target) {
@@ -50,6 +55,21 @@ void raft_end_transfer(struct raft_node *node, enum raft_transfer_outcome outcom
     assert(node->transfer_target != NULL && outcome != RAFT_TRANSFER_NONE);
     node->transfer_target = NULL;
     node->transfer_outcome = outcome;
+    if (node->resigned) {
+        raft_become_follower(node, node->current_term, "this node has resigned");
+    }
+}
+
+void raft_handle_resign(struct raft_node *node, const struct raft_event *event) {
+    node->resigned = true;
+    node->pre_voting = false;
+    raft_refuse_reads(node);
+    if (node->state == RAFT_LEADER && node->transfer_target == NULL && event->resign.hand_over) {
+        raft_handle_transfer(node, &event->resign.target);
+    }
+    if (node->transfer_target == NULL) {
+        raft_become_follower(node, node->current_term, "this node has resigned");
+    }
 }
 
 void raft_run_transfer(struct raft_node *node) {
@@ -65,12 +85,13 @@ void raft_run_transfer(struct raft_node *node) {
         return;
     }
     node->timeout_now_sent = true;
+    node->lease_given_up = true;
     raft_request(node, target, RAFT_TIMEOUT_NOW, raft_call_number(target->timeout_nows_next++, RAFT_CALL_TIMEOUT_NOW));
 }
 
-void raft_handle_timeout_now(struct raft_node *node, struct raft_peer *peer, const struct raft_message *message) {
+void raft_handle_timeout_now(struct raft_node *node, const struct raft_message *message, bool credible) {
     raft_reply(node, message, RAFT_TIMEOUT_NOW_REPLY, raft_hard_state_write(node));
-    if (peer == NULL || message->term != node->current_term || !raft_id_equal(&node->leader, &message->from)) {
+    if (!credible || message->term != node->current_term || !raft_id_equal(&node->leader, &message->from)) {
         return;
     }
     node->leader_heard_us = node->now_us;

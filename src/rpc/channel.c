@@ -1,6 +1,6 @@
 // A channel's connection to its target: it resolves the name, tries the addresses in turn, and when all fail or the
-// connection is lost, backs off and tries again. A connection that received GOAWAY finishes its calls while its successor
-// takes new ones.
+// connection is lost, backs off, resolves again and tries again. A connection that received GOAWAY finishes its calls while
+// its successor takes new ones.
 #include "rpc/channel.h"
 
 #include <assert.h>
@@ -13,85 +13,102 @@
 
 static void connect_next(struct rpc_channel *channel);
 
+// Logged when it changes, not at each attempt.
+static void note_failure(struct rpc_channel *channel, const char *failure) {
+    if (strcmp(failure, channel->failure) != 0) {
+        snprintf(channel->failure, sizeof channel->failure, "%s", failure);
+        channel->name_failed = false;
+        slog(SLOG_WARN, "cannot connect", F_STR("target", channel->target), F_STR("reason", failure));
+    }
+}
+
 // --- names ---
 
-// May outlive the channel: a running lookup cannot be cancelled.
-struct resolution {
-    uv_getaddrinfo_t request;
-    struct rpc_runtime *runtime;
-    struct rpc_channel *channel;  // NULL: the channel was closed
-};
-
-static void take_addresses(struct rpc_channel *channel, struct addrinfo *addresses) {
-    if (channel->addresses != NULL) {
-        uv_freeaddrinfo(channel->addresses);
-    }
-    channel->addresses = channel->next_address = addresses;
+static void take_addresses(struct rpc_channel *channel, const struct addresses *found) {
+    channel->addresses = *found;
+    channel->next_address = 0;
 }
 
-// Logged when it changes, not at each attempt.
-static void note_resolution(struct rpc_channel *channel, int status) {
-    if (status != 0 && status != channel->resolve_status) {
-        slog(SLOG_WARN, "cannot resolve a name", F_STR("target", channel->target), F_STR("reason", uv_strerror(status)));
-    }
-    channel->resolve_status = status;
-}
-
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses) {
-    struct resolution *resolution = request->data;
-    struct rpc_channel *channel = resolution->channel;
-    if (channel == NULL) {
-        uv_freeaddrinfo(addresses);
+// There is no address to try. `failure` NULL: not yet.
+static void note_nameless(struct rpc_channel *channel, const char *failure) {
+    int host = (int)(strrchr(channel->target, ':') - channel->target);
+    if (failure == NULL) {
+        snprintf(channel->failure, sizeof channel->failure, "the name %.*s is being looked up", host, channel->target);
     } else {
-        assert(channel->resolution == resolution);
-        channel->resolution = NULL;
-        note_resolution(channel, status);
-        if (status == UV_EAI_AGAIN) {
-            channel->next_address = channel->addresses;  // the name service is down: the last addresses may still be right
-        } else {
-            take_addresses(channel, addresses);
+        snprintf(channel->failure, sizeof channel->failure, "the name %.*s does not resolve (%s)", host, channel->target,
+                 failure);
+    }
+    memcpy(channel->why_down, channel->failure, sizeof channel->why_down);
+    channel->name_failed = true;
+}
+
+// That the last addresses are used is logged when it begins, not at each attempt.
+static void note_resolution(struct rpc_channel *channel, const char *failure) {
+    bool failed_before = channel->resolve_failed;
+    channel->resolve_failed = failure != NULL;
+    if (failure == NULL) {
+        if (channel->name_failed) {
+            channel->failure[0] = channel->why_down[0] = '\0';
+            channel->name_failed = false;
         }
+    } else if (channel->addresses.count == 0) {
+        note_nameless(channel, failure);
+    } else if (!failed_before) {
+        slog(SLOG_WARN, "cannot resolve a name; its last addresses are used", F_STR("target", channel->target),
+             F_STR("reason", failure));
+    }
+}
+
+// A name that fails keeps its last addresses: the name service may be down while they are right, and where they are not,
+// whoever is there shows it (rpc_channel_reject).
+static void on_resolved(void *user, const struct addresses *found, const char *failure) {
+    struct rpc_channel *channel = user;
+    channel->lookup = NULL;
+    note_resolution(channel, failure);
+    if (failure == NULL) {
+        take_addresses(channel, found);
+    }
+    if (channel->resolving) {
+        channel->resolving = false;
+        rpc_timer_stop(channel->runtime, &channel->retry);
         connect_next(channel);
     }
-    rpc_runtime_release(resolution->runtime);
-    free(resolution);
 }
 
-// Starts a lookup in libuv's thread pool. False: it cannot be started.
-static bool resolve(struct rpc_channel *channel, const struct address *parts, const struct addrinfo *hints) {
-    struct resolution *resolution = mem_zalloc(sizeof *resolution);
-    resolution->request.data = resolution;
-    resolution->runtime = channel->runtime;
-    resolution->channel = channel;
-    if (uv_getaddrinfo(channel->runtime->loop, &resolution->request, on_resolved, parts->host, parts->port, hints) != 0) {
-        free(resolution);
-        return false;
+// The lookup takes long: goes on with the last addresses meanwhile. Its result is for the next attempt.
+static void on_patience_over(struct rpc_timer *timer) {
+    struct rpc_channel *channel = rpc_container(timer, struct rpc_channel, retry);
+    channel->resolving = false;
+    connect_next(channel);
+}
+
+// A lookup may take longer than one attempt with the last addresses; then this attempt waits for it, too.
+static void resolve(struct rpc_channel *channel, const struct address *parts) {
+    if (channel->lookup == NULL) {
+        channel->lookup = lookup_start(channel->runtime->loop, parts->host, parts->port_number, on_resolved, channel);
     }
-    channel->resolution = resolution;
-    channel->runtime->users++;
-    return true;
+    channel->resolving = true;
+    if (channel->addresses.count == 0 && channel->failure[0] == '\0') {
+        note_nameless(channel, NULL);
+    } else if (channel->addresses.count > 0) {
+        rpc_timer_start(channel->runtime, &channel->retry, RPC_RESOLVE_PATIENCE_MS, on_patience_over);
+    }
 }
 
 static void attempt(struct rpc_channel *channel) {
-    assert(channel->connection == NULL && channel->resolution == NULL && !channel->closed);
+    assert(channel->connection == NULL && !channel->resolving && !channel->closed);
     struct address parts;
     struct error error;
+    struct addresses literal = {.count = 1};
+    channel->next_address = 0;
     if (rpc_address_split(channel->target, &parts, &error) != OK) {
-        slog(SLOG_WARN, "cannot connect", F_STR("reason", error.message));
+        note_failure(channel, error.message);
         connect_next(channel);
-        return;
-    }
-    // A numeric address needs no lookup.
-    uv_getaddrinfo_t request;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    if (uv_getaddrinfo(channel->runtime->loop, &request, NULL, parts.host, parts.port, &hints) == 0) {
-        take_addresses(channel, request.addrinfo);
+    } else if (address_literal(&parts, &literal.list[0])) {
+        take_addresses(channel, &literal);
         connect_next(channel);
-        return;
-    }
-    hints.ai_flags = AI_NUMERICSERV;
-    if (!resolve(channel, &parts, &hints)) {
-        connect_next(channel);
+    } else {
+        resolve(channel, &parts);
     }
 }
 
@@ -147,7 +164,7 @@ static void on_ready(struct rpc_connection *connection) {
         return;
     }
     channel->open = channel->up = true;
-    channel->failure[0] = '\0';
+    channel->failure[0] = channel->why_down[0] = '\0';
     channel->hung_up = false;
     channel->connect_timeout_ms = RPC_CONNECT_TIMEOUT_MIN_MS;
     channel->up_at_ms = rpc_now_ms(channel->runtime);
@@ -191,11 +208,20 @@ static bool on_refill(struct rpc_connection *connection) {
     return channel->connection == connection && rpc_channel_pump(channel);
 }
 
-// Logged when it changes, not at each attempt.
-static void note_failure(struct rpc_channel *channel, const char *failure) {
-    if (failure != NULL && strcmp(failure, channel->failure) != 0) {
-        snprintf(channel->failure, sizeof channel->failure, "%s", failure);
-        slog(SLOG_WARN, "cannot connect", F_STR("target", channel->target), F_STR("reason", failure));
+// Why an attempt has failed.
+static void note_down(struct rpc_channel *channel, const struct rpc_connection *connection, enum rpc_down_reason reason) {
+    const struct rpc_transport *transport = connection->transport;
+    const char *address = transport->address;
+    if (transport->failure != NULL) {
+        note_failure(channel, transport->failure);
+        snprintf(channel->why_down, sizeof channel->why_down, "%s: %s", address, transport->failure);
+    } else if (channel->hung_up) {
+        snprintf(channel->why_down, sizeof channel->why_down, "%s closes connections at once; is it a node's gRPC port?",
+                 address);
+    } else if (reason == RPC_DOWN_KEEPALIVE) {
+        snprintf(channel->why_down, sizeof channel->why_down, "no answer from %s", address);
+    } else if (connection->error != 0) {
+        snprintf(channel->why_down, sizeof channel->why_down, "%s: %s", address, uv_strerror(connection->error));
     }
 }
 
@@ -212,14 +238,18 @@ static void on_connection_closed(struct rpc_connection *connection, enum rpc_dow
     channel->connection = NULL;
     channel->sending = NULL;
     channel->open = false;
-    if (channel->up) {
+    if (channel->rejected) {
+        channel->up = channel->rejected = false;
+        report_down(channel, reason);
+        connect_next(channel);  // without an end to the backoff, however long the connection stood
+    } else if (channel->up) {
         channel->up = false;
         forget_if_steady(channel);
         schedule(channel);
         report_down(channel, reason);
     } else {
-        note_failure(channel, connection->transport->failure);
         channel->hung_up = connection->opened && (reason == RPC_DOWN_REFUSED || reason == RPC_DOWN_RESET);
+        note_down(channel, connection, reason);
         if (reason == RPC_DOWN_KEEPALIVE && channel->connect_timeout_ms < RPC_CONNECT_TIMEOUT_MAX_MS) {
             channel->connect_timeout_ms *= 2;
         }
@@ -274,9 +304,8 @@ static void connect_next(struct rpc_channel *channel) {
         return;
     }
     bool connecting = false;
-    while (!connecting && channel->next_address != NULL) {
-        connecting = connect_to(channel, channel->next_address->ai_addr);
-        channel->next_address = channel->next_address->ai_next;
+    while (!connecting && channel->next_address < channel->addresses.count) {
+        connecting = connect_to(channel, &channel->addresses.list[channel->next_address++].any);
     }
     if (!connecting) {
         schedule(channel);
@@ -290,6 +319,21 @@ bool rpc_channel_is_up(const struct rpc_channel *channel) {
 
 const char *rpc_channel_failure(const struct rpc_channel *channel) {
     return channel->failure;
+}
+
+const char *rpc_channel_why_down(const struct rpc_channel *channel) {
+    return channel->why_down;
+}
+
+const char *rpc_channel_remote(const struct rpc_channel *channel) {
+    return channel->connection == NULL ? "" : channel->connection->transport->address;
+}
+
+void rpc_channel_reject(struct rpc_channel *channel) {
+    if (channel->connection != NULL) {
+        channel->rejected = true;
+        rpc_connection_close(channel->connection, RPC_DOWN_CLOSED);
+    }
 }
 
 bool rpc_channel_hung_up(const struct rpc_channel *channel) {
@@ -309,7 +353,7 @@ void rpc_channel_wake(struct rpc_channel *channel) {
     }
     channel->woken = true;
     if (rpc_timer_running(&channel->retry)) {
-        rpc_timer_start(channel->runtime, &channel->retry, 0, on_retry);
+        rpc_timer_start(channel->runtime, &channel->retry, 0, channel->resolving ? on_patience_over : on_retry);
     }
 }
 
@@ -345,7 +389,6 @@ struct rpc_channel *rpc_channel_new(struct rpc_runtime *runtime, const struct rp
 static void release(struct rpc_deferred *deferred) {
     struct rpc_channel *channel = rpc_container(deferred, struct rpc_channel, release);
     assert(rpc_list_empty(&channel->waiting) && rpc_list_empty(&channel->draining) && channel->connection == NULL);
-    take_addresses(channel, NULL);
     rpc_channel_free_calls(channel);
     rpc_runtime_release(channel->runtime);
     free(channel->target);
@@ -364,9 +407,9 @@ void rpc_channel_close(struct rpc_channel *channel) {
     channel->closed = true;
     channel->open = channel->up = false;
     rpc_timer_stop(channel->runtime, &channel->retry);
-    if (channel->resolution != NULL) {
-        channel->resolution->channel = NULL;
-        uv_cancel((uv_req_t *)&channel->resolution->request);
+    if (channel->lookup != NULL) {
+        lookup_cancel(channel->lookup);
+        channel->lookup = NULL;
     }
     rpc_channel_cancel_all(channel);
     if (channel->connection != NULL) {

@@ -2,6 +2,7 @@
 #ifndef BATON_RPC_CHANNEL_H
 #define BATON_RPC_CHANNEL_H
 
+#include "names/lookup.h"
 #include "rpc/connection.h"
 #include "rpc/handles.h"
 #include "rpc/metadata.h"
@@ -16,10 +17,14 @@ enum {
     RPC_CONNECT_TIMEOUT_MAX_MS = 1600,
     RPC_UNANSWERED_MS = 100,  // two round trips between the clouds: a SYN without an answer by then was lost
     RPC_STEADY_MS = 1000,     // a connection that lived shorter does not reset the backoff
+    // Of a name: where it was found before, it may well be still, so a lookup that takes longer delays no connection. Three
+    // round trips to a name server in the other cloud.
+    RPC_RESOLVE_PATIENCE_MS = 150,
 };
 
+enum { RPC_FAILURE_MAX = 384 };  // a name and a reason
+
 struct channel_call;
-struct resolution;
 
 struct rpc_channel {
     struct rpc_runtime *runtime;
@@ -33,17 +38,21 @@ struct rpc_channel {
     struct rpc_link draining;           // connections that only finish their calls
     size_t connections;                 // of both kinds
 
-    struct resolution *resolution;  // running; NULL: none
-    int resolve_status;             // of the last lookup, a uv error; 0: none has failed
-    struct addrinfo *addresses;     // of the target, from the last lookup that was answered
-    struct addrinfo *next_address;  // the next to try
-    struct rpc_timer retry;
-    bool woken;                   // the next attempt, or the current one, was caused by rpc_channel_wake
-    uint64_t attempt_at_ms;       // when the latest began
-    char failure[192];            // see rpc_channel_failure
-    bool hung_up;                 // see rpc_channel_hung_up
-    uint64_t backoff_ms;          // before the next attempt; 0: at once
-    uint64_t connect_timeout_ms;  // of the next attempt
+    struct lookup *lookup;           // of the target's name, running; NULL: none. It may outlast attempts
+    bool resolving;                  // the attempt waits for it
+    bool name_failed;                // `failure` is about the name
+    bool resolve_failed;             // the last lookup was not answered
+    struct addresses addresses;      // of the target, from the last lookup that was answered
+    size_t next_address;             // the next of them to try
+    struct rpc_timer retry;          // the next attempt; or, while resolving, the end of patience
+    bool rejected;                   // the connection is being closed by rpc_channel_reject
+    bool woken;                      // the next attempt, or the current one, was caused by rpc_channel_wake
+    uint64_t attempt_at_ms;          // when the latest began
+    char failure[RPC_FAILURE_MAX];   // see rpc_channel_failure
+    char why_down[RPC_FAILURE_MAX];  // see rpc_channel_why_down
+    bool hung_up;                    // see rpc_channel_hung_up
+    uint64_t backoff_ms;             // before the next attempt; 0: at once
+    uint64_t connect_timeout_ms;     // of the next attempt
     uint64_t up_at_ms;
 
     struct rpc_link waiting;       // calls not submitted to HTTP/2 yet

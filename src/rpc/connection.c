@@ -298,6 +298,7 @@ void rpc_connection_close(struct rpc_connection *connection, enum rpc_down_reaso
     connection->closing = true;
     rpc_list_remove(&connection->dirty);
     rpc_list_remove(&connection->accepted_link);
+    rpc_list_remove(&connection->relieved);
     rpc_timer_stop(connection->runtime, &connection->keepalive);
     connection->transport->ops->close(connection->transport);
     connection->role->connection_closed(connection, reason);
@@ -392,6 +393,7 @@ static void on_failed(void *owner, int uv_error) {
         slog(SLOG_WARN, "refused a connection", F_STR("peer", connection->transport->address), F_STR("reason", failure),
              F_U64("suppressed", suppressed));
     }
+    connection->error = uv_error;
     rpc_connection_close(connection, reason_of(connection, uv_error));
 }
 
@@ -514,6 +516,8 @@ struct rpc_connection *rpc_connection_new(struct rpc_runtime *runtime, struct rp
     rpc_list_init(&connection->dirty);
     rpc_list_init(&connection->streams);
     rpc_list_init(&connection->borrowed);
+    rpc_list_init(&connection->starved);
+    rpc_list_init(&connection->relieved);
     if (role->server) {
         rpc_list_push(&runtime->accepted, &connection->accepted_link);
     }

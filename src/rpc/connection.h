@@ -39,7 +39,8 @@ struct rpc_stream {
     struct rpc_outbox out;
     size_t overhead;          // bytes of the call's own: rpc_stream_set_overhead
     size_t counted;           // what of connection->held is this stream's
-    struct rpc_link blocked;  // in runtime->blocked: `writable` is due once there is room
+    bool wants_room;          // `writable` is due once there is room
+    struct rpc_link blocked;  // in runtime->writable: there is; in connection->starved; or in none: its own outbox is full
 };
 
 enum rpc_stream_error {
@@ -92,12 +93,15 @@ struct rpc_connection {
     size_t stream_count;
     size_t streaming_count;    // of these, streams of streaming methods; server only
     struct rpc_link borrowed;  // streams whose `message` points into the transport's buffer
+    struct rpc_link starved;   // streams that want room, and for which only this connection holds too much
+    struct rpc_link relieved;  // in runtime->relieved
     size_t held;               // bytes: calls, messages being received, messages that nghttp2 has not taken
     int busy;                  // depth of calls into nghttp2, which is not re-entrant
     bool opened;               // the transport is connected
     bool settings_received;    // the peer's first
     bool goaway_received;
     bool closing;
+    int error;  // libuv's, with which the transport has failed; 0: none
     struct rpc_deferred release;
 
     struct rpc_timer keepalive;
@@ -174,6 +178,10 @@ bool rpc_stream_has_room(const struct rpc_stream *stream, size_t limit);
 
 // `writable` follows once there is room.
 void rpc_stream_want_room(struct rpc_stream *stream);
+void rpc_stream_want_no_room(struct rpc_stream *stream);
+
+// For the runtime: there may be room for the stream. Calls `writable` if there is, or lets it wait on.
+void rpc_stream_resume(struct rpc_stream *stream);
 
 // Makes nghttp2 look at the outbox again, if it found it empty before.
 void rpc_stream_wake(struct rpc_stream *stream);

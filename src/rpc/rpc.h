@@ -179,7 +179,8 @@ enum rpc_down_reason {
 };
 
 struct rpc_channel_options {
-    const char *target;  // HOST:PORT, resolved at each attempt; copied
+    // HOST:PORT; copied. A name is resolved at each attempt; while that takes long or fails, its last addresses are used.
+    const char *target;
     // Submits a request only once the body of the previous one has been sent, so that requests arrive in the order they were
     // made. Not for calls with wait_for_ready, which may move to the end when a connection is lost.
     bool ordered;
@@ -209,8 +210,18 @@ void rpc_channel_close(struct rpc_channel *channel);
 
 bool rpc_channel_is_up(const struct rpc_channel *channel);
 
-// Why TLS failed in an attempt since the channel was last up, for people; "" if it did not.
+// Why TLS or the resolution of the name failed in an attempt since the channel was last up, for people; "" if neither did.
 const char *rpc_channel_failure(const struct rpc_channel *channel);
+
+// Why the last attempt has failed, whatever it was, for people; "" while the channel is up, and before an attempt has ended.
+const char *rpc_channel_why_down(const struct rpc_channel *channel);
+
+// IP:PORT of the connection, being made or made; "" without one.
+const char *rpc_channel_remote(const struct rpc_channel *channel);
+
+// Whoever was reached is not whom this side has called: closes the connection (on_down, then the results of its calls, all
+// before this returns), and tries the name's next address or, after a backoff, resolves the name again.
+void rpc_channel_reject(struct rpc_channel *channel);
 
 // Whether the last attempt connected but the other side closed before its SETTINGS: it is probably no gRPC server.
 bool rpc_channel_hung_up(const struct rpc_channel *channel);

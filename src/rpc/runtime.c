@@ -44,22 +44,26 @@ static void run_deferred(struct rpc_runtime *runtime) {
     }
 }
 
-// One pass over the list: `writable` may fill the room and wait again.
-static void resume_blocked(struct rpc_runtime *runtime) {
-    if (!runtime->room_freed) {
-        return;
+// Of a connection that holds too much, as many streams go on as fill it again, first come, first served.
+static void relieve(struct rpc_connection *connection) {
+    struct rpc_link *link;
+    while (!connection->closing && connection->held < RPC_CONNECTION_QUEUE_MAX &&
+           (link = rpc_list_first(&connection->starved)) != NULL) {
+        rpc_stream_resume(rpc_container(link, struct rpc_stream, blocked));
     }
-    runtime->room_freed = false;
+}
+
+// Only streams that have room are looked at, however many wait. `writable` may fill the room and wait again.
+static void resume_blocked(struct rpc_runtime *runtime) {
     struct rpc_link now;
-    rpc_list_move(&runtime->blocked, &now);
+    rpc_list_move(&runtime->writable, &now);
+    for (struct rpc_link *link; (link = rpc_list_first(&now)) != NULL;) {
+        rpc_stream_resume(rpc_container(link, struct rpc_stream, blocked));
+    }
+    rpc_list_move(&runtime->relieved, &now);
     for (struct rpc_link *link; (link = rpc_list_first(&now)) != NULL;) {
         rpc_list_remove(link);
-        struct rpc_stream *stream = rpc_container(link, struct rpc_stream, blocked);
-        if (rpc_stream_has_room(stream, RPC_STREAM_QUEUE_MAX / 2)) {
-            stream->connection->role->writable(stream);
-        } else {
-            rpc_list_push(&runtime->blocked, link);
-        }
+        relieve(rpc_container(link, struct rpc_connection, relieved));
     }
 }
 
@@ -97,7 +101,7 @@ static void on_handle_closed(uv_handle_t *handle) {
     if (--runtime->open_handles > 0) {
         return;
     }
-    assert(rpc_list_empty(&runtime->dirty) && rpc_list_empty(&runtime->deferred) && rpc_list_empty(&runtime->blocked));
+    assert(rpc_list_empty(&runtime->dirty) && rpc_list_empty(&runtime->deferred) && rpc_list_empty(&runtime->writable));
     assert(rpc_list_empty(&runtime->accepted) && runtime->held == 0 && runtime->users == 0);
     rpc_timers_free(&runtime->timers);
     rpc_stats_free(runtime);
@@ -146,7 +150,8 @@ static void on_prepare(uv_prepare_t *prepare) {
     rpc_flush(runtime);
     rpc_enforce_memory_limit(runtime);
     set_timer(runtime);
-    bool again = !rpc_list_empty(&runtime->deferred) || (runtime->room_freed && !rpc_list_empty(&runtime->blocked));
+    bool again =
+        !rpc_list_empty(&runtime->deferred) || !rpc_list_empty(&runtime->writable) || !rpc_list_empty(&runtime->relieved);
     if (runtime->closing && runtime->users == 0 && !again) {
         close_handles(runtime);
     } else if (again) {
@@ -172,7 +177,8 @@ struct rpc_runtime *rpc_runtime_new(uv_loop_t *loop, struct metrics *metrics) {
     runtime->output = mem_alloc(RPC_OUTPUT);
     rpc_list_init(&runtime->dirty);
     rpc_list_init(&runtime->deferred);
-    rpc_list_init(&runtime->blocked);
+    rpc_list_init(&runtime->writable);
+    rpc_list_init(&runtime->relieved);
     rpc_list_init(&runtime->accepted);
     rpc_pool_init(&runtime->pool);
     rpc_callbacks_init(runtime);

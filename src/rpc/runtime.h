@@ -35,8 +35,8 @@ struct rpc_runtime {
 
     struct rpc_link dirty;  // connections that may have something to send
     struct rpc_link deferred;
-    struct rpc_link blocked;  // streams that wait for room to send
-    bool room_freed;          // a connection holds less than when `blocked` was last looked at
+    struct rpc_link writable;  // streams that waited for room to send, and now have it
+    struct rpc_link relieved;  // connections that had no room for their `starved` streams, and now have it
     struct rpc_timers timers;
 
     uint8_t *input;   // RPC_INPUT bytes, in use within one callback of the loop

@@ -194,7 +194,7 @@ static void complete(struct server_call *call, enum rpc_status status) {
     call->finished = true;
     call->status = status;
     call->stream.ignores_input = true;
-    rpc_list_remove(&call->stream.blocked);
+    rpc_stream_want_no_room(&call->stream);
     rpc_metadata_clear(&call->metadata);
     rpc_stream_set_overhead(&call->stream, CALL_BYTES);
     rpc_timer_stop(server->runtime, &call->deadline);

@@ -6,20 +6,76 @@
 
 enum { RETAINED_MAX = 4 * KIB };  // of an outbox between two calls
 
+// --- room to send ---
+
+static size_t unsent(const struct rpc_stream *stream) {
+    return stream->out.bytes.len - stream->out.sent;
+}
+
+// A stream goes on when half of its outbox is free, so that it does not wake for each message.
+static bool outbox_has_room(const struct rpc_stream *stream) {
+    return unsent(stream) < RPC_STREAM_QUEUE_MAX / 2;
+}
+
+// Puts a stream that wants room where it will be found: with room of its own and the connection's among the writable ones,
+// without the connection's among its starved ones, else nowhere: its own output calls this again.
+static void seek_room(struct rpc_stream *stream) {
+    struct rpc_connection *connection = stream->connection;
+    rpc_list_remove(&stream->blocked);
+    if (!outbox_has_room(stream)) {
+        return;
+    }
+    bool starved = connection->held >= RPC_CONNECTION_QUEUE_MAX;
+    rpc_list_push(starved ? &connection->starved : &connection->runtime->writable, &stream->blocked);
+}
+
+bool rpc_stream_has_room(const struct rpc_stream *stream, size_t limit) {
+    return unsent(stream) < limit && stream->connection->held < RPC_CONNECTION_QUEUE_MAX;
+}
+
+void rpc_stream_want_room(struct rpc_stream *stream) {
+    if (!stream->wants_room) {
+        stream->wants_room = true;
+        seek_room(stream);
+    }
+}
+
+void rpc_stream_want_no_room(struct rpc_stream *stream) {
+    stream->wants_room = false;
+    rpc_list_remove(&stream->blocked);
+}
+
+void rpc_stream_resume(struct rpc_stream *stream) {
+    assert(stream->wants_room);
+    seek_room(stream);
+    if (rpc_stream_has_room(stream, RPC_STREAM_QUEUE_MAX / 2)) {
+        rpc_stream_want_no_room(stream);
+        stream->connection->role->writable(stream);
+    }
+}
+
 // --- memory held ---
 
 // Sets what the stream holds in the sums of its connection and of the runtime.
 static void account(struct rpc_stream *stream, size_t bytes) {
     struct rpc_connection *connection = stream->connection;
     struct rpc_runtime *runtime = connection->runtime;
+    bool was_full = connection->held >= RPC_CONNECTION_QUEUE_MAX;
+    bool freed = bytes < stream->counted;
     assert(connection->held >= stream->counted);
     connection->held = connection->held - stream->counted + bytes;
     if (connection->role->server) {
         assert(runtime->held >= stream->counted);
         runtime->held = runtime->held - stream->counted + bytes;
     }
-    runtime->room_freed |= bytes < stream->counted;
     stream->counted = bytes;
+    bool relieved = was_full && connection->held < RPC_CONNECTION_QUEUE_MAX && !connection->closing;
+    if (relieved && rpc_list_empty(&connection->relieved)) {
+        rpc_list_push(&runtime->relieved, &connection->relieved);
+    }
+    if (freed && stream->wants_room && rpc_list_empty(&stream->blocked)) {
+        seek_room(stream);
+    }
 }
 
 void rpc_stream_count(struct rpc_stream *stream) {
@@ -69,7 +125,7 @@ void rpc_stream_detach(struct rpc_stream *stream) {
     assert(connection->stream_count > 0 && connection->streaming_count >= stream->streaming);
     rpc_list_remove(&stream->link);
     rpc_list_remove(&stream->borrowed);
-    rpc_list_remove(&stream->blocked);
+    rpc_stream_want_no_room(stream);
     connection->stream_count--;
     connection->streaming_count -= stream->streaming;
 
@@ -124,16 +180,6 @@ void rpc_stream_put(struct rpc_stream *stream, struct slice message) {
     }
     out->bytes.len += RPC_PREFIX + message.len;
     rpc_stream_count(stream);
-}
-
-bool rpc_stream_has_room(const struct rpc_stream *stream, size_t limit) {
-    return stream->out.bytes.len - stream->out.sent < limit && stream->connection->held < RPC_CONNECTION_QUEUE_MAX;
-}
-
-void rpc_stream_want_room(struct rpc_stream *stream) {
-    if (rpc_list_empty(&stream->blocked)) {
-        rpc_list_push(&stream->connection->runtime->blocked, &stream->blocked);
-    }
 }
 
 void rpc_stream_wake(struct rpc_stream *stream) {

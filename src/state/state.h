@@ -2,7 +2,7 @@
 // retry. Its only input is committed entries, in order; it is deterministic (no clock, no randomness, no I/O), so all nodes
 // that have applied the same entries have the same state.
 //
-// Values are not copied: the store holds a reference on the log entry that contains them.
+// Nothing of it refers to log entries but the history of changes, which has those of the log's kept tail.
 #ifndef BATON_STATE_STATE_H
 #define BATON_STATE_STATE_H
 
@@ -10,37 +10,31 @@
 #include "base/limits.h"
 #include "baton/v1/command.pb.h"
 #include "raft/entry.h"
-
-// --- commands: Command of proto/baton/v1/command.proto, decoded by wire/command.h; all slices point into the entry ---
-
-enum state_outcome {
-    STATE_DONE,
-    STATE_REVISION_MISMATCH,  // `revision` is the key's current one; 0: there is no such key
-    STATE_SESSION_EXPIRED,    // an unknown session with sequence > 1, or a result no longer held: outcome unknown
-    STATE_SEQUENCE_REUSED,    // the same sequence with another operation or payload
-    STATE_TOO_MANY,           // WORKERS_MAX registered
-};
-
-struct state_result {
-    enum state_outcome outcome;
-    uint64_t revision;  // of the change; for a delete of a missing key the entry's index
-    bool existed;       // delete: the key existed
-    uint64_t epoch;     // register_worker: the worker's; change_workers of level 1: of the last worker it applied to, or 0
-    bool repeated;      // a duplicate: the session's result, nothing was changed
-};
+#include "state/types.h"
 
 struct state;
 
 struct state *state_new(void);
-void state_free(struct state *state);  // releases all references on entries
 
-// Applies one committed entry's command. `entry` and `command` agree (the caller decoded it); the entry's index must be
-// above all earlier ones. Takes the references on the entry that it needs. Cannot fail: a command that cannot be carried out
-// has an outcome that says so.
+// Releases all references on entries, and frees what no version holds (state/image.h), however long that takes.
+void state_free(struct state *state);
+
+// Frees the state in steps, by state_collect of another one, the one that takes its place.
+void state_retire(struct state *state, struct state *successor);
+
+// Frees a part of what is not needed any more: versions given back, a retired state, forgotten changes. At most about 1 ms;
+// the caller calls it once a turn. False: nothing is left to free.
+bool state_collect(struct state *state);
+
+// --- commands: Command of proto/baton/v1/command.proto, decoded by wire/command.h; all slices point into the entry ---
+
+// Applies one committed entry's command. `entry` and `command` agree (the caller decoded it); the entry must be the next
+// one of the log. The history takes a reference on the entry, if it changes the store. Cannot fail: a command that cannot be
+// carried out has an outcome that says so.
 void state_apply(struct state *state, struct raft_entry *entry, const struct pb_command *command,
                  struct state_result *result);
 
-// Advances the last applied index for an entry without a command.
+// The same for an entry without a command.
 void state_skip(struct state *state, raft_index index);
 
 raft_index state_last_applied(const struct state *state);
@@ -48,30 +42,26 @@ raft_index state_last_applied(const struct state *state);
 // The last command's time; the leader proposes no earlier one.
 int64_t state_time_unix_ms(const struct state *state);
 
-// A digest of everything that must be equal on all nodes at one index, independent of memory layout.
+// The cluster's level: 0 until a command raises it, and never falls (enum command_level in wire/command.h).
+uint32_t state_level(const struct state *state);
+
+// The bytes of all commands that were ever applied: what tells places of the log apart, the same on every node.
+uint64_t state_command_bytes(const struct state *state);
+
+// A digest of everything that must be equal on all nodes at one index, independent of memory layout. Kept up to date at each
+// change (state/digest.h), so asking costs nothing.
 uint64_t state_digest(const struct state *state);
 
 // --- key-value store ---
 
-struct state_item {
-    struct slice key;
-    struct slice value;
-    uint64_t revision;
-};
-
 // Borrowed until the next state_apply.
 bool state_get(const struct state *state, struct slice key, struct state_item *item);
+
+size_t state_item_count(const struct state *state);
 
 // Visits keys with the prefix that are > start_after, in byte order, until `visit` returns false.
 void state_list(const struct state *state, struct slice prefix, struct slice start_after,
                 bool (*visit)(void *user, const struct state_item *item), void *user);
-
-struct state_change {
-    bool is_delete;
-    struct slice key;
-    struct slice value;
-    uint64_t revision;
-};
 
 // The oldest revision from which state_history has every change.
 uint64_t state_history_from(const struct state *state);
@@ -80,21 +70,15 @@ uint64_t state_history_from(const struct state *state);
 void state_history(const struct state *state, uint64_t from, bool (*visit)(void *user, const struct state_change *change),
                    void *user);
 
-// --- workers ---
+// The log was compacted: drops the changes of entries up to `index`. Their references are released by state_collect.
+void state_forget_history(struct state *state, raft_index index);
 
-struct state_worker {
-    struct slice id;
-    const struct pb_register_worker_request *registration;  // the last one
-    // The fencing token: the index of the entry that registered this instance, or by which it last returned from offline.
-    uint64_t epoch;
-    uint64_t first_epoch;  // the first one of this registration
-    bool online;
-    struct slice reason;   // why offline: "missed-heartbeats"; "left", and then until it registers again; empty while online
-    uint64_t since_index;  // the entry of the last change
-    int64_t seen_unix_ms;  // of its last registration, return or deregistration, by the log
-    // The worker's row as long as it is registered, below state_worker_rows(): an index for tables of the caller.
-    uint32_t row;
-};
+// For a state that was loaded from an image, before it applies any entry: fills the history with the log's tail before the
+// image. Called for each entry of the tail in order, the image's own the last; `command` is NULL for one without a command.
+// Nothing but the history changes. Those more than HISTORY_IMAGE before the image's are passed over.
+void state_recall(struct state *state, struct raft_entry *entry, const struct pb_command *command);
+
+// --- workers ---
 
 // Borrowed until the next state_apply.
 bool state_worker(const struct state *state, struct slice id, struct state_worker *worker);

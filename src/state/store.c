@@ -1,118 +1,44 @@
-// The key-value store and its history: state/store.h.
+// The key-value store: state/store.h.
 #include "state/store.h"
 
 #include <stdlib.h>
 
+#include "base/fingerprint.h"
+#include "base/limits.h"
 #include "base/mem.h"
+#include "state/digest.h"
 
 struct store_item {
     struct trie_leaf leaf;
-    struct raft_entry *entry;  // one reference; its index is the item's revision
-    const uint8_t *value;      // within the entry
+    uint64_t revision;
+    uint64_t fingerprint;  // of key, value and revision: its part of the digest
     uint32_t value_len;
-    uint8_t key[];
+    uint8_t bytes[];  // the key, then the value
 };
 
 static_assert(offsetof(struct store_item, leaf) == 0, "a leaf is its item");
+static_assert(COMMAND_MAX <= UINT32_MAX, "a value's length");
 
-// Offsets, not pointers, to save memory: there are up to 100,000.
-struct store_change {
-    struct raft_entry *entry;  // one reference; its index is the revision
-    uint32_t key_at;
-    uint32_t value_at;
-    uint32_t value_len;
-    uint16_t key_len;
-    bool is_delete;
-};
-
-static_assert(KEY_MAX <= UINT16_MAX && COMMAND_MAX <= UINT32_MAX, "a change's lengths");
+static void destroy_item(struct trie_leaf *leaf) {
+    free((struct store_item *)leaf);
+}
 
 void store_init(struct store *store) {
-    *store = (struct store){.history_from = 1};
-    store->history = mem_alloc(HISTORY_MAX * sizeof *store->history);
-}
-
-static void release_item(struct trie_leaf *leaf) {
-    struct store_item *item = (struct store_item *)leaf;
-    raft_entry_unref(item->entry);
-    free(item);
-}
-
-void store_free(struct store *store) {
-    trie_clear(&store->items, release_item);
-    for (size_t i = 0; i < store->history_count; i++) {
-        raft_entry_unref(store->history[(store->history_first + i) % HISTORY_MAX].entry);
-    }
-    free(store->history);
-}
-
-// --- history ---
-
-enum { PREFETCH_AHEAD = 8 };
-
-static void remember(struct store *store, struct raft_entry *entry, bool is_delete, struct slice key, struct slice value) {
-    if (store->history_count == HISTORY_MAX) {
-        struct raft_entry *oldest = store->history[store->history_first].entry;
-        store->history_from = oldest->id.index + 1;
-        store->history_first = (store->history_first + 1) % HISTORY_MAX;
-        store->history_count--;
-        raft_entry_unref(oldest);
-        // The oldest changes are in no cache any more: prefetches the next ones to drop.
-        __builtin_prefetch(store->history[(store->history_first + PREFETCH_AHEAD) % HISTORY_MAX].entry);
-    }
-    store->history[(store->history_first + store->history_count++) % HISTORY_MAX] = (struct store_change){
-        .entry = raft_entry_ref(entry),
-        .key_at = (uint32_t)(key.data - entry->data),
-        .key_len = (uint16_t)key.len,
-        .value_at = value.len == 0 ? 0 : (uint32_t)(value.data - entry->data),
-        .value_len = (uint32_t)value.len,
-        .is_delete = is_delete,
-    };
-}
-
-static const struct store_change *change_at(const struct store *store, size_t i) {
-    return &store->history[(store->history_first + i) % HISTORY_MAX];
-}
-
-void store_history(const struct store *store, uint64_t from, bool (*visit)(void *user, const struct state_change *change),
-                   void *user) {
-    assert(from >= store->history_from);
-    size_t low = 0;
-    size_t high = store->history_count;
-    while (low < high) {  // the first change with revision >= from
-        size_t middle = (low + high) / 2;
-        if (change_at(store, middle)->entry->id.index < from) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    for (; low < store->history_count; low++) {
-        const struct store_change *change = change_at(store, low);
-        struct state_change told = {
-            .is_delete = change->is_delete,
-            .key = slice_of(change->entry->data + change->key_at, change->key_len),
-            .value = slice_of(change->entry->data + change->value_at, change->value_len),
-            .revision = change->entry->id.index,
-        };
-        if (!visit(user, &told)) {
-            return;
-        }
-    }
+    *store = (struct store){.items = {.destroy = destroy_item}};
 }
 
 // --- reading ---
 
+static struct slice value_of(const struct store_item *item) {
+    return slice_of(item->bytes + item->leaf.key_len, item->value_len);
+}
+
 static struct state_item item_view(const struct store_item *item) {
-    return (struct state_item){
-        .key = item->leaf.key,
-        .value = slice_of(item->value, item->value_len),
-        .revision = item->entry->id.index,
-    };
+    return (struct state_item){.key = trie_key(&item->leaf), .value = value_of(item), .revision = item->revision};
 }
 
 bool store_get(const struct store *store, struct slice key, struct state_item *item) {
-    const struct trie_leaf *leaf = trie_find(&store->items, key);
+    const struct trie_leaf *leaf = trie_find(&store->items.tree, key);
     if (leaf == NULL) {
         return false;
     }
@@ -131,17 +57,17 @@ static bool visit_item(void *user, struct trie_leaf *leaf) {
     return list->visit(list->user, &item);
 }
 
-void store_list(const struct store *store, struct slice prefix, struct slice start_after,
+void store_list(const struct trie_tree *items, struct slice prefix, struct slice start_after,
                 bool (*visit)(void *user, const struct state_item *item), void *user) {
     struct list_visit list = {.visit = visit, .user = user};
-    trie_visit(&store->items, prefix, start_after, visit_item, &list);
+    trie_visit(items, prefix, start_after, visit_item, &list);
 }
 
 // --- change ---
 
-static bool expectation_holds(const struct store_item *item, bool has_expected_revision, uint64_t expected,
+static bool expectation_holds(const struct trie_leaf *leaf, bool has_expected_revision, uint64_t expected,
                               struct state_result *result) {
-    uint64_t revision = item == NULL ? 0 : item->entry->id.index;
+    uint64_t revision = leaf == NULL ? 0 : ((const struct store_item *)leaf)->revision;
     if (!has_expected_revision || expected == revision) {
         return true;
     }
@@ -150,49 +76,77 @@ static bool expectation_holds(const struct store_item *item, bool has_expected_r
     return false;
 }
 
-static struct store_item *add_item(struct store *store, struct slice key) {
-    struct store_item *item = mem_alloc(sizeof *item + key.len);
-    memcpy(item->key, key.data, key.len);
-    item->leaf.key = slice_of(item->key, key.len);
-    trie_insert(&store->items, &item->leaf);
+static void copy_to(uint8_t *at, struct slice bytes) {
+    if (bytes.len != 0) {
+        memcpy(at, bytes.data, bytes.len);
+    }
+}
+
+static uint64_t item_fingerprint(struct slice key, struct slice value, uint64_t revision) {
+    return fingerprint_u64(fingerprint_bytes(fingerprint_bytes(DIGEST_ITEM, key), value), revision);
+}
+
+static struct store_item *new_item(struct slice key, struct slice value, uint64_t revision) {
+    struct store_item *item = mem_alloc(sizeof *item + key.len + value.len);
+    *item = (struct store_item){
+        .leaf = {.key = item->bytes, .key_len = (uint32_t)key.len},
+        .revision = revision,
+        .value_len = (uint32_t)value.len,
+    };
+    copy_to(item->bytes, key);
+    copy_to(item->bytes + key.len, value);
+    item->fingerprint = item_fingerprint(key, value, revision);
     return item;
 }
 
-void store_put(struct store *store, struct raft_entry *entry, const struct pb_command *command,
-               struct state_result *result) {
-    struct slice key = command->put.key;
-    struct store_item *item = (struct store_item *)trie_find(&store->items, key);
-    if (!expectation_holds(item, command->put.has_expected_revision, command->put.expected_revision, result)) {
-        return;
+bool store_put(struct store *store, raft_index index, const struct pb_command *command, struct state_result *result) {
+    const struct pb_put_request *put = &command->put;
+    struct trie_leaf **place = trie_place(&store->items, put->key);
+    if (!expectation_holds(place == NULL ? NULL : *place, put->has_expected_revision, put->expected_revision, result)) {
+        return false;
     }
-    struct raft_entry *old = item == NULL ? NULL : item->entry;
-    if (item == NULL) {
-        item = add_item(store, key);
+    struct store_item *item = new_item(put->key, put->value, index);
+    store->digest += item->fingerprint;
+    if (place == NULL) {
+        trie_insert(&store->items, &item->leaf);
+    } else {
+        store->digest -= ((const struct store_item *)*place)->fingerprint;
+        trie_replace(&store->items, place, &item->leaf);
     }
-    item->entry = raft_entry_ref(entry);
-    item->value = command->put.value.data;
-    item->value_len = (uint32_t)command->put.value.len;
-    if (old != NULL) {
-        raft_entry_unref(old);
-    }
-    remember(store, entry, false, key, command->put.value);
-    result->revision = entry->id.index;
+    result->revision = index;
+    return true;
 }
 
-void store_delete(struct store *store, struct raft_entry *entry, const struct pb_command *command,
-                  struct state_result *result) {
-    struct slice key = command->delete.key;
-    struct trie_leaf *leaf = trie_find(&store->items, key);
-    if (!expectation_holds((struct store_item *)leaf, command->delete.has_expected_revision,
-                           command->delete.expected_revision, result)) {
-        return;
+bool store_delete(struct store *store, raft_index index, const struct pb_command *command, struct state_result *result) {
+    const struct pb_delete_request *request = &command->delete;
+    const struct trie_leaf *leaf = trie_find(&store->items.tree, request->key);
+    if (!expectation_holds(leaf, request->has_expected_revision, request->expected_revision, result)) {
+        return false;
     }
-    result->revision = entry->id.index;
+    result->revision = index;
     if (leaf == NULL) {
-        return;
+        return false;
     }
-    trie_remove(&store->items, key);
-    release_item(leaf);
-    remember(store, entry, true, key, slice_of(NULL, 0));
+    store->digest -= ((const struct store_item *)leaf)->fingerprint;
+    trie_remove(&store->items, request->key);
     result->existed = true;
+    return true;
+}
+
+// --- images ---
+
+void store_save(const struct trie_leaf *leaf, struct pb_image_item *record) {
+    const struct store_item *item = (const struct store_item *)leaf;
+    *record = (struct pb_image_item){.key = trie_key(leaf), .revision = item->revision, .value = value_of(item)};
+}
+
+uint64_t store_part_of_digest(const struct trie_leaf *leaf) {
+    const struct store_item *item = (const struct store_item *)leaf;
+    return item_fingerprint(trie_key(leaf), value_of(item), item->revision);
+}
+
+void store_load(struct store *store, const struct pb_image_item *record) {
+    struct store_item *item = new_item(record->key, record->value, record->revision);
+    store->digest += item->fingerprint;
+    trie_insert(&store->items, &item->leaf);
 }

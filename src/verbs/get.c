@@ -5,6 +5,17 @@ static bool is_stale(const void *message) {
     return ((const struct pb_get_request *)message)->stale;
 }
 
+static bool is_anywhere(const void *message) {
+    return ((const struct pb_get_request *)message)->follower;
+}
+
+static enum error_code check(const void *message, struct error *error) {
+    const struct pb_get_request *request = message;
+    return request->stale && request->follower
+               ? error_set(error, ERR_INVALID, "follower: does not go with stale, which asks for less")
+               : OK;
+}
+
 static void answer(struct node *node, struct rpc_call call, const void *message, raft_index index) {
     const struct pb_get_request *request = message;
     struct state_item item;
@@ -16,4 +27,5 @@ static void answer(struct node *node, struct rpc_call call, const void *message,
     node_reply(node, call, verb_get.method, &response);
 }
 
-const struct verb verb_get = {.method = &pb_control_service_get, .answer = answer, .is_stale = is_stale};
+const struct verb verb_get = {
+    .method = &pb_control_service_get, .answer = answer, .check = check, .is_stale = is_stale, .is_anywhere = is_anywhere};

@@ -1,5 +1,6 @@
 // Heartbeat: a registered worker is alive. If it has been declared offline, or is about to be, it returns under a new epoch,
-// and the reply waits for that: its work may have gone to another, so what it writes under the old epoch must be fenced.
+// and the reply waits for that: its work may have gone to another, so what it writes under the old epoch must be fenced. At
+// the cluster's level 0, where a member may run 0.1.0, it returns as it did there: under the same epoch, so nothing waits.
 #include "verbs/verbs.h"
 #include "verbs/worker_service.h"
 #include "wire/command.h"
@@ -40,6 +41,19 @@ static const struct verb worker_return = {
     .applied = returned,
 };
 
+static void returned_unawaited(struct node *node, struct rpc_call call, const struct state_result *result) {
+    (void)node;
+    (void)call;
+    (void)result;
+}
+
+// The next heartbeat proposes it again.
+static void not_returned(struct node *node) {
+    (void)node;
+}
+
+static const struct verb worker_return_of_level_0 = {.applied = returned_unawaited, .lost = not_returned};
+
 static void answer(struct node *node, struct rpc_call call, const void *message, raft_index index) {
     (void)index;
     const struct pb_heartbeat_request *request = message;
@@ -55,11 +69,16 @@ static void answer(struct node *node, struct rpc_call call, const void *message,
     struct pb_worker_change change = {.worker_id = worker.id, .epoch = worker.epoch, .online = true};
     struct pb_command command = {
         .format = COMMAND_FORMAT,
-        .level = COMMAND_LEVEL_EPOCH_ON_RETURN,
+        .level = node_command_level(node, COMMAND_LEVEL_EPOCH_ON_RETURN),
         .op = PB_COMMAND_OP_CHANGE_WORKERS,
         .change_workers = {.changes = &change, .changes_count = 1},
     };
-    node_propose(node, call, &worker_return, &command);
+    if (command.level > 0) {
+        node_propose(node, call, &worker_return, &command);
+        return;
+    }
+    node_propose(node, (struct rpc_call){0}, &worker_return_of_level_0, &command);
+    reply(node, call, true, worker.epoch);
 }
 
 const struct verb verb_heartbeat = {.method = &pb_worker_service_heartbeat, .ready = ready, .answer = answer};

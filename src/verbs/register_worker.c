@@ -26,9 +26,8 @@ static bool ready(struct node *node, struct rpc_call call) {
 }
 
 static bool propose(struct node *node, struct rpc_call call, const void *message, struct pb_command *command) {
-    (void)node;
     (void)call;
-    command->level = COMMAND_LEVEL_EPOCH_ON_RETURN;
+    command->level = node_command_level(node, COMMAND_LEVEL_EPOCH_ON_RETURN);
     command->op = PB_COMMAND_OP_REGISTER_WORKER;
     command->register_worker = *(const struct pb_register_worker_request *)message;
     return true;

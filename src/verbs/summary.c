@@ -1,6 +1,7 @@
 // Summaries of log entries: verbs/summary.h.
 #include "verbs/summary.h"
 
+#include "verbs/verbs.h"
 #include "wire/command.h"
 #include "wire/configuration.h"
 
@@ -38,12 +39,22 @@ static void append_name(struct buf *out, enum pb_command_op op) {
     }
 }
 
-static void summarize_command(struct node *node, const struct raft_entry *entry, struct buf *out) {
+// NULL: no call logs it.
+static const struct verb *verb_of(enum pb_command_op op) {
+    for (const struct verb *const *verb = all_verbs; *verb != NULL; verb++) {
+        if ((*verb)->op == op) {
+            return *verb;
+        }
+    }
+    return NULL;
+}
+
+static void summarize_command(const struct raft_entry *entry, struct buf *out) {
     struct arena arena = {.limit = 0};
     struct pb_command command;
     struct error error;
     bool readable = wire_command_decode(&arena, entry, &command, &error) == OK;
-    const struct verb *verb = readable ? node_verb_of(node, command.op) : NULL;
+    const struct verb *verb = readable ? verb_of(command.op) : NULL;
     if (verb != NULL) {
         verb->summarize(&command, out);
     } else if (readable) {
@@ -54,7 +65,7 @@ static void summarize_command(struct node *node, const struct raft_entry *entry,
     arena_free(&arena);
 }
 
-void summarize_entry(struct node *node, const struct raft_entry *entry, struct buf *out) {
+void summarize_entry(const struct raft_entry *entry, struct buf *out) {
     switch (entry->type) {
     case RAFT_ENTRY_NOOP:
         buf_append_str(out, "no-op");
@@ -63,7 +74,7 @@ void summarize_entry(struct node *node, const struct raft_entry *entry, struct b
         wire_configuration_summary(entry, out);
         break;
     case RAFT_ENTRY_COMMAND:
-        summarize_command(node, entry, out);
+        summarize_command(entry, out);
         break;
     }
 }

@@ -5,8 +5,8 @@
 #include "node/verb.h"
 #include "raft/entry.h"
 
-// Summarizes any entry, also one that this version cannot decode.
-void summarize_entry(struct node *node, const struct raft_entry *entry, struct buf *out);
+// Summarizes any entry, also one that this version cannot decode. Needs no node.
+void summarize_entry(const struct raft_entry *entry, struct buf *out);
 
 // For the verbs' summaries: text with everything escaped but printable ASCII; `what "key"`; " if at revision N" if there is
 // an expected revision.

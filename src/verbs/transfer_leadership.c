@@ -2,20 +2,14 @@
 #include "raft/raft.h"
 #include "verbs/verbs.h"
 
-static bool ready(struct node *node, struct rpc_call call) {
-    if (node_leads(node)) {
-        return true;
-    }
-    node_redirect(node, call);
-    return false;
-}
-
 static enum outcome refusal_outcome(enum raft_refusal refusal) {
     switch (refusal) {
     case RAFT_NO_SUCH_NODE:
         return OUTCOME_NO_SUCH_VOTER;
     case RAFT_BUSY:
         return OUTCOME_TRANSFER_RUNNING;
+    case RAFT_BEHIND:
+        return OUTCOME_TRANSFER_FAILED;
     default:
         return OUTCOME_LEADS_NO_MORE;
     }
@@ -43,6 +37,6 @@ static void answer(struct node *node, struct rpc_call call, const void *message,
 
 const struct verb verb_transfer_leadership = {
     .method = &pb_control_service_transfer_leadership,
-    .ready = ready,
+    .ready = node_leads_or_redirects,
     .answer = answer,
 };

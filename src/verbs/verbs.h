@@ -12,6 +12,12 @@
     X(list)                                                                                                                 \
     X(watch)                                                                                                                \
     X(status)                                                                                                               \
+    X(snapshot)                                                                                                             \
+    X(backup)                                                                                                               \
+    X(member_add)                                                                                                           \
+    X(member_promote)                                                                                                       \
+    X(member_remove)                                                                                                        \
+    X(member_update)                                                                                                        \
     X(read_log)                                                                                                             \
     X(list_workers)                                                                                                         \
     X(transfer_leadership)                                                                                                  \

@@ -14,6 +14,7 @@ void worker_redirect(const struct node *node, struct worker_redirect *redirect) 
     }
     redirect->message.member_addresses = redirect->addresses;
     redirect->message.member_addresses_count = configuration->count;
+    redirect->message.cluster_id = raft_id_slice(&configuration->cluster_id);
     if (leader != NULL) {
         redirect->message.leader_id = raft_id_slice(&leader->id);
         redirect->message.leader_address = slice_of_str(leader->address);

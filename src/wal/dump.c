@@ -42,7 +42,7 @@ struct check {
 static enum error_code check_once(void *self, struct error *error) {
     struct check *check = self;
     struct wal_log_end end;
-    return wal_collect(&check->dir, NULL, check->slab, check->recovered, &end, error);
+    return wal_collect(&check->dir, NULL, 0, check->slab, check->recovered, &end, error);
 }
 
 enum error_code wal_check(const char *path, const struct wal_io *io, struct raft_slab *slab, struct wal_recovered *recovered,
@@ -71,7 +71,8 @@ struct line_position {
 
 struct dump {
     struct wal_directory dir;
-    struct line_position *lines;  // of entry 1, 2, 3, ...
+    raft_index base;              // the log on the disk begins after this entry
+    struct line_position *lines;  // of the entries from there on
     size_t count;
     size_t cap;
     bool empty;  // no segment holds a batch
@@ -86,19 +87,31 @@ static enum error_code note_line(void *self, const struct wal_record *record, st
                                  uint64_t offset, struct error *error) {
     (void)error;
     struct dump *dump = self;
-    assert(record->entry.id.index - 1 <= dump->count);   // the scan refuses a gap
-    dump->count = (size_t)(record->entry.id.index - 1);  // what lay there and behind is cut
+    raft_index index = record->entry.id.index;
+    if (index <= dump->base) {
+        dump->base = index;
+        dump->count = 0;
+        return OK;
+    }
+    assert(index - 1 - dump->base <= dump->count);   // the scan refuses a gap
+    dump->count = (size_t)(index - 1 - dump->base);  // what lay there and after it is cut
     array_reserve(dump->lines, dump->cap, dump->count + 1);
     dump->lines[dump->count++] = (struct line_position){.segment = segment, .offset = offset, .len = line.len};
     return OK;
 }
 
+static void note_base(void *self, struct raft_entry_id base) {
+    struct dump *dump = self;
+    dump->base = base.index;
+    dump->count = 0;
+}
+
 static enum error_code scan_once(void *self, struct error *error) {
     struct dump *dump = self;
-    struct wal_visitor visitor = {.self = dump, .entry = note_line};
+    struct wal_visitor visitor = {.self = dump, .begins = note_base, .entry = note_line};
     struct wal_log_end end;
     dump->count = 0;
-    enum error_code code = wal_scan(&dump->dir, NULL, &visitor, &end, error);
+    enum error_code code = wal_scan(&dump->dir, NULL, 0, &visitor, &end, error);
     dump->empty = end.current.number == 0;
     return code;
 }
@@ -147,7 +160,7 @@ enum error_code wal_dump(const char *path, const struct wal_io *io, raft_index t
     if (code == OK && dump.empty) {
         code = no_log(path, error);
     }
-    for (size_t i = 0; code == OK && i < dump.count && (to == 0 || i < to); i++) {
+    for (size_t i = 0; code == OK && i < dump.count && (to == 0 || dump.base + i < to); i++) {
         code = print_line(&dump, &dump.lines[i], error);
     }
     if (code == OK) {

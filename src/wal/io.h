@@ -19,11 +19,14 @@ struct wal_io {
     int (*sync)(void *self, int fd);  // fdatasync of a file, fsync of a directory
     int (*truncate)(void *self, int fd, off_t size);
     int (*unlink_at)(void *self, int dir, const char *name);
+    int (*rename_at)(void *self, int dir, const char *from, const char *to);  // within a directory
     int (*stat)(void *self, int fd, struct stat *out);
     int (*lock)(void *self, int fd);  // flock exclusive, non-blocking
     // The names in the directory except "." and "..", sorted, each NUL-terminated, concatenated; the caller frees *names.
     // Returns their number, or -1.
     ssize_t (*list)(void *self, int dir, char **names);
+    // Bytes that this process could still write on the file system of the open file; UINT64_MAX if that is unknown.
+    uint64_t (*free_bytes)(void *self, int fd);
     uint64_t (*now_us)(void *self);  // monotonic, to time syncs
 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +57,17 @@ static int system_truncate(void *self, int fd, off_t size) {
 static int system_unlink_at(void *self, int dir, const char *name) {
     (void)self;
     return unlinkat(dir, name, 0);
+}
+
+static int system_rename_at(void *self, int dir, const char *from, const char *to) {
+    (void)self;
+    return renameat(dir, from, dir, to);
+}
+
+static uint64_t system_free_bytes(void *self, int fd) {
+    (void)self;
+    struct statvfs st;
+    return fstatvfs(fd, &st) == 0 ? (uint64_t)st.f_bavail * st.f_frsize : UINT64_MAX;
 }
 
 static int system_stat(void *self, int fd, struct stat *out) {
@@ -110,6 +122,8 @@ const struct wal_io wal_io_system = {
     .sync = system_sync,
     .truncate = system_truncate,
     .unlink_at = system_unlink_at,
+    .rename_at = system_rename_at,
+    .free_bytes = system_free_bytes,
     .stat = system_stat,
     .lock = system_lock,
     .list = system_list,

@@ -34,15 +34,15 @@ static enum error_code read_failed(struct error *error) {
     return error_set(error, ERR_IO, "reading failed: %s", strerror(errno));
 }
 
-enum error_code wal_reader_open(struct wal_reader *reader, const struct wal_io *io, int dir, uint64_t segment,
-                                const char **odd, struct error *error) {
-    char name[WAL_SEGMENT_NAME_SIZE];
-    wal_segment_name(name, segment);
+enum error_code wal_reader_open_file(struct wal_reader *reader, const struct wal_io *io, int dir, const char *name,
+                                     const char **odd, struct error *error) {
     // Non-blocking: opening a FIFO would block until its other end is opened.
     int fd = io->open_at(io->self, dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0) {
         *odd = errno == ELOOP ? "a symbolic link" : errno == ENXIO ? "a socket" : NULL;
-        return *odd != NULL ? ERR_WAL_CORRUPT : wal_segment_failed("opening", segment, error);
+        return *odd != NULL ? ERR_WAL_CORRUPT
+                            : error_set(error, ERR_IO, "opening %s: %s; check the disk and the file's permissions", name,
+                                        strerror(errno));
     }
     reader->io = io;
     reader->fd = fd;
@@ -52,7 +52,7 @@ enum error_code wal_reader_open(struct wal_reader *reader, const struct wal_io *
     struct stat st;
     enum error_code code = OK;
     if (io->stat(io->self, fd, &st) != 0) {
-        code = wal_segment_failed("looking at", segment, error);
+        code = error_set(error, ERR_IO, "looking at %s: %s", name, strerror(errno));
     } else if (!S_ISREG(st.st_mode)) {
         *odd = S_ISDIR(st.st_mode) ? "a directory" : S_ISFIFO(st.st_mode) ? "a FIFO" : "a device";
         code = ERR_WAL_CORRUPT;
@@ -63,6 +63,14 @@ enum error_code wal_reader_open(struct wal_reader *reader, const struct wal_io *
         wal_reader_close(reader);
     }
     return code;
+}
+
+enum error_code wal_reader_open(struct wal_reader *reader, const struct wal_io *io, int dir, uint64_t segment,
+                                const char **odd, struct error *error) {
+    char name[WAL_SEGMENT_NAME_SIZE];
+    wal_segment_name(name, segment);
+    enum error_code code = wal_reader_open_file(reader, io, dir, name, odd, error);
+    return code == ERR_IO ? error_wrap(error, "wal") : code;
 }
 
 void wal_reader_close(struct wal_reader *reader) {

@@ -1,4 +1,5 @@
-// A window over one segment file that holds the current batch: memory is bounded by the largest batch, not by the file.
+// A window over one file, a segment or an image, that holds the current batch or line: memory is bounded by the largest of
+// these, not by the file.
 #ifndef BATON_WAL_READER_H
 #define BATON_WAL_READER_H
 
@@ -21,8 +22,12 @@ struct wal_survey {
     uint64_t zeros;  // the first zero; the file's size if there is none
 };
 
-// Opens a segment for reading. If it is not a regular file, *odd (static text) names what it is, and the code is
-// ERR_WAL_CORRUPT. Otherwise OK or ERR_IO.
+// Opens the file of this name in `dir` for reading. If it is not a regular file, *odd (static text) names what it is, and
+// the code is ERR_WAL_CORRUPT. Otherwise OK or ERR_IO.
+enum error_code wal_reader_open_file(struct wal_reader *reader, const struct wal_io *io, int dir, const char *name,
+                                     const char **odd, struct error *error);
+
+// The same of a segment.
 enum error_code wal_reader_open(struct wal_reader *reader, const struct wal_io *io, int dir, uint64_t segment,
                                 const char **odd, struct error *error);
 

@@ -11,11 +11,13 @@
 #include "base/error.h"
 #include "raft/raft.h"
 
-enum { WAL_FORMAT_VERSION = 1 };
+enum {
+    WAL_FORMAT_VERSION = 2,  // of what is written. 1, of version 0.1.0: headers without an incarnation
+};
 
 // The most bytes that the encoders write, newline included.
 enum {
-    WAL_HEADER_LINE_MAX = 384,
+    WAL_HEADER_LINE_MAX = 448,
     WAL_HARD_STATE_LINE_MAX = 160,
     WAL_MARK_LINE_MAX = 96,
     WAL_ENTRY_FRAME_MAX = 128,  // an entry's line without its command
@@ -25,10 +27,13 @@ enum {
 struct wal_header {
     struct slice cluster_id;
     struct slice node_id;
+    struct slice incarnation;  // of the data directory: INCARNATION_DIGITS digits of 0-9 a-f; empty in version 1
     uint64_t segment;
     uint64_t generation;
-    struct raft_entry_id base;  // the log's last entry when the segment was begun; {0, 0}: none
-    uint32_t prev;              // `crc` of the last mark of the previous segment; 0: this is the first
+    // The entry before the segment's first one: the log's last one when the segment was begun, or, if it is another, the
+    // last one of the image after which the log begins anew here. {0, 0}: none.
+    struct raft_entry_id base;
+    uint32_t prev;  // `crc` of the last mark of the previous segment; 0: this is the first
 };
 
 // Ends a batch.
@@ -70,14 +75,11 @@ size_t wal_put_mark(uint8_t *out, uint64_t batch, uint64_t bytes, uint32_t crc, 
 size_t wal_entry_line_max(const struct raft_entry *entry);
 
 // Decodes one line (without its newline): checks its checksum, then its form. The caller checks a mark's checksum (see
-// wal_mark_covers). ERR_WAL_CORRUPT or ERR_WAL_VERSION; the message is only the reason.
+// wal_line_covers). ERR_WAL_CORRUPT or ERR_WAL_VERSION; the message is only the reason.
 enum error_code wal_record_decode(struct slice line, struct wal_record *record, struct error *error);
 
 // Checks the form only, for a line that was decoded before. False: it is malformed.
 bool wal_record_parse(struct slice line, struct wal_record *record);
-
-// The bytes of a mark's line that its checksum covers.
-struct slice wal_mark_covers(struct slice line);
 
 // Whether these are the first bytes of a valid line, but not all of it.
 bool wal_record_is_prefix(struct slice bytes);

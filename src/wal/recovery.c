@@ -13,12 +13,19 @@ struct collector {
     struct raft_slab *slab;
     struct raft_restored *log;
     size_t cap;
+    raft_index from;  // entries up to here are not needed
 };
 
 static void cut(struct raft_restored *log, size_t count) {
     while (log->count > count) {
         raft_entry_unref(log->entries[--log->count]);
     }
+}
+
+static void collect_base(void *self, struct raft_entry_id base) {
+    struct collector *c = self;
+    cut(c->log, 0);
+    c->log->base = base;
 }
 
 static enum error_code collect_entry(void *self, const struct wal_record *record, struct slice line, uint64_t segment,
@@ -28,13 +35,24 @@ static enum error_code collect_entry(void *self, const struct wal_record *record
     (void)offset;
     struct collector *c = self;
     struct raft_restored *log = c->log;
-    size_t before = (size_t)(record->entry.id.index - 1 - log->base.index);
+    raft_index index = record->entry.id.index;
+    if (index <= log->base.index) {  // it replaces one before those collected, all of which it discards
+        cut(log, 0);
+        log->base = record->entry.id;
+        return OK;
+    }
+    size_t before = (size_t)(index - 1 - log->base.index);
     assert(before <= log->count);  // the scan refuses a gap
     cut(log, before);
     raft_term term_before = log->count > 0 ? log->entries[log->count - 1]->id.term : log->base.term;
     if (record->entry.id.term < term_before) {
         return error_set(error, ERR_WAL_CORRUPT, "an entry of term %" PRIu64 " follows one of term %" PRIu64,
                          record->entry.id.term, term_before);
+    }
+    if (index <= c->from) {
+        assert(log->count == 0);
+        log->base = record->entry.id;
+        return OK;
     }
     struct slice command = record->entry.command;
     struct raft_entry *entry = raft_entry_new(c->slab, record->entry.type, record->entry.id, wal_command_len(command));
@@ -50,6 +68,11 @@ static enum error_code collect_entry(void *self, const struct wal_record *record
     return OK;
 }
 
+void wal_recovered_cut(struct wal_recovered *recovered, struct raft_entry_id base) {
+    cut(&recovered->log, 0);
+    recovered->log.base = base;
+}
+
 void wal_recovered_free(struct wal_recovered *recovered) {
     if (recovered->log.entries != NULL) {
         cut(&recovered->log, 0);
@@ -58,18 +81,21 @@ void wal_recovered_free(struct wal_recovered *recovered) {
     *recovered = (struct wal_recovered){.empty = true};
 }
 
-enum error_code wal_collect(const struct wal_directory *dir, const struct wal_identity *want, struct raft_slab *slab,
-                            struct wal_recovered *recovered, struct wal_log_end *end, struct error *error) {
+enum error_code wal_collect(const struct wal_directory *dir, const struct wal_identity *want, raft_index from,
+                            struct raft_slab *slab, struct wal_recovered *recovered, struct wal_log_end *end,
+                            struct error *error) {
     *recovered = (struct wal_recovered){.empty = true};
-    struct collector c = {.slab = slab, .log = &recovered->log};
-    struct wal_visitor visitor = {.self = &c, .entry = collect_entry};
-    enum error_code code = wal_scan(dir, want, &visitor, end, error);
+    struct collector c = {.slab = slab, .log = &recovered->log, .from = from};
+    struct wal_visitor visitor = {.self = &c, .begins = collect_base, .entry = collect_entry};
+    enum error_code code = wal_scan(dir, want, from, &visitor, end, error);
     if (code != OK) {
         wal_recovered_free(recovered);
         return code;
     }
     assert(recovered->log.base.index + recovered->log.count == end->last.index);
     recovered->empty = end->current.number == 0;
+    recovered->generation = end->generation;
+    memcpy(recovered->incarnation, end->incarnation, sizeof recovered->incarnation);
     recovered->log.hard_state = end->hard_state;
     recovered->torn_bytes = end->torn_bytes;
     memcpy(recovered->torn_where, end->torn_where, sizeof recovered->torn_where);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "base/crc32c.h"
+#include "wal/line.h"
 #include "wal/reader.h"
 #include "wal/torn.h"
 
@@ -31,6 +32,7 @@ struct scan {
     char node_id[ID_MAX];
 
     uint64_t number;  // of the current segment
+    bool begun;       // a header was accepted
     struct wal_reader reader;
     uint64_t line;  // number of the line at reader.at
 
@@ -40,6 +42,8 @@ struct scan {
     uint32_t crc;
     struct raft_hard_state hard_state;
     struct raft_entry_id last;
+    uint64_t generation;
+    char incarnation[INCARNATION_DIGITS + 1];
 };
 
 // --- one line ---
@@ -56,22 +60,48 @@ static enum error_code take_identity(struct scan *s, const struct wal_header *he
         memcpy(s->cluster_id, header->cluster_id.data, header->cluster_id.len);
         memcpy(s->node_id, header->node_id.data, header->node_id.len);
         s->want = (struct wal_identity){.cluster_id = slice_of(s->cluster_id, header->cluster_id.len),
-                                        .node_id = slice_of(s->node_id, header->node_id.len),
-                                        .generation = header->generation};
+                                        .node_id = slice_of(s->node_id, header->node_id.len)};
         s->has_want = true;
     }
-    if (slice_equal(header->cluster_id, s->want.cluster_id) && slice_equal(header->node_id, s->want.node_id) &&
-        header->generation == s->want.generation) {
+    if (slice_equal(header->cluster_id, s->want.cluster_id) && slice_equal(header->node_id, s->want.node_id)) {
         return OK;
     }
     return error_set(error, ERR_FOREIGN,
-                     "this log belongs to node %.*s of cluster %.*s (generation %" PRIu64
-                     "), not to node %.*s of cluster %.*s"
-                     " (generation %" PRIu64 "); give that node's own data directory",
+                     "this log belongs to node %.*s of cluster %.*s, not to node %.*s of cluster %.*s; give that node's own "
+                     "data directory",
                      (int)header->node_id.len, (const char *)header->node_id.data, (int)header->cluster_id.len,
-                     (const char *)header->cluster_id.data, header->generation, (int)s->want.node_id.len,
-                     (const char *)s->want.node_id.data, (int)s->want.cluster_id.len, (const char *)s->want.cluster_id.data,
-                     s->want.generation);
+                     (const char *)header->cluster_id.data, (int)s->want.node_id.len, (const char *)s->want.node_id.data,
+                     (int)s->want.cluster_id.len, (const char *)s->want.cluster_id.data);
+}
+
+// A directory has one incarnation for ever; it has none while version 0.1.0 writes it. Its generation never falls.
+static enum error_code take_incarnation(struct scan *s, const struct wal_header *header, struct error *error) {
+    struct slice before = slice_of_str(s->end->incarnation);
+    if (before.len > 0 && !slice_equal(header->incarnation, before)) {
+        return error_set(error, ERR_WAL_CORRUPT, "the directory's incarnation changes from %s: files of two directories",
+                         s->end->incarnation);
+    }
+    if (header->generation < s->end->generation) {
+        return error_set(error, ERR_WAL_CORRUPT, "the generation falls from %" PRIu64 " to %" PRIu64, s->end->generation,
+                         header->generation);
+    }
+    memset(s->incarnation, 0, sizeof s->incarnation);
+    if (header->incarnation.len > 0) {
+        memcpy(s->incarnation, header->incarnation.data, header->incarnation.len);
+    }
+    s->generation = header->generation;
+    return OK;
+}
+
+// Segments before the first one that is read may be gone or skipped: what it follows is then taken from its header.
+static enum error_code take_begin(struct scan *s, const struct wal_header *header, struct error *error) {
+    bool founded = header->generation > 1;  // behind a restored image (src/cmd/restore.h)
+    if (s->number == 1 && ((header->base.index != 0 && !founded) || header->prev != 0)) {
+        return error_set(error, ERR_WAL_CORRUPT, "segment 1 says that a log lies before it");
+    }
+    s->end->chain = s->crc = header->prev;
+    s->last = header->base;
+    return OK;
 }
 
 static enum error_code take_header(struct scan *s, const struct wal_header *header, struct error *error) {
@@ -82,17 +112,26 @@ static enum error_code take_header(struct scan *s, const struct wal_header *head
     if (header->segment != s->number) {
         return error_set(error, ERR_WAL_CORRUPT, "the file says that it is segment %" PRIu64, header->segment);
     }
+    code = take_incarnation(s, header, error);
+    if (code != OK) {
+        return code;
+    }
+    if (!s->begun) {
+        return take_begin(s, header, error);
+    }
     if (header->prev != s->end->chain) {
         return error_set(error, ERR_WAL_CORRUPT,
                          "the chain is broken: the segment follows a mark %08x, but the last is %08x", header->prev,
                          s->end->chain);
     }
-    if (header->base.index != s->end->last.index || header->base.term != s->end->last.term) {
+    bool follows = header->base.index == s->end->last.index && header->base.term == s->end->last.term;
+    if (!follows && header->incarnation.len == 0) {  // version 1 knows no image after which the log could begin anew
         return error_set(error, ERR_WAL_GAP,
                          "the segment follows entry %" PRIu64 " of term %" PRIu64 ", but the log before it ends at %" PRIu64
                          " of term %" PRIu64,
                          header->base.index, header->base.term, s->end->last.index, s->end->last.term);
     }
+    s->last = header->base;
     return OK;
 }
 
@@ -130,20 +169,21 @@ static enum error_code take_entry(struct scan *s, struct raft_entry_id id, struc
 
 static enum error_code take_mark(struct scan *s, const struct wal_mark *mark, struct slice line, struct error *error) {
     uint64_t bytes = s->offset - s->reader.at;
-    if (mark->batch != s->end->batch + 1) {
+    if (s->begun ? mark->batch != s->end->batch + 1 : mark->batch == 0 || (s->number == 1 && mark->batch != 1)) {
         return error_set(error, ERR_WAL_CORRUPT, "batch %" PRIu64 " follows batch %" PRIu64, mark->batch, s->end->batch);
     }
     if (mark->bytes != bytes) {
         return error_set(error, ERR_WAL_CORRUPT, "the mark says %" PRIu64 " bytes, the batch has %" PRIu64, mark->bytes,
                          bytes);
     }
-    struct slice covered = wal_mark_covers(line);
+    struct slice covered = wal_line_covers(line);
     uint32_t is = crc32c(s->crc, covered.data, covered.len);
     if (is != mark->crc) {
         return error_set(error, ERR_WAL_CORRUPT, "checksum mismatch: the mark says %08x, its batch gives %08x", mark->crc,
                          is);
     }
     s->crc = is;
+    s->end->batch = mark->batch - 1;
     return OK;
 }
 
@@ -209,6 +249,21 @@ static enum error_code read_batch(struct scan *s, struct error *error) {
     }
 }
 
+// The first header, or one after which the log begins anew.
+static void note_header(struct scan *s, const struct wal_header *header) {
+    struct wal_log_end *end = s->end;
+    bool follows = s->begun && header->base.index == end->last.index && header->base.term == end->last.term;
+    if (!follows && s->begun) {
+        end->anew_segment = s->number;
+    }
+    if (!follows) {
+        s->visitor->begins(s->visitor->self, header->base);
+    }
+    s->begun = true;
+    end->generation = s->generation;
+    memcpy(end->incarnation, s->incarnation, sizeof end->incarnation);
+}
+
 // Calls the visitor for the batch that has just been verified.
 static enum error_code visit_batch(struct scan *s, struct error *error) {
     uint64_t at = s->reader.at;
@@ -220,7 +275,9 @@ static enum error_code visit_batch(struct scan *s, struct error *error) {
         if (code == OK && !wal_record_parse(line, &record)) {
             code = error_set(error, ERR_IO, "the file changes while it is read");
         }
-        if (code == OK && record.kind == WAL_RECORD_ENTRY) {
+        if (code == OK && record.kind == WAL_RECORD_HEADER) {
+            note_header(s, &record.header);
+        } else if (code == OK && record.kind == WAL_RECORD_ENTRY) {
             code = s->visitor->entry(s->visitor->self, &record, line, s->number, at, error);
         }
         if (code != OK) {
@@ -370,40 +427,85 @@ static enum error_code scan_segment(struct scan *s, struct error *error) {
     return code;
 }
 
-enum error_code wal_scan(const struct wal_directory *dir, const struct wal_identity *want, const struct wal_visitor *visitor,
-                         struct wal_log_end *end, struct error *error) {
+bool wal_segment_base(const struct wal_directory *dir, uint64_t number, raft_index *base) {
+    struct wal_reader reader = {.fd = -1};
+    const char *odd = NULL;
+    struct error error;
+    if (wal_reader_open(&reader, dir->io, dir->wal, number, &odd, &error) != OK) {
+        return false;
+    }
+    struct slice line;
+    struct wal_record record;
+    bool ended;
+    bool read = wal_reader_line(&reader, 0, &line, &ended, &error) == OK && !ended &&
+                wal_record_decode(line, &record, &error) == OK && record.kind == WAL_RECORD_HEADER;
+    if (read) {
+        *base = record.header.base.index;
+    }
+    wal_reader_close(&reader);
+    buf_free(&reader.window);
+    return read;
+}
+
+// The segment to begin with: the last one whose base is not above `from`.
+static uint64_t choose_first(struct scan *s, raft_index from, const uint64_t *numbers, size_t count) {
+    raft_index base;
+    for (size_t i = count; i-- > 1;) {
+        if (wal_segment_base(s->dir, numbers[i], &base) && base <= from) {
+            return numbers[i];
+        }
+    }
+    return numbers[0];
+}
+
+static enum error_code check_sequence(struct scan *s, const uint64_t *numbers, size_t count, struct error *error) {
+    for (size_t i = 1; i < count; i++) {
+        if (numbers[i] != numbers[i - 1] + 1) {
+            s->number = numbers[i];
+            error_set(error, ERR_WAL_GAP, "segment %" PRIu64 " is missing", numbers[i - 1] + 1);
+            return located(s, 1, error);
+        }
+    }
+    return OK;
+}
+
+static enum error_code scan_from(struct scan *s, raft_index from, const uint64_t *numbers, size_t count,
+                                 struct error *error) {
+    enum error_code code = check_sequence(s, numbers, count, error);
+    uint64_t first = from == 0 || code != OK ? numbers[0] : choose_first(s, from, numbers, count);
+    s->end->first_segment = numbers[0];
+    for (size_t i = (size_t)(first - numbers[0]); code == OK && i < count; i++) {
+        s->number = numbers[i];
+        code = scan_segment(s, error);
+        s->end->segments++;
+    }
+    if (code == OK && !s->begun && numbers[0] != 1) {
+        s->number = numbers[0];
+        error_set(error, ERR_WAL_GAP, "segment %" PRIu64 " is missing, and there is no batch after it", numbers[0] - 1);
+        return located(s, 1, error);
+    }
+    return code;
+}
+
+enum error_code wal_scan(const struct wal_directory *dir, const struct wal_identity *want, raft_index from,
+                         const struct wal_visitor *visitor, struct wal_log_end *end, struct error *error) {
     *end = (struct wal_log_end){.current.fd = -1, .next.fd = -1};
     if (dir->wal < 0) {
         return OK;
     }
-    char *names;
-    ssize_t count = dir->io->list(dir->io->self, dir->wal, &names);
-    if (count < 0) {
-        return error_set(error, ERR_IO, "listing %s/wal: %s", dir->path, strerror(errno));
+    uint64_t *numbers;
+    size_t count;
+    enum error_code code = wal_directory_segments(dir, &numbers, &count, error);
+    if (code != OK || count == 0) {
+        return code;
     }
     struct scan s = {.dir = dir, .visitor = visitor, .end = end, .has_want = want != NULL, .reader.fd = -1};
     if (want != NULL) {
         s.want = *want;
     }
-    enum error_code code = OK;
-    const char *name = names;
-    for (ssize_t i = 0; code == OK && i < count; i++, name += strlen(name) + 1) {
-        uint64_t number;
-        if (!wal_segment_parse_name(name, &number)) {
-            continue;  // an editor's backup, say
-        }
-        uint64_t expected = s.number + 1;
-        s.number = number;
-        if (number != expected) {
-            error_set(error, ERR_WAL_GAP, "segment %" PRIu64 " is missing", expected);
-            code = located(&s, 1, error);
-        } else {
-            code = scan_segment(&s, error);
-            end->segments++;
-        }
-    }
-    assert(code != OK || end->next.number == 0 || end->next.number == end->current.number + 1);
+    code = scan_from(&s, from, numbers, count, error);
+    assert(code != OK || end->next.number == 0 || end->current.number == 0 || end->next.number == end->current.number + 1);
     buf_free(&s.reader.window);
-    free(names);
+    free(numbers);
     return code;
 }

@@ -38,7 +38,7 @@ enum error_code wal_segment_failed(const char *doing, uint64_t number, struct er
     int failed = errno;
     char name[WAL_SEGMENT_NAME_SIZE];
     wal_segment_name(name, number);
-    if (failed == ENOSPC || failed == EDQUOT) {
+    if (error_of_errno(failed) == ERR_NO_SPACE) {
         return error_set(error, ERR_NO_SPACE, "%s wal/%s: %s; free some space, the log then continues by itself", doing,
                          name, strerror(failed));
     }
@@ -211,14 +211,15 @@ enum error_code wal_segment_blank(const struct wal_io *io, const struct wal_segm
     return write_blank(io, segment->fd, from, to, RWF_DSYNC) ? OK : wal_segment_failed("blanking", segment->number, error);
 }
 
-enum error_code wal_segment_trim(const struct wal_io *io, struct wal_segment *segment, struct error *error) {
-    if (segment->filled <= segment->end + 1) {
+enum error_code wal_segment_trim(const struct wal_io *io, struct wal_segment *segment, uint64_t kept, struct error *error) {
+    uint64_t to = segment->end + 1 + kept;
+    if (segment->filled <= to) {
         return OK;
     }
-    if (io->truncate(io->self, segment->fd, (off_t)(segment->end + 1)) != 0 || io->sync(io->self, segment->fd) != 0) {
+    if (io->truncate(io->self, segment->fd, (off_t)to) != 0 || io->sync(io->self, segment->fd) != 0) {
         return wal_segment_failed("trimming", segment->number, error);
     }
-    segment->filled = segment->end + 1;
+    segment->filled = to;
     return OK;
 }
 

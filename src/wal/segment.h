@@ -58,8 +58,8 @@ enum error_code wal_segment_append(const struct wal_io *io, struct wal_segment *
 enum error_code wal_segment_blank(const struct wal_io *io, const struct wal_segment *segment, uint64_t from, uint64_t to,
                                   struct error *error);
 
-// Cuts off the filling except the one newline that always follows the last mark.
-enum error_code wal_segment_trim(const struct wal_io *io, struct wal_segment *segment, struct error *error);
+// Cuts off the filling except the one newline that always follows the last mark, and `kept` bytes after it.
+enum error_code wal_segment_trim(const struct wal_io *io, struct wal_segment *segment, uint64_t kept, struct error *error);
 
 void wal_segment_close(const struct wal_io *io, struct wal_segment *segment);
 

@@ -31,6 +31,8 @@ struct wal {
     struct wal_write *incoming;
     struct wal_write *incoming_tail;
     enum { RUN, STOP, ABANDON } wanted;
+    raft_index compact_to;     // see wal_compact
+    uint64_t generation;       // see wal_raise_generation
     bool waiting;              // the WAL's thread waits on `changed`
     struct wal_status status;  // published by the WAL's thread, except oldest_pending_us
 };
@@ -38,6 +40,7 @@ struct wal {
 // --- the WAL's thread ---
 
 static void take_incoming(struct wal *wal) {
+    wal_writer_raise_generation(wal->writer, wal->generation);
     for (struct wal_write *write = wal->incoming, *next; write != NULL; write = next) {
         next = write->next;
         wal_writer_push(wal->writer, write);
@@ -98,13 +101,15 @@ static void work(struct wal *wal) {
     pthread_mutex_lock(&wal->mutex);
     bool news = publish(wal);
     bool idle = wal->incoming == NULL && wal->writer->head == NULL && wal->wanted == RUN;
+    raft_index compact_to = wal->compact_to;
     pthread_mutex_unlock(&wal->mutex);
     if (news) {
         wal->wake(wal->user);
     }
     worked |= wal_writer_prepare(wal->writer, idle);
+    worked |= wal_writer_purge(wal->writer, compact_to);
     pthread_mutex_lock(&wal->mutex);
-    if (!worked && wal->incoming == NULL && wal->wanted == RUN) {
+    if (!worked && wal->incoming == NULL && wal->wanted == RUN && wal->compact_to == compact_to) {
         wait_for_change(wal);
     }
 }
@@ -159,6 +164,11 @@ enum error_code wal_start(struct wal *wal, void (*wake)(void *user), void *user,
     return OK;
 }
 
+enum error_code wal_begin(struct wal *wal, struct error *error) {
+    assert(!wal->started);
+    return wal_writer_begin(wal->writer, error);
+}
+
 static struct wal_write *write_new(const struct raft_persist *persist, uint64_t now_us) {
     struct wal_write *write = mem_alloc(sizeof *write + persist->count * sizeof(struct raft_entry *));
     *write = (struct wal_write){.persist = *persist, .submitted_us = now_us};
@@ -185,6 +195,25 @@ void wal_submit(struct wal *wal, const struct raft_persist *persist, uint64_t no
         wal->incoming = write;
     }
     wal->incoming_tail = write;
+    bool signal = wal->waiting;
+    pthread_mutex_unlock(&wal->mutex);
+    if (signal) {
+        pthread_cond_signal(&wal->changed);
+    }
+}
+
+// Needs no signal: it has no effect before the next write.
+void wal_raise_generation(struct wal *wal, uint64_t generation) {
+    pthread_mutex_lock(&wal->mutex);
+    if (generation > wal->generation) {
+        wal->generation = generation;
+    }
+    pthread_mutex_unlock(&wal->mutex);
+}
+
+void wal_compact(struct wal *wal, raft_index index) {
+    pthread_mutex_lock(&wal->mutex);
+    wal->compact_to = index;
     bool signal = wal->waiting;
     pthread_mutex_unlock(&wal->mutex);
     if (signal) {

@@ -20,7 +20,12 @@ struct wal_options {
     const char *dir;  // the data directory
     struct slice cluster_id;
     struct slice node_id;
-    uint64_t generation;
+    struct slice incarnation;  // of a directory that has none yet: 32 random digits of 0-9 a-f
+    uint64_t generation;       // as wal_raise_generation
+    // The last entry of the image that the state machine starts from; {0, 0}: there is none. The log begins anew after it if
+    // it ends before it or differs from it.
+    struct raft_entry_id image;
+    raft_index from;          // entries after this one are needed; <= image.index
     uint64_t segment_bytes;   // 0: WAL_SEGMENT_BYTES
     const struct wal_io *io;  // NULL: the operating system's
 };
@@ -28,22 +33,33 @@ struct wal_options {
 // The result of recovery. Free it with wal_recovered_free. A caller that takes the entries, with their references, out of
 // `log` sets log.entries to NULL.
 struct wal_recovered {
-    bool empty;  // there is no log yet: nothing was written, and the disk holds no identity
-    struct raft_restored log;
-    uint64_t torn_bytes;   // length of a torn last batch, which was overwritten; 0: there was none
-    char torn_where[128];  // its file:line
+    bool empty;                // there is no log yet: nothing was written, and the disk holds no identity
+    struct raft_restored log;  // from log.base on, which is at `from` or before it
+    uint64_t generation;
+    char incarnation[INCARNATION_DIGITS + 1];  // of the data directory
+    uint64_t torn_bytes;                       // length of a torn last batch, which was overwritten; 0: there was none
+    char torn_where[128];                      // its file:line
     uint64_t segments;
     uint64_t bytes;
 };
 
 void wal_recovered_free(struct wal_recovered *recovered);
 
-// Locks the directory (creating it if missing), reads and verifies the log, overwrites a torn last batch, rewrites and syncs
-// the last complete batch, and is ready for writes. No segment is created before the first write.
+// Drops all entries; the log begins after `base`.
+void wal_recovered_cut(struct wal_recovered *recovered, struct raft_entry_id base);
+
+// Locks the directory (creating it if missing), reads and verifies the log as far as it is needed, overwrites a torn last
+// batch, rewrites and syncs the last complete batch, and is ready for writes. No segment is created before the first write,
+// except that a log of version 0.1.0 gets one that has an incarnation.
 // Errors: ERR_BUSY (locked by another process), ERR_FOREIGN (names both identities), ERR_WAL_CORRUPT, ERR_WAL_GAP,
 // ERR_WAL_VERSION (each with file:line; the files are unchanged), ERR_NO_MEMORY, ERR_NO_SPACE, ERR_IO.
 enum error_code wal_open(const struct wal_options *options, struct raft_slab *slab, struct wal **wal,
                          struct wal_recovered *recovered, struct error *error);
+
+// Gives a directory without a log its first segment, which holds no entry yet: from now on it has its incarnation, however
+// often the node starts before something is in the log. Before wal_start, of a log that was opened empty. ERR_NO_SPACE,
+// ERR_IO.
+enum error_code wal_begin(struct wal *wal, struct error *error);
 
 // Starts the thread, which calls `wake(user)` whenever wal_poll has news. Once per log. ERR_UNAVAILABLE: no thread.
 enum error_code wal_start(struct wal *wal, void (*wake)(void *user), void *user, struct error *error);
@@ -51,6 +67,14 @@ enum error_code wal_start(struct wal *wal, void (*wake)(void *user), void *user,
 // Queues one write. Takes a reference on each entry and copies the array. `persist->write` is one more than the last
 // write's; `now_us` is the time of submission, for oldest_pending_us.
 void wal_submit(struct wal *wal, const struct raft_persist *persist, uint64_t now_us);
+
+// The generation from the next write on, unless it is higher already: the log of a directory never falls to a lower one.
+// That write begins a segment, so that generation and entries become durable together, or neither does.
+void wal_raise_generation(struct wal *wal, uint64_t generation);
+
+// Entries up to `index` are no longer needed: an image that covers them is durable. The WAL's thread removes whole segments,
+// oldest first, soon.
+void wal_compact(struct wal *wal, raft_index index);
 
 enum wal_condition {
     WAL_GOOD,
@@ -91,8 +115,9 @@ enum error_code wal_close(struct wal *wal, bool abandon, struct error *error);
 enum error_code wal_check(const char *dir, const struct wal_io *io, struct raft_slab *slab, struct wal_recovered *recovered,
                           struct error *error);
 
-// Writes the effective entry lines up to index `to` (0: all) to `fd`: byte for byte the same on any two nodes up to their
-// common commit index. Works beside a running node. Errors as wal_check.
+// Writes the effective entry lines up to index `to` (0: all) to `fd`, from the first one that is on the disk: byte for byte
+// the same on any two nodes from the later first one up to their common commit index. Works beside a running node. Errors as
+// wal_check.
 enum error_code wal_dump(const char *dir, const struct wal_io *io, raft_index to, int fd, struct error *error);
 
 #endif

@@ -20,12 +20,15 @@ enum {
 
 // What is durable once the batch is.
 struct batch {
-    struct wal_write *stop;  // the first write that is not entirely in it; NULL: the whole queue is in it
-    size_t stop_written;     // how many of its entries are durable then
+    struct wal_write *restart;  // the write with which the log begins anew; NULL: it continues
+    struct wal_write *stop;     // the first write that is not entirely in it; NULL: the whole queue is in it
+    size_t stop_written;        // how many of its entries are durable then
     uint64_t hard_state_write;
     struct raft_hard_state hard_state;
     bool has_hard_state;
     bool begins_with_hard_state;
+    bool begins_segment;        // it must be the first of its segment:
+    struct raft_entry_id base;  // the log continues, or begins anew, after this entry
     struct raft_entry_id last;
     uint64_t reserve;  // bytes of filling that it must leave
 };
@@ -38,7 +41,12 @@ static size_t lines_len(const struct wal_writer *w) {
 
 static void begin_batch(struct wal_writer *w, struct batch *b, uint64_t reserve) {
     *b = (struct batch){
-        .hard_state = w->hard_state, .hard_state_write = w->durable_hard_state_write, .last = w->last, .reserve = reserve};
+        .hard_state = w->hard_state,
+        .hard_state_write = w->durable_hard_state_write,
+        .base = w->last,
+        .last = w->last,
+        .reserve = reserve,
+    };
     buf_clear(&w->batch_buf);
     buf_reserve(&w->batch_buf, HEAD_ROOM);
     w->batch_buf.len = HEAD_ROOM;
@@ -50,6 +58,19 @@ static void add_hard_state(struct wal_writer *w, struct batch *b, const struct r
     b->has_hard_state = true;
     b->hard_state = *hard_state;
     w->batch_buf.len += wal_put_hard_state(buf_reserve(&w->batch_buf, WAL_HARD_STATE_LINE_MAX), hard_state);
+}
+
+// The log begins anew with this write. False: not in this batch, which has lines of the log before it.
+static bool restart(struct wal_writer *w, struct batch *b, struct wal_write *write) {
+    if (lines_len(w) > 0) {
+        b->stop = write;
+        b->stop_written = write->written;
+        return false;
+    }
+    b->begins_segment = true;
+    b->restart = write;
+    b->base = b->last = write->persist.reset;
+    return true;
 }
 
 // Adds as many entries of one write as fit. False: not all did.
@@ -71,11 +92,15 @@ static bool add_entries(struct wal_writer *w, struct batch *b, struct wal_write 
 
 static void gather_all(struct wal_writer *w, struct batch *b) {
     begin_batch(w, b, WAL_RESERVE_BYTES);
+    b->begins_segment = w->generation > w->last_generation;
     for (struct wal_write *write = w->head; write != NULL; write = write->next) {
         const struct raft_persist *persist = &write->persist;
         if (lines_len(w) + WAL_HARD_STATE_LINE_MAX > LINES_MAX) {
             b->stop = write;
             b->stop_written = write->written;
+            return;
+        }
+        if (persist->reset.index > 0 && !write->restarted && !restart(w, b, write)) {
             return;
         }
         // A hard state written ahead of its entries must not be written after them again: the term would fall.
@@ -135,7 +160,7 @@ static enum error_code change_segment(struct wal_writer *w, uint64_t need, uint6
         code = fill_for(w, &w->next, need, reserve, error);
     }
     if (code == OK && w->current.fd >= 0) {
-        code = wal_segment_trim(w->dir.io, &w->current, error);
+        code = wal_segment_trim(w->dir.io, &w->current, 0, error);
     }
     if (code == OK) {
         wal_segment_close(w->dir.io, &w->current);
@@ -163,9 +188,10 @@ static struct slice seal(struct wal_writer *w, const struct batch *b, uint32_t *
     if (w->current.end == 0) {
         struct wal_header header = {.cluster_id = w->identity.cluster_id,
                                     .node_id = w->identity.node_id,
+                                    .incarnation = slice_of_str(w->incarnation),
                                     .segment = w->current.number,
-                                    .generation = w->identity.generation,
-                                    .base = w->last,
+                                    .generation = w->generation,
+                                    .base = b->base,
                                     .prev = w->chain};
         head_len = wal_put_header(head, &header);
         if (!b->begins_with_hard_state) {
@@ -182,11 +208,21 @@ static struct slice seal(struct wal_writer *w, const struct batch *b, uint32_t *
 
 static void account(struct wal_writer *w, const struct batch *b, struct slice bytes, uint32_t mark_crc) {
     assert(b->hard_state_write >= w->durable_hard_state_write);
+    if (w->current.end == 0) {
+        w->last_generation = w->generation;
+    }
     w->chain = mark_crc;
     w->batch++;
     w->current.end += bytes.len;
     w->hard_state = b->hard_state;
     w->last = b->last;
+    if (b->restart != NULL) {
+        b->restart->restarted = true;
+        w->anew_segment = w->current.number;
+    }
+    if (w->first_segment == 0) {
+        w->first_segment = w->current.number;
+    }
     w->batches++;
     w->bytes += bytes.len;
     while (w->head != b->stop) {
@@ -205,7 +241,8 @@ static void account(struct wal_writer *w, const struct batch *b, struct slice by
 
 static enum error_code write_batch(struct wal_writer *w, const struct batch *b, struct error *error) {
     uint64_t need = HEAD_ROOM + lines_len(w) + WAL_MARK_LINE_MAX;
-    enum error_code code = make_room(w, need, b->reserve, error);
+    bool leaves = b->begins_segment && w->current.end > 0;
+    enum error_code code = leaves ? change_segment(w, need, b->reserve, error) : make_room(w, need, b->reserve, error);
     if (code != OK) {
         return code;
     }
@@ -233,11 +270,18 @@ static enum error_code write_batch(struct wal_writer *w, const struct batch *b, 
 
 // --- the queue ---
 
+void wal_writer_raise_generation(struct wal_writer *w, uint64_t generation) {
+    if (generation > w->generation) {
+        w->generation = generation;
+    }
+}
+
 void wal_writer_push(struct wal_writer *w, struct wal_write *write) {
     assert(write->persist.write == w->pushed_write + 1);
     w->pushed_write = write->persist.write;
     write->next = NULL;
     write->written = 0;
+    write->restarted = false;
     if (w->tail != NULL) {
         w->tail->next = write;
     } else {
@@ -338,8 +382,44 @@ bool wal_writer_prepare(struct wal_writer *w, bool idle) {
     return worked;
 }
 
+// --- removing old segments ---
+
+// Synced one by one: after a crash the segments that are left must be consecutive. False: it failed.
+static bool remove_first(struct wal_writer *w) {
+    struct error error;
+    const struct wal_io *io = w->dir.io;
+    char name[WAL_SEGMENT_NAME_SIZE];
+    wal_segment_name(name, w->first_segment);
+    if (io->unlink_at(io->self, w->dir.wal, name) != 0 || io->sync(io->self, w->dir.wal) != 0) {
+        wal_segment_failed("removing", w->first_segment, &error);
+        fail(w, &error);
+        return false;
+    }
+    w->first_segment++;
+    return true;
+}
+
+// The last segment's first batch is durable once it has an end, so nothing depends on the one before any more.
+bool wal_writer_purge(struct wal_writer *w, raft_index index) {
+    if (w->condition == WAL_FAILED || w->current.end == 0 || w->first_segment >= w->current.number) {
+        return false;
+    }
+    if (w->first_segment < w->anew_segment) {
+        return remove_first(w);
+    }
+    if (w->second_segment != w->first_segment + 1) {
+        w->second_segment = w->first_segment + 1;
+        // Damage there is for the next start to find: nothing is removed then.
+        if (!wal_segment_base(&w->dir, w->second_segment, &w->second_base)) {
+            w->second_base = UINT64_MAX;
+        }
+    }
+    return w->second_base <= index && remove_first(w);
+}
+
 // --- opening and closing ---
 
+// What the log on the disk says takes the place of what the options say.
 static void take_end(struct wal_writer *w, const struct wal_log_end *end) {
     w->current = end->current;
     w->next = end->next;
@@ -347,22 +427,79 @@ static void take_end(struct wal_writer *w, const struct wal_log_end *end) {
     w->chain = end->chain;
     w->hard_state = end->hard_state;
     w->last = end->last;
+    w->first_segment = end->first_segment;
+    w->anew_segment = end->anew_segment;
+    w->last_generation = end->generation;
+    wal_writer_raise_generation(w, end->generation);
+    if (end->incarnation[0] != '\0') {
+        memcpy(w->incarnation, end->incarnation, sizeof w->incarnation);
+    }
 }
 
-static enum error_code recover(struct wal_writer *w, struct raft_slab *slab, struct wal_recovered *recovered,
-                               struct error *error) {
+// Whether the log has the image's last entry, or begins after it. It may lack it: the crash came between the image, which
+// was installed from another node, and the first batch after it.
+static bool covers(const struct raft_restored *log, struct raft_entry_id image) {
+    if (image.index <= log->base.index) {
+        return image.index < log->base.index || image.term == log->base.term;
+    }
+    size_t at = (size_t)(image.index - log->base.index - 1);
+    return at < log->count && log->entries[at]->id.term == image.term;
+}
+
+// The log must begin at or before the image, and anew after an image that it does not have.
+static enum error_code join_image(const struct wal_writer *w, struct raft_entry_id image, struct wal_recovered *recovered,
+                                  bool *anew, struct error *error) {
+    struct raft_restored *log = &recovered->log;
+    *anew = !recovered->empty && !covers(log, image);
+    if (*anew) {
+        wal_recovered_cut(recovered, image);
+    }
+    if (image.index >= log->base.index) {
+        return OK;
+    }
+    return error_set(error, ERR_WAL_GAP,
+                     "WAL_GAP %s/wal: the log begins after entry %llu, and no image in snap/ reaches that far; %s",
+                     w->dir.path, (unsigned long long)log->base.index,
+                     "restore the missing files, or leave the node stopped and replace it");
+}
+
+// Writes one batch without entries at the start of a new segment, so that the log there begins after `base` and has this
+// directory's incarnation and generation.
+static enum error_code begin_segment(struct wal_writer *w, struct raft_entry_id base, struct error *error) {
+    struct batch b;
+    begin_batch(w, &b, WAL_RESERVE_BYTES);
+    b.begins_segment = true;
+    b.base = b.last = base;
+    return write_batch(w, &b, error);
+}
+
+static enum error_code recover(struct wal_writer *w, const struct wal_options *options, struct raft_slab *slab,
+                               struct wal_recovered *recovered, struct error *error) {
     struct wal_log_end end;
-    enum error_code code = wal_collect(&w->dir, &w->identity, slab, recovered, &end, error);
+    enum error_code code = wal_collect(&w->dir, &w->identity, options->from, slab, recovered, &end, error);
     if (code != OK) {
         return code;
     }
-    code = wal_repair(&w->dir, &end, error);
-    if (code != OK) {
-        wal_recovered_free(recovered);
-        return code;
+    bool anew;
+    code = join_image(w, options->image, recovered, &anew, error);
+    if (code == OK) {
+        code = wal_repair(&w->dir, &end, error);
     }
-    take_end(w, &end);
-    return OK;
+    if (code == OK) {
+        take_end(w, &end);
+        bool unnamed = end.incarnation[0] == '\0';
+        if (!recovered->empty && (anew || unnamed)) {
+            code = begin_segment(w, anew ? options->image : w->last, error);
+            w->anew_segment = anew ? w->current.number : w->anew_segment;
+        }
+    }
+    memcpy(recovered->incarnation, w->incarnation, sizeof recovered->incarnation);
+    return code;
+}
+
+enum error_code wal_writer_begin(struct wal_writer *w, struct error *error) {
+    assert(w->batch == 0 && w->pushed_write == 0);
+    return begin_segment(w, w->last, error);
 }
 
 static struct slice copy_id(char to[ID_MAX], struct slice id) {
@@ -371,12 +508,23 @@ static struct slice copy_id(char to[ID_MAX], struct slice id) {
     return slice_of(to, id.len);
 }
 
+static void close_all(struct wal_writer *w) {
+    wal_segment_close(w->dir.io, &w->current);
+    wal_segment_close(w->dir.io, &w->next);
+    wal_directory_close(&w->dir);
+    buf_free(&w->batch_buf);
+    wal_blocks_free(&w->blocks);
+    free(w);
+}
+
 enum error_code wal_writer_open(const struct wal_options *options, struct raft_slab *slab, struct wal_writer **writer,
                                 struct wal_recovered *recovered, struct error *error) {
     struct wal_writer *w = mem_zalloc(sizeof *w);
     w->identity = (struct wal_identity){.cluster_id = copy_id(w->cluster_id, options->cluster_id),
-                                        .node_id = copy_id(w->node_id, options->node_id),
-                                        .generation = options->generation};
+                                        .node_id = copy_id(w->node_id, options->node_id)};
+    assert(options->incarnation.len == INCARNATION_DIGITS && options->from <= options->image.index);
+    memcpy(w->incarnation, options->incarnation.data, INCARNATION_DIGITS);
+    w->generation = 1;
     w->segment_bytes = options->segment_bytes != 0 ? options->segment_bytes : WAL_SEGMENT_BYTES;
     w->current.fd = -1;
     w->next.fd = -1;
@@ -384,23 +532,25 @@ enum error_code wal_writer_open(const struct wal_options *options, struct raft_s
     enum error_code code =
         wal_directory_open(&w->dir, options->dir, options->io != NULL ? options->io : &wal_io_system, error);
     if (code == OK) {
-        code = recover(w, slab, recovered, error);
+        code = recover(w, options, slab, recovered, error);
     }
     if (code != OK) {
-        wal_directory_close(&w->dir);
-        free(w);
+        wal_recovered_free(recovered);
+        close_all(w);
         return code;
     }
+    wal_writer_raise_generation(w, options->generation);  // not before: opening may begin a segment, which has no entry
     *writer = w;
     return OK;
 }
 
-// A clean stop leaves no filling: the current segment is trimmed, and a next one without a batch is removed.
+// A clean stop leaves no filling but the reserve, with which a node can vote that starts on a disk that is full by then: the
+// current segment is trimmed, and a next one without a batch is removed.
 static enum error_code trim(struct wal_writer *w, struct error *error) {
     const struct wal_io *io = w->dir.io;
     enum error_code code = OK;
     if (w->current.fd >= 0 && w->current.end > 0) {
-        code = wal_segment_trim(io, &w->current, error);
+        code = wal_segment_trim(io, &w->current, WAL_RESERVE_BYTES, error);
     }
     if (code == OK && w->next.fd >= 0) {
         char name[WAL_SEGMENT_NAME_SIZE];
@@ -420,11 +570,6 @@ enum error_code wal_writer_close(struct wal_writer *w, bool trimming, struct err
     } else if (trimming) {
         code = trim(w, error);
     }
-    wal_segment_close(w->dir.io, &w->current);
-    wal_segment_close(w->dir.io, &w->next);
-    wal_directory_close(&w->dir);
-    buf_free(&w->batch_buf);
-    wal_blocks_free(&w->blocks);
-    free(w);
+    close_all(w);
     return code;
 }

@@ -22,6 +22,7 @@ struct wal_write {
     struct raft_persist persist;
     uint64_t submitted_us;
     size_t written;  // entries that are durable
+    bool restarted;  // persist.reset is durable
     struct raft_entry *entries[];
 };
 
@@ -30,7 +31,14 @@ struct wal_writer {
     char cluster_id[ID_MAX];
     char node_id[ID_MAX];
     struct wal_identity identity;  // points to the two above
+    char incarnation[INCARNATION_DIGITS + 1];
+    uint64_t generation;       // of the next segment
+    uint64_t last_generation;  // of the last header; if it is lower, the next entry begins a segment
     uint64_t segment_bytes;
+    uint64_t first_segment;   // the lowest number on the disk; 0: none
+    uint64_t anew_segment;    // at which the log begins anew: those before it hold nothing; 0: none
+    uint64_t second_segment;  // the one after it, if its base was read
+    raft_index second_base;   // which is the last entry that the first segment may be needed for
 
     struct wal_segment current;         // fd -1: none yet
     struct wal_segment next;            // created and being filled; fd -1: none
@@ -60,6 +68,12 @@ struct wal_writer {
 enum error_code wal_writer_open(const struct wal_options *options, struct raft_slab *slab, struct wal_writer **writer,
                                 struct wal_recovered *recovered, struct error *error);
 
+// As wal_begin.
+enum error_code wal_writer_begin(struct wal_writer *writer, struct error *error);
+
+// As wal_raise_generation.
+void wal_writer_raise_generation(struct wal_writer *writer, uint64_t generation);
+
 // Queues a write; persist.write is one more than the last write's.
 void wal_writer_push(struct wal_writer *writer, struct wal_write *write);
 
@@ -72,6 +86,9 @@ bool wal_writer_prepare(struct wal_writer *writer, bool idle);
 
 // When wal_writer_step must be called though nothing was pushed, by wal_io's clock; 0: not needed.
 uint64_t wal_writer_retry_us(const struct wal_writer *writer);
+
+// Removes the oldest segment if nothing after `index` is in it. Errors become the writer's. False: there was none.
+bool wal_writer_purge(struct wal_writer *writer, raft_index index);
 
 // Frees the writer; with `trim` it cuts off the filling first. Writes still queued belong to their maker. Returns the
 // writer's error, if it had one.

@@ -33,6 +33,8 @@ static enum error_code check_form(enum pb_form form, struct slice text, const ch
         return address_check(text, name, error);
     case PB_FORM_CLOUD:
         return cloud_check(text, name, error);
+    case PB_FORM_WORKER_CLOUD:
+        return worker_cloud_check(text, name, error);
     case PB_FORM_UTF8:
         return utf8_valid(text) ? OK : error_set(error, ERR_INVALID, "%s: must be UTF-8 without NUL", name);
     case PB_FORM_UNSPECIFIED:

@@ -55,6 +55,10 @@ enum error_code wire_command_decode(struct arena *arena, const struct raft_entry
     } else if (code == OK && command->level > COMMAND_LEVEL) {
         code = error_set(error, ERR_UNKNOWN_COMMAND, "a command of level %u; this version knows level %d: upgrade this node",
                          command->level, COMMAND_LEVEL);
+    } else if (code == OK && command->op == PB_COMMAND_OP_RAISE_LEVEL && command->raise_level.level > COMMAND_LEVEL) {
+        code = error_set(error, ERR_UNKNOWN_COMMAND,
+                         "the cluster is raised to level %u; this version knows level %d: upgrade this node",
+                         command->raise_level.level, COMMAND_LEVEL);
     } else if (code == OK && command->op == PB_COMMAND_OP_NONE) {
         code = error_set(error, ERR_UNKNOWN_COMMAND, "a command without an operation");
     }

@@ -9,11 +9,18 @@
 
 enum { COMMAND_FORMAT = 1 };
 
-// The level of the rules by which a command is applied (command.proto). A command gets the lowest level that it needs, so
-// that older nodes can apply as many commands as possible.
+// tests/upgrade builds a version to come with it, which reads so many levels more than this one.
+#ifndef BATON_LEVELS_AHEAD
+#define BATON_LEVELS_AHEAD 0
+#endif
+
+// The level of the rules by which a command is applied (command.proto). A command gets the lowest level that it needs, and
+// none above the cluster's but raise_level.
 enum command_level {
     COMMAND_LEVEL_EPOCH_ON_RETURN = 1,
-    COMMAND_LEVEL = COMMAND_LEVEL_EPOCH_ON_RETURN,  // the highest that this version knows
+    COMMAND_LEVEL_RAISE = 2,          // raise_level itself: the first level to which a cluster can be raised
+    COMMAND_LEVEL_SESSION_BYTES = 2,  // as the cluster's level: SESSIONS_BYTES_MAX
+    COMMAND_LEVEL = COMMAND_LEVEL_SESSION_BYTES + BATON_LEVELS_AHEAD,  // the highest that this version knows
 };
 
 // Encodes a command directly into a new entry of the slab (type command, id still {0, 0}), its only copy. The command has

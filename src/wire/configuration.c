@@ -7,6 +7,7 @@
 
 enum { CONFIGURATION_FORMAT = 1 };
 
+static_assert((int)PB_CONFIGURATION_REMOVED_MAX_ITEMS == (int)REMOVED_MAX, "command.proto and base/limits.h agree");
 static_assert((int)PB_CONFIGURATION_MEMBERS_MAX_ITEMS == (int)MEMBERS_MAX, "command.proto and base/limits.h agree");
 
 struct raft_entry *wire_configuration_encode(struct raft_slab *slab, struct raft_entry_id id,
@@ -19,7 +20,12 @@ struct raft_entry *wire_configuration_encode(struct raft_slab *slab, struct raft
             .address = slice_of_str(member->address),
             .cloud = slice_of_str(member->cloud),
             .voter = member->voter,
+            .incarnation = slice_of_str(member->incarnation),
         };
+    }
+    struct slice removed[REMOVED_MAX];
+    for (size_t i = 0; i < configuration->removed_count; i++) {
+        removed[i] = raft_id_slice(&configuration->removed[i]);
     }
     struct pb_configuration message = {
         .format = CONFIGURATION_FORMAT,
@@ -27,6 +33,8 @@ struct raft_entry *wire_configuration_encode(struct raft_slab *slab, struct raft
         .cluster_id = raft_id_slice(&configuration->cluster_id),
         .members = members,
         .members_count = configuration->count,
+        .removed = removed,
+        .removed_count = configuration->removed_count,
     };
     size_t size = pb_size(&pb_configuration_type, &message);
     struct raft_entry *entry = raft_entry_new(slab, RAFT_ENTRY_CONFIGURATION, id, size);
@@ -47,14 +55,17 @@ static enum error_code take_members(const struct pb_configuration *message, stru
         *member = (struct wire_member){.id = raft_id_of(given->id), .voter = given->voter};
         memcpy(member->address, given->address.data, given->address.len);  // both fit: they were checked
         memcpy(member->cloud, given->cloud.data, given->cloud.len);
+        if (given->incarnation.len > 0) {
+            memcpy(member->incarnation, given->incarnation.data, given->incarnation.len);
+        }
     }
     return OK;
 }
 
-static enum error_code decode(struct arena *arena, const struct raft_entry *entry, struct wire_configuration *configuration,
+static enum error_code decode(struct arena *arena, struct slice command, struct wire_configuration *configuration,
                               struct error *error) {
     struct pb_configuration message;
-    enum error_code code = pb_decode_persisted(arena, &pb_configuration_type, raft_entry_command(entry), &message, error);
+    enum error_code code = pb_decode_persisted(arena, &pb_configuration_type, command, &message, error);
     if (code == OK && message.format != CONFIGURATION_FORMAT) {
         return error_set(error, ERR_UNKNOWN_COMMAND, "configuration format %u; this version knows format %d", message.format,
                          CONFIGURATION_FORMAT);
@@ -67,15 +78,25 @@ static enum error_code decode(struct arena *arena, const struct raft_entry *entr
     }
     configuration->generation = message.generation;
     configuration->cluster_id = raft_id_of(message.cluster_id);
+    for (size_t i = 0; i < message.removed_count; i++) {
+        configuration->removed[configuration->removed_count++] = raft_id_of(message.removed[i]);
+    }
     return take_members(&message, configuration, error);
+}
+
+enum error_code wire_configuration_read(struct slice command, struct wire_configuration *configuration,
+                                        struct error *error) {
+    *configuration = (struct wire_configuration){.count = 0};
+    struct arena arena = {.limit = 0};
+    enum error_code code = decode(&arena, command, configuration, error);
+    arena_free(&arena);
+    return code;
 }
 
 enum error_code wire_configuration_decode(const struct raft_entry *entry, struct wire_configuration *configuration,
                                           struct error *error) {
-    *configuration = (struct wire_configuration){.count = 0};
-    struct arena arena = {.limit = 0};
-    enum error_code code = decode(&arena, entry, configuration, error);
-    arena_free(&arena);
+    enum error_code code = wire_configuration_read(raft_entry_command(entry), configuration, error);
+    configuration->index = entry->id.index;
     return code == OK ? OK : error_wrap(error, "entry %llu", (unsigned long long)entry->id.index);
 }
 

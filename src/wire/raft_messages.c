@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "base/crc32c.h"
 #include "base/ids.h"
 #include "baton/v1/raft.pb.h"
 #include "wire/append_entries.h"
@@ -24,7 +25,10 @@ const struct pb_method *wire_raft_method(enum raft_message_type request) {
     case RAFT_REQUEST_VOTE_REPLY:
     case RAFT_APPEND_ENTRIES_REPLY:
     case RAFT_TIMEOUT_NOW_REPLY:
+    case RAFT_INSTALL_SNAPSHOT_REPLY:
         break;
+    case RAFT_INSTALL_SNAPSHOT:
+        return &pb_raft_service_install_snapshot;
     }
     assert(false);  // replies have no call
     return NULL;
@@ -32,13 +36,20 @@ const struct pb_method *wire_raft_method(enum raft_message_type request) {
 
 // --- encoding ---
 
+static const struct wire_member *known_member(const struct wire_identity *us, const struct raft_id *id) {
+    return us->configuration == NULL ? NULL : wire_configuration_member(us->configuration, id);
+}
+
 static struct pb_envelope envelope_of(const struct wire_identity *us, const struct raft_id *to) {
+    const struct wire_member *receiver = known_member(us, to);
     return (struct pb_envelope){
         .cluster_id = raft_id_slice(&us->cluster_id),
         .generation = us->generation,
         .from = raft_id_slice(&us->node_id),
         .to = raft_id_slice(to),
         .protocol = WIRE_PROTOCOL_VERSION,
+        .from_incarnation = slice_of_str(us->incarnation),
+        .to_incarnation = slice_of_str(receiver == NULL ? "" : receiver->incarnation),
     };
 }
 
@@ -81,6 +92,7 @@ static void encode_append_reply(const struct pb_envelope *envelope, const struct
         .match_index = message->append_reply.match_index,
         .conflict_term = message->append_reply.conflict_term,
         .conflict_index = message->append_reply.conflict_index,
+        .promised_us = message->append_reply.promised_us,
     };
     pb_encode(&pb_append_entries_response_type, &response, out);
 }
@@ -113,10 +125,80 @@ void wire_raft_encode(const struct wire_identity *us, const struct raft_message 
         pb_encode(&pb_timeout_now_response_type,
                   &(struct pb_timeout_now_response){.has_envelope = true, .envelope = envelope, .term = message->term}, out);
         break;
+    case RAFT_INSTALL_SNAPSHOT:
+    case RAFT_INSTALL_SNAPSHOT_REPLY:
+        assert(false);  // wire_chunk_encode, wire_chunk_reply_encode
     }
 }
 
 // --- checking ---
+
+// A wiped directory has forgotten its votes and what it acknowledged, so it must not speak for the member any more, and
+// what is meant for the one before must not reach it.
+static enum error_code check_incarnations(const struct wire_identity *us, const struct pb_envelope *envelope,
+                                          struct error *error) {
+    struct raft_id from = raft_id_of(envelope->from);
+    const struct wire_member *sender = known_member(us, &from);
+    const char *known = sender == NULL ? "" : sender->incarnation;
+    if (known[0] != '\0' && envelope->from_incarnation.len > 0 &&
+        !slice_equal(envelope->from_incarnation, slice_of_str(known))) {
+        return error_set(
+            error, ERR_FOREIGN,
+            "%s has another data directory (%.8s) than the member of that name (%.8s): it was wiped or replaced, "
+            "and counts for nothing. Remove it, and add the machine under a new id",
+            from.text, (const char *)envelope->from_incarnation.data, known);
+    }
+    if (known[0] != '\0' && envelope->from_incarnation.len == 0 && us->all_tell_theirs) {
+        return error_set(error, ERR_FOREIGN,
+                         "%s does not say which data directory it has, as a version would that is too old for this cluster: "
+                         "it counts for nothing. Stop it, and start this version",
+                         from.text);
+    }
+    if (us->incarnation[0] != '\0' && envelope->to_incarnation.len > 0 &&
+        !slice_equal(envelope->to_incarnation, slice_of_str(us->incarnation))) {
+        return error_set(
+            error, ERR_FOREIGN,
+            "the cluster knows %s with another data directory (%.8s) than this one (%.8s): this one was wiped or "
+            "replaced, and this node neither votes nor follows. Stop it, remove %s from the cluster, and add "
+            "the machine under a new id",
+            us->node_id.text, (const char *)envelope->to_incarnation.data, us->incarnation, us->node_id.text);
+    }
+    bool unnamed = envelope->to_incarnation.len == 0;
+    bool waits = us->configuration != NULL && us->configuration->count == 0;
+    if (waits && unnamed) {
+        return error_set(
+            error, ERR_FOREIGN,
+            "this node has an empty data directory, which no configuration names yet. A new node waits until it "
+            "is added; a member whose disk was wiped is never believed again: remove it, and add the machine "
+            "under a new id");
+    }
+    // A leader that a lagging node does not know yet (thesis section 4.1) names this node's directory.
+    if (us->configuration != NULL && sender == NULL && unnamed) {
+        return error_set(error, ERR_FOREIGN, "%s is no member of cluster %s", from.text, us->cluster_id.text);
+    }
+    return OK;
+}
+
+// A node that waits to be added is of no generation yet: that of the leader that names its directory will be its own. What
+// is lower than its directory's comes from those whom it has left.
+static enum error_code check_generation(const struct wire_identity *us, const struct pb_envelope *envelope,
+                                        struct error *error) {
+    bool waits = us->configuration != NULL && us->configuration->count == 0;
+    if (envelope->generation < us->generation) {
+        return error_set(error, ERR_OLD_GENERATION,
+                         "%.*s is of generation %llu of cluster %s, and this is generation %llu: the cluster was founded "
+                         "anew. Stop %.*s, and run batond --rejoin there",
+                         (int)envelope->from.len, (const char *)envelope->from.data,
+                         (unsigned long long)envelope->generation, us->cluster_id.text, (unsigned long long)us->generation,
+                         (int)envelope->from.len, (const char *)envelope->from.data);
+    }
+    if (envelope->generation > us->generation && !waits) {
+        return error_set(error, ERR_SUPERSEDED, "this node is of generation %llu of cluster %s, and %.*s of generation %llu",
+                         (unsigned long long)us->generation, us->cluster_id.text, (int)envelope->from.len,
+                         (const char *)envelope->from.data, (unsigned long long)envelope->generation);
+    }
+    return OK;
+}
 
 static enum error_code check_envelope(const struct wire_identity *us, const struct pb_envelope *envelope,
                                       struct error *error) {
@@ -124,19 +206,19 @@ static enum error_code check_envelope(const struct wire_identity *us, const stru
         return error_set(error, ERR_FOREIGN, "the sender speaks protocol %u, this node %d: use one version of baton",
                          envelope->protocol, WIRE_PROTOCOL_VERSION);
     }
-    if (!slice_equal(envelope->cluster_id, raft_id_slice(&us->cluster_id)) || envelope->generation != us->generation ||
+    if (!slice_equal(envelope->cluster_id, raft_id_slice(&us->cluster_id)) ||
         !slice_equal(envelope->to, raft_id_slice(&us->node_id))) {
         return error_set(error, ERR_FOREIGN,
-                         "a message for node %.*s of cluster %.*s (generation %llu) came to node %s of cluster %s "
-                         "(generation %llu): check the addresses in --peers",
+                         "a message for node %.*s of cluster %.*s came to node %s of cluster %s: check the addresses in "
+                         "--peers",
                          (int)envelope->to.len, (const char *)envelope->to.data, (int)envelope->cluster_id.len,
-                         (const char *)envelope->cluster_id.data, (unsigned long long)envelope->generation, us->node_id.text,
-                         us->cluster_id.text, (unsigned long long)us->generation);
+                         (const char *)envelope->cluster_id.data, us->node_id.text, us->cluster_id.text);
     }
     if (slice_equal(envelope->from, raft_id_slice(&us->node_id))) {
         return error_set(error, ERR_INVALID, "envelope.from: %s is this node itself", us->node_id.text);
     }
-    return OK;
+    enum error_code code = check_generation(us, envelope, error);
+    return code == OK ? check_incarnations(us, envelope, error) : code;
 }
 
 // A request has a term, and names its sender as the leader or candidate.
@@ -258,6 +340,7 @@ static enum error_code decode_append_reply(const struct decoding *d) {
     d->message->append_reply.match_index = response.match_index;
     d->message->append_reply.conflict_term = response.conflict_term;
     d->message->append_reply.conflict_index = response.conflict_index;
+    d->message->append_reply.promised_us = response.promised_us;
     return code;
 }
 
@@ -302,6 +385,9 @@ static enum error_code decode_message(const struct decoding *d) {
         return decode_timeout_now(d);
     case RAFT_TIMEOUT_NOW_REPLY:
         return decode_timeout_now_reply(d);
+    case RAFT_INSTALL_SNAPSHOT:
+    case RAFT_INSTALL_SNAPSHOT_REPLY:
+        break;
     }
     assert(false);
     return ERR_INVALID;
@@ -315,6 +401,148 @@ enum error_code wire_raft_decode(const struct wire_identity *us, enum raft_messa
     enum error_code code = decode_message(&d);
     if (code != OK) {
         *message = (struct raft_message){.type = type};
+    }
+    return code;
+}
+
+// All messages begin alike, with the envelope and a term, and unknown fields are skipped.
+bool wire_raft_sender(struct slice bytes, struct arena *arena, struct raft_id *from, uint64_t *generation) {
+    struct pb_timeout_now_request message;
+    if (pb_decode(arena, &pb_timeout_now_request_type, bytes, &message, NULL) != OK ||
+        id_check(message.envelope.from, "from", NULL) != OK) {
+        return false;
+    }
+    *from = raft_id_of(message.envelope.from);
+    *generation = message.envelope.generation;
+    return true;
+}
+
+// --- InstallSnapshot ---
+
+void wire_chunk_encode(const struct wire_identity *us, const struct raft_message *message, const struct wire_chunk *chunk,
+                       struct buf *out) {
+    struct pb_install_snapshot_request request = {
+        .has_envelope = true,
+        .envelope = envelope_of(us, &message->to),
+        .term = message->term,
+        .leader_id = raft_id_slice(&message->snapshot.leader_id),
+        .last_index = message->snapshot.last.index,
+        .last_term = message->snapshot.last.term,
+        .size = chunk->size,
+        .offset = chunk->offset,
+        .data = chunk->data,
+        .crc = crc32c(0, chunk->data.data, chunk->data.len),
+    };
+    pb_encode(&pb_install_snapshot_request_type, &request, out);
+}
+
+static enum error_code check_chunk(const struct pb_install_snapshot_request *request, struct error *error) {
+    if (request->size > INT64_MAX || request->offset > request->size ||
+        request->data.len > request->size - request->offset) {
+        return error_set(error, ERR_INVALID, "offset: a chunk of %zu bytes at %llu is not within %llu bytes",
+                         request->data.len, (unsigned long long)request->offset, (unsigned long long)request->size);
+    }
+    uint32_t crc = crc32c(0, request->data.data, request->data.len);
+    if (crc != request->crc) {
+        return error_set(error, ERR_INVALID, "crc: %08x is stated, the chunk has %08x: damaged on the way", request->crc,
+                         crc);
+    }
+    return OK;
+}
+
+enum error_code wire_chunk_decode(const struct wire_identity *us, struct slice bytes, struct arena *arena,
+                                  struct raft_message *message, struct wire_chunk *chunk, struct error *error) {
+    *message = (struct raft_message){.type = RAFT_INSTALL_SNAPSHOT, .lane = RAFT_BULK};
+    struct decoding d = {.us = us, .bytes = bytes, .arena = arena, .message = message, .error = error};
+    struct pb_install_snapshot_request request;
+    enum error_code code =
+        open_message(&d, &pb_install_snapshot_request_type, &request, &request.envelope, &request.has_envelope);
+    if (code != OK) {
+        return code;
+    }
+    message->term = request.term;
+    message->snapshot.leader_id = message->from;
+    message->snapshot.last = (struct raft_entry_id){.index = request.last_index, .term = request.last_term};
+    *chunk = (struct wire_chunk){.size = request.size, .offset = request.offset, .data = request.data};
+    code = check_request(message, request.leader_id, "leader_id", request.envelope.from, error);
+    if (code == OK && request.last_index == 0) {
+        code = error_set(error, ERR_INVALID, "last_index: must be at least 1");
+    }
+    if (code == OK) {
+        code = check_log_id(message->snapshot.last, message->term, "last", error);
+    }
+    return code == OK ? check_chunk(&request, error) : code;
+}
+
+void wire_chunk_reply_encode(const struct wire_identity *us, const struct raft_message *message,
+                             const struct wire_chunk_reply *chunk, struct buf *out) {
+    struct pb_install_snapshot_response response = {
+        .has_envelope = true,
+        .envelope = envelope_of(us, &message->to),
+        .term = message->term,
+        .accepted = message->snapshot_reply.accepted,
+        .done = message->snapshot_reply.done,
+        .match_index = message->snapshot_reply.match_index,
+        .part_index = chunk->part.index,
+        .part_term = chunk->part.term,
+        .offset = chunk->offset,
+    };
+    pb_encode(&pb_install_snapshot_response_type, &response, out);
+}
+
+enum error_code wire_chunk_reply_decode(const struct wire_identity *us, struct slice bytes, struct arena *arena,
+                                        struct raft_message *message, struct wire_chunk_reply *chunk, struct error *error) {
+    *message = (struct raft_message){.type = RAFT_INSTALL_SNAPSHOT_REPLY, .lane = RAFT_BULK};
+    struct decoding d = {.us = us, .bytes = bytes, .arena = arena, .message = message, .error = error};
+    struct pb_install_snapshot_response response;
+    enum error_code code =
+        open_message(&d, &pb_install_snapshot_response_type, &response, &response.envelope, &response.has_envelope);
+    message->term = response.term;
+    message->snapshot_reply.accepted = response.accepted;
+    message->snapshot_reply.done = response.done;
+    message->snapshot_reply.match_index = response.match_index;
+    *chunk = (struct wire_chunk_reply){.part = {.index = response.part_index, .term = response.part_term},
+                                       .offset = response.offset};
+    return code;
+}
+
+// --- ReadIndex ---
+
+void wire_read_index_encode(const struct wire_identity *us, const struct raft_id *leader, raft_term term, struct buf *out) {
+    struct pb_read_index_request request = {.has_envelope = true, .envelope = envelope_of(us, leader), .term = term};
+    pb_encode(&pb_read_index_request_type, &request, out);
+}
+
+void wire_read_index_reply_encode(const struct wire_identity *us, const struct raft_id *to, raft_term term, raft_index index,
+                                  struct buf *out) {
+    struct pb_read_index_response response = {
+        .has_envelope = true, .envelope = envelope_of(us, to), .term = term, .index = index};
+    pb_encode(&pb_read_index_response_type, &response, out);
+}
+
+enum error_code wire_read_index_decode(const struct wire_identity *us, struct slice bytes, struct arena *arena,
+                                       struct raft_id *from, raft_term *term, struct error *error) {
+    struct raft_message message = {0};
+    struct decoding d = {.us = us, .bytes = bytes, .arena = arena, .message = &message, .error = error};
+    struct pb_read_index_request request;
+    enum error_code code = open_message(&d, &pb_read_index_request_type, &request, &request.envelope, &request.has_envelope);
+    if (code == OK) {
+        *from = message.from;
+        *term = request.term;
+    }
+    return code;
+}
+
+enum error_code wire_read_index_reply_decode(const struct wire_identity *us, struct slice bytes, struct arena *arena,
+                                             struct raft_id *from, raft_index *index, struct error *error) {
+    struct raft_message message = {0};
+    struct decoding d = {.us = us, .bytes = bytes, .arena = arena, .message = &message, .error = error};
+    struct pb_read_index_response response;
+    enum error_code code =
+        open_message(&d, &pb_read_index_response_type, &response, &response.envelope, &response.has_envelope);
+    if (code == OK) {
+        *from = message.from;
+        *index = response.index;
     }
     return code;
 }

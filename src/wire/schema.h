@@ -17,7 +17,7 @@ enum pb_presence {
     PB_REPEATED,  // the value is a pointer to items, `holder` their number, a size_t
 };
 
-enum pb_form { PB_FORM_UNSPECIFIED, PB_FORM_ID, PB_FORM_ADDRESS, PB_FORM_CLOUD, PB_FORM_UTF8 };
+enum pb_form { PB_FORM_UNSPECIFIED, PB_FORM_ID, PB_FORM_ADDRESS, PB_FORM_CLOUD, PB_FORM_UTF8, PB_FORM_WORKER_CLOUD };
 
 struct pb_type;
 

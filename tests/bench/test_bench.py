@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import json
 import math
 import os
 import pathlib
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 
@@ -19,15 +16,7 @@ BUILD = pathlib.Path(os.environ.get("BATON_BUILD", ROOT / "build"))
 
 sys.path.insert(0, str(ROOT / "bench"))
 import stage  # noqa: E402
-
-
-def script(name: str) -> Any:
-    loader = importlib.machinery.SourceFileLoader(name, str(ROOT / "bench" / name))
-    spec = importlib.util.spec_from_loader(name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+from stage import script  # noqa: E402
 
 
 def run(*command: str, seconds: float = 300) -> "subprocess.CompletedProcess[str]":
@@ -73,15 +62,59 @@ def test_failover_targets() -> None:
     assert not failover.met("SIGKILL", "lossless", [near, {**near, "gap_ms": {"n2": 10.0, "n3": 351.0}}])
 
 
+def test_turns_of_all_nodes() -> None:
+    snapshots = script("snapshots")
+    before = {0.01: 5.0, 0.02: 5.0, 0.05: 6.0, math.inf: 6.0}  # the node's long turn was before
+    nodes = [{0.01: 9.0, 0.02: 9.0, 0.05: 10.0, math.inf: 10.0}, {0.01: 7.0, 0.02: 9.0, 0.05: 10.0, math.inf: 10.0}]
+    one, both = snapshots.added(nodes[:1], [before]), snapshots.added(nodes, [before, before])
+    assert snapshots.above(one, 0.01) == 0 and snapshots.longest_bucket(one) == 0.01
+    assert snapshots.above(both, 0.01) == 2 and snapshots.longest_bucket(both) == 0.02
+    assert snapshots.longest_bucket({0.01: 3.0, math.inf: 4.0}) == math.inf
+    assert snapshots.ratio({"without": [{"rate": 100}], "while written": [{"rate": 80}]}) == pytest.approx(0.8)
+
+
+def test_restart_reads_the_logs(tmp_path: pathlib.Path) -> None:
+    restart = script("restart")
+    system = restart.Baton(tmp_path)
+    system.commands = {"n1": [], "n2": []}
+    (tmp_path / "n1.log").write_text(
+        'time=1970-01-01T00:01:40.250Z level=info msg="recovered the log" dir=n1\n'
+        'time=1970-01-01T00:01:40.800Z level=info msg="n1 transitioned from Candidate to Leader (term 2)"\n'
+    )
+    (tmp_path / "n2.log").write_text('time=1970-01-01T00:01:40.500Z level=info msg="recovered the log" dir=n2\n')
+    assert system.parts(100.0) == {"recovered_ms": 500.0, "elected_ms": 800.0}
+    (tmp_path / "n2.log").write_text("")
+    assert system.parts(100.0)["recovered_ms"] is None, "n2 has not read its log"
+    rounds = [{"served_ms": 10.0}, {"served_ms": 40.0}, {"served_ms": 20.0}]
+    assert restart.median_and_worst(rounds, "served_ms") == (20.0, 40.0)
+    assert restart.median_and_worst(rounds, "elected_ms") is None
+
+
+def test_catchup_figures() -> None:
+    catchup = script("catchup")
+    report = {"began_unix": 100.0, "samples": [(0, 5_000), (1_500_000, 1_520_000), (2_500_000, 2_600_000)]}
+    assert [catchup.p99_ms(report, since, since + 1) for since in (100.0, 101.0, 102.0)] == [5, 20, 100]
+    with pytest.raises(SystemExit):
+        catchup.p99_ms(report, 103.0, 104.0)
+    assert catchup.bound({"link_rate": 10e6}) == 10e6
+    assert catchup.bound({"link_rate": 100e6}) == 64 * 1024 * 1024, "the nodes send no faster"
+    assert catchup.useful(received=120, sent=110, size=100) == 110 and catchup.useful(received=120, sent=90, size=100) == 120
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["--in-flight", "0"], '--in-flight is "0"; allowed is 1 to 512'),
         (["--count", "-1"], '--count is "-1"'),
+        (["--keys", "0"], '--keys is "0"; allowed is 1 to 1000000000'),
         (["--rate"], "--rate needs a value"),
         (["--what"], "unknown option --what"),
         (["more"], "unexpected argument more"),
         (["--endpoints", "nowhere"], "--endpoints"),
+        (["--ledger", "/dev/null"], "--keys is 1; with --ledger allowed is 2048 to 10000000"),
+        (["--ledger", "/dev/null", "--keys", "2048", "--size", "127"], "--size is 127; with --ledger allowed is 128 to 65536"),
+        (["--ledger", "/dev/null", "--samples", "/dev/null"], "--samples does not go with --ledger"),
+        (["--prefix", "p" * 65], "--prefix has more than 64 bytes"),
     ],
 )
 def test_baton_bench_refuses(arguments: "list[str]", complaint: str) -> None:
@@ -121,3 +154,21 @@ def test_failover_quick(worlds: None) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for kind in ("SIGKILL", "SIGSTOP", "SIGTERM"):
         assert f"| {kind} | lossless | 1 |" in done.stdout, done.stdout
+
+
+def test_restart_quick() -> None:
+    done = run(sys.executable, str(ROOT / "bench/restart"), "--quick", "--only", "baton")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| baton | 20,000 | 2,000 | 1 |" in done.stdout, done.stdout
+
+
+def test_snapshots_quick() -> None:
+    done = run(sys.executable, str(ROOT / "bench/snapshots"), "--quick")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| without | " in done.stdout and "| while written | " in done.stdout, done.stdout
+
+
+def test_catchup_quick(worlds: None) -> None:
+    done = run(sys.executable, str(ROOT / "bench/catchup"), "--quick")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Targets: a share of 0.80" in done.stdout and "caught up in" in done.stderr, done.stdout

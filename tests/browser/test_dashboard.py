@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 from harness import WORKERS, Cluster, wait_for
+from test_catching_up import OFTEN, TAIL, cluster_of, is_compacted_beyond, write_many  # noqa: F401
+from test_members import change, new_node
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -55,3 +57,42 @@ def TestDashboardFollowsTheCluster(cluster: Cluster, browser: Any) -> None:
     wait_for(lambda: "leader" not in roles(browser).get(leader.name, ""), f"{leader.name} no longer is")
     worker.stop()
     wait_for(lambda: "offline" in rows(browser, "workers")["w1"][0], "w1 is shown as offline")
+
+
+def bar(browser: Any, node: str) -> Any:
+    """How full the bar in a node's row is; None while it is hidden."""
+    script = """const row = [...document.querySelectorAll("#nodes tbody tr")].find(r => r.cells[0].innerText === arguments[0]);
+                const bar = row && row.querySelector("progress"); return bar && !bar.hidden ? bar.value : null"""
+    return browser.execute_script(script, node)
+
+
+def measured(cluster: Cluster, node: str, metric: str) -> float:
+    (line,) = [each for each in cluster[node].get("/metrics")[2].splitlines() if each.startswith(metric)]
+    return float(line.rsplit(" ", 1)[1])
+
+
+def TestDashboardShowsALearnerCatchUp(cluster_of: Callable[..., Cluster], browser: Any) -> None:  # noqa: F811
+    """A fourth node is added and sent a snapshot, slowly enough to look at it."""
+    cluster = cluster_of((*OFTEN, "--snapshot-rate", "256KiB"))
+    cluster.start()
+    leader = cluster.lead_by("n1")
+    write_many(leader, TAIL + 2000, 10, "tail")
+    write_many(leader, 4000, 1000)
+    wait_for(lambda: is_compacted_beyond(leader, 1), "the log no longer begins with the first entry")
+    n4 = new_node(cluster, "n4", 7401)
+    browser.get(f"{cluster['n2'].http}/")
+    change(cluster, "add", f"n4={n4.address}/gcp")
+    wait_for(lambda: roles(browser).get("n4") == "learner", "n4 is shown as a learner")
+    half = wait_for(lambda: bar(browser, "n4") and rows(browser, "nodes")["n4"][3], "a bar shows how far it is")
+    assert "snapshot" in half and "% of" in half, half
+    assert bar(browser, "n1") is None
+    if os.environ.get("BATON_KEEP_SCREENSHOT"):
+        browser.save_screenshot(str(ROOT / "build" / "learner.png"))
+    assert 0 < measured(cluster, "n1", 'raft_peer_snapshot_ratio{peer="n4"') <= 1
+    assert measured(cluster, "n1", 'raft_peer_is_voter{peer="n4"') == 0 and measured(cluster, "n4", "raft_is_voter ") == 0
+    wait_for(lambda: bar(browser, "n4") is None, "the bar goes once it has the snapshot")
+    wait_for(lambda: measured(cluster, "n1", 'raft_peer_snapshot_ratio{peer="n4"') == 0, "and the metric says so")
+    wait_for(lambda: change(cluster, "promote", "n4", "--dry-run"), "it may be promoted")
+    change(cluster, "promote", "n4")
+    wait_for(lambda: roles(browser).get("n4") == "follower", "n4 is shown as a follower")
+    assert measured(cluster, "n1", 'raft_peer_is_voter{peer="n4"') == 1 and measured(cluster, "n4", "raft_is_voter ") == 1

@@ -91,11 +91,16 @@ class Process:
     def __init__(self, name: str, log: Path, command: List[str], environment: Dict[str, str]) -> None:
         self.name = name
         self.log_path = log
+        self.host = name
         self._command = [NET, "run", name, *command]
         self.environment = dict(environment)
         self._popen: Optional[subprocess.Popen[bytes]] = None
         self.expected_exit: Optional[int] = None  # of this life; None: it is meant to run
         self.paused = False
+
+    def run_on(self, host: str) -> None:
+        """From its next start; by default a process runs on the host of its own name."""
+        self.host = self._command[2] = host
 
     def start(self) -> None:
         assert not self.running, f"{self.name} runs already"
@@ -110,6 +115,11 @@ class Process:
     @property
     def running(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """0: it does not run."""
+        return self._popen.pid if self._popen is not None and self.running else 0
 
     @property
     def exit_status(self) -> Optional[int]:
@@ -163,22 +173,34 @@ class Process:
 class Node(Process):
     """One batond and its interfaces."""
 
-    def __init__(self, name: str, directory: Path, extra: Iterable[str] = ()) -> None:
+    def __init__(self, name: str, directory: Path, extra: Iterable[str] = (), by_name: bool = False) -> None:
+        """With by_name the other nodes know it as NAME.test, which the test must see to (test_names.py)."""
         self.place = NODES[name]
         self.address = f"{self.place.host}:{GRPC_PORT}"
         self.http = f"http://{self.place.host}:{HTTP_PORT}"
         self.data = directory / name
-        peers = ",".join(f"{node}={place.host}:{GRPC_PORT}/{place.cloud}" for node, place in NODES.items())
+        known = {node: f"{node}.test" if by_name else place.host for node, place in NODES.items()}
+        self.known_as = f"{known[name]}:{GRPC_PORT}"
+        peers = ",".join(f"{node}={known[node]}:{GRPC_PORT}/{place.cloud}" for node, place in NODES.items())
         command = [
             str(BUILD / "batond"),
             *("--node-id", name, "--cluster-id", "test", "--cloud", self.place.cloud, "--data-dir", str(self.data)),
-            *("--listen", self.address, "--advertise", self.address),
-            *("--http", f"{self.place.host}:{HTTP_PORT}", "--advertise-http", f"{self.place.host}:{HTTP_PORT}"),
+            *("--listen", self.address, "--advertise", self.known_as),
+            *("--http", f"{self.place.host}:{HTTP_PORT}", "--advertise-http", f"{known[name]}:{HTTP_PORT}"),
             *("--peers", peers, "--bootstrap", "--log-level", "debug", "--insecure"),
             *extra,
         ]
         super().__init__(name, directory / f"{name}.log", command, SANITIZERS)
         self._channel: Optional[grpc.Channel] = None
+
+    @property
+    def program(self) -> Path:
+        """The batond that the next start runs."""
+        return Path(self._command[3])
+
+    @program.setter
+    def program(self, program: Path) -> None:
+        self._command[3] = str(program)
 
     @property
     def channel(self) -> grpc.Channel:
@@ -212,8 +234,7 @@ class Node(Process):
         from baton.v1 import worker_pb2_grpc
 
         stub = worker_pb2_grpc.WorkerServiceStub(self.channel)
-        message = {"RegisterWorker": pb.RegisterWorkerRequest, "Heartbeat": pb.HeartbeatRequest}[method]
-        return getattr(stub, method)(message(**fields), timeout=DEADLINE)
+        return getattr(stub, method)(getattr(pb, f"{method}Request")(**fields), timeout=DEADLINE)
 
     def status(self) -> Any:
         return self.call("Status", timeout=1.0)
@@ -268,9 +289,11 @@ class WorkerProcess(Process):
 class Cluster:
     """Three nodes, the link, and workers. Placement is off, so leadership stays where a test puts it."""
 
-    def __init__(self, directory: Path, extra: Iterable[str] = (), placement: str = "off") -> None:
+    def __init__(
+        self, directory: Path, extra: Iterable[str] = (), placement: str = "off", by_name: bool = False
+    ) -> None:
         self.directory = directory
-        self.nodes = {name: Node(name, directory, ("--placement", placement, *extra)) for name in NODES}
+        self.nodes = {name: Node(name, directory, ("--placement", placement, *extra), by_name) for name in NODES}
         self._workers: Dict[str, WorkerProcess] = {}
 
     def __getitem__(self, name: str) -> Node:
@@ -404,8 +427,8 @@ class Cluster:
 
     @contextmanager
     def cut_off(self, name: str) -> Iterator[None]:
-        """Disconnects one host without closing any connection."""
-        port = ["ip", "-n", "baton-wan", "link", "set", name]
+        """Disconnects a node's host without closing any connection."""
+        port = ["ip", "-n", "baton-wan", "link", "set", self.nodes[name].host]
         subprocess.run([*port, "nomaster"], check=True)
         try:
             yield
@@ -419,16 +442,16 @@ class Cluster:
         stop = threading.Event()
 
         def write(writer: int) -> None:
-            number = 0
-            nodes = list(self.nodes.values())
+            number = at = 0
             while not stop.is_set():
                 key, value = f"load/{writer}/{number}", f"{writer}-{number}"
                 number += 1
+                nodes = list(self.nodes.values())  # those of now: members come and go
                 try:
-                    nodes[0].call("Put", timeout=1.0, key=key.encode(), value=value.encode())
+                    nodes[at % len(nodes)].call("Put", timeout=1.0, key=key.encode(), value=value.encode())
                     acknowledged[key] = value
-                except grpc.RpcError:
-                    nodes.append(nodes.pop(0))
+                except (grpc.RpcError, ValueError):  # ValueError: the channel was closed meanwhile
+                    at += 1
                     stop.wait(POLL)
 
         threads = [threading.Thread(target=write, args=(writer,), daemon=True) for writer in range(writers)]

@@ -25,6 +25,27 @@ def TestClusterElectsALeader(empty_cluster: Cluster) -> None:
     assert f"{leader.name} transitioned from Candidate to Leader (term " in leader.log()
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["founded", "restarted"])
+def TestClusterElectsAtAStartWithoutATimeout(empty_cluster: Cluster, again: bool) -> None:
+    """Nodes that start together ask for votes when they reach each other; here no timeout ends before the deadline."""
+    if again:
+        empty_cluster.start()
+        empty_cluster.wait_applied(empty_cluster.put("before", "1"))
+        empty_cluster.kill_all()
+    for node in empty_cluster.nodes.values():
+        node._command += ["--election-timeout", "600s-1200s"]
+    empty_cluster.start()
+    leader = empty_cluster.leader(ELECTION_LIMIT)
+    assert leader.log().count("transitioned from Candidate to Leader") >= 1
+    # One that starts later disturbs nobody.
+    other = empty_cluster.others(leader.name)[0]
+    term = leader.status().term
+    other.kill()
+    other.start()
+    wait_for(lambda: other.status().leader == leader.name, f"{other.name} follows {leader.name}")
+    assert leader.status().term == term
+
+
 def TestClusterFoundedWithOtherPeersIsSaid(empty_cluster: Cluster) -> None:
     said = "was founded with other --peers"
     command = empty_cluster["n3"]._command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import statistics
 import subprocess
 import time
@@ -154,6 +155,33 @@ def TestClusterFullDisk(empty_cluster: Cluster, small_disk: Path) -> None:
     cluster.put("again", "1")
     leader.start()
     cluster.wait_applied(cluster.leader().status().commit_index)
+    same_logs(cluster)
+
+
+def TestClusterStartsOnAFullDisk(empty_cluster: Cluster, small_disk: Path) -> None:
+    """A node whose disk fills up while it is stopped starts, votes with what it has reserved, and stops and starts again."""
+    cluster, full = empty_cluster, empty_cluster["n1"]
+    cluster.start()
+    leader = cluster.lead_by("n2")
+    cluster.wait_applied(cluster.put("k", "1"))
+    full.stop()
+    with pytest.raises(OSError, match="No space left"), (small_disk / "ballast").open("wb", buffering=0) as ballast:
+        while True:
+            assert ballast.write(bytes(4096)) > 0
+    assert os.statvfs(small_disk).f_bavail == 0
+    for times in range(2):
+        full.start()
+        wait_for(lambda: full.status().leader == leader.name, "it follows")
+        leader.kill()
+        other = next(node for node in cluster.others(full.name, leader.name))
+        wait_for(lambda: other.status().role == "leader", f"{other.name} is elected with the vote of {full.name}")
+        assert "no space for the log" in full.log()
+        full.stop()
+        leader.start()
+        leader = cluster.leader()
+    full.start()
+    (small_disk / "ballast").unlink()
+    cluster.wait_applied(cluster.put("k", "2"))
     same_logs(cluster)
 
 

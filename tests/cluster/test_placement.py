@@ -105,6 +105,12 @@ def TestPlacementPrefersACloud(clusters: Callable[..., Cluster]) -> None:
     wait_for(lambda: "no fit voter" in placement(cluster["n3"])["decision"], "it stays there")
 
 
+def TestPlacementSaysThatNoVoterIsInTheCloud(clusters: Callable[..., Cluster]) -> None:
+    cluster = clusters("--leader-cloud", "asw")
+    for node in cluster.nodes.values():
+        assert 'no voter is in the cloud of --leader-cloud, so it has no effect" cloud=asw' in node.log()
+
+
 def TestPlacementPrefersACloudWhenTheLeaderDies(clusters: Callable[..., Cluster]) -> None:
     """Of two that request pre-votes at once, with equal logs, the one in the preferred cloud is elected, even if n2 is earlier."""
     cluster = clusters("--leader-cloud", "aws")

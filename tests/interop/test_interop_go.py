@@ -88,7 +88,7 @@ def test_interop_go_waits_for_a_leader(go_client: pathlib.Path, tmp_path: pathli
         try:
             wait_until("the follower misses its leader", lambda: not follower.web("/status")["leader"])
             client = subprocess.Popen([go_client, follower.listen], stdout=subprocess.PIPE, text=True)
-            assert client.stdout is not None and client.stdout.readline().startswith("watching greeting after revision")
+            assert client.stdout is not None and client.stdout.readline() == "waiting for a leader\n"
         finally:
             for node in others:
                 node.process.send_signal(signal.SIGCONT)

@@ -45,7 +45,9 @@ struct server *cluster_find(struct cluster *cluster, const struct raft_id *id) {
 }
 
 struct raft_entry *cluster_entry(struct cluster *cluster, struct raft_entry_id id, const char *text) {
-    enum raft_entry_type type = strcmp(text, "no-op") == 0 ? RAFT_ENTRY_NOOP : RAFT_ENTRY_COMMAND;
+    enum raft_entry_type type = strcmp(text, "no-op") == 0 ? RAFT_ENTRY_NOOP
+                                : text[0] == '['           ? RAFT_ENTRY_CONFIGURATION
+                                                           : RAFT_ENTRY_COMMAND;
     size_t len = type == RAFT_ENTRY_NOOP ? 0 : strlen(text);
     struct raft_entry *entry = raft_entry_new(cluster->slab, type, id, len);
     if (len > 0) {
@@ -77,9 +79,40 @@ static void drop_entries(struct raft_entry *const *entries, size_t count) {
     free((void *)entries);
 }
 
-static void disk_cut(struct disk *disk, size_t count) {
-    while (disk->count > count) {
+// Drops the entries after `last`.
+static void disk_cut(struct disk *disk, raft_index last) {
+    while (disk->count > 0 && disk->base.index + disk->count > last) {
         raft_entry_unref(disk->entries[--disk->count]);
+    }
+}
+
+// Drops the entries up to the new base.
+static void disk_compact(struct disk *disk, struct raft_entry_id base) {
+    size_t dropped = base.index - disk->base.index;
+    for (size_t i = 0; i < dropped; i++) {
+        raft_entry_unref(disk->entries[i]);
+    }
+    disk->count -= dropped;
+    memmove((void *)disk->entries, (void *)(disk->entries + dropped), disk->count * sizeof *disk->entries);
+    disk->base = base;
+}
+
+// The log starts anew behind a snapshot.
+static void disk_restart(struct disk *disk, struct raft_entry_id base) {
+    disk_cut(disk, disk->base.index);
+    disk->base = base;
+}
+
+// What recovery does with a snapshot that was installed, if a crash came before the write that starts the log behind it.
+static void disk_recover(struct disk *disk) {
+    raft_index index = disk->snapshot.index;
+    if (index < disk->base.index || index == 0) {
+        return;
+    }
+    bool here = index == disk->base.index || (index <= disk->base.index + disk->count &&
+                                              disk->entries[index - disk->base.index - 1]->id.term == disk->snapshot.term);
+    if (!here) {
+        disk_restart(disk, disk->snapshot);
     }
 }
 
@@ -94,6 +127,9 @@ static void write_hard_state(struct disk *disk, const struct raft_persist *write
 
 static void write_all(struct disk *disk, const struct raft_persist *write) {
     write_hard_state(disk, write);
+    if (write->reset.index > 0) {
+        disk_restart(disk, write->reset);
+    }
     for (size_t i = 0; i < write->count; i++) {
         disk_cut(disk, write->entries[i]->id.index - 1);
         array_reserve(disk->entries, disk->cap, disk->count + 1);
@@ -207,6 +243,9 @@ static void step(struct cluster *cluster, struct server *server, struct raft_eve
             check_leader(cluster, server, update.transitions[i].term);
         }
     }
+    if (update.installed.index > 0) {
+        server->applied = update.installed.index;
+    }
     if (update.has_persist) {
         submit(server, &update.persist);
     }
@@ -242,42 +281,54 @@ void cluster_event(struct cluster *cluster, struct server *server, struct raft_e
 
 // --- life ---
 
-static void start_core(struct cluster *cluster, struct server *server) {
-    struct raft_member members[MEMBERS_MAX];
-    for (size_t i = 0; i < cluster->count; i++) {
-        const struct server *member = &cluster->servers[i];
-        members[i] = (struct raft_member){
-            .id = member->id,
-            .voter = member->voter,
-            .preferred = i + 1 == server->prefers,
-        };
+static void prefer(const struct server *server, struct raft_configuration *members) {
+    struct raft_id preferred = cluster_id(server->prefers);
+    for (size_t i = 0; i < members->count; i++) {
+        members->members[i].preferred = raft_id_equal(&members->members[i].id, &preferred);
     }
+}
+
+static bool decode_configuration(void *user, struct slice command, struct raft_configuration *out) {
+    bool readable = configuration_read(command, out);
+    prefer(user, out);
+    return readable;
+}
+
+static void start_core(struct cluster *cluster, struct server *server) {
+    struct raft_configuration members = server->disk.members;
+    prefer(server, &members);
     struct raft_config config = {
         .id = server->id,
-        .members = members,
-        .member_count = cluster->count,
+        .configuration = members,
+        .configuration_index = server->disk.members_index,
+        .decode_configuration = decode_configuration,
+        .user = server,
         .seed = server->seed,
         .election_timeout_min_us = ELECTION_TIMEOUT_MIN_US,
         .election_timeout_max_us = ELECTION_TIMEOUT_MAX_US,
         .heartbeat_interval_us = HEARTBEAT_INTERVAL_US,
         .quorum_timeout_us = QUORUM_TIMEOUT_US,
+        .lease_reads = server->lease_reads,
+        .may_have_promised = server->lease_reads && server->life > 0,
     };
     struct disk *disk = &server->disk;
-    struct raft_restored restored = {.hard_state = disk->hard_state, .count = disk->count};
+    disk_recover(disk);
+    struct raft_restored restored = {
+        .hard_state = disk->hard_state, .base = disk->base, .count = disk->count, .applied = disk->snapshot.index};
     restored.entries = copy_entries(disk->entries, disk->count);
     server->core = raft_new(&config, cluster->slab, &restored, server->now_us);
     free(restored.entries);
     server->life++;
-    server->applied = 0;
+    server->applied = disk->snapshot.index;
     server->shown_tick_us = 0;
     server->shown_leader = (struct raft_id){0};
+    server->shown_removed = false;
     disk->durable_write = 0;
     disk->hard_state_write = 0;
     cluster_event(cluster, server, (struct raft_event){.type = RAFT_EVENT_TICK});
 }
 
-void cluster_start(struct cluster *cluster, struct server *server, struct raft_hard_state hard_state, const raft_term *log,
-                   size_t count) {
+void cluster_start(struct cluster *cluster, struct server *server, const struct start *start) {
     if (server->starts) {
         cluster_fail(cluster, "%s was started before", server->id.text);
         return;
@@ -285,12 +336,23 @@ void cluster_start(struct cluster *cluster, struct server *server, struct raft_h
     server->starts = true;
     server->now_us = US_PER_S;
     server->disk.writes = raft_queue_of(sizeof(struct raft_persist));
-    server->disk.hard_state = hard_state;
-    array_reserve(server->disk.entries, server->disk.cap, count);
-    for (size_t i = 0; i < count; i++) {
-        struct raft_entry_id id = {.term = log[i], .index = i + 1};
-        server->disk.entries[server->disk.count++] = cluster_entry(cluster, id, "");
+    server->disk.hard_state = start->hard_state;
+    server->disk.base = start->base;
+    array_reserve(server->disk.entries, server->disk.cap, start->log_count);
+    for (size_t i = 0; i < start->log_count; i++) {
+        struct raft_entry_id id = {.term = start->log[i], .index = start->base.index + 1 + i};
+        server->disk.entries[server->disk.count++] = cluster_entry(cluster, id, start->texts[i]);
     }
+    for (size_t i = 0; i < cluster->count && !start->empty; i++) {
+        const struct server *member = &cluster->servers[i];
+        if (member->member) {
+            server->disk.members.members[server->disk.members.count++] =
+                (struct raft_member){.id = member->id, .voter = member->voter};
+        }
+    }
+    server->disk.snapshot.index = start->snapshot;
+    server->disk.snapshot.term =
+        start->snapshot == start->base.index ? start->base.term : start->log[start->snapshot - start->base.index - 1];
     start_core(cluster, server);
 }
 
@@ -321,6 +383,56 @@ void cluster_restart(struct cluster *cluster, struct server *server) {
     }
     start_core(cluster, server);
     trace_status(cluster, server);
+}
+
+void cluster_lose(struct cluster *cluster, struct server *server, raft_index first) {
+    if (!server->starts || server->core != NULL || first <= server->disk.base.index) {
+        cluster_fail(cluster, "%s must be down, and hold what it loses", server->id.text);
+        return;
+    }
+    disk_cut(&server->disk, first - 1);
+}
+
+void cluster_compact(struct cluster *cluster, struct server *server, raft_index index) {
+    cluster_event(cluster, server, (struct raft_event){.type = RAFT_EVENT_COMPACT, .compact_index = index});
+    if (cluster_failed(cluster)) {
+        return;
+    }
+    // The configuration of the snapshot is the last one of the log up to there, or the one of the snapshot before.
+    struct raft_entry_id before = server->disk.base;
+    for (size_t i = 0; i < server->disk.count && before.index + 1 + i <= server->applied; i++) {
+        const struct raft_entry *entry = server->disk.entries[i];
+        if (entry->type == RAFT_ENTRY_CONFIGURATION && entry->id.index > server->disk.members_index) {
+            configuration_read(raft_entry_command(entry), &server->disk.members);
+            server->disk.members_index = entry->id.index;
+        }
+    }
+    const struct raft_entry *last = raft_entry_at(server->core, server->applied);
+    server->disk.snapshot = last == NULL ? raft_base(server->core) : last->id;
+    struct raft_entry_id base = raft_base(server->core);
+    if (base.index == before.index) {
+        trace_line(cluster, "%s drops nothing", server->id.text);
+        return;
+    }
+    disk_compact(&server->disk, base);
+    trace_line(cluster, "%s's log begins after %llu(t%llu)", server->id.text, (unsigned long long)base.index,
+               (unsigned long long)base.term);
+}
+
+void cluster_install(struct cluster *cluster, struct server *server, struct raft_entry_id last,
+                     const struct raft_configuration *members, raft_index members_index) {
+    if (last.index > server->disk.snapshot.index) {
+        server->disk.snapshot = last;
+        server->disk.members = *members;
+        server->disk.members_index = members_index;
+    }
+    struct raft_configuration copy = *members;
+    prefer(server, &copy);
+    struct raft_event event = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED};
+    event.snapshot.last = last;
+    event.snapshot.configuration = &copy;
+    event.snapshot.configuration_index = members_index;
+    cluster_event(cluster, server, event);
 }
 
 void cluster_free(struct cluster *cluster) {
@@ -416,7 +528,8 @@ void cluster_wait(struct cluster *cluster, const bool chosen[MEMBERS_MAX], uint6
 // --- messages ---
 
 bool cluster_is_request(const struct raft_message *message) {
-    return message->type == RAFT_REQUEST_VOTE || message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_TIMEOUT_NOW;
+    return message->type == RAFT_REQUEST_VOTE || message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_TIMEOUT_NOW ||
+           message->type == RAFT_INSTALL_SNAPSHOT;
 }
 
 struct packet *cluster_packet(struct cluster *cluster, struct raft_message message, struct packet *request) {
@@ -478,6 +591,17 @@ void cluster_deliver(struct cluster *cluster, struct packet *packet) {
     if (request && packet->replies == 0 && !may_wait) {
         cluster_fail(cluster, "%s does not reply to m%zu", to->id.text, packet->number);
     }
+}
+
+void cluster_send_snapshot(struct cluster *cluster, struct server *server, struct server *to, struct raft_entry_id last) {
+    struct raft_message message;
+    if (server->core == NULL || !raft_snapshot_request(server->core, &to->id, last, &message)) {
+        trace_line(cluster, "%s sends %s no snapshot", server->id.text, to->id.text);
+        return;
+    }
+    struct packet *packet = cluster_packet(cluster, message, NULL);
+    packet->life = server->life;
+    trace_packet(cluster, packet);
 }
 
 void cluster_deliver_all(struct cluster *cluster) {

@@ -13,6 +13,7 @@
 #ifndef BATON_TESTS_SCENARIOS_CLUSTER_H
 #define BATON_TESTS_SCENARIOS_CLUSTER_H
 
+#include "../unit/raft_configuration.h"
 #include "raft/queue.h"
 #include "raft/raft.h"
 
@@ -38,7 +39,11 @@ struct packet {
 struct disk {
     bool held;  // writes complete when the script says so, else at once
     struct raft_hard_state hard_state;
-    struct raft_entry **entries;  // entries[i] has index i + 1
+    struct raft_entry_id base;          // the log begins after it
+    struct raft_entry_id snapshot;      // the last entry that the latest snapshot covers; index 0: there is none
+    struct raft_configuration members;  // of the snapshot; at the start those of the scenario
+    raft_index members_index;           // of their entry
+    struct raft_entry **entries;        // entries[i] has index base.index + 1 + i
     size_t count, cap;
     struct raft_queue writes;  // struct raft_persist with arrays of their own, in progress
     uint64_t durable_write;
@@ -47,17 +52,20 @@ struct disk {
 
 struct server {
     struct raft_id id;
+    bool member;  // at the start
     bool voter;
     bool starts;             // it has a core, which may be down; else the script plays this member
     struct raft_node *core;  // NULL: down, or played
     unsigned life;           // how often a core was started
     uint64_t seed;
+    bool lease_reads;
     size_t prefers;  // number of the member that this node takes for the preferred one; 0: none
     uint64_t now_us;
     uint64_t next_tick_us;
     uint64_t shown_tick_us;  // as of the last line of trace about it
     raft_index applied;
     struct raft_id shown_leader;
+    bool shown_removed;
     char *shown_status;  // NULL: none yet
     struct disk disk;
 };
@@ -94,11 +102,28 @@ uint64_t cluster_tag(struct cluster *cluster, const char *text);
 
 // --- nodes ---
 
+// What a node finds on its disk at its first start.
+struct start {
+    struct raft_hard_state hard_state;
+    struct raft_entry_id base;
+    raft_index snapshot;  // base.index <= snapshot <= the last entry
+    raft_term log[CLUSTER_LOG_MAX];
+    char texts[CLUSTER_LOG_MAX][CONFIGURATION_TEXT_MAX];  // of configurations; empty: another entry
+    size_t log_count;
+    bool empty;  // the node is of no cluster yet
+};
+
 // Puts this on the server's disk and starts a core from it.
-void cluster_start(struct cluster *cluster, struct server *server, struct raft_hard_state hard_state, const raft_term *log,
-                   size_t count);
+void cluster_start(struct cluster *cluster, struct server *server, const struct start *start);
 void cluster_crash(struct cluster *cluster, struct server *server);
 void cluster_restart(struct cluster *cluster, struct server *server);
+// The disk of a server that is down loses its entries from `first` on, although they were durable.
+void cluster_lose(struct cluster *cluster, struct server *server, raft_index first);
+// Takes a snapshot of all that the node has applied, and drops its entries up to `index` if the core lets them go.
+void cluster_compact(struct cluster *cluster, struct server *server, raft_index index);
+// A snapshot that came from a leader is on the disk, and loaded.
+void cluster_install(struct cluster *cluster, struct server *server, struct raft_entry_id last,
+                     const struct raft_configuration *members, raft_index members_index);
 
 // Steps the core with one event, and completes its writes unless its disk is held.
 void cluster_event(struct cluster *cluster, struct server *server, struct raft_event event);
@@ -114,6 +139,8 @@ void cluster_time_out(struct cluster *cluster, struct server *server);
 
 // Takes the message; its entries are in an array of the heap, or NULL. `request`: of a reply.
 struct packet *cluster_packet(struct cluster *cluster, struct raft_message message, struct packet *request);
+// The leader sends a chunk of a snapshot, if the core wants it to.
+void cluster_send_snapshot(struct cluster *cluster, struct server *server, struct server *to, struct raft_entry_id last);
 void cluster_deliver(struct cluster *cluster, struct packet *packet);
 // Delivers everything, in order, until nothing is in flight to a core.
 void cluster_deliver_all(struct cluster *cluster);

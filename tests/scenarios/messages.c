@@ -151,6 +151,13 @@ void messages_disconnect(struct words *words) {
     }
 }
 
+void messages_meet(struct words *words) {
+    struct server *server = words_server(words);
+    if (server != NULL) {
+        cluster_event(words->cluster, server, (struct raft_event){.type = RAFT_EVENT_MET});
+    }
+}
+
 // --- messages that the script makes up ---
 
 static bool next_type(struct words *words, struct raft_message *message) {
@@ -164,8 +171,13 @@ static bool next_type(struct words *words, struct raft_message *message) {
         message->append.leader_id = message->from;
     } else if (strcmp(type, "TimeoutNow") == 0) {
         message->type = RAFT_TIMEOUT_NOW;
+    } else if (strcmp(type, "InstallSnapshot") == 0) {
+        message->type = RAFT_INSTALL_SNAPSHOT;
+        message->lane = RAFT_BULK;
+        message->snapshot.leader_id = message->from;
     } else {
-        cluster_fail(words->cluster, "RequestVote, PreVote, AppendEntries or TimeoutNow expected instead of '%s'", type);
+        cluster_fail(words->cluster,
+                     "RequestVote, PreVote, AppendEntries, TimeoutNow or InstallSnapshot expected instead of '%s'", type);
         return false;
     }
     return true;
@@ -200,6 +212,8 @@ static void next_field(struct words *words, struct raft_message *message) {
         next_entries(words, message);
     } else if (append && words_take(words, "commit")) {
         message->append.leader_commit = words_number(words, "", "an index");
+    } else if (message->type == RAFT_INSTALL_SNAPSHOT && words_take(words, "last")) {
+        message->snapshot.last = words_entry_id(words);
     } else {
         words_unexpected(words);
     }
@@ -234,6 +248,7 @@ static struct raft_message answer_to(const struct packet *request) {
         [RAFT_REQUEST_VOTE] = RAFT_REQUEST_VOTE_REPLY,
         [RAFT_APPEND_ENTRIES] = RAFT_APPEND_ENTRIES_REPLY,
         [RAFT_TIMEOUT_NOW] = RAFT_TIMEOUT_NOW_REPLY,
+        [RAFT_INSTALL_SNAPSHOT] = RAFT_INSTALL_SNAPSHOT_REPLY,
     };
     struct raft_message answer = {
         .type = types[request->message.type],
@@ -246,12 +261,26 @@ static struct raft_message answer_to(const struct packet *request) {
     return answer;
 }
 
+static void next_snapshot_verdict(struct words *words, struct raft_message *answer) {
+    if (words_take(words, "accepted")) {
+        answer->snapshot_reply.accepted = true;
+    } else if (words_take(words, "done")) {
+        answer->snapshot_reply.accepted = answer->snapshot_reply.done = true;
+    } else if (words_take(words, "match")) {
+        answer->snapshot_reply.match_index = words_number(words, "", "an index");
+    } else if (!words_take(words, "refused")) {
+        words_unexpected(words);
+    }
+}
+
 static void next_verdict(struct words *words, struct raft_message *answer) {
     bool append = answer->type == RAFT_APPEND_ENTRIES_REPLY;
     if (words_take(words, "term")) {
         answer->term = words_number(words, "", "a term");
     } else if (words_take(words, "from")) {
         answer->from = cluster_id(words_number(words, "n", "a member"));
+    } else if (answer->type == RAFT_INSTALL_SNAPSHOT_REPLY) {
+        next_snapshot_verdict(words, answer);
     } else if (!append && words_take(words, "granted")) {
         answer->vote_reply.granted = true;
     } else if (!append && words_take(words, "as-vote")) {
@@ -264,6 +293,8 @@ static void next_verdict(struct words *words, struct raft_message *answer) {
         struct raft_entry_id conflict = words_entry_id(words);
         answer->append_reply.conflict_term = conflict.term;
         answer->append_reply.conflict_index = conflict.index;
+    } else if (append && words_take(words, "promises")) {
+        answer->append_reply.promised_us = words_duration(words);
     } else if (!words_take(words, "refused") && !words_take(words, "rejected")) {
         words_unexpected(words);
     }

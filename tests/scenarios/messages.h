@@ -11,6 +11,7 @@ void messages_repeat(struct words *words);
 void messages_cut(struct words *words);
 void messages_heal(struct words *words);
 void messages_disconnect(struct words *words);
+void messages_meet(struct words *words);
 void messages_send(struct words *words);
 void messages_reply(struct words *words);
 

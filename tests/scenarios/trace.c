@@ -53,7 +53,7 @@ static void put_entry(struct line *line, const struct raft_entry *entry) {
     put(line, " %" PRIu64 "(t%" PRIu64, entry->id.index, entry->id.term);
     if (entry->type == RAFT_ENTRY_NOOP) {
         put(line, ":no-op");
-    } else if (entry->len > TEXT_MAX_BYTES) {
+    } else if (entry->len > TEXT_MAX_BYTES && entry->type != RAFT_ENTRY_CONFIGURATION) {
         put(line, ":%" PRIu32 "-bytes", entry->len);
     } else if (entry->len > 0) {
         put(line, ":%.*s", (int)entry->len, (const char *)entry->data);
@@ -86,6 +86,10 @@ static const char *type_of(const struct packet *packet) {
         return "AppendEntries reply";
     case RAFT_TIMEOUT_NOW:
         return "TimeoutNow";
+    case RAFT_INSTALL_SNAPSHOT:
+        return "InstallSnapshot";
+    case RAFT_INSTALL_SNAPSHOT_REPLY:
+        return "InstallSnapshot reply";
     default:
         return "TimeoutNow reply";
     }
@@ -112,6 +116,17 @@ static void put_append_reply(struct line *line, const struct raft_message *messa
         put(line, ": rejected, conflict %" PRIu64 "(t%" PRIu64 ")", message->append_reply.conflict_index,
             message->append_reply.conflict_term);
     }
+    if (message->append_reply.promised_us > 0) {
+        put(line, ", promises %" PRIu64 " us", message->append_reply.promised_us);
+    }
+}
+
+static void put_snapshot_reply(struct line *line, const struct raft_message *message) {
+    if (message->snapshot_reply.done) {
+        put(line, ": done, match %" PRIu64, message->snapshot_reply.match_index);
+    } else {
+        put(line, ": %s", message->snapshot_reply.accepted ? "accepted" : "refused");
+    }
 }
 
 static void put_message(struct line *line, const struct packet *packet) {
@@ -131,6 +146,10 @@ static void put_message(struct line *line, const struct packet *packet) {
         put_append(line, message);
     } else if (message->type == RAFT_APPEND_ENTRIES_REPLY) {
         put_append_reply(line, message);
+    } else if (message->type == RAFT_INSTALL_SNAPSHOT) {
+        put(line, ", last %" PRIu64 "(t%" PRIu64 ")", message->snapshot.last.index, message->snapshot.last.term);
+    } else if (message->type == RAFT_INSTALL_SNAPSHOT_REPLY) {
+        put_snapshot_reply(line, message);
     }
     if (message->lane == RAFT_BULK) {
         put(line, ", bulk");
@@ -181,6 +200,9 @@ void trace_lost(struct cluster *cluster, const struct packet *packet) {
 static void trace_persist(struct cluster *cluster, const struct server *server, const struct raft_persist *persist) {
     struct line line = {0};
     put(&line, "%s writes w%" PRIu64 ":", server->id.text, persist->write);
+    if (persist->reset.index > 0) {
+        put(&line, " a new log after %" PRIu64 "(t%" PRIu64 "),", persist->reset.index, persist->reset.term);
+    }
     if (persist->has_hard_state) {
         put(&line, " term %" PRIu64 " vote %s", persist->hard_state.current_term,
             name_or_none(&persist->hard_state.voted_for));
@@ -190,6 +212,24 @@ static void trace_persist(struct cluster *cluster, const struct server *server, 
         put_entries(&line, persist->entries, persist->count);
     }
     trace_line(cluster, "%s", line.text);
+}
+
+static void trace_members(struct cluster *cluster, const struct server *server) {
+    char text[CONFIGURATION_TEXT_MAX];
+    raft_index index;
+    configuration_write(raft_configuration(server->core, &index), text);
+    trace_line(cluster, "%s's members: %s, of entry %" PRIu64, server->id.text, text, index);
+}
+
+static void trace_forgot(struct cluster *cluster, const struct server *server) {
+    struct raft_progress all[MEMBERS_MAX];
+    size_t count = raft_progress(server->core, all);
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].forgot.index > 0) {
+            trace_line(cluster, "%s finds that %s forgot %" PRIu64 "(t%" PRIu64 ")", server->id.text, all[i].id.text,
+                       all[i].forgot.index, all[i].forgot.term);
+        }
+    }
 }
 
 void trace_update(struct cluster *cluster, struct server *server, const struct raft_update *update) {
@@ -210,6 +250,20 @@ void trace_update(struct cluster *cluster, struct server *server, const struct r
         trace_line(cluster, "%s's leader: %s", server->id.text, name_or_none(leader));
         server->shown_leader = *leader;
     }
+    if (update->configuration_changed) {
+        trace_members(cluster, server);
+    }
+    if (update->removed != server->shown_removed) {
+        trace_line(cluster, "%s is %s", server->id.text, update->removed ? "removed" : "a member again");
+        server->shown_removed = update->removed;
+    }
+    if (update->peer_forgot) {
+        trace_forgot(cluster, server);
+    }
+    if (update->installed.index > 0) {
+        trace_line(cluster, "%s's state is the snapshot of %" PRIu64 "(t%" PRIu64 ")", server->id.text,
+                   update->installed.index, update->installed.term);
+    }
     if (update->has_persist) {
         trace_persist(cluster, server, &update->persist);
     }
@@ -217,8 +271,16 @@ void trace_update(struct cluster *cluster, struct server *server, const struct r
 
 static const char *refusal_name(enum raft_refusal refusal) {
     static const char *const names[] = {
-        [RAFT_ACCEPTED] = "accepted", [RAFT_NOT_LEADER] = "not leader",     [RAFT_TRANSFERRING] = "transferring",
-        [RAFT_TOO_MUCH] = "too much", [RAFT_NO_SUCH_NODE] = "no such node", [RAFT_BUSY] = "busy",
+        [RAFT_ACCEPTED] = "accepted",
+        [RAFT_NOT_LEADER] = "not leader",
+        [RAFT_TRANSFERRING] = "transferring",
+        [RAFT_TOO_MUCH] = "too much",
+        [RAFT_NO_SUCH_NODE] = "no such node",
+        [RAFT_BUSY] = "busy",
+        [RAFT_BEHIND] = "behind",
+        [RAFT_NOT_ESTABLISHED] = "not established",
+        [RAFT_CHANGE_PENDING] = "change pending",
+        [RAFT_UNSAFE_CHANGE] = "unsafe change",
     };
     return names[refusal];
 }
@@ -286,8 +348,12 @@ void trace_timers(struct cluster *cluster) {
 // --- status ---
 
 static void put_log(struct line *line, const struct raft_node *core) {
+    struct raft_entry_id base = raft_base(core);
     raft_index last = raft_last_log(core).index;
-    for (raft_index index = 1; index <= last; index++) {
+    if (base.index > 0) {
+        put(line, " ...%" PRIu64 "(t%" PRIu64 ")", base.index, base.term);
+    }
+    for (raft_index index = base.index + 1; index <= last; index++) {
         put(line, " %" PRIu64, raft_entry_at(core, index)->id.term);
     }
 }
@@ -332,6 +398,8 @@ void trace_progress(struct cluster *cluster, struct server *server) {
         struct line line = {0};
         put(&line, "%s about %s (%s): match %" PRIu64 ", next %" PRIu64 ", in flight %" PRIu64, server->id.text,
             all[i].id.text, all[i].voter ? "voter" : "learner", all[i].match_index, all[i].next_index, all[i].inflight);
+        put(&line, "%s", all[i].needs_snapshot ? ", needs a snapshot" : "");
+        put(&line, "%s", all[i].forgot.index > 0 ? ", forgot" : "");
         if (all[i].last_heard_us > 0) {
             put(&line, ", heard ");
             put_ms(&line, server->now_us - all[i].last_heard_us);

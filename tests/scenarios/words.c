@@ -72,6 +72,15 @@ bool words_scan_entry(const char *word, struct raft_entry_id *id, char text[64])
            word[end] == '\0';
 }
 
+bool words_scan_log_entry(const char *word, raft_term *term, char text[CONFIGURATION_TEXT_MAX]) {
+    int end = 0;
+    text[0] = '\0';
+    if (words_scan_number(word, "", term)) {
+        return true;
+    }
+    return sscanf(word, "%" SCNu64 ":%127[^ ]%n", term, text, &end) == 2 && word[end] == '\0' && text[0] == '[';
+}
+
 struct raft_entry_id words_entry_id(struct words *words) {
     struct raft_entry_id id = {0};
     char text[64];

@@ -38,6 +38,8 @@ void words_servers(struct words *words, bool chosen[MEMBERS_MAX]);
 
 // Whether the whole word is of this form; never an error.
 bool words_scan_number(const char *word, const char *prefix, uint64_t *number);
+// "3" or "3:[n1,n2/n3]".
+bool words_scan_log_entry(const char *word, raft_term *term, char text[CONFIGURATION_TEXT_MAX]);
 bool words_scan_entry(const char *word, struct raft_entry_id *id, char text[WORDS_TEXT_MAX]);
 
 #endif

@@ -1,5 +1,5 @@
 // Random failures: partitions of any shape, crashes (also of all nodes at once), paused processes, stuck and full disks,
-// leadership transfers; meanwhile clients write and read.
+// leadership transfers; meanwhile clients write and read, nodes take snapshots, and members change.
 #include "sim.h"
 
 static size_t any_node(struct sim *sim) {
@@ -71,6 +71,13 @@ static void reset_connections(struct sim *sim) {
     sim_reset_connections(sim, leader == SIZE_MAX ? any_node(sim) : leader);
 }
 
+// Sometimes more entries are to be dropped than there are, sometimes fewer than are covered.
+static void take_snapshot(struct sim *sim) {
+    size_t node = any_node(sim);
+    raft_index applied = sim->nodes[node].applied;
+    sim_snapshot(sim, node, sim_chance(sim, 3) ? applied + 5 : applied - sim_between(sim, 0, applied < 10 ? applied : 10));
+}
+
 static void fail_something(struct sim *sim, const struct sim_chaos *chaos) {
     if (chaos->partitions && sim_chance(sim, 3)) {
         change_links(sim);
@@ -87,6 +94,17 @@ static void fail_something(struct sim *sim, const struct sim_chaos *chaos) {
     }
     if (chaos->disks && sim_chance(sim, 6)) {
         change_disks(sim);
+    }
+    if (chaos->members && sim_chance(sim, 3)) {
+        size_t leader = sim_leader(sim);
+        sim_change_members(sim, leader == SIZE_MAX ? any_node(sim) : leader);
+    }
+    if (chaos->snapshots && sim_chance(sim, 3)) {
+        take_snapshot(sim);
+    }
+    if (chaos->resigns && sim_chance(sim, 40)) {
+        size_t leader = sim_leader(sim);
+        sim_resign(sim, leader == SIZE_MAX ? any_node(sim) : leader, sim_chance(sim, 2) ? any_node(sim) : SIZE_MAX);
     }
     if (chaos->transfers && sim_chance(sim, 6)) {
         size_t leader = sim_leader(sim);
@@ -117,9 +135,9 @@ bool sim_run_chaos(struct sim *sim, const struct sim_chaos *chaos, uint64_t dura
     uint64_t end_us = sim->now_us + duration_us;
     while (!sim->broken && sim->now_us < end_us) {
         fail_something(sim, chaos);
-        for (size_t i = 0; i < 4; i++) {
+        for (size_t i = 0; i < (chaos->reads ? 40 : 4); i++) {
             run_clients(sim);
-            sim_run(sim, sim_between(sim, 1000, 30000));
+            sim_run(sim, chaos->reads ? sim_between(sim, 100, 3000) : sim_between(sim, 1000, 30000));
         }
     }
     return !sim->broken;
@@ -131,17 +149,24 @@ bool sim_recover(struct sim *sim, uint64_t limit_us) {
     for (size_t i = 0; i < sim->node_count; i++) {
         sim->nodes[i].disk.stuck_until_us = 0;
         sim_fill_disk(sim, i, false);
+        if (sim->nodes[i].resigns) {
+            sim_crash(sim, i);
+        }
         sim_restart(sim, i);
     }
     // A new write must be committed and reach every node.
-    raft_index before = sim_history_length(sim);
+    size_t latest = 0;
+    for (size_t i = 0; i < sim->node_count; i++) {
+        latest = sim->nodes[i].generation > sim->nodes[latest].generation ? i : latest;
+    }
+    raft_index before = sim_history_length(sim, latest);
     uint64_t end_us = sim->now_us + limit_us;
     while (!sim->broken && sim->now_us < end_us) {
-        if (sim_is_settled(sim) && sim_history_length(sim) > before) {
+        if (sim_is_settled(sim) && sim_history_length(sim, latest) > before) {
             return true;
         }
         size_t leader = sim_leader(sim);
-        if (leader != SIZE_MAX && sim_history_length(sim) == before) {
+        if (leader != SIZE_MAX && sim_history_length(sim, latest) == before) {
             sim_propose(sim, leader, 1, 8);
         }
         sim_run(sim, 100000);

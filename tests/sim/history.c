@@ -16,12 +16,18 @@ struct committed {
 };
 
 void sim_history_init(struct sim *sim) {
-    sim->history.committed = raft_queue_of(sizeof(struct committed));
+    for (size_t i = 0; i < SIM_GENERATIONS_MAX; i++) {
+        sim->history.committed[i] = raft_queue_of(sizeof(struct committed));
+    }
     sim->history.leaders = raft_queue_of(sizeof(struct leader_of));
 }
 
-static struct committed *committed_at(const struct sim *sim, raft_index index) {
-    return raft_queue_at(&sim->history.committed, index - 1);
+static struct raft_queue *history_of(struct sim *sim, size_t node) {
+    return &sim->history.committed[sim->nodes[node].generation];
+}
+
+static struct committed *committed_at(const struct sim *sim, size_t node, raft_index index) {
+    return raft_queue_at(&sim->history.committed[sim->nodes[node].generation], index - 1);
 }
 
 void sim_history_free(struct sim *sim) {
@@ -33,20 +39,53 @@ void sim_history_free(struct sim *sim) {
         raft_queue_free(&history->known[i]);
     }
     free(history->known);
-    for (raft_index index = 1; index <= sim_history_length(sim); index++) {
-        raft_entry_unref(committed_at(sim, index)->entry);
+    for (size_t i = 0; i < SIM_GENERATIONS_MAX; i++) {
+        for (struct committed *committed; (committed = raft_queue_front(&history->committed[i])) != NULL;) {
+            raft_entry_unref(committed->entry);
+            raft_queue_pop(&history->committed[i]);
+        }
+        raft_queue_free(&history->committed[i]);
     }
-    raft_queue_free(&history->committed);
     raft_queue_free(&history->leaders);
 }
 
-raft_index sim_history_length(const struct sim *sim) {
-    return sim->history.committed.count;
+raft_index sim_history_members(const struct sim *sim, size_t node, raft_index index, struct raft_configuration *out) {
+    for (; index > 0; index--) {
+        const struct raft_entry *entry = committed_at(sim, node, index)->entry;
+        if (entry->type == RAFT_ENTRY_CONFIGURATION) {
+            configuration_read(raft_entry_command(entry), out);
+            return index;
+        }
+    }
+    return 0;
 }
 
-static bool same(const struct raft_entry *a, const struct raft_entry *b) {
+struct raft_entry *sim_history_at(const struct sim *sim, size_t node, raft_index index) {
+    return index == 0 || index > sim_history_length(sim, node) ? NULL : committed_at(sim, node, index)->entry;
+}
+
+raft_index sim_history_length(const struct sim *sim, size_t node) {
+    return sim->history.committed[sim->nodes[node].generation].count;
+}
+
+bool sim_history_same(const struct raft_entry *a, const struct raft_entry *b) {
     return a->id.term == b->id.term && a->id.index == b->id.index && a->type == b->type &&
            slice_equal(raft_entry_command(a), raft_entry_command(b));
+}
+
+void sim_history_found(struct sim *sim, size_t node, raft_index index) {
+    const struct sim_disk *disk = &sim->nodes[node].disk;
+    const struct raft_queue *before = history_of(sim, node);
+    struct raft_queue *fresh = &sim->history.committed[sim->generations];
+    sim->history.founded[sim->generations] = index;
+    for (size_t i = 0; i < before->count && i + 1 < index; i++) {
+        const struct committed *committed = raft_queue_at(before, i);
+        if (!sim_disk_holds(disk, committed->entry)) {
+            return;  // lost, with all after it
+        }
+        struct committed *kept = raft_queue_push(fresh);
+        *kept = (struct committed){.entry = raft_entry_ref(committed->entry), .by = committed->by};
+    }
 }
 
 // --- log matching ---
@@ -67,7 +106,7 @@ static void check_known(struct sim *sim, size_t node, struct raft_entry *entry, 
         if (other->entry->id.term != entry->id.term) {
             continue;
         }
-        if (!same(other->entry, entry) || other->prev_term != prev_term) {
+        if (!sim_history_same(other->entry, entry) || other->prev_term != prev_term) {
             sim_break(sim, node, "two logs differ at index %llu of term %llu", (unsigned long long)entry->id.index,
                       (unsigned long long)entry->id.term);
         }
@@ -84,7 +123,8 @@ void sim_history_stored(struct sim *sim, size_t node, const struct raft_persist 
         if (i > 0) {
             prev_term = persist->entries[i - 1]->id.term;
         } else if (entry->id.index > 1) {
-            prev_term = raft_entry_at(sim->nodes[node].core, entry->id.index - 1)->id.term;
+            const struct raft_entry *prev = raft_entry_at(sim->nodes[node].core, entry->id.index - 1);
+            prev_term = prev == NULL ? raft_base(sim->nodes[node].core).term : prev->id.term;
         }
         check_known(sim, node, entry, prev_term);
     }
@@ -92,30 +132,24 @@ void sim_history_stored(struct sim *sim, size_t node, const struct raft_persist 
 
 // --- state machine safety, durability ---
 
-static size_t durable_on(const struct sim *sim, const struct raft_entry *entry) {
-    size_t nodes = 0;
-    for (size_t i = 0; i < sim->config.voters; i++) {
-        const struct sim_disk *disk = &sim->nodes[i].disk;
-        nodes += disk->count >= entry->id.index && same(disk->entries[entry->id.index - 1], entry);
-    }
-    return nodes;
-}
-
 void sim_history_committed(struct sim *sim, size_t node, raft_index from, raft_index to) {
     for (raft_index index = from; index <= to && !sim->broken; index++) {
         struct raft_entry *entry = raft_entry_at(sim->nodes[node].core, index);
-        if (index <= sim_history_length(sim)) {
-            if (!same(entry, committed_at(sim, index)->entry)) {
+        if (index <= sim_history_length(sim, node)) {
+            if (!sim_history_same(entry, committed_at(sim, node, index)->entry)) {
                 sim_break(sim, node, "commits another entry at index %llu than was committed before",
                           (unsigned long long)index);
             }
             continue;
         }
-        if (durable_on(sim, entry) < sim->config.voters / 2 + 1) {
+        size_t voters;
+        size_t having = sim_members_having(sim, node, entry, &voters);
+        if (having < voters / 2 + 1) {
             sim_break(sim, node, "commits index %llu, which is on the disks of %zu voters of %zu", (unsigned long long)index,
-                      durable_on(sim, entry), sim->config.voters);
+                      having, voters);
         }
-        struct committed *committed = raft_queue_push(&sim->history.committed);
+        sim_members_committed(sim, node, entry);
+        struct committed *committed = raft_queue_push(history_of(sim, node));
         *committed = (struct committed){.entry = raft_entry_ref(entry), .by = raft_current_term(sim->nodes[node].core)};
         sim->counts.committed++;
     }
@@ -124,10 +158,15 @@ void sim_history_committed(struct sim *sim, size_t node, raft_index from, raft_i
 // --- election safety, leader completeness ---
 
 static void check_complete(struct sim *sim, size_t node, raft_term term) {
-    for (raft_index index = 1; index <= sim_history_length(sim) && !sim->broken; index++) {
-        const struct committed *committed = committed_at(sim, index);
+    struct raft_entry_id base = raft_base(sim->nodes[node].core);
+    if (base.index > sim_history_length(sim, node) ||
+        (base.index > 0 && committed_at(sim, node, base.index)->entry->id.term != base.term)) {
+        sim_break(sim, node, "has a base, %llu, that is not committed", (unsigned long long)base.index);
+    }
+    for (raft_index index = base.index + 1; index <= sim_history_length(sim, node) && !sim->broken; index++) {
+        const struct committed *committed = committed_at(sim, node, index);
         const struct raft_entry *entry = raft_entry_at(sim->nodes[node].core, index);
-        if (committed->by < term && (entry == NULL || !same(entry, committed->entry))) {
+        if (committed->by < term && (entry == NULL || !sim_history_same(entry, committed->entry))) {
             sim_break(sim, node, "is elected without the committed entry %llu", (unsigned long long)index);
         }
     }
@@ -141,6 +180,9 @@ void sim_history_led(struct sim *sim, size_t node, raft_term term) {
             sim_break(sim, node, "is elected in term %llu, in which %s was", (unsigned long long)term,
                       sim->nodes[other->node].id.text);
         }
+    }
+    if (sim->nodes[node].resigned) {
+        sim_break(sim, node, "is elected in term %llu, but has resigned", (unsigned long long)term);
     }
     struct leader_of *fresh = raft_queue_push(leaders);
     *fresh = (struct leader_of){.term = term, .node = node};
@@ -159,7 +201,8 @@ void sim_history_promised(struct sim *sim, size_t node, const struct raft_messag
     bool vote = message->type == RAFT_REQUEST_VOTE_REPLY && message->vote_reply.granted && !message->vote_reply.pre_vote;
     bool candidacy = message->type == RAFT_REQUEST_VOTE && !message->request_vote.pre_vote;
     bool append = message->type == RAFT_APPEND_ENTRIES_REPLY && message->append_reply.success;
-    if (!vote && !candidacy && !append) {
+    bool snapshot = message->type == RAFT_INSTALL_SNAPSHOT_REPLY && message->snapshot_reply.done;
+    if (!vote && !candidacy && !append && !snapshot) {
         return;
     }
     if (hard_state->current_term < message->term) {
@@ -169,11 +212,15 @@ void sim_history_promised(struct sim *sim, size_t node, const struct raft_messag
         return;  // a claim of an earlier term binds no longer
     }
     const struct raft_id *voted_for = candidacy ? &message->from : &message->to;
-    if (!append && !raft_id_equal(&hard_state->voted_for, voted_for)) {
+    if ((vote || candidacy) && !raft_id_equal(&hard_state->voted_for, voted_for)) {
         sim_break(sim, node, "sends a vote before it is durable");
     }
-    if (append && disk->count < message->append_reply.match_index) {
-        sim_break(sim, node, "acknowledges index %llu, with %zu entries on its disk",
-                  (unsigned long long)message->append_reply.match_index, disk->count);
+    raft_index match_index = 0;
+    if (append || snapshot) {
+        match_index = append ? message->append_reply.match_index : message->snapshot_reply.match_index;
+    }
+    if (disk->base.index + disk->count < match_index) {
+        sim_break(sim, node, "acknowledges index %llu, with %zu entries on its disk", (unsigned long long)match_index,
+                  disk->count);
     }
 }

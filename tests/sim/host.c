@@ -1,7 +1,6 @@
 // A node: its turns, its disk, crash and restart.
 //
-// A turn gives all received events to the core in one step, and fulfils the caller's contract of raft/raft.h. The disk
-// completes writes in order, each after a while; a crash loses all or a last part of the writes in progress.
+// A turn gives all received events to the core in one step, and fulfils the caller's contract of raft/raft.h.
 #include <assert.h>
 #include <stdlib.h>
 
@@ -10,67 +9,9 @@
 
 enum { TURN_DELAY_MAX_US = 300 };  // events received within it often share a turn
 
-// --- the disk ---
+// --- messages ---
 
-static void disk_cut(struct sim_disk *disk, size_t count) {
-    while (disk->count > count) {
-        raft_entry_unref(disk->entries[--disk->count]);
-    }
-}
-
-// Takes the write's entries.
-static void disk_apply(struct sim *sim, size_t node, struct raft_persist *persist) {
-    struct sim_disk *disk = &sim->nodes[node].disk;
-    if (persist->has_hard_state && persist->write > disk->hard_state_write) {
-        if (persist->hard_state.current_term < disk->hard_state.current_term) {
-            sim_break(sim, node, "an older term is written over a newer one");
-        }
-        disk->hard_state = persist->hard_state;
-        disk->hard_state_write = persist->write;
-    }
-    for (size_t i = 0; i < persist->count; i++) {
-        raft_index index = persist->entries[i]->id.index;
-        if (index > disk->count + 1) {
-            sim_break(sim, node, "a write leaves a gap before index %llu", (unsigned long long)index);
-        }
-        disk_cut(disk, index - 1);
-        array_reserve(disk->entries, disk->capacity, disk->count + 1);
-        disk->entries[disk->count++] = persist->entries[i];
-    }
-    free((void *)persist->entries);
-}
-
-static void disk_drop(struct raft_persist *persist) {
-    for (size_t i = 0; i < persist->count; i++) {
-        raft_entry_unref(persist->entries[i]);
-    }
-    free((void *)persist->entries);
-}
-
-static void schedule_disk(struct sim *sim, size_t node) {
-    struct sim_node *host = &sim->nodes[node];
-    const struct sim_disk_write *write = raft_queue_front(&host->disk.writes);
-    if (write == NULL) {
-        return;
-    }
-    if (host->disk.full) {
-        write = raft_queue_at(&host->disk.writes, host->disk.writes.count - 1);
-    }
-    uint64_t at_us = write->done_us > sim->now_us ? write->done_us : sim->now_us;
-    at_us = at_us > host->disk.stuck_until_us ? at_us : host->disk.stuck_until_us;
-    sim_schedule(sim, (struct sim_event){.at_us = at_us, .type = SIM_DISK, .node = node, .life = host->life});
-}
-
-static void submit(struct sim *sim, size_t node, const struct raft_persist *persist) {
-    struct sim_disk *disk = &sim->nodes[node].disk;
-    struct sim_disk_write *write = raft_queue_push(&disk->writes);
-    write->persist = *persist;
-    write->persist.entries = sim_copy_entries(persist->entries, persist->count);
-    write->done_us = sim->now_us + sim_between(sim, sim->config.disk_min_us, sim->config.disk_max_us);
-    schedule_disk(sim, node);
-}
-
-static void release_held(struct sim *sim, size_t node) {
+void sim_host_release(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
     size_t count = host->held.count;
     for (size_t i = 0; i < count; i++) {
@@ -82,66 +23,6 @@ static void release_held(struct sim *sim, size_t node) {
         }
         sim_history_promised(sim, node, &message.message);
         sim_send(sim, message);
-    }
-}
-
-// On a full disk, hard state is still written, ahead of entries that wait.
-static void write_hard_state_ahead(struct sim *sim, size_t node) {
-    struct sim_disk *disk = &sim->nodes[node].disk;
-    for (size_t i = 0; i < disk->writes.count; i++) {
-        const struct sim_disk_write *write = raft_queue_at(&disk->writes, i);
-        struct raft_persist hard_state = write->persist;
-        hard_state.entries = NULL;
-        hard_state.count = 0;
-        if (write->done_us <= sim->now_us) {
-            disk_apply(sim, node, &hard_state);
-        }
-    }
-    release_held(sim, node);
-}
-
-void sim_host_disk_done(struct sim *sim, size_t node) {
-    struct sim_node *host = &sim->nodes[node];
-    struct sim_disk *disk = &host->disk;
-    if (disk->stuck_until_us > sim->now_us) {
-        schedule_disk(sim, node);
-        return;
-    }
-    if (disk->full) {
-        write_hard_state_ahead(sim, node);
-        return;
-    }
-    uint64_t before = host->durable_write;
-    for (struct sim_disk_write *write; (write = raft_queue_front(&disk->writes)) != NULL;) {
-        if (write->done_us > sim->now_us) {
-            break;
-        }
-        host->durable_write = write->persist.write;
-        disk_apply(sim, node, &write->persist);
-        raft_queue_pop(&disk->writes);
-    }
-    schedule_disk(sim, node);
-    if (host->durable_write == before) {
-        return;
-    }
-    release_held(sim, node);
-    sim_host_event(sim, node, (struct raft_event){.type = RAFT_EVENT_PERSISTED, .persisted_write = host->durable_write});
-}
-
-void sim_stick_disk(struct sim *sim, size_t node, uint64_t duration_us) {
-    sim->nodes[node].disk.stuck_until_us = sim->now_us + duration_us;
-}
-
-void sim_fill_disk(struct sim *sim, size_t node, bool full) {
-    struct sim_node *host = &sim->nodes[node];
-    if (host->disk.full == full) {
-        return;
-    }
-    host->disk.full = full;
-    if (host->core != NULL) {
-        enum raft_storage storage = full ? RAFT_STORAGE_FULL : RAFT_STORAGE_GOOD;
-        sim_host_event(sim, node, (struct raft_event){.type = RAFT_EVENT_STORAGE, .storage = storage});
-        schedule_disk(sim, node);
     }
 }
 
@@ -158,14 +39,20 @@ void sim_host_deliver(struct sim *sim, size_t node, const struct sim_message *me
     if (message->to_life == 0) {
         struct sim_call *call = raft_queue_push(&sim->calls);
         *call = (struct sim_call){.from = message->from, .life = message->from_life, .call = message->message.call};
+        if (message->message.type == RAFT_INSTALL_SNAPSHOT) {
+            call->snapshot = message->message.snapshot.last;
+            call->chunk = message->chunk;
+        }
         event.message.call = sim->calls.count;
+    } else if (message->message.type == RAFT_INSTALL_SNAPSHOT_REPLY) {
+        sim_snapshot_replied(sim, node, message);
     }
     sim_host_event(sim, node, event);
 }
 
 static bool is_reply(const struct raft_message *message) {
     return message->type == RAFT_REQUEST_VOTE_REPLY || message->type == RAFT_APPEND_ENTRIES_REPLY ||
-           message->type == RAFT_TIMEOUT_NOW_REPLY;
+           message->type == RAFT_TIMEOUT_NOW_REPLY || message->type == RAFT_INSTALL_SNAPSHOT_REPLY;
 }
 
 static struct sim_message address(struct sim *sim, size_t node, const struct raft_message *message) {
@@ -181,6 +68,9 @@ static struct sim_message address(struct sim *sim, size_t node, const struct raf
         }
         out.message.call = call->call;
         out.to_life = call->life;
+        if (message->type == RAFT_INSTALL_SNAPSHOT_REPLY) {
+            out.chunk = sim_snapshot_store(sim, node, message, call);
+        }
     }
     return out;
 }
@@ -196,7 +86,7 @@ static void send_all(struct sim *sim, size_t node, const struct raft_update *upd
         const struct raft_message *message = &update->send_after_persist[i];
         *(struct sim_message *)raft_queue_push(&host->held) = address(sim, node, message);
     }
-    release_held(sim, node);  // its write may be durable although the core has not been told yet
+    sim_host_release(sim, node);  // its write may be durable although the core has not been told yet
 }
 
 // Each request among the events has one reply in the update; that to a PreVote may be deferred.
@@ -247,6 +137,23 @@ static void take_reads(struct sim *sim, size_t node, const struct raft_update *u
     }
 }
 
+// Only a disk that was set back has lost what was durable on it.
+static void check_forgot(struct sim *sim, size_t node) {
+    struct raft_progress progress[MEMBERS_MAX];
+    size_t count = raft_progress(sim->nodes[node].core, progress);
+    for (size_t i = 0; i < count; i++) {
+        size_t peer = sim_index_of(sim, &progress[i].id);
+        if (progress[i].forgot.index == 0) {
+            continue;
+        }
+        if (!sim->nodes[peer].set_back) {
+            sim_break(sim, node, "%s is said to have lost entry %llu, but its disk has never been set back",
+                      progress[i].id.text, (unsigned long long)progress[i].forgot.index);
+        }
+        sim->nodes[peer].found_out = true;
+    }
+}
+
 static void take_transitions(struct sim *sim, size_t node, const struct raft_update *update) {
     for (size_t i = 0; i < update->transition_count; i++) {
         const struct raft_transition *t = &update->transitions[i];
@@ -282,12 +189,13 @@ void sim_host_turn(struct sim *sim, size_t node) {
     host->inbox = raft_queue_of(sizeof(struct raft_event));
     struct raft_update update;
     sim->counts.steps++;
-    raft_step(host->core, sim->now_us, raft_queue_front(&events), events.count, &update);
+    raft_step(host->core, sim_clock(sim, node), raft_queue_front(&events), events.count, &update);
     const char *broken = raft_check_invariants(host->core);
     if (broken != NULL) {
         sim_break(sim, node, "%s", broken);
     }
     check_replies(sim, node, raft_queue_front(&events), events.count, &update);
+    bool resigned = false;
     for (size_t i = 0; i < events.count; i++) {
         const struct raft_event *event = raft_queue_at(&events, i);
         if (event->type == RAFT_EVENT_MESSAGE && event->message.type == RAFT_APPEND_ENTRIES) {
@@ -296,24 +204,54 @@ void sim_host_turn(struct sim *sim, size_t node) {
         if (event->type == RAFT_EVENT_PROPOSE) {
             free(event->propose.entries);
         }
+        if (event->type == RAFT_EVENT_SNAPSHOT_INSTALLED) {
+            free((void *)event->snapshot.configuration);
+        }
+        resigned |= event->type == RAFT_EVENT_RESIGN;
     }
     raft_queue_free(&events);
     if (update.has_persist) {
         sim_history_stored(sim, node, &update.persist);
-        submit(sim, node, &update.persist);
+        sim_disk_submit(sim, node, &update.persist);
+    }
+    if (update.peer_forgot) {
+        check_forgot(sim, node);
     }
     take_transitions(sim, node, &update);
+    host->resigned |= resigned;
     send_all(sim, node, &update);
+    if (update.installed.index > 0) {
+        sim_snapshot_installed(sim, node, &update);
+    }
     sim_history_committed(sim, node, host->commit_index + 1, update.commit_index);
     host->commit_index = update.commit_index;
+    sim_members_removed(sim, node, update.removed);
+    sim_disk_compact(sim, node);
+    sim_snapshot_send(sim, node);
     take_reads(sim, node, &update);
     sim->counts.transfers_done += update.transfer == RAFT_TRANSFER_DONE;
     apply(sim, node);
     // "At once" is a little later, so that time advances.
-    sim_wake(sim, node, update.next_tick_us > sim->now_us ? update.next_tick_us : sim->now_us + 20);
+    uint64_t next_us = sim_clock_shows(sim, node, update.next_tick_us);
+    sim_wake(sim, node, next_us > sim->now_us ? next_us : sim->now_us + 20);
+}
+
+// --- clocks ---
+
+uint64_t sim_clock(const struct sim *sim, size_t node) {
+    return sim->now_us * (uint64_t)(1000 + sim->nodes[node].drift_permille) / 1000;
+}
+
+uint64_t sim_clock_shows(const struct sim *sim, size_t node, uint64_t node_us) {
+    uint64_t rate = (uint64_t)(1000 + sim->nodes[node].drift_permille);
+    return (node_us * 1000 + rate - 1) / rate;
 }
 
 // --- crash and restart ---
+
+static bool has_leases(const struct sim *sim, size_t node) {
+    return sim->config.leases && !(sim->config.one_without && node == 1);
+}
 
 void sim_host_init(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
@@ -322,49 +260,95 @@ void sim_host_init(struct sim *sim, size_t node) {
     host->reads = raft_queue_of(sizeof(struct sim_pending_read));
     host->disk.writes = raft_queue_of(sizeof(struct sim_disk_write));
     host->turn_us = UINT64_MAX;
+    host->selfish = sim->config.selfish;
+    host->seed = sim->config.seed;
+    uint64_t drift = sim->config.drift_permille;
+    if (sim->config.slow_node > 0) {
+        host->drift_permille = node + 1 == sim->config.slow_node ? -(int64_t)drift : (int64_t)drift;
+    } else if (drift > 0) {
+        host->drift_permille = (int64_t)sim_between(sim, 0, 2 * drift) - (int64_t)drift;
+    }
+    if (node >= sim->founders.count) {
+        return;
+    }
     // A new cluster: entry 1 of term 1, the configuration, on every node.
-    struct raft_entry_id first = {.term = 1, .index = 1};
     struct raft_entry **entries = mem_alloc(sizeof *entries);
-    entries[0] = raft_entry_new(sim->slab, RAFT_ENTRY_CONFIGURATION, first, 0);
+    entries[0] = sim_configuration_entry(sim, (struct raft_entry_id){.term = 1, .index = 1}, &sim->founders);
     struct raft_persist persist = {
         .write = 1, .has_hard_state = true, .hard_state.current_term = 1, .entries = entries, .count = 1};
     sim_history_stored(sim, node, &persist);
-    disk_apply(sim, node, &persist);
+    sim_disk_apply(sim, node, &persist);
+}
+
+// Who prefers whom as leader: as the seed says, or each itself.
+static bool decode_configuration(void *user, struct slice command, struct raft_configuration *out) {
+    const struct sim_node *host = user;
+    bool readable = configuration_read(command, out);
+    for (size_t i = 0; i < out->count; i++) {
+        struct raft_member *member = &out->members[i];
+        uint64_t number = strtoull(member->id.text + 1, NULL, 10) - 1;
+        member->preferred = host->selfish ? raft_id_equal(&member->id, &host->id) : (host->seed >> number & 1) != 0;
+    }
+    return readable;
+}
+
+// The node learns of its connection to the peer, a one-way delay later.
+static void tell_of_connection(struct sim *sim, size_t node, size_t peer, enum sim_event_type type) {
+    sim_schedule(sim, (struct sim_event){
+                          .at_us = sim->now_us + sim_between(sim, 100, 60000),
+                          .type = type,
+                          .node = node,
+                          .life = sim->nodes[node].life,
+                          .peer = peer,
+                      });
 }
 
 void sim_restart(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
-    if (host->core != NULL) {
+    if (host->core != NULL || host->silent) {
         return;
     }
     host->life++;
+    host->resigns = host->resigned = false;
     host->durable_write = 0;
     host->disk.hard_state_write = 0;
-    host->commit_index = 0;
-    host->applied = 0;
+    sim_disk_recover(sim, node);
+    host->commit_index = host->disk.snapshot.index;
+    host->applied = host->disk.snapshot.index;
+    host->removed = false;
     host->paused_until_us = 0;
     host->turn_us = UINT64_MAX;
-    struct raft_member members[SIM_NODES_MAX];
-    memcpy(members, sim->members, sizeof members);
-    for (size_t i = 0; i < sim->node_count && sim->config.selfish; i++) {
-        members[i].preferred = i == node;
-    }
     struct raft_config config = {
         .id = host->id,
-        .members = members,
-        .member_count = sim->node_count,
+        .configuration = host->disk.members,
+        .configuration_index = host->disk.members_index,
+        .decode_configuration = decode_configuration,
+        .user = host,
         .seed = rng_next(&sim->rng),
         .election_timeout_min_us = ELECTION_TIMEOUT_MIN_US,
         .election_timeout_max_us = ELECTION_TIMEOUT_MAX_US,
         .heartbeat_interval_us = HEARTBEAT_INTERVAL_US,
         .quorum_timeout_us = QUORUM_TIMEOUT_US,
+        .lease_reads = has_leases(sim, node),
+        .may_have_promised = has_leases(sim, node),
     };
-    struct raft_restored restored = {.hard_state = host->disk.hard_state, .count = host->disk.count};
+    struct raft_restored restored = {
+        .hard_state = host->disk.hard_state,
+        .base = host->disk.base,
+        .count = host->disk.count,
+        .applied = host->disk.snapshot.index,
+    };
     restored.entries = sim_copy_entries(host->disk.entries, host->disk.count);
-    host->core = raft_new(&config, sim->slab, &restored, sim->now_us);
+    host->core = raft_new(&config, sim->slab, &restored, sim_clock(sim, node));
     free(restored.entries);
     if (host->disk.full) {
         sim_host_event(sim, node, (struct raft_event){.type = RAFT_EVENT_STORAGE, .storage = RAFT_STORAGE_FULL});
+    }
+    for (size_t i = 0; i < sim->node_count; i++) {
+        if (i != node && sim->nodes[i].core != NULL) {
+            tell_of_connection(sim, i, node, SIM_MET);
+            tell_of_connection(sim, node, i, SIM_MET);
+        }
     }
     sim_wake(sim, node, sim->now_us);
 }
@@ -381,6 +365,9 @@ static void drop_inbox(struct sim_node *host) {
             }
             free(event->propose.entries);
         }
+        if (event->type == RAFT_EVENT_SNAPSHOT_INSTALLED) {
+            free((void *)event->snapshot.configuration);
+        }
         raft_queue_pop(&host->inbox);
     }
 }
@@ -390,13 +377,7 @@ static void drop_inbox(struct sim_node *host) {
 void sim_reset_connections(struct sim *sim, size_t node) {
     for (size_t i = 0; i < sim->node_count; i++) {
         if (i != node && sim->nodes[i].core != NULL) {
-            sim_schedule(sim, (struct sim_event){
-                                  .at_us = sim->now_us + sim_between(sim, 100, 60000),
-                                  .type = SIM_LOST,
-                                  .node = i,
-                                  .life = sim->nodes[i].life,
-                                  .peer = node,
-                              });
+            tell_of_connection(sim, i, node, SIM_LOST);
         }
     }
 }
@@ -417,25 +398,14 @@ void sim_crash(struct sim *sim, size_t node) {
         sim_message_drop(message);
     }
     raft_queue_clear(&host->reads);
-    // The first of the writes in progress may have reached the disk.
-    bool survives = !host->disk.full;
-    for (struct sim_disk_write *write; (write = raft_queue_front(&host->disk.writes)) != NULL;) {
-        survives = survives && sim_chance(sim, 2);
-        if (survives) {
-            disk_apply(sim, node, &write->persist);
-        } else {
-            disk_drop(&write->persist);
-        }
-        raft_queue_pop(&host->disk.writes);
-    }
+    memset(host->transfers, 0, sizeof host->transfers);
+    sim_disk_crash(sim, node);
 }
 
 void sim_host_free(struct sim *sim, size_t node) {
     struct sim_node *host = &sim->nodes[node];
     sim_crash(sim, node);
-    disk_cut(&host->disk, 0);
-    free(host->disk.entries);
-    raft_queue_free(&host->disk.writes);
+    sim_disk_free(&host->disk);
     raft_queue_free(&host->inbox);
     raft_queue_free(&host->held);
     raft_queue_free(&host->reads);
@@ -447,6 +417,15 @@ void sim_pause(struct sim *sim, size_t node, uint64_t duration_us) {
 }
 
 // --- client requests ---
+
+struct raft_entry *sim_configuration_entry(struct sim *sim, struct raft_entry_id id,
+                                           const struct raft_configuration *configuration) {
+    char text[CONFIGURATION_TEXT_MAX];
+    configuration_write(configuration, text);
+    struct raft_entry *entry = raft_entry_new(sim->slab, RAFT_ENTRY_CONFIGURATION, id, strlen(text));
+    memcpy(entry->data, text, strlen(text));
+    return entry;
+}
 
 void sim_propose(struct sim *sim, size_t node, size_t entries, size_t bytes) {
     if (sim->nodes[node].core == NULL) {
@@ -473,7 +452,7 @@ void sim_read(struct sim *sim, size_t node) {
     }
     struct sim_pending_read *asked = raft_queue_push(&host->reads);
     asked->tag = ++sim->tags;
-    asked->committed = sim_history_length(sim);
+    asked->committed = sim_history_length(sim, node);
     sim_host_event(sim, node, (struct raft_event){.type = RAFT_EVENT_READ, .read.tag = asked->tag});
 }
 
@@ -482,4 +461,17 @@ void sim_transfer(struct sim *sim, size_t node, size_t target) {
         return;
     }
     sim_host_event(sim, node, (struct raft_event){.type = RAFT_EVENT_TRANSFER, .transfer.target = sim->nodes[target].id});
+}
+
+void sim_resign(struct sim *sim, size_t node, size_t target) {
+    struct raft_event event = {.type = RAFT_EVENT_RESIGN};
+    if (sim->nodes[node].core == NULL) {
+        return;
+    }
+    sim->nodes[node].resigns = true;
+    if (target != SIZE_MAX) {
+        event.resign.hand_over = true;
+        event.resign.target = sim->nodes[target].id;
+    }
+    sim_host_event(sim, node, event);
 }

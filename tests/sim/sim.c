@@ -130,7 +130,8 @@ void sim_message_drop(struct sim_message *message) {
 }
 
 static bool is_request(const struct raft_message *message) {
-    return message->type == RAFT_REQUEST_VOTE || message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_TIMEOUT_NOW;
+    return message->type == RAFT_REQUEST_VOTE || message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_TIMEOUT_NOW ||
+           message->type == RAFT_INSTALL_SNAPSHOT;
 }
 
 // In half of the cases the request's sender is told, a while later.
@@ -197,6 +198,8 @@ static void deliver(struct sim *sim, const struct sim_event *event) {
     if (host->core == NULL || (event->life != 0 && event->life != host->life) ||
         sim->cut[event->message->from][event->node]) {
         lose(sim, event->message);
+    } else if (sim_is_of_another_generation(sim, event->message)) {
+        lose(sim, event->message);
     } else {
         sim_host_deliver(sim, event->node, event->message);
     }
@@ -245,9 +248,24 @@ static void handle(struct sim *sim, const struct sim_event *event) {
                            (struct raft_event){.type = RAFT_EVENT_LOST, .lost_peer = sim->nodes[event->peer].id});
         }
         return;
+    case SIM_MET:
+        if (alive && sim->nodes[event->peer].core != NULL && !sim->cut[event->peer][event->node]) {
+            sim_host_event(sim, event->node, (struct raft_event){.type = RAFT_EVENT_MET});
+        }
+        return;
     case SIM_DISK:
         if (alive) {
-            sim_host_disk_done(sim, event->node);
+            sim_disk_done(sim, event->node);
+        }
+        return;
+    case SIM_SNAPSHOT_TAKEN:
+        if (alive) {
+            sim_snapshot_taken(sim, event->node, event);
+        }
+        return;
+    case SIM_SNAPSHOT_LOADED:
+        if (alive) {
+            sim_snapshot_loaded(sim, event->node, event);
         }
         return;
     }
@@ -283,21 +301,21 @@ struct sim *sim_new(const struct sim_config *config) {
     sim->config = *config;
     sim->rng.state = config->seed;
     sim->slab = raft_slab_new();
-    sim->node_count = config->voters + config->learners;
+    sim->node_count = config->voters + config->learners + config->outside;
     assert(sim->node_count <= SIM_NODES_MAX);
     sim->calls = raft_queue_of(sizeof(struct sim_call));
     sim->trace = getenv("BATON_SIM_TRACE") != NULL;
     sim->now_us = US_PER_S;
+    sim->generations = 1;
     sim_history_init(sim);
     for (size_t i = 0; i < sim->node_count; i++) {
         char name[24];
         snprintf(name, sizeof name, "n%zu", i + 1);
         sim->nodes[i].id = raft_id_of(slice_of_str(name));
-        sim->members[i] = (struct raft_member){
-            .id = sim->nodes[i].id,
-            .voter = i < config->voters,
-            .preferred = (config->seed >> i & 1) != 0,
-        };
+        if (i < config->voters + config->learners) {
+            sim->founders.members[i] = (struct raft_member){.id = sim->nodes[i].id, .voter = i < config->voters};
+            sim->founders.count++;
+        }
     }
     for (size_t i = 0; i < sim->node_count; i++) {
         sim_host_init(sim, i);
@@ -350,8 +368,10 @@ bool sim_is_settled(struct sim *sim) {
         return false;
     }
     raft_index last = raft_last_log(sim->nodes[leader].core).index;
-    for (size_t i = 0; i < sim->node_count; i++) {
-        const struct raft_node *core = sim->nodes[i].core;
+    raft_index index;
+    const struct raft_configuration *members = raft_configuration(sim->nodes[leader].core, &index);
+    for (size_t i = 0; i < members->count; i++) {
+        const struct raft_node *core = sim->nodes[sim_index_of(sim, &members->members[i].id)].core;
         if (core == NULL || raft_commit_index(core) != last || raft_last_log(core).index != last) {
             return false;
         }

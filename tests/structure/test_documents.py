@@ -1,4 +1,5 @@
-"""docs/operations.md names every flag and every metric, as the programs have them, and none that does not exist."""
+"""docs/operations.md names every flag and every metric, as the programs have them, and none that does not exist; docs/testing.md
+names tests that exist."""
 
 import re
 import subprocess
@@ -140,3 +141,25 @@ def test_only_known_metrics_are_mentioned():
     histograms = {name for name, kind in metrics_of_sources().items() if kind == "histogram"}
     known = set(metrics_of_sources()) | {name + suffix for name in histograms for suffix in ("_bucket", "_count", "_sum")}
     assert set(re.findall(rf"`({METRIC})(?:\{{[^`]*\}})?`", DOCUMENT.read_text())) - known == set()
+
+
+# --- the catalogue of faults ---
+
+
+def known_tests():
+    """Names of tests and scenarios."""
+    names = set()
+    for path in (ROOT / "tests").rglob("*.[cp]*"):
+        if path.suffix in (".c", ".py"):
+            names |= set(re.findall(r"(?:void|def) (Test\w+|test_\w+)\(", path.read_text()))
+    for path in (ROOT / "tests/scenarios").glob("*.txt"):
+        names |= set(re.findall(r"^== (\w+)$", path.read_text(), re.MULTILINE))
+    return names
+
+
+def test_catalogue_names_tests_that_exist():
+    text = (ROOT / "docs/testing.md").read_text()
+    rows = re.findall(r"^\| B(\d+) \|.*\| (.*) \|$", text, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 70))
+    named = {name for _, here in rows for name in re.findall(r"`([A-Z][a-z]\w+)`", here)}
+    assert not named - known_tests(), "docs/testing.md names tests that do not exist"

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GENERATED = ROOT / "build/release/proto"
-HEADERS = [f"baton/v1/{name}.pb.h" for name in ("raft", "worker", "control", "command")]
+HEADERS = [f"baton/v1/{name}.pb.h" for name in ("raft", "worker", "control", "command", "image")]
 
 HEAD = 'syntax = "proto3"; package baton.v1; import "baton/v1/options.proto"; '
 

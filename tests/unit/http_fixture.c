@@ -11,14 +11,24 @@ static void status_of(void *user, struct node_status *out) {
     *out = ((struct node *)user)->status;
 }
 
-static void node_workers(void *user, view_visit_worker *visit, void *arg) {
+static bool node_workers(void *user, struct slice start_after, view_visit_worker *visit, void *arg) {
     struct node *node = user;
-    node->listed++;
-    uint64_t until_ns = uv_hrtime() + node->listing_us * 1000;
-    while (uv_hrtime() < until_ns) {
+    size_t at = 0;
+    if (start_after.len == 0) {
+        node->listed++;
+        uint64_t until_ns = uv_hrtime() + node->listing_us * 1000;
+        while (uv_hrtime() < until_ns) {
+        }
+    } else {
+        node->parts++;
     }
-    for (size_t i = 0; i < node->worker_count && visit(arg, &node->workers[i]); i++) {
+    while (at < node->worker_count && slice_compare(node->workers[at].id, start_after) <= 0) {
+        at++;
     }
+    while (at < node->worker_count && visit(arg, &node->workers[at])) {
+        at++;
+    }
+    return at == node->worker_count;
 }
 
 static void node_metrics(void *user, struct buf *out) {
@@ -74,6 +84,11 @@ static void make_status(struct cluster *cluster, size_t i) {
         .last_applied = 40,
         .version = slice_of_str(BATON_VERSION),
         .uptime_ms = 12345,
+        .log_first_index = 11,
+        .cluster_level = 2,
+        .level = 3,
+        .snapshot_index = i == 1 ? 30 : 0,
+        .snapshot_bytes = i == 1 ? 5000 : 0,
         .members = status->members,
         .members_count = 3,
         .has_placement = true,
@@ -96,6 +111,7 @@ static void make_status(struct cluster *cluster, size_t i) {
                                                        .http_address = slice_of_str(cluster->nodes[m].address),
                                                        .cloud = slice_of_str(m == 2 ? "aws" : "gcp"),
                                                        .voter = true,
+                                                       .level = m == 2 ? 2 : 0,
                                                        .reachable = true,
                                                        .rtt_ms = m == 2 && i != 2 ? 50.6 : 0,
                                                        .round_trips = round_trips,

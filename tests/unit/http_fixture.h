@@ -16,6 +16,7 @@ struct node {
     struct pb_worker_info *workers;
     size_t worker_count;
     unsigned listed;      // how often the workers were asked for
+    unsigned parts;       // how often for more of them
     uint64_t listing_us;  // how long that takes at least
     bool ready;
     struct http_server *server;

@@ -25,7 +25,12 @@ bool entry_is_as_made(const struct raft_entry *entry) {
 }
 
 void log_init(struct log *log, struct disk *disk, uint64_t segment_bytes) {
-    *log = (struct log){.disk = disk, .segment_bytes = segment_bytes, .slab = raft_slab_new(), .recovered.empty = true};
+    *log = (struct log){.disk = disk,
+                        .segment_bytes = segment_bytes,
+                        .slab = raft_slab_new(),
+                        .recovered.empty = true,
+                        .incarnation = INCARNATION,
+                        .generation = 1};
 }
 
 void log_free(struct log *log) {
@@ -37,7 +42,10 @@ enum error_code log_open(struct log *log) {
     struct wal_options options = {.dir = "data",
                                   .cluster_id = slice_of_str("demo"),
                                   .node_id = slice_of_str("n1"),
-                                  .generation = 1,
+                                  .incarnation = slice_of_str(log->incarnation),
+                                  .generation = log->generation,
+                                  .image = log->image,
+                                  .from = log->from,
                                   .segment_bytes = log->segment_bytes,
                                   .io = &log->disk->io};
     wal_recovered_free(&log->recovered);

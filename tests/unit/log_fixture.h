@@ -8,6 +8,8 @@
 #define SEGMENT_1 "data/wal/0000000000000001.jsonl"
 #define SEGMENT_2 "data/wal/0000000000000002.jsonl"
 
+#define INCARNATION "0123456789abcdef0123456789abcdef"
+
 enum { MODEL_ENTRIES = 512 };
 
 // What a log holds. An entry's bytes follow from its index, term and length.
@@ -28,9 +30,13 @@ struct log {
     struct wal_writer *writer;  // NULL: not open
     struct wal_recovered recovered;
     struct error error;
-    uint64_t write;          // the last one pushed
-    struct wal_write *made;  // all of them, by next_outstanding
-    struct model model;      // after the last one pushed
+    struct raft_entry_id image;  // for the next log_open
+    raft_index from;             // the same
+    const char *incarnation;     // the same
+    uint64_t generation;         // the same
+    uint64_t write;              // the last one pushed
+    struct wal_write *made;      // all of them, by next_outstanding
+    struct model model;          // after the last one pushed
 };
 
 void log_init(struct log *log, struct disk *disk, uint64_t segment_bytes);

@@ -16,6 +16,9 @@ struct whole_node {
 // n1 of so many members, with all verbs. n1 leads once the loop has turned for a while, if it is alone.
 void whole_node_start(struct whole_node *whole, size_t members);
 
+// Stops the node, and starts it again on its directory. The code of node_start; if it is not OK there is no node.
+enum error_code whole_node_restart(struct whole_node *whole, struct error *error);
+
 // Asserts that nothing is left: no handle, no entry.
 void whole_node_end(struct whole_node *whole);
 

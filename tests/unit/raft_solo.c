@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/array.h"
+#include "raft_configuration.h"
 
 struct raft_id solo_id(size_t node) {
     char name[8];
@@ -17,6 +18,11 @@ struct raft_entry *solo_entry(struct solo *solo, raft_term term, raft_index inde
     return entry;
 }
 
+static bool decode_configuration(void *user, struct slice command, struct raft_configuration *out) {
+    (void)user;
+    return configuration_read(command, out);
+}
+
 struct solo *solo_new(const struct solo_config *config) {
     struct solo *solo = mem_zalloc(sizeof *solo);
     solo->slab = raft_slab_new();
@@ -25,10 +31,10 @@ struct solo *solo_new(const struct solo_config *config) {
     solo->voters = config->voters;
     solo->learners = config->learners;
     solo->self = config->self == 0 ? 1 : config->self;
-    struct raft_member members[MEMBERS_MAX];
-    size_t count = config->voters + config->learners;
+    struct raft_configuration configuration = {.count = config->voters + config->learners};
+    size_t count = configuration.count;
     for (size_t i = 0; i < count; i++) {  // in descending order: the core sorts them
-        members[i] = (struct raft_member){
+        configuration.members[i] = (struct raft_member){
             .id = solo_id(count - i),
             .voter = count - i <= config->voters,
             .preferred = count - i == config->preferred,
@@ -36,8 +42,8 @@ struct solo *solo_new(const struct solo_config *config) {
     }
     struct raft_config raft = {
         .id = solo_id(solo->self),
-        .members = members,
-        .member_count = count,
+        .configuration = configuration,
+        .decode_configuration = decode_configuration,
         .seed = config->seed == 0 ? 1 : config->seed,
         .election_timeout_min_us = ELECTION_TIMEOUT_MIN_US,
         .election_timeout_max_us = ELECTION_TIMEOUT_MAX_US,
@@ -70,7 +76,8 @@ void solo_free(struct solo *solo) {
 // --- steps ---
 
 static bool is_request(const struct raft_message *message) {
-    return message->type == RAFT_REQUEST_VOTE || message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_TIMEOUT_NOW;
+    return message->type == RAFT_REQUEST_VOTE || message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_TIMEOUT_NOW ||
+           message->type == RAFT_INSTALL_SNAPSHOT;
 }
 
 static size_t replies_among(const struct raft_message *messages, size_t count) {

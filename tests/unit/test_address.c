@@ -149,11 +149,26 @@ static void TestAddressLength(void **state) {
 
 static void TestAddressReach(void **state) {
     (void)state;
-    static const char *const loopback[] = {"127.0.0.1:7400", "127.1.2.3:7400", "127.1:7400", "localhost:1", "[::1]:7400"};
-    static const char *const wildcard[] = {"0.0.0.0:7400", "[::]:7400", "0.0.0.0:0"};
-    static const char *const neither[] = {
-        "10.0.0.1:7400",       "n1:7400",     "localhost.example:1", "[fd00::1]:7400", "127.evil.example:1",
-        "127.0.0.1.example:1", "1270.0.0.1:1"};
+    static const char *const loopback[] = {"127.0.0.1:7400", "127.1.2.3:7400",      "127.1:7400",  "0x7f.1:1",
+                                           "0177.0.0.1:1",   "localhost:1",         "Localhost:1", "[::1]:7400",
+                                           "[0:0::1]:1",     "[::ffff:127.0.0.1]:1"};
+    static const char *const wildcard[] = {"0.0.0.0:7400",  "0.0.0.0:0",           "0:1",           "0x0:1",
+                                           "0.0:1",         "000.000.000.000:1",   "00000:1",       "[::]:7400",
+                                           "[0::0]:1",      "[0:0:0:0:0:0:0:0]:1", "[::0.0.0.0]:1", "[::ffff:0.0.0.0]:1",
+                                           "[::ffff:0:0]:1"};
+    static const char *const neither[] = {"10.0.0.1:7400",
+                                          "n1:7400",
+                                          "localhost.example:1",
+                                          "[fd00::1]:7400",
+                                          "127.evil.example:1",
+                                          "127.0.0.1.example:1",
+                                          "1270.0.0.1:1",
+                                          "0.0.0.0.example:1",
+                                          "0.0.0.0.0:1",
+                                          "0.0.0.1:1",
+                                          "[::ffff:10.0.0.1]:1",
+                                          "[::ffff:0:1]:1",
+                                          "[::2]:1"};
     for (size_t i = 0; i < ARRAY_COUNT(loopback); i++) {
         assert_true(address_is_loopback(loopback[i]) && !address_is_wildcard(loopback[i]));
     }

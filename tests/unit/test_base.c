@@ -1,4 +1,5 @@
 // base: memory, buffers, errors, checksums, checks of outside text, log lines, metrics.
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
@@ -248,6 +249,9 @@ static void TestBaseError(void **state) {
     assert_int_equal(strlen(error.message), ERROR_MESSAGE_MAX - 1);
     assert_string_equal(error_name(ERR_WAL_CORRUPT), "WAL_CORRUPT");
     assert_string_equal(error_name(OK), "ok");
+    assert_int_equal(error_of_errno(ENOSPC), ERR_NO_SPACE);
+    assert_int_equal(error_of_errno(EDQUOT), ERR_NO_SPACE);
+    assert_int_equal(error_of_errno(EIO), ERR_IO);
 }
 
 static void TestBaseCrc32c(void **state) {
@@ -353,9 +357,15 @@ static void TestBaseIds(void **state) {
     assert_non_null(strstr(error.message, "worker_id"));
     assert_int_equal(cloud_check(slice_of_str("aws"), "cloud", &error), OK);
     assert_int_equal(cloud_check(slice_of_str("gcp"), "cloud", &error), OK);
-    assert_int_equal(cloud_check(slice_of_str("AWS"), "cloud", &error), ERR_INVALID);
+    assert_int_equal(cloud_check(slice_of_str("eu-west-1-zone-b"), "cloud", &error), OK);
+    static const char *const refused[] = {"", "AWS", "eu_west", "eu.west", "eu west", "eu/west", "eu-west-1-zone-bb"};
+    for (size_t i = 0; i < ARRAY_COUNT(refused); i++) {
+        assert_int_equal(cloud_check(slice_of_str(refused[i]), "cloud", &error), ERR_INVALID);
+    }
     assert_int_equal(cloud_check(slice_of("aws", 4), "cloud", &error), ERR_INVALID);
     assert_non_null(strstr(error.message, "cloud"));
+    assert_int_equal(worker_cloud_check(slice_of_str("aws"), "cloud", &error), OK);
+    assert_int_equal(worker_cloud_check(slice_of_str("eu"), "cloud", &error), ERR_INVALID);
 }
 
 static void TestBaseAddress(void **state) {
@@ -628,6 +638,16 @@ static void TestBaseMetricsText(void **state) {
                 "wait_ms_bucket{le=\"10000\"} 2\nwait_ms_bucket{le=\"+Inf\"} 3\nwait_ms_sum 1000002.1\nwait_ms_count 3\n"
                 "wait_ms_bucket{peer=\"n2\",le=\"0.1\"} 1\nwait_ms_bucket{peer=\"n2\",le=\"+Inf\"} 1\n"
                 "wait_ms_sum{peer=\"n2\"} 0.05\nwait_ms_count{peer=\"n2\"} 1\n");
+    metrics_forget(metrics, "peer=\"n2\"");
+    buf_clear(&out);
+    metrics_render(metrics, &out);
+    assert_null(memmem(out.data, out.len, "n2", 2));
+    assert_non_null(memmem(out.data, out.len, "n3", 2));
+    metric_add(metrics_add(metrics, METRIC_COUNTER, "calls_total", "Calls.", "peer=\"n2\""), 1);  // begins anew
+    metrics_forget(metrics, "peer=\"n3\"");
+    buf_clear(&out);
+    metrics_render(metrics, &out);
+    assert_non_null(memmem(out.data, out.len, "calls_total{peer=\"n2\"} 1\n", 25));
     buf_free(&out);
     metrics_free(metrics);
     metrics_free(NULL);

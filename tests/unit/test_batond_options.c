@@ -44,6 +44,10 @@ static void TestBatondOptionsComplete(void **state) {
     assert_string_equal(options.node.leader_cloud, "");
     assert_int_equal(PARSE(&options, &error, GOOD, "--placement", "off", "--leader-cloud", "aws"), OK);
     assert_false(options.node.placement);
+    assert_false(options.node.lease_reads);
+    assert_int_equal(PARSE(&options, &error, GOOD, "--lease-reads"), OK);
+    assert_true(options.node.lease_reads);
+    assert_int_equal(PARSE(&options, &error, GOOD, "--placement", "off", "--leader-cloud", "aws"), OK);
     assert_string_equal(options.node.leader_cloud, "aws");
 }
 
@@ -87,7 +91,7 @@ static void TestBatondOptionsHelp(void **state) {
     assert_line(text, "addresses");
     assert_line(text, "  --listen HOST:PORT        gRPC (default 127.0.0.1:7400)");
     assert_line(text, "  --advertise-http HOST:PORT  where others reach those (default: as --http)");
-    assert_line(text, "  --cloud aws|gcp           where it runs (required)");
+    assert_line(text, "  --cloud CLOUD             where it runs: 1 to 16 of [a-z0-9-] (required)");
     assert_line(text, "  --tls-key FILE            its private key");
     assert_line(text, "                            and on SIGHUP");
     assert_line(text, "  --tls-required            refuse to start without these");
@@ -155,12 +159,16 @@ static void TestBatondOptionsRefused(void **state) {
     REFUSED("--cloud", "--node-id", "n1", "--cluster-id", "demo", "--data-dir", "d");
     REFUSED("--data-dir", "--node-id", "n1", "--cluster-id", "demo", "--cloud", "gcp");
     REFUSED("--node-id", GOOD, "--node-id", "");
-    REFUSED("--cloud", GOOD, "--cloud", "azure");
+    REFUSED("--cloud", GOOD, "--cloud", "Azure");
     REFUSED("--listen", GOOD, "--listen", "10.0.0.1:70000");
     REFUSED("--listen", GOOD, "--listen", "10.0.0.1");
     REFUSED("--http", GOOD, "--http", "10.0.0.1:0");
     REFUSED("--advertise", GOOD, "--listen", "0.0.0.0:7400");
+    REFUSED("--advertise", GOOD, "--advertise", "000.000.000.000:7400");
+    REFUSED("--peers", GOOD, "--peers", "n1=10.0.0.1:7400/gcp,n2=0.0.0.0:7400/gcp,n3=10.0.0.3:7400/aws");
+    REFUSED("--peers", GOOD, "--peers", "n1=10.0.0.1:7400/gcp,n2=10.0.0.2:7400/gcp,n3=[::ffff:0.0.0.0]:7400/aws");
     REFUSED("--advertise-http", GOOD, "--http", "[::]:7480");
+    REFUSED("--advertise-http", GOOD, "--advertise-http", "[::ffff:0.0.0.0]:7480");
     REFUSED("--peers", GOOD, "--bootstrap");
     REFUSED("--peers", GOOD, "--peers", "n1=10.0.0.1:7400/gcp,n1=10.0.0.2:7400/gcp");
     REFUSED("--peers", GOOD, "--peers", "n1=10.0.0.1:7400/gcp,n2=10.0.0.1:7400/gcp");
@@ -181,7 +189,7 @@ static void TestBatondOptionsRefused(void **state) {
     REFUSED("--election-timeout", GOOD, "--election-timeout", "600ms");
     REFUSED("--election-timeout", GOOD, "--election-timeout", "900ms-600ms");
     REFUSED("--placement", GOOD, "--placement", "no");
-    REFUSED("--leader-cloud", GOOD, "--leader-cloud", "azure");
+    REFUSED("--leader-cloud", GOOD, "--leader-cloud", "a_cloud_with_underscores");
     REFUSED("--log-level", GOOD, "--log-level", "loud");
     REFUSED("--log-format", GOOD, "--log-format", "xml");
     REFUSED("--no-such-option", GOOD, "--no-such-option");
@@ -190,7 +198,10 @@ static void TestBatondOptionsRefused(void **state) {
     REFUSED("--bootstrap takes no value", GOOD, "--peers", PEERS, "--bootstrap=true");
     REFUSED("--data-dir", GOOD, "--data-dir");
     REFUSED("stray", GOOD, "stray");
+    REFUSED("--restore needs --peers", GOOD, "--restore", "file");
+    REFUSED("--node-id", "--restore", "file");
     REFUSED("--to", "--dump-wal", "d", "--to", "-1");
+    REFUSED("--index", "--dump-snapshot", "d", "--index", "0");
 }
 
 static void TestBatondOptionsActions(void **state) {
@@ -204,10 +215,21 @@ static void TestBatondOptionsActions(void **state) {
     assert_int_equal(PARSE(&options, &error, "--dump-wal", "d", "--to", "17"), OK);
     assert_int_equal(options.action, BATOND_DUMP_WAL);
     assert_int_equal(options.dump_to, 17);
+    assert_int_equal(PARSE(&options, &error, "--dump-snapshot", "d", "--index", "17"), OK);
+    assert_int_equal(options.action, BATOND_DUMP_SNAPSHOT);
+    assert_string_equal(options.wal_dir, "d");
+    assert_int_equal(options.dump_index, 17);
     assert_int_equal(PARSE(&options, &error, "--check-wal=d"), OK);
     assert_int_equal(options.action, BATOND_CHECK_WAL);
+    assert_int_equal(PARSE(&options, &error, GOOD, "--rebuild"), OK);
+    assert_int_equal(options.action, BATOND_REBUILD);
+    assert_int_equal(PARSE(&options, &error, "--rebuild"), ERR_INVALID);  // it is of a node
     assert_int_equal(PARSE(&options, &error, GOOD, "--check-config"), OK);
     assert_int_equal(options.action, BATOND_CHECK_CONFIG);
+    assert_int_equal(PARSE(&options, &error, GOOD, "--peers", PEERS, "--restore", "file"), OK);
+    assert_int_equal(options.action, BATOND_RESTORE);
+    assert_string_equal(options.restore, "file");
+    assert_int_equal(options.node.peer_count, 3);
 }
 
 static const struct CMUnitTest tests[] = {

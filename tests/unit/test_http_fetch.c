@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "http/fetch.h"
 #include "http_fixture.h"
+#include "name_server.h"
 
 struct rogue {
     uv_tcp_t listener;
@@ -149,8 +150,48 @@ static void TestHttpFetch(void **state) {
     assert_false(outcome.done);
 }
 
+// A name that is none says so; one that hangs delays no other request, and ends with the request's own time.
+static void TestHttpFetchNames(void **state) {
+    (void)state;
+    struct cluster *cluster = cluster_new();
+    struct name_server names;
+    struct name_server *const list[] = {&names};
+    name_server_start(&names, &cluster->loop);
+    name_servers_use(list, 1);
+    struct outcome hanging = {0};
+    struct outcome outcome = {0};
+    struct fetch_request request = {
+        .address = slice_of_str("hangs.test:1"), .path = "/", .headers = "", .timeout_ms = 500, .body_max = 10};
+    names.silent_for = "hangs.test";
+    names.answer = NAME_NOT_FOUND;
+    fetch_start(&cluster->loop, &request, take_outcome, &hanging);
+    request.address = slice_of_str("typo.test:1");
+    request.timeout_ms = 20000;
+    fetch_start(&cluster->loop, &request, take_outcome, &outcome);
+    await(cluster, &outcome.done);
+    assert_string_equal(outcome.error, "the name typo.test does not resolve (Domain name not found)");
+    await(cluster, &hanging.done);
+    assert_string_equal(hanging.error, "its name could not be looked up in time");
+    names.answer = NAME_FOUND;
+    names.v4 = "127.0.0.9 127.0.0.1";  // nobody listens at either
+    outcome = (struct outcome){0};
+    fetch_start(&cluster->loop, &request, take_outcome, &outcome);
+    await(cluster, &outcome.done);
+    assert_string_equal(outcome.error, "connection refused");
+    names.answer = NAME_SILENT;
+    names.questions = 0;
+    struct fetch *given_up = fetch_start(&cluster->loop, &request, take_outcome, &hanging);
+    while (names.questions == 0) {
+        uv_run(&cluster->loop, UV_RUN_ONCE);
+    }
+    fetch_cancel(given_up);
+    name_server_stop(&names);
+    cluster_free(cluster);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestHttpFetch),
+    cmocka_unit_test(TestHttpFetchNames),
 };
 
 UNIT_MAIN(tests)

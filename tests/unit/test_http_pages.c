@@ -15,12 +15,18 @@ static void TestHttpStatus(void **state) {
     assert_string_equal(text_of(status, "cluster"), "demo");
     assert_string_equal(text_of(status, "version"), BATON_VERSION);
     assert_string_equal(text_of(status, "role"), "follower");
+    assert_true(json_is_true(json_object_get(status, "voter")));
     assert_string_equal(text_of(status, "leader"), "n1");
     assert_string_equal(text_of(status, "leader_address"), "127.0.0.1:7400");
     assert_int_equal(number_of(status, "term"), 3);
     assert_int_equal(number_of(status, "commit_index"), 41);
     assert_int_equal(number_of(status, "last_applied"), 40);
     assert_float_equal(json_real_value(json_object_get(status, "uptime")), 12.345, 0);
+    assert_int_equal(number_of(status, "log_first_index"), 11);
+    assert_int_equal(number_of(status, "cluster_level"), 2);
+    assert_int_equal(number_of(status, "level"), 3);
+    assert_int_equal(number_of(status, "snapshot_index"), 30);
+    assert_int_equal(number_of(status, "snapshot_bytes"), 5000);
     json_t *members = json_object_get(status, "members");
     assert_int_equal(json_array_size(members), 3);
     json_t *n3 = json_array_get(members, 2);
@@ -30,6 +36,8 @@ static void TestHttpStatus(void **state) {
     assert_true(json_is_true(json_object_get(n3, "voter")) && json_is_true(json_object_get(n3, "reachable")));
     assert_float_equal(json_real_value(json_object_get(n3, "rtt_ms")), 50.6, 0);
     assert_true(json_is_null(json_object_get(n3, "match_index")));  // only a leader knows
+    assert_int_equal(number_of(n3, "level"), 2);
+    assert_true(json_is_null(json_object_get(json_array_get(members, 0), "level")));
     assert_true(json_is_null(json_object_get(json_array_get(members, 0), "rtt_ms")));
     // 0 to itself, null where unknown.
     assert_true(json_is_real(json_object_get(json_array_get(members, 1), "rtt_ms")));
@@ -95,6 +103,7 @@ static void TestHttpNodes(void **state) {
     (void)state;
     struct cluster *cluster = cluster_new();
     node_stop(cluster, 0);
+    cluster->nodes[1].status.members[2].voter = cluster->nodes[2].status.members[2].voter = false;
     struct response response = get(cluster, 1, "/nodes");
     assert_int_equal(response.status, 200);
     json_t *nodes = json_body(&response);
@@ -109,6 +118,8 @@ static void TestHttpNodes(void **state) {
     assert_true(json_is_true(json_object_get(n2, "reachable")) && json_is_true(json_object_get(n3, "reachable")));
     assert_true(json_is_true(json_object_get(n2, "self")));
     assert_null(json_object_get(n3, "self"));
+    assert_true(json_is_true(json_object_get(n1, "voter")) && json_is_true(json_object_get(n2, "voter")));
+    assert_true(json_is_false(json_object_get(n3, "voter")));
     assert_string_equal(text_of(n2, "cloud"), "gcp");
     assert_string_equal(text_of(n3, "cloud"), "aws");
     assert_int_equal(number_of(n2, "commit_index"), 41);

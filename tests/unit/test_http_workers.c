@@ -219,6 +219,93 @@ static void TestHttpManyWorkersAreListedOnce(void **state) {
     cluster_free(cluster);
 }
 
+static void ask_slowly(struct client *client, struct cluster *cluster, size_t node, char ask[128]) {
+    snprintf(ask, 128, "GET /cluster-state HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", cluster->nodes[node].address);
+    client_start(client, cluster, node, ask, strlen(ask));
+}
+
+// Turns the loop until the client's answer has begun, and reads no more of it.
+static void stop_reading(struct client *client, struct cluster *cluster) {
+    while (client->got.len == 0) {
+        uv_run(&cluster->loop, UV_RUN_ONCE);
+    }
+    uv_read_stop((uv_stream_t *)&client->tcp);
+    assert_false(client->ended);
+}
+
+// Clients that read slowly share their list; beyond the limit for all lists together others are told to come again. A list
+// is made in parts, between which the loop turns.
+static void TestHttpSlowReadersAreBounded(void **state) {
+    (void)state;
+    enum { READERS = 20, LABEL_BYTES = 2000 };
+    static struct slice_pair large_label = {.key = {(const uint8_t *)"k", 1}};
+    static uint8_t value[LABEL_BYTES];
+    struct cluster *cluster = cluster_new();
+    struct node *leader = &cluster->nodes[0];
+    struct pb_worker_info *many;
+    char(*ids)[16];
+    many_workers(leader, &many, &ids);
+    memset(value, 'x', sizeof value);
+    large_label.value = slice_of(value, sizeof value);
+    for (size_t i = 0; i < MANY; i++) {
+        many[i].labels = &large_label;
+        many[i].labels_count = 1;
+    }
+    static_assert(MANY * LABEL_BYTES < HTTP_LISTS_BYTES_MAX / 3 && MANY * (LABEL_BYTES + 500) > HTTP_LISTS_BYTES_MAX / 3,
+                  "two lists fit, and a third does not");
+    struct client readers[READERS];
+    char asked[READERS][128];
+    for (size_t i = 0; i < READERS; i++) {
+        ask_slowly(&readers[i], cluster, 0, asked[i]);
+    }
+    for (size_t i = 0; i < READERS; i++) {
+        stop_reading(&readers[i], cluster);
+    }
+    assert_int_equal(leader->listed, 1);
+    assert_true(leader->parts > 0);
+    leader->status.response.term++;
+    struct client other;
+    char asked_other[128];
+    ask_slowly(&other, cluster, 0, asked_other);
+    stop_reading(&other, cluster);
+    assert_int_equal(leader->listed, 2);
+    leader->status.response.term++;
+    struct response refused = get(cluster, 0, "/cluster-state");
+    assert_header(&refused, "\r\nRetry-After: 1\r\n");
+    assert_error(&refused, 503, "too-many-readers");
+    assert_int_equal(leader->listed, 2);
+    client_end(&other, cluster);
+    for (size_t i = 0; i < READERS; i++) {
+        client_end(&readers[i], cluster);
+    }
+    struct response again = get(cluster, 0, "/cluster-state");
+    assert_int_equal(again.status, 200);
+    response_free(&again);
+    free(many);
+    free(ids);
+    cluster_free(cluster);
+}
+
+// Those who ask a follower while it fetches the list share the next one: the leader is asked twice, not for each.
+static void TestHttpRelayIsShared(void **state) {
+    (void)state;
+    enum { READERS = 20 };
+    struct cluster *cluster = cluster_new();
+    struct client readers[READERS];
+    char asked[READERS][128];
+    for (size_t i = 0; i < READERS; i++) {
+        ask_slowly(&readers[i], cluster, 1, asked[i]);
+    }
+    for (size_t i = 0; i < READERS; i++) {
+        await(cluster, &readers[i].ended);
+        buf_append(&readers[i].got, "", 1);
+        assert_non_null(strstr((char *)readers[i].got.data, "missed-heartbeats"));
+        client_end(&readers[i], cluster);
+    }
+    assert_in_range(cluster->nodes[0].listed, 1, READERS / 2);
+    cluster_free(cluster);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestHttpClusterState),
     cmocka_unit_test(TestHttpRelay),
@@ -227,6 +314,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestHttpRelayDeadline),
     cmocka_unit_test(TestHttpManyWorkers),
     cmocka_unit_test(TestHttpManyWorkersAreListedOnce),
+    cmocka_unit_test(TestHttpSlowReadersAreBounded),
+    cmocka_unit_test(TestHttpRelayIsShared),
 };
 
 UNIT_MAIN(tests)

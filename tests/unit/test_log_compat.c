@@ -19,6 +19,8 @@
 #include "wire/command.h"
 #include "wire/configuration.h"
 
+#define INCARNATION_DRAWN "00112233445566778899aabbccddeeff"
+
 enum { ENTRIES = 68, NOOPS = 10, SEGMENTS = 6, EXIT_DAMAGED = 3 };
 
 static const char *batond;
@@ -92,26 +94,38 @@ static int teardown(void **state) {
     arena_free(&r.arena);
     wal_recovered_free(&r.recovered);
     raft_slab_free(r.slab);
-    for (uint64_t i = 1; i <= SEGMENTS; i++) {
+    for (uint64_t i = 1; i <= SEGMENTS + 1; i++) {  // the last one was begun by this version
         unlink(segment_of(r.dir, i).text);
     }
     snprintf(path.text, sizeof path.text, "%s/LOCK", r.dir);
     unlink(path.text);
     snprintf(path.text, sizeof path.text, "%s/wal", r.dir);
     assert_return_code(rmdir(path.text), errno);
+    snprintf(path.text, sizeof path.text, "%s/snap", r.dir);
+    assert_return_code(rmdir(path.text), errno);
     assert_return_code(rmdir(r.dir), errno);
     return 0;
 }
 
-static void open_log(void) {
+// `incarnation`: of this start, for a directory that has none.
+static void open_log_as(const char *incarnation) {
     struct error error = {0};
-    struct wal_options options = {
-        .dir = r.dir, .cluster_id = slice_of_str("golden"), .node_id = slice_of_str("n1"), .generation = 1};
+    wal_recovered_free(&r.recovered);
+    struct wal_options options = {.dir = r.dir,
+                                  .cluster_id = slice_of_str("golden"),
+                                  .node_id = slice_of_str("n1"),
+                                  .incarnation = slice_of_str(incarnation),
+                                  .generation = 1};
     if (wal_open(&options, r.slab, &r.wal, &r.recovered, &error) != OK) {
         fail_msg("%s", error.message);
     }
     assert_false(r.recovered.empty);
     assert_int_equal(r.recovered.torn_bytes, 0);
+    assert_string_equal(r.recovered.incarnation, INCARNATION_DRAWN);
+}
+
+static void open_log(void) {
+    open_log_as(INCARNATION_DRAWN);
 }
 
 static void close_log(void) {
@@ -316,6 +330,8 @@ static void TestLogOf010PassesCheckWal(void **state) {
     assert_int_equal(check_wal(), 0);
     assert_untouched();
     open_log();
+    close_log();
+    open_log_as("ffffffffffffffffffffffffffffffff");  // the first one was written to the log
     close_log();
     assert_untouched();
     struct path damaged = segment_of(r.dir, 3);

@@ -116,6 +116,48 @@ static void TestLogNoSpaceForVotes(void **state) {
     disk_free(&disk);
 }
 
+// The disk fills up while the node does not run, and it stops and starts again meanwhile, in order or killed: it still
+// votes.
+static void TestLogReserveOutlastsStops(void **state) {
+    (void)state;
+    struct disk disk;
+    disk_init(&disk, 1);
+    struct log log;
+    log_begin(&log, &disk, 0);
+    log_run(&log);
+    assert_int_equal(log_close(&log, true), OK);
+    size_t size = disk_bytes(&disk, SEGMENT_1).len;
+    assert_in_range(size, WAL_RESERVE_BYTES, WAL_RESERVE_BYTES + 4 * KIB);
+    disk.space = size;
+    for (int start = 0; start < 20; start++) {
+        assert_int_equal(log_open(&log), OK);
+        for (int votes = 0; votes < 10; votes++) {
+            log_push(&log, log.model.term + 1, "n3", 0, 0, 0);
+            log_run(&log);
+            assert_int_equal(log.writer->durable_hard_state_write, log.write);
+        }
+        assert_int_equal(log.writer->condition, WAL_FULL);
+        assert_int_equal(log_close(&log, start % 2 == 0), ERR_NO_SPACE);
+        assert_int_equal(disk_bytes(&disk, SEGMENT_1).len, size);
+    }
+    assert_int_equal(log_open(&log), OK);
+    assert_true(model_holds(&log.model, &log.recovered));
+    // An entry waits for space, and a stop before the disk was found full takes nothing of the reserve.
+    assert_int_equal(log_close(&log, true), OK);
+    assert_int_equal(log_open(&log), OK);
+    log_append(&log, 1, 100);
+    log_run(&log);
+    assert_int_equal(log.writer->condition, WAL_FULL);
+    assert_int_equal(log.writer->durable_write, 0);
+    disk.space = UINT64_MAX;
+    disk.now_us = wal_writer_retry_us(log.writer);
+    log_run(&log);
+    assert_int_equal(log.writer->durable_write, log.write);
+    assert_holds_again(&log, true, &log.model);
+    log_free(&log);
+    disk_free(&disk);
+}
+
 // A copy-on-write file system runs out of space in the middle of a batch: what was written of it is blanked.
 static void run_out_in_batch(enum disk_direct direct, size_t after) {
     struct disk disk;
@@ -322,10 +364,16 @@ static void TestLogDirect(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestLogNoSpace),          cmocka_unit_test(TestLogNoSpaceForVotes),
-    cmocka_unit_test(TestLogNoSpaceInBatch),   cmocka_unit_test(TestLogNoSpaceCannotBlank),
-    cmocka_unit_test(TestLogNoSpaceThenFails), cmocka_unit_test(TestLogSyncFails),
-    cmocka_unit_test(TestLogShortWrites),      cmocka_unit_test(TestLogDirect),
+    cmocka_unit_test(TestLogNoSpace),
+    cmocka_unit_test(TestLogNoSpaceForVotes),
+    cmocka_unit_test(TestLogReserveOutlastsStops),
+    cmocka_unit_test(TestLogReserveOutlastsStops),
+    cmocka_unit_test(TestLogNoSpaceInBatch),
+    cmocka_unit_test(TestLogNoSpaceCannotBlank),
+    cmocka_unit_test(TestLogNoSpaceThenFails),
+    cmocka_unit_test(TestLogSyncFails),
+    cmocka_unit_test(TestLogShortWrites),
+    cmocka_unit_test(TestLogDirect),
 };
 
 UNIT_MAIN(tests)

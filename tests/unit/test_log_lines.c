@@ -15,12 +15,29 @@ struct craft {
 static void craft_header(struct craft *c, uint64_t segment, raft_index base, uint32_t prev) {
     struct wal_header header = {.cluster_id = slice_of_str("demo"),
                                 .node_id = slice_of_str("n1"),
+                                .incarnation = slice_of_str(INCARNATION),
                                 .segment = segment,
                                 .generation = 1,
                                 .base = {.index = base, .term = base > 0 ? 1 : 0},
                                 .prev = prev};
     c->bytes.len += wal_put_header(buf_reserve(&c->bytes, WAL_HEADER_LINE_MAX), &header);
     c->chain = prev;
+}
+
+// Replaces `old` in the header by `new`, with a right checksum.
+static void craft_edit(struct craft *c, const char *old, const char *new) {
+    struct buf line = {0};
+    buf_append_slice(&line, buf_slice(&c->bytes));
+    buf_append(&line, "", 1);
+    char *at = strstr((char *)line.data, old);
+    assert_non_null(at);
+    buf_clear(&c->bytes);
+    buf_append(&c->bytes, line.data, (size_t)(at - (char *)line.data));
+    buf_append_str(&c->bytes, new);
+    buf_append_str(&c->bytes, at + strlen(old));
+    buf_free(&line);
+    c->bytes.len -= sizeof ",'crc':'xxxxxxxx'}";
+    buf_printf(&c->bytes, ",\"crc\":\"%08x\"}\n", crc32c(0, c->bytes.data, c->bytes.len));
 }
 
 static void craft_hard_state(struct craft *c, raft_term term, const char *vote) {
@@ -162,7 +179,7 @@ static void TestLogSegmentsContradict(void **state) {
     (void)state;
     for (int what = 0; what < 3; what++) {
         static const enum error_code codes[] = {OK, ERR_WAL_GAP, ERR_WAL_CORRUPT};
-        static const char *const messages[] = {"", "2.jsonl:1: the segment follows entry 3 of term 1, but",
+        static const char *const messages[] = {"", "the log begins after entry 3, and no image in snap/ reaches that far",
                                                "2.jsonl:1: the chain is broken"};
         struct craft first = craft_begin();
         struct craft second = {.begin = 0};
@@ -172,11 +189,70 @@ static void TestLogSegmentsContradict(void **state) {
         craft_mark(&second, 2, 0);
         expect_crafted(&first, &second, codes[what], messages[what]);
     }
+    static const struct {
+        const char *old;
+        const char *new;
+        enum error_code code;
+        const char *message;
+    } edits[] = {
+        {"\"generation\":1", "\"generation\":2", OK, ""},
+        {"\"generation\":1", "\"generation\":0", ERR_WAL_CORRUPT, "2.jsonl:1: the generation falls from 1 to 0"},
+        {INCARNATION, "ffffffffffffffffffffffffffffffff", ERR_WAL_CORRUPT, "2.jsonl:1: the directory's incarnation changes"},
+        {INCARNATION, "0123456789ABCDEF0123456789abcdef", ERR_WAL_CORRUPT, "is not an incarnation"},
+        {INCARNATION, "0123456789abcdef0123456789abcde", ERR_WAL_CORRUPT, "is not an incarnation"},
+        {"\"base_index\":2", "\"base_index\":4", ERR_WAL_GAP, "no image in snap/ reaches that far"},
+        {"\"v\":2", "\"v\":0", ERR_WAL_CORRUPT, "2.jsonl:1: malformed line: byte 7 is not a version"},
+        {"{\"v\":2,\"cluster\":\"demo\",\"node\":\"n1\",\"incarnation\":\"" INCARNATION "\",\"segment\":2,\"generation\":1,"
+         "\"base_index\":2",
+         "{\"v\":1,\"cluster\":\"demo\",\"node\":\"n1\",\"segment\":2,\"generation\":1,\"base_index\":3", ERR_WAL_CORRUPT,
+         "2.jsonl:1: the directory's incarnation changes"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(edits); i++) {
+        struct craft first = craft_begin();
+        struct craft second = {.begin = 0};
+        craft_header(&second, 2, 2, first.chain);
+        craft_edit(&second, edits[i].old, edits[i].new);
+        craft_hard_state(&second, 1, "n1");
+        craft_mark(&second, 2, 0);
+        expect_crafted(&first, &second, edits[i].code, edits[i].message);
+    }
+    struct craft old[2] = {0};  // version 1 knew no image after which a log could begin anew
+    for (int i = 0; i < 2; i++) {
+        craft_header(&old[i], (uint64_t)i + 1, i == 0 ? 0 : 3, i == 0 ? 0 : old[0].chain);
+        craft_edit(&old[i], "{\"v\":2", "{\"v\":1");
+        craft_edit(&old[i], ",\"incarnation\":\"" INCARNATION "\"", "");
+        craft_hard_state(&old[i], 1, "n1");
+        craft_mark(&old[i], (uint64_t)i + 1, 0);
+    }
+    expect_crafted(&old[0], &old[1], ERR_WAL_GAP, "2.jsonl:1: the segment follows entry 3 of term 1, but the log before it");
+    for (int what = 0; what < 2; what++) {  // segment 1 follows nothing
+        struct craft first = {.begin = 0};
+        craft_header(&first, 1, what == 0 ? 4 : 0, what == 0 ? 0 : 5);
+        craft_hard_state(&first, 1, "n1");
+        craft_mark(&first, 1, 0);
+        expect_crafted(&first, NULL, ERR_WAL_CORRUPT, "1.jsonl:1: segment 1 says that a log lies before it");
+    }
     struct craft blank = {.begin = 0};
     struct craft second = {.begin = 0};
     buf_append_str(&blank.bytes, "\n\n\n");
     buf_append_str(&second.bytes, "\n\n\n");
     expect_crafted(&blank, &second, ERR_WAL_GAP, "2.jsonl:1: segment 1 before it holds nothing");
+}
+
+// Segment 1 may begin behind an image in a generation after the first, which was founded with it; but it has no log before
+// it.
+static void TestLogFoundedBehindAnImage(void **state) {
+    (void)state;
+    for (int what = 0; what < 2; what++) {
+        struct craft first = {.begin = 0};
+        craft_header(&first, 1, 4, what == 0 ? 0 : 5);
+        craft_edit(&first, "\"generation\":1", "\"generation\":2");
+        craft_hard_state(&first, 1, "n1");
+        craft_mark(&first, 1, 0);
+        expect_crafted(&first, NULL, what == 0 ? ERR_WAL_GAP : ERR_WAL_CORRUPT,
+                       what == 0 ? "the log begins after entry 4, and no image in snap/ reaches that far"
+                                 : "1.jsonl:1: segment 1 says that a log lies before it");
+    }
 }
 
 // Lines with a right checksum that a JSON parser may accept, but that the encoder never writes.
@@ -230,6 +306,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogContradictions),
     cmocka_unit_test(TestLogTermsContradict),
     cmocka_unit_test(TestLogSegmentsContradict),
+    cmocka_unit_test(TestLogFoundedBehindAnImage),
 };
 
 UNIT_MAIN(tests)

@@ -213,25 +213,30 @@ static void on_ended(void *user, uint64_t tag, const struct rpc_result *result) 
 
 // A key's value, so often.
 static void put_often(struct whole_node *whole, size_t count) {
+    enum { AT_ONCE = 1000 };  // more take so long on a slow machine that the leader steps down
     struct node *node = whole->node;
     whole_node_await_leading(whole);
     raft_index end = state_last_applied(node->state) + count;
-    for (size_t i = 0; i < count; i++) {
-        struct pb_command command = {.op = PB_COMMAND_OP_PUT, .put = {.key = slice_of_str("k"), .value = slice_of_str("v")}};
-        whole_node_propose(whole, &verb_put, &command);
-    }
     while (state_last_applied(node->state) < end) {
-        uv_run(&whole->loop, UV_RUN_ONCE);
+        for (size_t i = 0; i < AT_ONCE; i++) {
+            struct pb_command command = {.op = PB_COMMAND_OP_PUT,
+                                         .put = {.key = slice_of_str("k"), .value = slice_of_str("v")}};
+            whole_node_propose(whole, &verb_put, &command);
+        }
+        while (writes_count(node->writes) > 0 || writes_collected(node->writes)) {
+            uv_run(&whole->loop, UV_RUN_ONCE);
+        }
+        whole_node_await_leading(whole);  // it may have stepped down all the same
     }
 }
 
 // Many ask at once what has changed since long ago, which takes a millisecond for each: the loop goes round in between.
 static void TestNodeGoesRoundBetweenLongAnswers(void **state) {
     (void)state;
-    enum { WATCHES = 500 };
+    enum { WATCHES = 500, CHANGES = 100000 };
     struct whole_node whole;
     whole_node_start(&whole, 1);
-    put_often(&whole, HISTORY_MAX + 10);
+    put_often(&whole, CHANGES);
     struct buf request = {0};
     struct pb_watch_request watch = {
         .prefix = slice_of_str("none"), .has_from_revision = true, .from_revision = state_history_from(whole.node->state)};

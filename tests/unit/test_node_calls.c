@@ -37,11 +37,13 @@ static const struct {
     {"baton.v1.ControlService", "Get", PB_ACCESS_READ, RPC_UNARY},
     {"baton.v1.ControlService", "Delete", PB_ACCESS_WRITE, RPC_UNARY},
     {"baton.v1.ControlService", "List", PB_ACCESS_READ, RPC_UNARY},
-    {"baton.v1.ControlService", "Watch", PB_ACCESS_LOCAL, RPC_SERVER_STREAM},
+    {"baton.v1.ControlService", "Watch", PB_ACCESS_READ, RPC_SERVER_STREAM},
     {"baton.v1.ControlService", "Status", PB_ACCESS_LOCAL, RPC_UNARY},
     {"baton.v1.ControlService", "ReadLog", PB_ACCESS_LOCAL, RPC_UNARY},
     {"baton.v1.ControlService", "ListWorkers", PB_ACCESS_READ, RPC_UNARY},
     {"baton.v1.ControlService", "TransferLeadership", PB_ACCESS_LOCAL, RPC_UNARY},
+    {"baton.v1.ControlService", "Snapshot", PB_ACCESS_LOCAL, RPC_UNARY},
+    {"baton.v1.ControlService", "Backup", PB_ACCESS_LOCAL, RPC_SERVER_STREAM},
     {"baton.v1.WorkerService", "RegisterWorker", PB_ACCESS_WRITE, RPC_UNARY},
     {"baton.v1.WorkerService", "Heartbeat", PB_ACCESS_LOCAL, RPC_UNARY},
     {"baton.v1.WorkerService", "DeregisterWorker", PB_ACCESS_WRITE, RPC_UNARY},
@@ -105,6 +107,9 @@ static void TestNodeTellsTheServerRoles(void **state) {
     verb.method = &restricted;
     assert_ptr_equal(method_of(&(struct bound_verb){.node = whole.node, .verb = &verb}).roles, roles);
     assert_null(method_of(bound_of(whole.node, &verb_put)).roles);
+    const char *const *snapshot = method_of(bound_of(whole.node, &verb_snapshot)).roles;
+    assert_string_equal(snapshot[0], "operator");
+    assert_null(snapshot[1]);
     whole_node_end(&whole);
 }
 

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "node/calls.h"
+#include "node/level.h"
+#include "node/open.h"
 #include "node/worker_liveness.c"  // its table of deadlines, which no header shows
 #include "node_fixture.h"
 #include "unit.h"
@@ -23,9 +25,28 @@ void __wrap_node_tell(struct node *node, struct rpc_call call, enum outcome outc
     told = outcome;
 }
 
+// The node raises the cluster's level by itself; this hurries it.
+static void await_level(uint32_t level) {
+    whole_node_await_leading(&whole);
+    level_sample(whole.node);
+    while (state_level(whole.node->state) < level) {
+        uv_run(&whole.loop, UV_RUN_ONCE);
+    }
+}
+
 static int setup(void **state) {
     (void)state;
     whole_node_start(&whole, 1);
+    await_level(COMMAND_LEVEL_EPOCH_ON_RETURN);
+    whole_node_register_workers(&whole, 1, NULL, 0);
+    return 0;
+}
+
+// The cluster is at level 0, since one of its members cannot read more.
+static int setup_level_0(void **state) {
+    (void)state;
+    whole_node_start(&whole, 1);
+    whole.node->level_rule.proposed = true;  // so that it does not raise it
     whole_node_register_workers(&whole, 1, NULL, 0);
     return 0;
 }
@@ -144,6 +165,36 @@ static void TestNodeWorkerReturnsUnderANewEpoch(void **state) {
     beat(first - 1);
     assert_int_equal(told, OUTCOME_REGISTRATION_ENDED);
     assert_int_equal(worker_now().epoch, worker.epoch);
+}
+
+// As with 0.1.0, which may be a member: nothing that is proposed has a level, the epoch stays, and no reply waits.
+static void TestNodeWorkerReturnsAtLevel0(void **state) {
+    (void)state;
+    struct node *node = whole.node;
+    uint64_t first = worker_now().epoch;
+    for (int i = 0; i < 2; i++) {
+        propose_offline();
+        await_applied();
+        assert_false(worker_now().online);
+        if (i == 0) {
+            beat(first);
+            assert_int_equal(answered_epoch(), first);
+        } else {
+            register_instance("i");
+        }
+        await_applied();
+        assert_true(worker_now().online && worker_now().epoch == first);
+    }
+    for (raft_index index = raft_base(node->raft).index + 1; index <= raft_commit_index(node->raft); index++) {
+        const struct raft_entry *entry = raft_entry_at(node->raft, index);
+        struct pb_command command = {.level = 0};
+        struct error error = {0};
+        arena_reset(&node->scratch);
+        if (entry->type == RAFT_ENTRY_COMMAND) {
+            assert_int_equal(wire_command_decode(&node->scratch, entry, &command, &error), OK);
+        }
+        assert_int_equal(command.level, 0);
+    }
 }
 
 // A heartbeat repeated while the return is in flight: both are answered with the epoch that the first has begun.
@@ -271,8 +322,16 @@ static void change_leader(const struct pb_status_response *predecessor) {
     worker_liveness_leadership(node);
     if (predecessor != NULL) {
         struct raft_node *raft = node->raft;
-        node->raft = NULL;  // so it does not lead
+        struct raft_config follower = {.id = *node_id(node),
+                                       .decode_configuration = node_decode_configuration,
+                                       .user = node,
+                                       .election_timeout_min_us = ELECTION_TIMEOUT_MIN_US,
+                                       .election_timeout_max_us = ELECTION_TIMEOUT_MAX_US,
+                                       .heartbeat_interval_us = HEARTBEAT_INTERVAL_US,
+                                       .quorum_timeout_us = QUORUM_TIMEOUT_US};
+        node->raft = raft_new(&follower, node->slab, &(struct raft_restored){.count = 0}, node->now_us);
         worker_liveness_peer(node, predecessor);
+        raft_free(node->raft);
         node->raft = raft;
     }
     node->serving_workers = true;
@@ -348,6 +407,7 @@ static void TestNodeExpiringWorkerCountsAsOnline(void **state) {
 
 static const struct CMUnitTest tests[] = {
     TEST(TestNodeWorkerReturnsUnderANewEpoch),
+    cmocka_unit_test_setup_teardown(TestNodeWorkerReturnsAtLevel0, setup_level_0, teardown),
     TEST(TestNodeWorkerReturnsOnce),
     TEST(TestNodeWorkerReturnsWhileItExpires),
     TEST(TestNodeWorkerGoodbyeOvertakesNoReturn),

@@ -137,6 +137,46 @@ static void TestRaftLogDurable(void **state) {
     raft_slab_free(slab);
 }
 
+// Random appends, truncations and compactions, compared with what the log should hold. The array stays within twice what
+// the log has held at once: compaction frees room at its front, and appending reuses it.
+static void TestRaftLogCompact(void **state) {
+    (void)state;
+    struct raft_slab *slab = raft_slab_new();
+    struct raft_log log;
+    raft_log_init(&log, (struct raft_entry_id){0}, NULL, 0);
+    struct rng rng = {.state = 7};
+    uint64_t write_number = 0;
+    size_t most = 0;
+    for (size_t round = 0; round < 20000; round++) {
+        raft_index last = raft_log_last(&log).index;
+        uint64_t choice = rng_between(&rng, 1, 100);
+        if (choice <= 60) {
+            raft_log_append(&log, entry(slab, 1 + last / 10, last + 1, 3));
+        } else if (choice <= 70) {
+            raft_log_truncate(&log, last + 1 - rng_between(&rng, 0, log.count));
+        } else if (choice <= 85) {
+            raft_log_write(&log, ++write_number, 1);
+        } else if (choice <= 95) {
+            raft_log_persisted(&log, write_number);
+        } else {
+            raft_log_compact(&log, rng_between(&rng, log.base.index, log.durable_index));
+        }
+        most = log.count > most ? log.count : most;
+        last = raft_log_last(&log).index;
+        assert_int_equal(last, log.base.index + log.count);
+        for (raft_index index = log.base.index + 1; index <= last; index++) {
+            assert_int_equal(raft_log_at(&log, index)->id.index, index);
+            assert_ptr_equal(*raft_log_from(&log, index), raft_log_at(&log, index));
+        }
+        assert_null(raft_log_at(&log, log.base.index));
+        assert_int_equal(raft_log_first_of_term_at(&log, log.base.index), log.base.index);
+    }
+    assert_true(log.base.index > 1000 && most > 20);
+    assert_true(log.capacity <= 4 * most + 16);
+    raft_log_free(&log);
+    raft_slab_free(slab);
+}
+
 static void TestRaftQueue(void **state) {
     (void)state;
     struct raft_queue queue = raft_queue_of(sizeof(uint64_t));
@@ -177,8 +217,8 @@ static void TestRaftRng(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestSlab),      cmocka_unit_test(TestRaftLogTerms), cmocka_unit_test(TestRaftLogDurable),
-    cmocka_unit_test(TestRaftQueue), cmocka_unit_test(TestRaftRng),
+    cmocka_unit_test(TestSlab),           cmocka_unit_test(TestRaftLogTerms), cmocka_unit_test(TestRaftLogDurable),
+    cmocka_unit_test(TestRaftLogCompact), cmocka_unit_test(TestRaftQueue),    cmocka_unit_test(TestRaftRng),
 };
 
 UNIT_MAIN(tests)

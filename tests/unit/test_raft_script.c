@@ -26,7 +26,7 @@ static void TestScriptErrors(void **state) {
         {"deliver n1->n2", "no message is in flight: n1->n2 "},
         {"drop everything", "a message such as m3 or n1->n2 expected instead of 'everything'"},
         {"send n2->n1 AppendEntry term 5",
-         "RequestVote, PreVote, AppendEntries or TimeoutNow expected instead of 'AppendEntry'"},
+         "RequestVote, PreVote, AppendEntries, TimeoutNow or InstallSnapshot expected instead of 'AppendEntry'"},
         {"send n2->n1 AppendEntries term 5 prev 1:1", "an entry such as 5(t4) expected instead of '1:1'"},
         {"send n2->n1 AppendEntries term 5 last 1(t1)", "'last' is not expected here"},
         {"send n2->n1 AppendEntries term 5 entries 2(t5) and", "'and' is not expected here"},

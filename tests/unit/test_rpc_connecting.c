@@ -1,11 +1,9 @@
-// How a channel connects: calls before the server's SETTINGS, and rpc_channel_wake.
+// How a channel connects: calls before the server's SETTINGS, rpc_channel_wake, names, and rpc_channel_reject.
 //
 // The server is a socket of the test: it listens or not, accepts connections or leaves them in the backlog, and sends
 // nothing. Some tests tell one path from another by its duration. The wrong path is several times slower, but so is a
 // process that is not scheduled: the right one must show in one of several attempts.
 #include <arpa/inet.h>
-#include <dlfcn.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +13,7 @@
 
 #include "base/array.h"
 #include "base/metrics.h"
+#include "name_server.h"
 #include "rpc/channel.h"
 #include "unit.h"
 
@@ -35,6 +34,8 @@ struct env {
     unsigned done;
     enum rpc_status status;
     bool maybe_processed;
+    struct name_server names;
+    struct name_server *asked;
 };
 
 static void on_watchdog(uv_timer_t *timer) {
@@ -330,52 +331,147 @@ static void TestChannelWakeOnce(void **state) {
 
 // --- names ---
 
-// What the name service answers for NAME; 0: 127.0.0.1.
-static _Atomic int lookup_answer;
-
-// Instead of the C library's: libuv calls it, in a thread of its own.
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result) {
-    static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-    if (real == NULL) {
-        *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
-    }
-    if (strcmp(node, "flaky.test") != 0 || (hints->ai_flags & AI_NUMERICHOST) != 0) {
-        return real(node, service, hints, result);
-    }
-    return lookup_answer != 0 ? lookup_answer : real("127.0.0.1", service, hints, result);
+static void start_by_name(struct env *env) {
+    start(env);
+    assert_int_equal(listen(env->listener, 8), 0);
+    int port = (int)strtol(strrchr(env->address, ':') + 1, NULL, 10);
+    snprintf(env->address, sizeof env->address, "flaky.test:%d", port);
+    name_server_start(&env->names, &env->loop);
+    env->names.v4 = "127.0.0.1";
+    env->asked = &env->names;
+    name_servers_use(&env->asked, 1);
 }
 
-static bool is_down_again(const struct env *env) {
-    return env->downs >= 3;
+static void stop_by_name(struct env *env) {
+    name_server_stop(&env->names);
+    stop(env);
 }
 
 static bool is_open_again(const struct env *env) {
     return env->opens >= 2;
 }
 
-// Loses the connection while lookups fail with `answer`. True: it is made again.
-static bool reconnects_without_names(int answer) {
+// Loses the connection while the name service answers so; it is made again.
+static void reconnects_without_names(enum name_answer answer) {
     struct env env;
-    start(&env);
-    assert_int_equal(listen(env.listener, 8), 0);
-    int port = atoi(strrchr(env.address, ':') + 1);
-    snprintf(env.address, sizeof env.address, "flaky.test:%d", port);
-    lookup_answer = 0;
+    start_by_name(&env);
     connect_to(&env, true);
     run_until(&env, is_open);
-    lookup_answer = answer;
+    env.names.answer = answer;
     close(take(&env));
-    run_until(&env, answer == EAI_AGAIN ? is_open_again : is_down_again);
-    bool again = env.opens >= 2;
-    stop(&env);
-    return again;
+    run_until(&env, is_open_again);
+    stop_by_name(&env);
 }
 
-// While the name service is down, the last addresses are used; not for a name that is no longer there.
+// A name that fails, however, keeps its last addresses.
 static void TestChannelNameServiceDown(void **state) {
     (void)state;
-    assert_true(reconnects_without_names(EAI_AGAIN));
-    assert_false(reconnects_without_names(EAI_NONAME));
+    reconnects_without_names(NAME_SERVER_FAILS);
+    reconnects_without_names(NAME_NOT_FOUND);
+    reconnects_without_names(NAME_GARBAGE);
+}
+
+// Nor does a lookup that hangs delay the connection: the last addresses are used meanwhile.
+static void TestChannelNameServiceSilent(void **state) {
+    (void)state;
+    bool soon = false;
+    for (int i = 0; i < ATTEMPTS && !soon; i++) {
+        uint64_t began = uv_hrtime();
+        reconnects_without_names(NAME_SILENT);
+        soon = uv_hrtime() - began < LOOKUP_SERVER_MS * UINT64_C(1000000);
+    }
+    assert_true(soon);
+}
+
+// What was found under the name before does not outlive what is found now.
+static void TestChannelNameMoves(void **state) {
+    (void)state;
+    struct env env;
+    start_by_name(&env);
+    env.names.v4 = "127.0.0.9";  // nobody listens there
+    connect_to(&env, true);
+    run_until(&env, is_down);
+    assert_int_equal(env.opens, 0);
+    assert_string_equal(rpc_channel_failure(env.channel), "");
+    assert_non_null(strstr(rpc_channel_why_down(env.channel), ": connection refused"));
+    env.names.v4 = "127.0.0.1";
+    run_until(&env, is_open);
+    stop_by_name(&env);
+}
+
+static void TestChannelNameSaysWhy(void **state) {
+    (void)state;
+    struct env env;
+    start_by_name(&env);
+    env.names.answer = NAME_NOT_FOUND;
+    connect_to(&env, true);
+    run_until(&env, is_down);
+    assert_string_equal(rpc_channel_failure(env.channel), "the name flaky.test does not resolve (Domain name not found)");
+    assert_string_equal(rpc_channel_why_down(env.channel), rpc_channel_failure(env.channel));
+    env.names.answer = NAME_FOUND;
+    run_until(&env, is_open);
+    assert_string_equal(rpc_channel_failure(env.channel), "");
+    stop_by_name(&env);
+}
+
+static bool is_asked_for(const struct env *env) {
+    return env->names.questions > 0;
+}
+
+// A lookup outlasts the calls that waited for it; the channel closes, and wakes, whatever it waits for.
+static void TestChannelNameHangs(void **state) {
+    (void)state;
+    struct env env;
+    start_by_name(&env);
+    env.names.answer = NAME_SILENT;
+    connect_to(&env, true);
+    run_until(&env, is_asked_for);
+    assert_string_equal(rpc_channel_why_down(env.channel), "the name flaky.test is being looked up");
+    rpc_channel_call(
+        env.channel,
+        &(struct rpc_request){
+            .path = "/test.Test/Echo", .timeout_ms = 50, .wait_for_ready = true, .user = &env, .on_done = on_done});
+    run_until(&env, is_done);
+    assert_int_equal(env.status, RPC_DEADLINE_EXCEEDED);
+    assert_false(env.maybe_processed);
+    rpc_channel_wake(env.channel);
+    env.names.answer = NAME_FOUND;  // as if the second try, or the second server, was answered
+    run_until(&env, is_open);
+    assert_int_equal(env.downs, 0);  // it was the same attempt
+    env.names.answer = NAME_SILENT;
+    env.names.questions = 0;
+    close(take(&env));
+    run_until(&env, is_asked_for);
+    rpc_channel_wake(env.channel);  // with the last addresses, at once
+    run_until(&env, is_open_again);
+    stop_by_name(&env);  // while the lookup runs
+}
+
+static bool is_down_twice(const struct env *env) {
+    return env->downs >= 2;
+}
+
+// A connection to the wrong node: the name's next address is tried, then all anew, with a backoff.
+static void TestChannelReject(void **state) {
+    (void)state;
+    struct env env;
+    start_by_name(&env);
+    env.names.v4 = "127.0.0.1 127.0.0.9";
+    connect_to(&env, true);
+    run_until(&env, is_open);
+    assert_non_null(strstr(rpc_channel_remote(env.channel), "127.0.0.1:"));
+    call(&env, "to whom?");
+    unsigned questions = env.names.questions;
+    rpc_channel_reject(env.channel);
+    assert_int_equal(env.status, RPC_UNAVAILABLE);  // its calls have ended
+    assert_int_equal(env.downs, 1);
+    assert_non_null(strstr(rpc_channel_remote(env.channel), "127.0.0.9:"));  // where nobody listens
+    run_until(&env, is_open_again);
+    assert_true(env.names.questions > questions);
+    rpc_channel_reject(env.channel);
+    run_until(&env, is_down_twice);
+    rpc_channel_reject(env.channel);  // nothing to reject, perhaps
+    stop_by_name(&env);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -385,6 +481,11 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestChannelWakeUnanswered),
     cmocka_unit_test(TestChannelWakeOnce),
     cmocka_unit_test(TestChannelNameServiceDown),
+    cmocka_unit_test(TestChannelNameServiceSilent),
+    cmocka_unit_test(TestChannelNameMoves),
+    cmocka_unit_test(TestChannelNameSaysWhy),
+    cmocka_unit_test(TestChannelNameHangs),
+    cmocka_unit_test(TestChannelReject),
 };
 
 UNIT_MAIN(tests)

@@ -158,6 +158,38 @@ static void TestRpcAnswersNotTaken(void **state) {
     env_stop(&env);
 }
 
+static bool is_refused(struct env *env) {
+    return env->flow_refused > 0;
+}
+
+// A stream that could send nothing because other calls fill its connection goes on once the client takes their answers.
+static void TestRpcStarvedStream(void **state) {
+    (void)state;
+    enum { LARGE_CALLS = RPC_CONNECTION_QUEUE_MAX / LARGE + 1, FLOW = LARGE_CALLS * 2 + 1, MESSAGES = 5 };
+    struct env env;
+    env_start(&env);
+    struct raw_peer raw = raw_connect(&env);
+    put_large_calls(&env, &raw, LARGE_CALLS);
+    struct buf out = {0};
+    const char body[] = {0, 0, 0, 0, 4, MESSAGES, 0, 0, 0};
+    put_request(&out, FLOW, &(struct raw_request){.path = "/test.Test/Flow", .body = body, .body_len = sizeof body});
+    raw_send(&env, &raw, &out);
+    env_run_until(&env, is_refused);
+    assert_int_equal(env.flow_next, 0);
+    buf_clear(&out);
+    put_window_update(&out, 0, INT32_MAX - 65535);
+    for (uint32_t i = 0; i < LARGE_CALLS; i++) {
+        put_window_update(&out, i * 2 + 1, LARGE);
+    }
+    raw_send(&env, &raw, &out);
+    raw_wait_answers(&env, &raw, LARGE_CALLS + 1);
+    assert_int_equal(env.flow_next, MESSAGES);
+    buf_free(&out);
+    env_assert_well(&env);
+    raw_close(&raw);
+    env_stop(&env);
+}
+
 // Bytes of memory that answers take on all connections.
 static size_t answers_capacity(const struct env *env) {
     size_t total = 0;
@@ -294,7 +326,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestRpcFloods),          cmocka_unit_test(TestRpcVanishingClient),
     cmocka_unit_test(TestRpcAnswersNotTaken), cmocka_unit_test(TestRpcAnswersAlmostTaken),
     cmocka_unit_test(TestRpcTooMuchInAll),    cmocka_unit_test(TestRpcStreamingCalls),
-    cmocka_unit_test(TestRpcFewFiles),
+    cmocka_unit_test(TestRpcFewFiles),        cmocka_unit_test(TestRpcStarvedStream),
 };
 
 UNIT_MAIN(tests)

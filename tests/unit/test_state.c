@@ -22,8 +22,8 @@ static void TestStatePutGetDelete(void **state) {
     apply_to(&m, delete_command("k"));
     assert_false(m.result.existed);
     assert_int_equal(m.result.revision, 5);  // the entry's
-    state_skip(m.state, 9);
-    assert_int_equal(state_last_applied(m.state), 9);
+    state_skip(m.state, 6);
+    assert_int_equal(state_last_applied(m.state), 6);
 }
 
 static void assert_mismatch(uint64_t revision) {
@@ -133,18 +133,34 @@ static void TestStateHistory(void **state) {
     assert_history(6, 9, "");
 }
 
-static void TestStateHistoryLimit(void **state) {
+// The history is as long as the log's tail, whatever its length; what was forgotten is released, in steps.
+static void TestStateHistoryForgotten(void **state) {
     (void)state;
-    for (size_t i = 0; i < HISTORY_MAX; i++) {
+    enum { CHANGES = 20000 };
+    for (size_t i = 0; i < CHANGES; i++) {
         apply_to(&m, put_command("k", "v"));
     }
-    assert_int_equal(state_history_from(m.state), 1);
     assert_history(1, 1, "k=v@1 ");
-    apply_to(&m, put_command("k", "w"));
-    apply_to(&m, put_command("k", "x"));
-    assert_int_equal(state_history_from(m.state), 3);
-    assert_history(3, 1, "k=v@3 ");
-    assert_history(HISTORY_MAX + 1, 9, "k=w@100001 k=x@100002 ");
+    size_t all = raft_slab_bytes(m.slab);
+    state_forget_history(m.state, CHANGES - 100);
+    assert_int_equal(state_history_from(m.state), CHANGES - 99);
+    assert_history(CHANGES - 99, 1, "k=v@19901 ");
+    state_forget_history(m.state, 7);  // long forgotten
+    assert_int_equal(state_history_from(m.state), CHANGES - 99);
+    size_t steps = 1;
+    for (; state_collect(m.state); steps++) {
+        assert_true(steps < CHANGES);
+    }
+    assert_true(steps > 1);
+    assert_true(raft_slab_bytes(m.slab) < all / 2);
+    assert_history(CHANGES - 99, 1, "k=v@19901 ");
+    assert_history(CHANGES, 9, "k=v@20000 ");
+    state_forget_history(m.state, CHANGES);
+    assert_false(state_collect(m.state));
+    assert_int_equal(state_history_from(m.state), CHANGES + 1);
+    assert_history(CHANGES + 1, 9, "");
+    apply_to(&m, delete_command("k"));
+    assert_history(CHANGES + 1, 9, "-k=@20001 ");
 }
 
 // --- sessions ---
@@ -293,6 +309,77 @@ static void TestStateSessionsEvicted(void **state) {
     assert_outcome(STATE_DONE, false, m.index);
 }
 
+// --- the cluster's level ---
+
+static void raise_level(uint32_t level) {
+    apply_to(&m, (struct pb_command){.op = PB_COMMAND_OP_RAISE_LEVEL, .raise_level = {.level = level}});
+    assert_outcome(STATE_DONE, false, m.index);
+}
+
+static void TestStateLevelNeverFalls(void **state) {
+    (void)state;
+    assert_int_equal(state_level(m.state), 0);
+    raise_level(1);
+    assert_int_equal(state_level(m.state), 1);
+    struct pb_command command = put_command("k", "v");
+    command.level = 2;
+    apply_to(&m, command);  // a command's level is its own
+    assert_int_equal(state_level(m.state), 1);
+    raise_level(2);
+    assert_int_equal(state_level(m.state), 2);
+    raise_level(1);
+    assert_int_equal(state_level(m.state), 2);
+}
+
+enum {
+    // As state/session.c measures them; 64 MiB have room for 1,021.
+    FULL_SESSION = 160 + sizeof "client-0000" - 1 + SESSION_RESULTS_MAX * 64,
+    FULL_SESSIONS = 1030,
+    FULL_SESSIONS_ROOM = SESSIONS_BYTES_MAX / FULL_SESSION,
+};
+
+static void use_full_session(size_t client, uint64_t sequence) {
+    char id[32];
+    snprintf(id, sizeof id, "client-%04zu", client);
+    apply_to(&m, in_session(delete_command("k"), id, sequence, 0));
+}
+
+// From level 2 on all sessions together are bounded; before, only their number.
+static void TestStateSessionBytes(void **state) {
+    (void)state;
+    for (size_t client = 0; client < FULL_SESSIONS; client++) {
+        for (uint64_t sequence = 1; sequence <= SESSION_RESULTS_MAX; sequence++) {
+            use_full_session(client, sequence);
+        }
+    }
+    use_full_session(0, 2);
+    assert_true(m.result.repeated);
+    raise_level(1);
+    use_full_session(1, 2);
+    assert_true(m.result.repeated);
+    raise_level(2);
+    // The two that were used last stay, and of the others those that were used last.
+    size_t evicted = FULL_SESSIONS - FULL_SESSIONS_ROOM;
+    for (size_t client = 2; client < 2 + evicted; client++) {
+        use_full_session(client, 2);
+        assert_outcome(STATE_SESSION_EXPIRED, false, 0);
+    }
+    use_full_session(0, 2);
+    assert_true(m.result.repeated);
+    use_full_session(1, 2);
+    assert_true(m.result.repeated);
+    use_full_session(2 + evicted, 2);
+    assert_true(m.result.repeated);
+    // A further one takes the place of the next.
+    for (uint64_t sequence = 1; sequence <= SESSION_RESULTS_MAX; sequence++) {
+        use_full_session(FULL_SESSIONS, sequence);
+    }
+    use_full_session(3 + evicted, 2);
+    assert_outcome(STATE_SESSION_EXPIRED, false, 0);
+    use_full_session(4 + evicted, 2);
+    assert_true(m.result.repeated);
+}
+
 // --- against a naive model ---
 
 enum { MODEL_KEYS = 400 };
@@ -405,12 +492,24 @@ static void TestStateModel(void **state) {
     }
 }
 
+// What a client has acknowledged takes no room, however much it was.
+static void TestStateSessionBytesAcknowledged(void **state) {
+    (void)state;
+    raise_level(2);
+    use_full_session(0, 1);
+    for (uint64_t sequence = 1; sequence <= SESSIONS_BYTES_MAX / 64; sequence++) {
+        apply_to(&m, in_session(delete_command("k"), "busy", sequence, sequence));
+    }
+    use_full_session(0, 1);
+    assert_true(m.result.repeated);
+}
+
 static const struct CMUnitTest tests[] = {
     MACHINE_TEST(TestStatePutGetDelete),
     MACHINE_TEST(TestStateExpectedRevision),
     MACHINE_TEST(TestStateList),
     MACHINE_TEST(TestStateHistory),
-    MACHINE_TEST(TestStateHistoryLimit),
+    MACHINE_TEST(TestStateHistoryForgotten),
     MACHINE_TEST(TestStateSessionRepeats),
     MACHINE_TEST(TestStateSessionExpired),
     MACHINE_TEST(TestStateSessionSequenceReused),
@@ -418,6 +517,9 @@ static const struct CMUnitTest tests[] = {
     MACHINE_TEST(TestStateSessionResultsLimit),
     MACHINE_TEST(TestStateSessionResultsLimitLate),
     MACHINE_TEST(TestStateSessionsEvicted),
+    MACHINE_TEST(TestStateLevelNeverFalls),
+    MACHINE_TEST(TestStateSessionBytes),
+    MACHINE_TEST(TestStateSessionBytesAcknowledged),
     MACHINE_TEST(TestStateModel),
 };
 

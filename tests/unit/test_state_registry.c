@@ -414,6 +414,9 @@ static void TestStateDigestTells(void **state) {
     struct pb_worker_change change = {.worker_id = text("w"), .epoch = 1, .reason = text("left")};
     struct pb_command left = {.op = PB_COMMAND_OP_CHANGE_WORKERS, .change_workers = {&change, 1}};
     assert_digest_tells(register_command("w", "i", "a:1"), left);
+    struct pb_command raise_to_1 = {.op = PB_COMMAND_OP_RAISE_LEVEL, .raise_level = {.level = 1}};
+    struct pb_command raise_to_2 = {.op = PB_COMMAND_OP_RAISE_LEVEL, .raise_level = {.level = 2}};
+    assert_digest_tells(raise_to_1, raise_to_2);
     struct pb_command later = put_command("k", "a");
     later.time_unix_ms = 1;
     assert_digest_tells(put_command("k", "a"), later);

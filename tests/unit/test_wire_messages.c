@@ -311,6 +311,10 @@ static void TestWireCommandUnknown(void **state) {
         {BYTES("\x08\x01\x58\x01"), ERR_MALFORMED},                            // wrong wire type
         {BYTES("\x08\x01\x62\x04\x0a\x02w1"), ERR_MALFORMED},                  // no instance id
         {BYTES(""), ERR_UNKNOWN_COMMAND},
+        {BYTES("\x08\x01\x30\x02\x5a\x03\x0a\x01k"), OK},                   // of level 2
+        {BYTES("\x08\x01\x30\x03\x5a\x03\x0a\x01k"), ERR_UNKNOWN_COMMAND},  // of level 3
+        {BYTES("\x08\x01\x72\x02\x08\x02"), OK},                            // raise the cluster to level 2
+        {BYTES("\x08\x01\x72\x02\x08\x03"), ERR_UNKNOWN_COMMAND},           // to level 3
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct pb_command command;
@@ -365,6 +369,7 @@ static void TestWireConfiguration(void **state) {
     assert_int_equal(entry->type, RAFT_ENTRY_CONFIGURATION);
     struct wire_configuration decoded;
     assert_ok(wire_configuration_decode(entry, &decoded, &t.error));
+    configuration.index = 1;
     assert_memory_equal(&decoded, &configuration, sizeof decoded);
 
     // The same bytes as protobuf-c's.
@@ -385,7 +390,7 @@ static void TestWireConfiguration(void **state) {
     configuration.members[1].id = configuration.members[0].id;
     assert_refused(configuration_code(&configuration), ERR_INVALID, "members: must be in the order of their ids");
     configuration = three_members();
-    strcpy(configuration.members[1].cloud, "sky");
+    strcpy(configuration.members[1].cloud, "Sky");
     assert_refused(configuration_code(&configuration), ERR_INVALID, "members.cloud");
     configuration = three_members();
     configuration.members[1].address[4] = '\0';
@@ -457,12 +462,14 @@ static void TestWireRaftFields(void **state) {
     reply.match_index = 1;
     reply.conflict_term = 2;
     reply.conflict_index = 3;
+    reply.promised_us = 4;
     address_message(&reply.base);
     assert_ok(decode_raft(RAFT_APPEND_ENTRIES_REPLY, pack(&reply.base), &message));
     assert_false(message.append_reply.success);
     assert_int_equal(message.append_reply.match_index, 1);
     assert_int_equal(message.append_reply.conflict_term, 2);
     assert_int_equal(message.append_reply.conflict_index, 3);
+    assert_int_equal(message.append_reply.promised_us, 4);
 
     Baton__V1__RequestVoteRequest vote = BATON__V1__REQUEST_VOTE_REQUEST__INIT;
     vote.envelope = &envelope;
@@ -477,6 +484,38 @@ static void TestWireRaftFields(void **state) {
     assert_int_equal(message.request_vote.last_log.term, 6);
     assert_true(message.request_vote.pre_vote);
     assert_false(message.request_vote.leadership_transfer);
+}
+
+// ReadIndex is between members of one cluster, like the core's messages.
+static void TestWireReadIndex(void **state) {
+    (void)state;
+    const struct wire_identity n1 = {
+        .cluster_id = raft_id_of(text("demo")), .generation = 1, .node_id = raft_id_of(text("n1"))};
+    struct wire_identity n2 = n1;
+    n2.node_id = raft_id_of(text("n2"));
+    struct raft_id from;
+    raft_term term;
+    raft_index index;
+    wire_read_index_encode(&n2, &n1.node_id, 8, &t.out);
+    assert_ok(wire_read_index_decode(&n1, buf_slice(&t.out), &t.arena, &from, &term, &t.error));
+    assert_true(raft_id_equal(&from, &n2.node_id));
+    assert_int_equal(term, 8);
+    assert_refused(wire_read_index_decode(&n2, buf_slice(&t.out), &t.arena, &from, &term, &t.error), ERR_FOREIGN, "node n1");
+    struct wire_identity other = n1;
+    other.generation = 2;
+    assert_refused(wire_read_index_decode(&other, buf_slice(&t.out), &t.arena, &from, &term, &t.error), ERR_OLD_GENERATION,
+                   "this is generation 2");
+    buf_clear(&t.out);
+    wire_read_index_reply_encode(&n1, &n2.node_id, 9, 77, &t.out);
+    assert_ok(wire_read_index_reply_decode(&n2, buf_slice(&t.out), &t.arena, &from, &index, &t.error));
+    assert_true(raft_id_equal(&from, &n1.node_id));
+    assert_int_equal(index, 77);
+    n2.generation = 2;
+    assert_refused(wire_read_index_reply_decode(&n2, buf_slice(&t.out), &t.arena, &from, &index, &t.error),
+                   ERR_OLD_GENERATION, "n1 is of generation 1");
+    n2.generation = 1;
+    assert_refused(wire_read_index_reply_decode(&n2, slice_of(NULL, 0), &t.arena, &from, &index, &t.error), ERR_INVALID,
+                   "envelope: is missing");
 }
 
 static void TestWireRaftPaths(void **state) {
@@ -562,6 +601,7 @@ static const struct CMUnitTest tests[] = {
     WIRE_TEST(TestWireConfiguration),
     WIRE_TEST(TestWireRaftRoundTrip),
     WIRE_TEST(TestWireRaftFields),
+    WIRE_TEST(TestWireReadIndex),
     WIRE_TEST(TestWireRaftPaths),
     WIRE_TEST(TestWireWorkerRoundTrip),
 };

@@ -308,9 +308,6 @@ static void TestWireRaftForeign(void **state) {
     p->envelope.cluster_id = data_of("other");
     refuse_append(p, ERR_FOREIGN, "other");
     p = good_append();
-    p->envelope.generation = 4;
-    refuse_append(p, ERR_FOREIGN, "generation 4");
-    p = good_append();
     p->envelope.to = data_of("n7");
     refuse_append(p, ERR_FOREIGN, "n7");
     p = good_append();
@@ -331,6 +328,78 @@ static void TestWireRaftForeign(void **state) {
     p = good_append();
     p->append.leader_id = data_of("n3");
     refuse_append(p, ERR_INVALID, "leader_id");
+}
+
+// Of two generations of one cluster the lower one is told to rejoin. Another cluster's says nothing.
+static void TestWireRaftGenerations(void **state) {
+    (void)state;
+    struct append_parts *p = good_append();
+    p->envelope.generation = 4;
+    refuse_append(p, ERR_SUPERSEDED, "this node is of generation 3 of cluster demo, and n2 of generation 4");
+    p = good_append();
+    p->envelope.generation = 2;
+    refuse_append(p, ERR_OLD_GENERATION, "n2 is of generation 2 of cluster demo, and this is generation 3");
+    assert_non_null(strstr(t.error.message, "batond --rejoin"));
+    p = good_append();
+    p->envelope.generation = 4;
+    p->envelope.cluster_id = data_of("other");
+    refuse_append(p, ERR_FOREIGN, "other");
+    p = good_append();
+    p->envelope.generation = 4;
+    p->envelope.to = data_of("n7");
+    refuse_append(p, ERR_FOREIGN, "n7");
+    p = good_append();
+    p->envelope.generation = 4;
+    p->envelope.from = p->append.leader_id = data_of("n1");
+    refuse_append(p, ERR_INVALID, "itself");
+}
+
+static enum error_code decode_waiting(const struct append_parts *p, const char *incarnation) {
+    static const struct wire_configuration none;
+    struct wire_identity us = {
+        .cluster_id = raft_id_of(text("demo")), .generation = 3, .node_id = raft_id_of(text("n1")), .configuration = &none};
+    memcpy(us.incarnation, incarnation, strlen(incarnation));
+    struct raft_message message;
+    enum error_code code =
+        wire_raft_decode(&us, RAFT_APPEND_ENTRIES, pack(&p->append.base), t.slab, &t.arena, &message, &t.error);
+    if (code == OK) {
+        release_entries(&message);
+    }
+    return code;
+}
+
+// A node that waits to be added follows a leader of a higher generation that names its directory, and none of a lower one.
+static void TestWireRaftGenerationOfANewNode(void **state) {
+    (void)state;
+    struct append_parts *p = good_append();
+    p->envelope.to_incarnation = data_of("0123456789abcdef0123456789abcdef");
+    assert_ok(decode_waiting(p, "0123456789abcdef0123456789abcdef"));
+    p->envelope.generation = 4;
+    assert_ok(decode_waiting(p, "0123456789abcdef0123456789abcdef"));
+    assert_refused(decode_waiting(p, "ffffffffffffffffffffffffffffffff"), ERR_FOREIGN, "wiped or replaced");
+    p->envelope.generation = 2;
+    assert_refused(decode_waiting(p, "0123456789abcdef0123456789abcdef"), ERR_OLD_GENERATION, "this is generation 3");
+    p->envelope.generation = 4;
+    p->envelope.to_incarnation = data_of("");
+    assert_refused(decode_waiting(p, "0123456789abcdef0123456789abcdef"), ERR_FOREIGN, "no configuration names yet");
+}
+
+// Of any message, whoever it is for.
+static void TestWireRaftSender(void **state) {
+    (void)state;
+    struct raft_id from;
+    uint64_t generation;
+    struct append_parts *p = good_append();
+    p->envelope.generation = 4;
+    p->envelope.cluster_id = data_of("other");
+    assert_true(wire_raft_sender(pack(&p->append.base), &t.arena, &from, &generation));
+    assert_string_equal(from.text, "n2");
+    assert_int_equal(generation, 4);
+    p->envelope.from = data_of("n 2");
+    assert_false(wire_raft_sender(pack(&p->append.base), &t.arena, &from, &generation));
+    p->append.envelope = NULL;
+    assert_false(wire_raft_sender(pack(&p->append.base), &t.arena, &from, &generation));
+    assert_false(wire_raft_sender(slice_of("\x0a\xff", 2), &t.arena, &from, &generation));
 }
 
 static void TestWireAppendRefused(void **state) {
@@ -376,12 +445,20 @@ static void TestWireAppendRefused(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    WIRE_TEST(TestWirePutRefused),     WIRE_TEST(TestWireRegisterWorkerRefused),
-    WIRE_TEST(TestWireControlRefused), WIRE_TEST(TestWireCheckLengths),
-    WIRE_TEST(TestWireCheckPaths),     WIRE_TEST(TestWireCheckOptional),
-    WIRE_TEST(TestWireCheckMaps),      WIRE_TEST(TestWireCheckMapWithoutRules),
-    WIRE_TEST(TestWireCheckUtf8),      WIRE_TEST(TestWireRaftForeign),
+    WIRE_TEST(TestWirePutRefused),
+    WIRE_TEST(TestWireRegisterWorkerRefused),
+    WIRE_TEST(TestWireControlRefused),
+    WIRE_TEST(TestWireCheckLengths),
+    WIRE_TEST(TestWireCheckPaths),
+    WIRE_TEST(TestWireCheckOptional),
+    WIRE_TEST(TestWireCheckMaps),
+    WIRE_TEST(TestWireCheckMapWithoutRules),
+    WIRE_TEST(TestWireCheckUtf8),
+    WIRE_TEST(TestWireRaftForeign),
     WIRE_TEST(TestWireAppendRefused),
+    WIRE_TEST(TestWireRaftGenerations),
+    WIRE_TEST(TestWireRaftGenerationOfANewNode),
+    WIRE_TEST(TestWireRaftSender),
 };
 
 UNIT_MAIN(tests)

@@ -360,8 +360,44 @@ static int disk_unlink_at(void *self, int dir, const char *name) {
     if (!begin(disk)) {
         return -1;
     }
-    find(disk, path)->exists = false;
+    struct disk_file *file = find(disk, path);
+    if (file == NULL || !file->exists) {
+        errno = ENOENT;
+        return -1;
+    }
+    file->exists = false;
     return disk->dead ? -1 : 0;
+}
+
+// Only names move: after a crash without a sync of the directory either may be there, both, or none.
+static int disk_rename_at(void *self, int dir, const char *from, const char *to) {
+    struct disk *disk = self;
+    char path[PATH_SIZE];
+    char target[PATH_SIZE];
+    path_at(disk, path, dir, from);
+    path_at(disk, target, dir, to);
+    if (!begin(disk)) {
+        return -1;
+    }
+    struct disk_file *new = add(disk, target, false);
+    struct disk_file *old = find(disk, path);
+    buf_clear(&new->seen);
+    buf_append_slice(&new->seen, buf_slice(&old->seen));
+    buf_clear(&new->platter);
+    buf_append_slice(&new->platter, buf_slice(&old->platter));
+    mark_dirty(new, 0, new->seen.len, false);
+    for (size_t s = 0; s < old->dirty_cap && s * SECTOR < old->seen.len; s++) {
+        new->dirty[s] = old->dirty[s];
+    }
+    new->exists = true;
+    old->exists = false;
+    return disk->dead ? -1 : 0;
+}
+
+static uint64_t disk_free_bytes(void *self, int fd) {
+    (void)fd;
+    const struct disk *disk = self;
+    return disk->space == UINT64_MAX ? UINT64_MAX : disk->space - used(disk);
 }
 
 static int disk_stat(void *self, int fd, struct stat *out) {
@@ -420,6 +456,8 @@ void disk_init(struct disk *disk, uint64_t seed) {
                                .sync = disk_sync,
                                .truncate = disk_truncate,
                                .unlink_at = disk_unlink_at,
+                               .rename_at = disk_rename_at,
+                               .free_bytes = disk_free_bytes,
                                .stat = disk_stat,
                                .lock = disk_lock,
                                .list = disk_list,

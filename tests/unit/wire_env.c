@@ -242,7 +242,8 @@ struct slice pack(const ProtobufCMessage *message) {
 
 // --- our types ---
 
-const struct pb_type *const *const type_lists[] = {pb_raft_types, pb_worker_types, pb_control_types, pb_command_types};
+const struct pb_type *const *const type_lists[] = {pb_raft_types, pb_worker_types, pb_control_types, pb_command_types,
+                                                   pb_image_types};
 const size_t type_list_count = ARRAY_COUNT(type_lists);
 
 const struct pb_type *random_type(void) {
@@ -327,6 +328,8 @@ void address_message(ProtobufCMessage *base) {
     envelope->from = data_of("n2");
     envelope->to = data_of("n1");
     envelope->protocol = WIRE_PROTOCOL_VERSION;
+    envelope->from_incarnation = (ProtobufCBinaryData){0};  // neither side's is known
+    envelope->to_incarnation = (ProtobufCBinaryData){0};
     message.term |= 8;
     memcpy(base, &message, sizeof message);
 }

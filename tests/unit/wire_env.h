@@ -9,6 +9,8 @@
 #include "baton/v1/command.pb.h"
 #include "baton/v1/control.pb-c.h"
 #include "baton/v1/control.pb.h"
+#include "baton/v1/image.pb-c.h"
+#include "baton/v1/image.pb.h"
 #include "baton/v1/raft.pb-c.h"
 #include "baton/v1/raft.pb.h"
 #include "baton/v1/worker.pb-c.h"

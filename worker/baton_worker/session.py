@@ -4,9 +4,13 @@
     session.replied(call, reply, now) / session.failed(call, code, message, now)
     session.take_events()             events for the program's callbacks
 
-At most one call is in flight. A round asks every known node once: the leader first, if known, then the others in random
-order; a reply that names the leader moves it to the front, once a round. A round without success is followed by a random
-backoff whose range doubles (0.2 to 5 s), so that many workers do not retry in step.
+At most one call is in flight. A round asks every known node once: the leader first, if known, then the members that nodes
+have named, in random order, then what else the configuration lists; a reply that names the leader moves it to the front,
+once a round. A round without success is followed by a random backoff whose range doubles (0.2 to 5 s), so that many workers
+do not retry in step.
+
+Members come and go; every reply names them, so one living member in the configuration suffices. The first cluster that
+accepts this worker is its cluster: what a node of another one says counts for nothing.
 
 Fencing. A lease runs from the time when an acknowledged request was sent. The leader counts from when it received the
 request, so a worker's lease always ends before the leader declares the worker offline, whatever the network does. When the
@@ -103,6 +107,7 @@ class Session:
         self.instance_id = instance_id
         self.state = State.NEW
         self.epoch = 0  # 0: never accepted
+        self.cluster_id = ""  # of the cluster that has accepted it; nodes of version 0.1.0 do not tell
         self.leader_id = ""
         self.leader_address = ""
         self.lease_until = 0.0
@@ -152,6 +157,9 @@ class Session:
         if call is not self.in_flight:
             return
         self.in_flight = None
+        if self._is_strange(reply.redirect):
+            self._stranger(call, reply.redirect, now)
+            return
         self._learn(reply.redirect)
         if not reply.accepted:
             self._redirected(call, reply.redirect, now)
@@ -199,7 +207,19 @@ class Session:
 
     # Replies.
 
+    def _is_strange(self, redirect: pb.Redirect) -> bool:
+        return bool(self.cluster_id and redirect.cluster_id) and redirect.cluster_id != self.cluster_id
+
+    def _stranger(self, call: Call, redirect: pb.Redirect, now: float) -> None:
+        fields = {"address": call.address, "found": redirect.cluster_id, "cluster": self.cluster_id}
+        _log(logging.ERROR, "a node of another cluster answers; restart this worker if it is to move there", fields)
+        if call.address == self.leader_address:
+            self.leader_id = self.leader_address = ""
+        if self.state is not State.LEAVING:
+            self._retry(now)
+
     def _accepted(self, call: Call, reply: Reply) -> None:
+        self.cluster_id = self.cluster_id or reply.redirect.cluster_id
         if call.method == "RegisterWorker":
             self.epoch = reply.epoch
         elif reply.epoch > self.epoch:  # 0 from a node of version 0.1.0
@@ -266,10 +286,11 @@ class Session:
         return list(dict.fromkeys((*self.config.endpoints, *self._members)))
 
     def _new_round(self, first: str = "") -> None:
-        others = self.known_addresses()
-        self._rng.shuffle(others)
+        members, configured = list(self._members), list(self.config.endpoints)
+        self._rng.shuffle(members)
+        self._rng.shuffle(configured)  # some of these may have been removed: they come last
         order = [address for address in (first, self.leader_address) if address]
-        self._round = list(dict.fromkeys(order + others))
+        self._round = list(dict.fromkeys(order + members + configured))
         self._asked = []
 
     def _send(self, now: float, method: str, timeout: float) -> None:

@@ -23,6 +23,7 @@ import grpc
 
 from ._proto import worker_pb2_grpc
 from .config import Config
+from .names import Names, NameUnknown
 from .session import LEAVE_BUDGET, Call, EpochRaised, Event, Lost, Registered, Session, State
 from .tls import Credentials, Tls
 
@@ -48,24 +49,54 @@ def clock() -> float:
     return time.monotonic()
 
 
+class _NotMade(grpc.RpcError):  # type: ignore[misc]
+    """The future of a call that could not even be sent."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self._message = message
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return self._message
+
+    def exception(self) -> _NotMade:
+        return self
+
+    def cancelled(self) -> bool:
+        return False
+
+    def cancel(self) -> bool:
+        return False
+
+
 class Channels:
     """One channel for each node, as long as the node is known and replies.
 
     gRPC reconnects after a pause of its own, and meanwhile fails every call at once; worse, it looks after a connection being
     made only while a call waits, and otherwise every 5 s. When to try again is the session's decision, so the channel of a node
-    that was not reached is closed, and the next call connects again.
+    that was not reached is closed, and the next call connects again. Names are looked up here (names.py), not by gRPC, whose
+    lookup ends with its channel.
     """
 
-    def __init__(self, credentials: Optional[Credentials] = None) -> None:
+    def __init__(self, credentials: Optional[Credentials] = None, names: Optional[Names] = None) -> None:
         """In plaintext without credentials."""
         self._credentials = credentials
+        self._names = names or Names()
         self._open: Dict[str, Any] = {}
         self._versions: Dict[str, Any] = {}  # of the credentials that a channel was made with
 
     def start(self, call: Call, done: Callable[[Any], None]) -> Any:
-        """Begins the call; `done` gets the finished future, in one of gRPC's threads."""
+        """Begins the call; `done` gets the finished future, in one of gRPC's threads, or before this returns."""
         if call.address not in self._open:
-            self._open[call.address] = self._connect(call.address)
+            try:
+                self._open[call.address] = self._connect(call.address)
+            except NameUnknown as error:
+                failed = _NotMade(str(error))
+                done(failed)
+                return failed
         stub = worker_pb2_grpc.WorkerServiceStub(self._open[call.address])  # type: ignore[no-untyped-call]
         future = getattr(stub, call.method).future(call.request, timeout=call.timeout)
         future.add_done_callback(done)
@@ -84,13 +115,17 @@ class Channels:
     def keep(self, addresses: Sequence[str]) -> None:
         for address in [address for address in self._open if address not in addresses]:
             self._close(address)
+        self._names.keep(addresses)
 
     def _connect(self, address: str) -> Any:
+        target = self._names.target(address)
+        # The node's certificate names what is called, not the address that was found for it.
+        options = [*_CHANNEL_OPTIONS, ("grpc.default_authority", address)]
         if self._credentials is None:
-            return grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+            return grpc.insecure_channel(target, options=options)
         self._credentials.refresh()
         self._versions[address] = self._credentials.version
-        return grpc.secure_channel(address, self._credentials.current, options=_CHANNEL_OPTIONS)
+        return grpc.secure_channel(target, self._credentials.current, options=options)
 
     def _close(self, address: str) -> None:
         if address in self._open:

@@ -36,8 +36,11 @@ class Driver:
             self.now = step.wake_at
         raise AssertionError("no call")
 
-    def accept(self, call: s.Call, epoch: int = 1, leader: str = "n1", members: Any = (), interval_ms: int = 5000) -> None:
-        redirect = pb.Redirect(leader_id=leader, leader_address=call.address, member_addresses=members)
+    def accept(self, call: s.Call, epoch: int = 1, leader: str = "n1", members: Any = (), interval_ms: int = 5000,
+               cluster: str = "") -> None:  # fmt: skip
+        redirect = pb.Redirect(
+            leader_id=leader, leader_address=call.address, member_addresses=members, cluster_id=cluster
+        )
         reply: Any
         if call.method == "RegisterWorker":
             reply = pb.RegisterWorkerResponse(
@@ -183,6 +186,37 @@ def TestWorkerAsksLearnedMembers() -> None:
         asked.add(call.address)
         driver.fail(call)
     assert asked == {N1, N2, N3}
+
+
+def TestWorkerOutlivesTheMembersItWasGiven() -> None:
+    """All three are replaced, one after the other; then the leader fails, and no time is lost on those that have gone."""
+    driver = Driver(N1, N2, N3)
+    driver.register(members=[N1, N2, N3])
+    driver.accept(driver.call(), members=["n4:7400", N2, N3])
+    driver.accept(driver.call(), members=["n4:7400", "n5:7400", N3])
+    driver.accept(driver.call(), members=["n4:7400", "n5:7400", "n6:7400"])
+    driver.fail(driver.call())
+    asked = []
+    for _ in range(3):
+        asked.append(driver.call().address)
+        driver.fail(driver.call())
+    assert set(asked) == {"n4:7400", "n5:7400", "n6:7400"}
+
+
+def TestWorkerBelievesOneClusterAlone() -> None:
+    driver = Driver(N1, N2)
+    first = driver.register(cluster="prod", epoch=3).address
+    driver.accept(driver.call(), cluster="prod", epoch=3)
+    call = driver.call()
+    driver.accept(call, cluster="other", epoch=9, members=["stranger:1"])
+    session = driver.session
+    assert (session.epoch, session.state, session.leader_address) == (3, State.REGISTERED, "")
+    assert "stranger:1" not in session.known_addresses()
+    assert session.lease_until < call.sent_at + 15.0, "the stranger's answer renews nothing"
+    other = driver.call()
+    assert other.address != first and other.sent_at == call.sent_at
+    driver.accept(other)  # a node of 0.1.0, which does not say
+    assert session.leader_address == other.address
 
 
 def TestWorkerLeaseRunsFromTheSending() -> None:

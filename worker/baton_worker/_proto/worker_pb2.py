@@ -13,7 +13,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n baton_worker/_proto/worker.proto\x12\x0c\x62\x61ton_worker\"O\n\x08Redirect\x12\x11\n\tleader_id\x18\x01 \x01(\t\x12\x16\n\x0eleader_address\x18\x02 \x01(\t\x12\x18\n\x10member_addresses\x18\x03 \x03(\t\"\xde\x01\n\x15RegisterWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05\x63loud\x18\x04 \x01(\t\x12\r\n\x05slots\x18\x05 \x01(\r\x12?\n\x06labels\x18\x06 \x03(\x0b\x32/.baton_worker.RegisterWorkerRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x82\x01\n\x16RegisterWorkerResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x1d\n\x15heartbeat_interval_ms\x18\x03 \x01(\r\x12(\n\x08redirect\x18\x04 \x01(\x0b\x32\x16.baton_worker.Redirect\"I\n\x10HeartbeatRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"}\n\x11HeartbeatResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x1d\n\x15heartbeat_interval_ms\x18\x02 \x01(\r\x12(\n\x08redirect\x18\x03 \x01(\x0b\x32\x16.baton_worker.Redirect\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\"P\n\x17\x44\x65registerWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"V\n\x18\x44\x65registerWorkerResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12(\n\x08redirect\x18\x02 \x01(\x0b\x32\x16.baton_worker.Redirectb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n baton_worker/_proto/worker.proto\x12\x0c\x62\x61ton_worker\"c\n\x08Redirect\x12\x11\n\tleader_id\x18\x01 \x01(\t\x12\x16\n\x0eleader_address\x18\x02 \x01(\t\x12\x18\n\x10member_addresses\x18\x03 \x03(\t\x12\x12\n\ncluster_id\x18\x15 \x01(\t\"\xde\x01\n\x15RegisterWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05\x63loud\x18\x04 \x01(\t\x12\r\n\x05slots\x18\x05 \x01(\r\x12?\n\x06labels\x18\x06 \x03(\x0b\x32/.baton_worker.RegisterWorkerRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x82\x01\n\x16RegisterWorkerResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x1d\n\x15heartbeat_interval_ms\x18\x03 \x01(\r\x12(\n\x08redirect\x18\x04 \x01(\x0b\x32\x16.baton_worker.Redirect\"I\n\x10HeartbeatRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"}\n\x11HeartbeatResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x1d\n\x15heartbeat_interval_ms\x18\x02 \x01(\r\x12(\n\x08redirect\x18\x03 \x01(\x0b\x32\x16.baton_worker.Redirect\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\"P\n\x17\x44\x65registerWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"V\n\x18\x44\x65registerWorkerResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12(\n\x08redirect\x18\x02 \x01(\x0b\x32\x16.baton_worker.Redirectb\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'baton_worker._proto.worker_pb2', globals())
@@ -23,19 +23,19 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _REGISTERWORKERREQUEST_LABELSENTRY._options = None
   _REGISTERWORKERREQUEST_LABELSENTRY._serialized_options = b'8\001'
   _REDIRECT._serialized_start=50
-  _REDIRECT._serialized_end=129
-  _REGISTERWORKERREQUEST._serialized_start=132
-  _REGISTERWORKERREQUEST._serialized_end=354
-  _REGISTERWORKERREQUEST_LABELSENTRY._serialized_start=309
-  _REGISTERWORKERREQUEST_LABELSENTRY._serialized_end=354
-  _REGISTERWORKERRESPONSE._serialized_start=357
-  _REGISTERWORKERRESPONSE._serialized_end=487
-  _HEARTBEATREQUEST._serialized_start=489
-  _HEARTBEATREQUEST._serialized_end=562
-  _HEARTBEATRESPONSE._serialized_start=564
-  _HEARTBEATRESPONSE._serialized_end=689
-  _DEREGISTERWORKERREQUEST._serialized_start=691
-  _DEREGISTERWORKERREQUEST._serialized_end=771
-  _DEREGISTERWORKERRESPONSE._serialized_start=773
-  _DEREGISTERWORKERRESPONSE._serialized_end=859
+  _REDIRECT._serialized_end=149
+  _REGISTERWORKERREQUEST._serialized_start=152
+  _REGISTERWORKERREQUEST._serialized_end=374
+  _REGISTERWORKERREQUEST_LABELSENTRY._serialized_start=329
+  _REGISTERWORKERREQUEST_LABELSENTRY._serialized_end=374
+  _REGISTERWORKERRESPONSE._serialized_start=377
+  _REGISTERWORKERRESPONSE._serialized_end=507
+  _HEARTBEATREQUEST._serialized_start=509
+  _HEARTBEATREQUEST._serialized_end=582
+  _HEARTBEATRESPONSE._serialized_start=584
+  _HEARTBEATRESPONSE._serialized_end=709
+  _DEREGISTERWORKERREQUEST._serialized_start=711
+  _DEREGISTERWORKERREQUEST._serialized_end=791
+  _DEREGISTERWORKERRESPONSE._serialized_start=793
+  _DEREGISTERWORKERRESPONSE._serialized_end=879
 # @@protoc_insertion_point(module_scope)

@@ -46,14 +46,16 @@ class HeartbeatResponse(_message.Message):
     def __init__(self, accepted: bool = ..., heartbeat_interval_ms: _Optional[int] = ..., redirect: _Optional[_Union[Redirect, _Mapping]] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class Redirect(_message.Message):
-    __slots__ = ["leader_address", "leader_id", "member_addresses"]
+    __slots__ = ["cluster_id", "leader_address", "leader_id", "member_addresses"]
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     LEADER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     LEADER_ID_FIELD_NUMBER: _ClassVar[int]
     MEMBER_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    cluster_id: str
     leader_address: str
     leader_id: str
     member_addresses: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, leader_id: _Optional[str] = ..., leader_address: _Optional[str] = ..., member_addresses: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, leader_id: _Optional[str] = ..., leader_address: _Optional[str] = ..., member_addresses: _Optional[_Iterable[str]] = ..., cluster_id: _Optional[str] = ...) -> None: ...
 
 class RegisterWorkerRequest(_message.Message):
     __slots__ = ["address", "cloud", "instance_id", "labels", "slots", "worker_id"]

@@ -1,0 +1,655 @@
+// A log whose beginning an image has taken the place of: it begins at a later segment, gives up old ones, and begins anew
+// after an image that another node has sent. On a disk in memory, with a crash at every call.
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/array.h"
+#include "log_fixture.h"
+#include "unit.h"
+
+enum { SEGMENT = 16 * KIB };
+
+// Opens a log with `image` as the last entry that an image covers, of which entries after `from` are needed.
+static void open_after(struct log *log, struct raft_entry_id image, raft_index from) {
+    log->image = image;
+    log->from = from;
+    if (log_open(log) != OK) {
+        fail_msg("%s", log->error.message);
+    }
+}
+
+// The recovered entries are those of the model after the base.
+static void check_holds(const struct log *log) {
+    const struct raft_restored *restored = &log->recovered.log;
+    assert_int_equal(restored->base.index + restored->count, log->model.count);
+    for (size_t i = 0; i < restored->count; i++) {
+        const struct raft_entry *entry = restored->entries[i];
+        raft_index index = restored->base.index + 1 + i;
+        assert_int_equal(entry->id.index, index);
+        assert_int_equal(entry->id.term, log->model.entries[index - 1].term);
+        assert_true(entry_is_as_made(entry));
+    }
+    if (restored->base.index > 0) {
+        assert_int_equal(restored->base.term, log->model.entries[restored->base.index - 1].term);
+    }
+    assert_int_equal(restored->hard_state.current_term, log->model.term);
+    assert_string_equal(restored->hard_state.voted_for.text, log->model.vote);
+}
+
+static struct raft_entry_id id_at(const struct log *log, raft_index index) {
+    return (struct raft_entry_id){.index = index, .term = log->model.entries[index - 1].term};
+}
+
+// Entries of 1,000 bytes: eleven fill a segment.
+static void begin(struct log *log, struct disk *disk, size_t entries) {
+    disk_init(disk, 1);
+    log_init(log, disk, SEGMENT);
+    assert_int_equal(log_open(log), OK);
+    log_push(log, 1, "n1", 1, 1, 1000);
+    log_run(log);
+    for (size_t i = 1; i < entries; i++) {
+        log_append(log, 1, 1000);
+        log_run(log);
+    }
+}
+
+static void end(struct log *log, struct disk *disk) {
+    log_close(log, false);
+    log_free(log);
+    disk_free(disk);
+}
+
+static bool has_segment(const struct disk *disk, uint64_t number) {
+    char path[64];
+    snprintf(path, sizeof path, "data/wal/%016llu.jsonl", (unsigned long long)number);
+    return disk_bytes(disk, path).data != NULL;
+}
+
+static void purge(struct log *log, raft_index index) {
+    while (wal_writer_purge(log->writer, index)) {
+    }
+}
+
+// --- from an index on ---
+
+static void TestLogFromIndex(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 60);
+    assert_true(log.writer->current.number >= 5);
+    log_close(&log, false);
+    for (raft_index from = 0; from <= 60; from++) {
+        open_after(&log, id_at(&log, from > 50 ? from : 50), from);
+        check_holds(&log);
+        assert_int_equal(log.recovered.log.base.index, from);
+        log_close(&log, false);
+    }
+    end(&log, &disk);
+}
+
+// A segment's first entry may replace one that the segments before it hold: its base is then no entry of the log.
+static void TestLogBaseReplaced(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 10);
+    uint64_t before = log.writer->current.number;
+    log_push(&log, 2, "n2", 6, 1, 8000);  // does not fit: it begins a segment, whose base is entry 10 of term 1
+    log_run(&log);
+    assert_int_equal(log.writer->current.number, before + 1);
+    for (int i = 0; i < 20; i++) {
+        log_append(&log, 1, 10);
+        log_run(&log);
+    }
+    purge(&log, 10);
+    assert_false(has_segment(&disk, before));
+    assert_true(has_segment(&disk, before + 1));
+    log_close(&log, false);
+    for (raft_index from = 10; from <= 20; from++) {
+        open_after(&log, id_at(&log, 20), from);
+        check_holds(&log);
+        assert_int_equal(log.recovered.log.base.index, from);
+        log_close(&log, false);
+    }
+    open_after(&log, id_at(&log, 20), 3);  // more than there is: it begins as early as it can
+    check_holds(&log);
+    assert_int_equal(log.recovered.log.base.index, 6);
+    end(&log, &disk);
+}
+
+// --- removing segments ---
+
+static void TestLogPurge(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 60);
+    uint64_t last = log.writer->current.number;
+    purge(&log, 0);
+    assert_true(has_segment(&disk, 1));
+    for (raft_index index = 1; index <= 60; index++) {
+        purge(&log, index);
+        raft_index base;
+        uint64_t first = log.writer->first_segment;
+        assert_true(first == 1 || !has_segment(&disk, first - 1));
+        assert_true(wal_segment_base(&log.writer->dir, first, &base) && base <= index);
+        assert_true(first == last || (wal_segment_base(&log.writer->dir, first + 1, &base) && base > index));
+    }
+    assert_int_equal(log.writer->first_segment, last);  // the one being written stays
+    log_append(&log, 3, 1000);
+    log_run(&log);
+    log_close(&log, true);
+    open_after(&log, id_at(&log, 58), 58);
+    check_holds(&log);
+    log_append(&log, 30, 1000);
+    log_run(&log);
+    purge(&log, 90);
+    end(&log, &disk);
+}
+
+// Without an image that reaches the log's beginning it must not start.
+static void TestLogBeginsLate(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 60);
+    purge(&log, 40);
+    raft_index base = 0;
+    assert_true(wal_segment_base(&log.writer->dir, log.writer->first_segment, &base));
+    assert_true(base > 20);
+    log_close(&log, false);
+    assert_int_equal(log_open(&log), ERR_WAL_GAP);
+    assert_non_null(strstr(log.error.message, "no image in snap/ reaches that far"));
+    log.image = id_at(&log, base - 1);
+    assert_int_equal(log_open(&log), ERR_WAL_GAP);
+    open_after(&log, id_at(&log, base), base);
+    check_holds(&log);
+    end(&log, &disk);
+}
+
+static void TestLogSegmentMissing(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 60);
+    purge(&log, 20);
+    uint64_t first = log.writer->first_segment;
+    log_close(&log, false);
+    char path[64];
+    snprintf(path, sizeof path, "data/wal/%016llu.jsonl", (unsigned long long)first + 1);
+    disk_remove(&disk, path);
+    log.image = id_at(&log, 60);
+    log.from = 60;
+    assert_int_equal(log_open(&log), ERR_WAL_GAP);
+    char missing[64];
+    snprintf(missing, sizeof missing, ":1: segment %llu is missing", (unsigned long long)first + 1);
+    assert_non_null(strstr(log.error.message, missing));
+    end(&log, &disk);
+}
+
+// Only a blank segment is left.
+static void TestLogNoBatchLeft(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 5);
+    log_close(&log, true);
+    disk_remove(&disk, SEGMENT_1);
+    disk_put(&disk, SEGMENT_2, slice_of_str("\n\n\n"));
+    assert_int_equal(log_open(&log), ERR_WAL_GAP);
+    assert_non_null(strstr(log.error.message, "2.jsonl:1: segment 1 is missing, and there is no batch after it"));
+    end(&log, &disk);
+}
+
+// A power loss at any call of a purge, and of the writes around it.
+static void TestLogPurgeCrash(void **state) {
+    (void)state;
+    bool finished = false;
+    for (uint64_t call = 1; !finished; call++) {
+        for (uint64_t seed = 1; seed <= 4; seed++) {
+            struct disk disk;
+            struct log log;
+            begin(&log, &disk, 45);
+            disk.seed = seed;
+            disk.crash_at = disk.calls + call;
+            purge(&log, 33);
+            finished = !disk.dead;
+            disk_crash(&disk);
+            log_close(&log, false);
+            open_after(&log, id_at(&log, 40), 33);
+            check_holds(&log);
+            purge(&log, 33);
+            log_append(&log, 1, 10);
+            log_run(&log);
+            log_close(&log, false);
+            open_after(&log, id_at(&log, 40), 33);
+            check_holds(&log);
+            end(&log, &disk);
+        }
+    }
+}
+
+// A new segment whose first batch found no space holds nothing that could take the place of the one before.
+static void TestLogPurgeFull(void **state) {
+    (void)state;
+    for (uint64_t write = 1; write <= 12; write++) {
+        struct disk disk;
+        struct log log;
+        begin(&log, &disk, 44);
+        disk.writes = 0;
+        disk.fail_write_at = write;
+        disk.fail_errno = ENOSPC;
+        for (int i = 0; i < 12; i++) {
+            log_append(&log, 1, 1000);
+            wal_writer_step(log.writer);
+            purge(&log, 44);
+        }
+        disk.now_us += 5 * US_PER_S;  // there is space again
+        log_run(&log);
+        purge(&log, 44);
+        raft_index base;
+        assert_true(log.writer->first_segment == log.writer->current.number ||
+                    (wal_segment_base(&log.writer->dir, log.writer->first_segment + 1, &base) && base > 44));
+        disk_crash(&disk);
+        uint64_t durable = log.writer->durable_write;  // one entry each
+        log_close(&log, false);
+        open_after(&log, id_at(&log, 44), 44);
+        assert_true(log.recovered.log.base.index + log.recovered.log.count >= durable);
+        assert_int_equal(log.recovered.log.hard_state.current_term, 1);
+        end(&log, &disk);
+    }
+}
+
+// --- beginning anew after an installed image ---
+
+static void push_reset(struct log *log, struct raft_entry_id image, raft_term term) {
+    log_push(log, term, "", image.index + 1, 0, 0);
+    struct wal_write *write = log->made;
+    write->persist.reset = image;
+    struct model *m = &log->model;
+    for (m->count = 0; m->count < image.index; m->count++) {  // what the image covers has no model: only its last entry
+        m->entries[m->count].term = m->count + 1 == image.index ? image.term : 0;
+    }
+}
+
+static void check_anew(struct log *log, struct raft_entry_id image, size_t entries) {
+    assert_int_equal(log->recovered.log.base.index, image.index);
+    assert_int_equal(log->recovered.log.base.term, image.term);
+    assert_int_equal(log->recovered.log.count, entries);
+    check_holds(log);
+}
+
+static void TestLogBeginsAnew(void **state) {
+    (void)state;
+    static const struct raft_entry_id images[] = {
+        {.index = 200, .term = 3},  // beyond the log
+        {.index = 30, .term = 3},   // inside, of another term
+        {.index = 45, .term = 2},   // at its end
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(images); i++) {
+        for (size_t entries = 0; entries < 3; entries++) {
+            struct disk disk;
+            struct log log;
+            begin(&log, &disk, 45);
+            uint64_t before = log.writer->current.number;
+            push_reset(&log, images[i], 3);
+            log_run(&log);
+            assert_int_equal(log.writer->current.number, before + 1);
+            for (size_t k = 0; k < entries; k++) {
+                log_append(&log, 1, 100);
+                log_run(&log);
+            }
+            if (entries == 2) {
+                purge(&log, images[i].index);
+                assert_int_equal(log.writer->first_segment, before + 1);
+            }
+            log_close(&log, entries == 1);
+            open_after(&log, images[i], images[i].index);
+            check_anew(&log, images[i], entries);
+            log_close(&log, false);
+            open_after(&log, images[i], 0);
+            check_anew(&log, images[i], entries);
+            purge(&log, images[i].index);
+            assert_int_equal(log.writer->first_segment, before + 1);
+            log_append(&log, 1, 100);
+            log_run(&log);
+            log_close(&log, false);
+            open_after(&log, images[i], images[i].index);
+            check_anew(&log, images[i], entries + 1);
+            end(&log, &disk);
+        }
+    }
+}
+
+// One batch may hold writes before, at and after the new beginning.
+static void TestLogBeginsAnewInOneStep(void **state) {
+    (void)state;
+    struct raft_entry_id image = {.index = 100, .term = 2};
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 5);
+    log_append(&log, 2, 100);
+    push_reset(&log, image, 2);
+    log_append(&log, 2, 100);
+    push_reset(&log, (struct raft_entry_id){.index = 120, .term = 2}, 2);
+    log_append(&log, 1, 100);
+    uint64_t last = log.write;
+    log_run(&log);
+    assert_int_equal(log.writer->durable_write, last);
+    image.index = 120;
+    for (raft_index from = 0; from <= 120; from += 120) {
+        log_close(&log, false);
+        open_after(&log, image, from);
+        check_anew(&log, image, 1);
+    }
+    end(&log, &disk);
+}
+
+// Its entries fill more than one batch.
+static void TestLogBeginsAnewWithMuch(void **state) {
+    (void)state;
+    enum { ENTRIES = 9 };
+    struct raft_entry_id image = {.index = 100, .term = 2};
+    struct disk disk;
+    struct log log;
+    disk_init(&disk, 1);
+    log_init(&log, &disk, 0);
+    assert_int_equal(log_open(&log), OK);
+    log_push(&log, 1, "n1", 1, 3, 100);
+    log_run(&log);
+    log_push(&log, 2, "", image.index + 1, 0, 0);
+    struct model *m = &log.model;
+    m->entries[image.index - 1].term = image.term;
+    m->count = image.index;
+    log_append(&log, ENTRIES, COMMAND_MAX);
+    struct wal_write *write = log.made;
+    write->persist.reset = image;
+    log_run(&log);
+    assert_int_equal(log.writer->current.number, 2);
+    log_close(&log, false);
+    open_after(&log, image, 100);
+    check_anew(&log, image, ENTRIES);
+    end(&log, &disk);
+}
+
+// The crash came between the image and the first batch after it: the log lacks the image's last entry, or has another there.
+static void TestLogImageNotInLog(void **state) {
+    (void)state;
+    for (raft_index index = 30; index <= 60; index += 5) {
+        struct raft_entry_id image = {.index = index, .term = 2};
+        struct disk disk;
+        struct log log;
+        begin(&log, &disk, 45);
+        log_push(&log, 2, "", log.model.count + 1, 0, 0);
+        log_run(&log);
+        log_close(&log, false);
+        log.model.entries[index - 1].term = 2;
+        log.model.count = index;
+        open_after(&log, image, index % 2 == 0 ? index : 0);
+        check_anew(&log, image, 0);
+        purge(&log, index);
+        assert_int_equal(log.writer->first_segment, log.writer->current.number);
+        log_append(&log, 1, 100);
+        log_run(&log);
+        log_close(&log, false);
+        open_after(&log, image, index);
+        check_anew(&log, image, 1);
+        end(&log, &disk);
+    }
+}
+
+// The crash came before the first write with the term of the leader whose image it is: the core adopts the term.
+static void TestLogImageOfALaterTerm(void **state) {
+    (void)state;
+    struct raft_entry_id image = {.index = 60, .term = 2};
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 45);
+    log_close(&log, false);
+    open_after(&log, image, 60);
+    assert_int_equal(log.recovered.log.base.index, 60);
+    assert_int_equal(log.recovered.log.hard_state.current_term, 1);
+    log.model.count = 60;
+    log.model.entries[59].term = 2;
+    log_push(&log, 2, "", 61, 1, 100);
+    log_run(&log);
+    log_close(&log, false);
+    open_after(&log, image, 60);
+    check_anew(&log, image, 1);
+    end(&log, &disk);
+}
+
+// The image is durable first. Then a crash at any call leaves a log that the image continues, before or after the reset.
+static void TestLogBeginsAnewCrash(void **state) {
+    (void)state;
+    struct raft_entry_id image = {.index = 70, .term = 2};
+    bool finished = false;
+    for (uint64_t call = 1; !finished; call++) {
+        for (uint64_t seed = 1; seed <= 6; seed++) {
+            struct disk disk;
+            struct log log;
+            begin(&log, &disk, 45);
+            log_push(&log, 2, "", log.model.count + 1, 0, 0);  // the leader's term is durable before its image is taken
+            log_run(&log);
+            disk.seed = seed;
+            disk.crash_at = disk.calls + call;
+            push_reset(&log, image, 2);
+            log_append(&log, 1, 100);
+            uint64_t last = log.write;
+            log_run(&log);
+            bool durable = log.writer->durable_write == last;
+            finished = !disk.dead;
+            disk_crash(&disk);
+            log_close(&log, false);
+            disk.crash_at = seed % 2 == 0 ? disk.calls + 1 + call % 5 : 0;  // and again while it recovers
+            log.image = image;
+            log.from = 70;
+            if (log_open(&log) != OK) {
+                assert_true(disk.dead);
+                disk_crash(&disk);
+                open_after(&log, image, 70);
+            }
+            disk_kill(&disk);
+            assert_int_equal(log.recovered.log.base.index, 70);
+            assert_int_equal(log.recovered.log.base.term, 2);
+            assert_true(log.recovered.log.count == 1 || (!durable && log.recovered.log.count == 0));
+            log.model.count = 70 + log.recovered.log.count;
+            log_append(&log, 1, 50);
+            log_run(&log);
+            log_close(&log, false);
+            open_after(&log, image, 70);
+            check_holds(&log);
+            end(&log, &disk);
+        }
+    }
+}
+
+// A directory that has a restored image and no log: founding writes one batch. After a crash at any call there is all of it,
+// or no log.
+static void TestLogFoundedCrash(void **state) {
+    (void)state;
+    struct raft_entry_id image = {.index = 70, .term = 2};
+    bool finished = false;
+    bool founded[2] = {false, false};
+    for (uint64_t call = 1; !finished; call++) {
+        for (uint64_t seed = 1; seed <= 6; seed++) {
+            struct disk disk;
+            struct log log;
+            disk_init(&disk, seed);
+            log_init(&log, &disk, 0);
+            log.generation = 2;
+            log.image = image;
+            log.from = image.index;
+            disk.crash_at = call;
+            if (log_open(&log) == OK) {
+                push_reset(&log, image, 3);
+                log_append(&log, 1, 100);
+                log_run(&log);
+            }
+            bool durable = !disk.dead;
+            finished = durable;
+            disk_crash(&disk);
+            log_close(&log, false);
+            disk.crash_at = 0;
+            assert_int_equal(log_open(&log), OK);
+            founded[!log.recovered.empty] = true;
+            assert_true(!log.recovered.empty || !durable);
+            if (!log.recovered.empty) {
+                assert_int_equal(log.recovered.log.base.index, 70);
+                assert_int_equal(log.recovered.log.base.term, 2);
+                assert_int_equal(log.recovered.log.count, 1);
+                assert_int_equal(log.recovered.log.hard_state.current_term, 3);
+                assert_int_equal(log.recovered.generation, 2);
+            }
+            log_free(&log);
+            disk_free(&disk);
+        }
+    }
+    assert_true(founded[false] && founded[true]);
+}
+
+// --- the directory's incarnation and generation ---
+
+static void TestLogIncarnationStays(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 30);
+    log_close(&log, false);
+    open_after(&log, (struct raft_entry_id){0}, 0);
+    assert_string_equal(log.recovered.incarnation, INCARNATION);
+    assert_int_equal(log.recovered.generation, 1);
+    log_close(&log, false);
+    log.incarnation = "ffffffffffffffffffffffffffffffff";  // another start draws another one, for a new directory only
+    open_after(&log, (struct raft_entry_id){0}, 0);
+    assert_string_equal(log.recovered.incarnation, INCARNATION);
+    end(&log, &disk);
+}
+
+static void raise_and_append(struct log *log) {
+    wal_writer_raise_generation(log->writer, 2);
+    log_append(log, 1, 50);
+    log_run(log);
+}
+
+static void TestLogGenerationRises(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 3);
+    uint64_t segment = log.writer->current.number;
+    wal_writer_raise_generation(log.writer, 2);
+    log_close(&log, false);
+    open_after(&log, (struct raft_entry_id){0}, 0);
+    assert_int_equal(log.recovered.generation, 1);  // nothing was written
+    raise_and_append(&log);
+    assert_int_equal(log.writer->current.number, segment + 1);
+    log_append(&log, 1, 50);
+    log_run(&log);
+    assert_int_equal(log.writer->current.number, segment + 1);  // once
+    log_close(&log, false);
+    open_after(&log, (struct raft_entry_id){0}, 0);  // the options say 1
+    assert_int_equal(log.recovered.generation, 2);
+    check_holds(&log);
+    log_append(&log, 1, 50);
+    log_run(&log);
+    assert_int_equal(log.writer->current.number, segment + 1);
+    wal_writer_raise_generation(log.writer, 1);  // it never falls
+    for (size_t i = 0; i < 15; i++) {
+        log_append(&log, 1, 1000);
+        log_run(&log);
+    }
+    assert_int_equal(log.writer->current.number, segment + 2);
+    log_close(&log, true);
+    open_after(&log, (struct raft_entry_id){0}, 0);
+    assert_int_equal(log.recovered.generation, 2);
+    check_holds(&log);
+    end(&log, &disk);
+}
+
+// A node without a log says who it is only once that is durable: a crash at any call leaves a directory that has either no
+// incarnation yet or the one that was drawn first, and that starts.
+static void TestLogBeginCrash(void **state) {
+    (void)state;
+    bool finished = false;
+    for (uint64_t call = 1; !finished; call++) {
+        for (uint64_t seed = 1; seed <= 6; seed++) {
+            struct disk disk;
+            struct log log;
+            disk_init(&disk, seed);
+            log_init(&log, &disk, SEGMENT);
+            disk.crash_at = call;
+            bool told = log_open(&log) == OK && wal_writer_begin(log.writer, &log.error) == OK;
+            finished = !disk.dead;
+            disk_crash(&disk);
+            log_close(&log, false);
+            log.incarnation = "ffffffffffffffffffffffffffffffff";
+            open_after(&log, (struct raft_entry_id){0}, 0);
+            assert_true(!told || strcmp(log.recovered.incarnation, INCARNATION) == 0);
+            assert_int_equal(log.recovered.log.count, 0);
+            assert_int_equal(log.recovered.log.hard_state.current_term, 0);
+            char first[INCARNATION_DIGITS + 1];
+            strcpy(first, log.recovered.incarnation);
+            if (log.recovered.empty) {
+                assert_int_equal(wal_writer_begin(log.writer, &log.error), OK);
+            }
+            log_push(&log, 3, "n2", 1, 2, 100);  // its first leader's
+            log_run(&log);
+            log_close(&log, seed % 2 == 0);
+            disk_crash(&disk);
+            open_after(&log, (struct raft_entry_id){0}, 0);
+            assert_string_equal(log.recovered.incarnation, first);
+            check_holds(&log);
+            end(&log, &disk);
+        }
+    }
+}
+
+// A power loss at any call leaves the entry with its generation, or neither.
+static void TestLogGenerationCrash(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        bool whole = false;
+        for (uint64_t at = 1; !whole; at++) {
+            struct disk disk;
+            struct log log;
+            begin(&log, &disk, 3);
+            disk.seed = seed;
+            disk.crash_at = disk.calls + at;
+            raise_and_append(&log);
+            whole = !disk.dead;
+            bool durable = log.writer->last.index == 4;
+            log_close(&log, false);
+            disk_crash(&disk);
+            open_after(&log, (struct raft_entry_id){0}, 0);
+            assert_int_equal(log.recovered.generation, 1 + (log.recovered.log.count == 4));
+            assert_true(log.recovered.log.count == 4 || (log.recovered.log.count == 3 && !durable));
+            end(&log, &disk);
+        }
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestLogFromIndex),
+    cmocka_unit_test(TestLogBaseReplaced),
+    cmocka_unit_test(TestLogPurge),
+    cmocka_unit_test(TestLogBeginsLate),
+    cmocka_unit_test(TestLogSegmentMissing),
+    cmocka_unit_test(TestLogNoBatchLeft),
+    cmocka_unit_test(TestLogPurgeCrash),
+    cmocka_unit_test(TestLogBeginsAnew),
+    cmocka_unit_test(TestLogBeginsAnewInOneStep),
+    cmocka_unit_test(TestLogBeginsAnewCrash),
+    cmocka_unit_test(TestLogFoundedCrash),
+    cmocka_unit_test(TestLogBeginsAnewWithMuch),
+    cmocka_unit_test(TestLogImageNotInLog),
+    cmocka_unit_test(TestLogPurgeFull),
+    cmocka_unit_test(TestLogImageOfALaterTerm),
+    cmocka_unit_test(TestLogIncarnationStays),
+    cmocka_unit_test(TestLogBeginCrash),
+    cmocka_unit_test(TestLogGenerationRises),
+    cmocka_unit_test(TestLogGenerationCrash),
+};
+
+UNIT_MAIN(tests)
