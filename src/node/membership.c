@@ -280,12 +280,36 @@ void membership_sample(struct node *node) {
     }
 }
 
+// `told_by`: this node, if its own log says so.
+static void stop_as_removed(struct node *node, const struct raft_id *told_by) {
+    slog(SLOG_WARN,
+         "this node was removed from the cluster and stops; its id is never used again, and its data directory can go",
+         F_STR("dir", node->config->data_dir), F_STR("told_by", told_by->text));
+    leave_begin(node);
+}
+
 void membership_settle(struct node *node, const struct raft_update *update) {
     follow_change(node);
     if (update->removed && node->stopping == RUNNING) {
-        slog(SLOG_WARN,
-             "this node was removed from the cluster and stops; its id is never used again, and its data directory can go",
-             F_STR("dir", node->config->data_dir), F_U64("entry", node->configuration.index));
-        leave_begin(node);
+        stop_as_removed(node, node_id(node));
+    }
+}
+
+raft_index membership_removal(const struct node *node, const struct raft_id *id) {
+    const struct wire_configuration *now = &node->configuration;
+    if (now->index > raft_commit_index(node->raft)) {
+        return 0;  // it may be taken back
+    }
+    for (size_t i = 0; i < now->removed_count; i++) {
+        if (raft_id_equal(&now->removed[i], id)) {
+            return now->index;
+        }
+    }
+    return 0;
+}
+
+void membership_told_removed(struct node *node, const struct raft_id *peer) {
+    if (node->stopping == RUNNING) {
+        stop_as_removed(node, peer);
     }
 }

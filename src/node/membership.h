@@ -24,6 +24,13 @@ bool membership_wants(void *user, const struct raft_id *id);
 // Once a turn, after entries were applied: a node that has been removed says so and begins to stop.
 void membership_settle(struct node *node, const struct raft_update *update);
 
+// The committed configuration, by its entry, that has this id among those who were removed; 0: none is known.
+raft_index membership_removal(const struct node *node, const struct raft_id *id);
+
+// A peer's answer says that this node was removed: it was away for longer than a leader goes on telling it. It stops. An id
+// is never used again, so that is final.
+void membership_told_removed(struct node *node, const struct raft_id *peer);
+
 // --- changes ---
 
 enum membership_outcome {

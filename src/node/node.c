@@ -60,6 +60,10 @@ static void on_superseded(void *user, const struct raft_id *peer, uint64_t gener
     generation_heard(user, peer, generation);
 }
 
+static void on_removed(void *user, const struct raft_id *peer) {
+    membership_told_removed(user, peer);
+}
+
 static uint64_t idle_us(void *user) {
     const struct node *node = user;
     return uv_metrics_idle_time(node->loop) / 1000;
@@ -82,6 +86,7 @@ static void meet_peers(struct node *node) {
         .on_event = on_peer_event,
         .on_status = on_peer_status,
         .on_superseded = on_superseded,
+        .on_removed = on_removed,
         .user = node,
     };
     node->peers = peers_new(&options);

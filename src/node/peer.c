@@ -271,6 +271,9 @@ static void question_done(void *user, uint64_t tag, const struct rpc_result *res
         if (!found && lane == RAFT_CONTROL) {
             take_report(peer, &status);
         }
+        if (!found && rpc_result_trailer(result, PEER_TRAILER_REMOVED).len > 0) {
+            peer->options->on_removed(peer->options->user, &peer->id);
+        }
     } else if (result->answered && result->status == RPC_UNIMPLEMENTED) {
         found = true;
         stranger = (struct stranger){.text = "a server that is no node of baton"};

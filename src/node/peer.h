@@ -17,6 +17,9 @@
 // The same: what the called node has lost (node/lost_entries.c).
 #define PEER_METADATA_LOST "baton-lost"
 
+// A trailer of the Status call: the entry of the committed configuration without the calling node, a decimal number.
+#define PEER_TRAILER_REMOVED "baton-removed"
+
 struct peer_options {
     struct rpc_runtime *rpc;
     struct tls *tls;  // NULL: plain
@@ -35,6 +38,8 @@ struct peer_options {
     void (*on_status)(void *user, const struct raft_id *peer, const struct pb_status_response *status);
     // A peer is of this generation of the cluster, which is higher than ours.
     void (*on_superseded)(void *user, const struct raft_id *peer, uint64_t generation);
+    // A peer says that this node was removed.
+    void (*on_removed)(void *user, const struct raft_id *peer);
     void *user;
 };
 

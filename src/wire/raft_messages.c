@@ -172,8 +172,15 @@ static enum error_code check_incarnations(const struct wire_identity *us, const 
             "is added; a member whose disk was wiped is never believed again: remove it, and add the machine "
             "under a new id");
     }
-    // A leader that a lagging node does not know yet (thesis section 4.1) names this node's directory.
-    if (us->configuration != NULL && sender == NULL && unnamed) {
+    return OK;
+}
+
+// A leader that a lagging node does not know yet (thesis section 4.1) names this node's directory. Who answers may have been
+// removed: he is sent to until he has heard of it.
+static enum error_code check_member(const struct wire_identity *us, const struct pb_envelope *envelope,
+                                    struct error *error) {
+    struct raft_id from = raft_id_of(envelope->from);
+    if (us->configuration != NULL && known_member(us, &from) == NULL && envelope->to_incarnation.len == 0) {
         return error_set(error, ERR_FOREIGN, "%s is no member of cluster %s", from.text, us->cluster_id.text);
     }
     return OK;
@@ -252,6 +259,7 @@ struct decoding {
     struct arena *arena;
     struct raft_message *message;  // type is set
     struct error *error;
+    bool is_reply;
 };
 
 // Decodes, and checks what all messages have in common: field rules, the envelope (the first member of each), the sender.
@@ -266,6 +274,9 @@ static enum error_code open_message(const struct decoding *d, const struct pb_ty
     }
     if (code == OK) {
         code = check_envelope(d->us, envelope, d->error);
+    }
+    if (code == OK && !d->is_reply) {
+        code = check_member(d->us, envelope, d->error);
     }
     if (code == OK) {
         d->message->from = raft_id_of(envelope->from);
@@ -329,6 +340,10 @@ static enum error_code decode_append(const struct decoding *d) {
                                  &message->append.entries, d->error);
     message->append.count = code == OK ? count : 0;
     return code;
+}
+
+static bool is_reply(enum raft_message_type type) {
+    return type == RAFT_REQUEST_VOTE_REPLY || type == RAFT_APPEND_ENTRIES_REPLY || type == RAFT_TIMEOUT_NOW_REPLY;
 }
 
 static enum error_code decode_append_reply(const struct decoding *d) {
@@ -397,7 +412,13 @@ enum error_code wire_raft_decode(const struct wire_identity *us, enum raft_messa
                                  struct raft_slab *slab, struct arena *arena, struct raft_message *message,
                                  struct error *error) {
     *message = (struct raft_message){.type = type, .lane = RAFT_CONTROL};
-    struct decoding d = {.us = us, .bytes = bytes, .slab = slab, .arena = arena, .message = message, .error = error};
+    struct decoding d = {.us = us,
+                         .bytes = bytes,
+                         .slab = slab,
+                         .arena = arena,
+                         .message = message,
+                         .error = error,
+                         .is_reply = is_reply(type)};
     enum error_code code = decode_message(&d);
     if (code != OK) {
         *message = (struct raft_message){.type = type};
@@ -493,7 +514,7 @@ void wire_chunk_reply_encode(const struct wire_identity *us, const struct raft_m
 enum error_code wire_chunk_reply_decode(const struct wire_identity *us, struct slice bytes, struct arena *arena,
                                         struct raft_message *message, struct wire_chunk_reply *chunk, struct error *error) {
     *message = (struct raft_message){.type = RAFT_INSTALL_SNAPSHOT_REPLY, .lane = RAFT_BULK};
-    struct decoding d = {.us = us, .bytes = bytes, .arena = arena, .message = message, .error = error};
+    struct decoding d = {.us = us, .bytes = bytes, .arena = arena, .message = message, .error = error, .is_reply = true};
     struct pb_install_snapshot_response response;
     enum error_code code =
         open_message(&d, &pb_install_snapshot_response_type, &response, &response.envelope, &response.has_envelope);
@@ -536,7 +557,7 @@ enum error_code wire_read_index_decode(const struct wire_identity *us, struct sl
 enum error_code wire_read_index_reply_decode(const struct wire_identity *us, struct slice bytes, struct arena *arena,
                                              struct raft_id *from, raft_index *index, struct error *error) {
     struct raft_message message = {0};
-    struct decoding d = {.us = us, .bytes = bytes, .arena = arena, .message = &message, .error = error};
+    struct decoding d = {.us = us, .bytes = bytes, .arena = arena, .message = &message, .error = error, .is_reply = true};
     struct pb_read_index_response response;
     enum error_code code =
         open_message(&d, &pb_read_index_response_type, &response, &response.envelope, &response.has_envelope);

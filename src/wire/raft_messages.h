@@ -33,8 +33,8 @@ void wire_raft_encode(const struct wire_identity *us, const struct raft_message 
 // message from oneself; ERR_FOREIGN: not for us (other cluster, node or protocol), naming both; ERR_OLD_GENERATION: from our
 // cluster, but of a lower generation; ERR_SUPERSEDED: of a higher one, unless this node has no configuration yet;
 // ERR_TOO_LARGE: an entry above COMMAND_MAX; ERR_NO_MEMORY. ERR_FOREIGN, too, if a data directory is not the one of the
-// configuration, as far as that has it; and if the sender is no member, or this node has no configuration yet, unless the
-// message names this node's directory.
+// configuration, as far as that has it; and if who sends a request is no member, or this node has no configuration yet,
+// unless the message names this node's directory.
 enum error_code wire_raft_decode(const struct wire_identity *us, enum raft_message_type type, struct slice bytes,
                                  struct raft_slab *slab, struct arena *arena, struct raft_message *message,
                                  struct error *error);

@@ -151,6 +151,22 @@ def TestMembersARemovedNodeHearsOfItFromARestartedLeader(cluster: Cluster) -> No
     assert "was removed from the cluster and stops" in n4.log()
 
 
+def TestMembersARemovedNodeHearsOfItWhenItReturns(cluster: Cluster) -> None:
+    """It was away for the removal, and the leader that would have told it leads no more: its peers' answers say so."""
+    cluster.lead_by("n1")
+    n3 = cluster["n3"]
+    n3.kill()
+    change(cluster, "remove", "n3")
+    cluster.wait_applied(cluster.put("after", "1"), "n2")  # so n2 knows that the removal is committed
+    cluster.lead_by("n2")
+    n3.expected_exit = 0
+    n3.start()
+    assert n3.wait() == 0
+    assert "was removed from the cluster and stops" in n3.log()
+    n3.close()
+    del cluster.nodes["n3"]  # so it does not count
+
+
 def is_shown_as_wiped(by: Node, name: str) -> bool:
     return any(each.id == name and "wiped or replaced" in each.unreachable for each in by.status().members)
 

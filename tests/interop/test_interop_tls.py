@@ -23,7 +23,7 @@ from frames import ACK, PING, PREFACE, SETTINGS_INITIAL_WINDOW, Connection, fram
 from frames import call as frames_of_call
 from harness import BUILD, OWN_CONNECTION, ROOT, environment, tool, wait_until
 
-from baton.v1 import raft_pb2  # noqa: E402  (the harness makes it)
+from baton.v1 import control_pb2, raft_pb2  # noqa: E402  (the harness makes them)
 
 PUT = "/baton.v1.ControlService/Put"
 GET = "/baton.v1.ControlService/Get"
@@ -327,9 +327,9 @@ def test_interop_tls_garbage(lone: Batond, certs: pathlib.Path, first: bytes) ->
 # --- roles ---
 
 
-def vote(sender: str) -> bytes:
+def vote(sender: str, directory: str = "") -> bytes:
     request = raft_pb2.RequestVoteRequest(term=1, candidate_id=sender)
-    envelope = {"cluster_id": "c", "generation": 1, "to": "n1", "protocol": 1, "from": sender}
+    envelope = {"cluster_id": "c", "generation": 1, "to": "n1", "protocol": 1, "from": sender, "from_incarnation": directory}
     request.envelope.MergeFrom(raft_pb2.Envelope(**envelope))
     return request.SerializeToString()  # type: ignore[no-any-return]
 
@@ -447,8 +447,12 @@ def test_interop_tls_cluster(certs: pathlib.Path, tmp_path: pathlib.Path) -> Non
         wait_until("all nodes reach each other", lambda: all(node["reachable"] for node in follower.web("/nodes")))
         assert {node["node"] for node in follower.web("/nodes")} == set(nodes)
         # A member may not speak for another.
-        assert status_of(nodes["n1"], certs, "n2", VOTE, vote("n2")) == "OK"
-        assert status_of(nodes["n1"], certs, "n2", VOTE, vote("n3")) == "PERMISSION_DENIED"
+        directories = {}
+        for name in ("n2", "n3"):
+            with channel(nodes[name].listen, certs, "me") as opened:
+                directories[name] = control_pb2.StatusResponse.FromString(call(opened, STATUS)).incarnation
+        assert status_of(nodes["n1"], certs, "n2", VOTE, vote("n2", directories["n2"])) == "OK"
+        assert status_of(nodes["n1"], certs, "n2", VOTE, vote("n3", directories["n3"])) == "PERMISSION_DENIED"
         nodes["n1"].wait_log("refused a message.*node/n2 speaks for n3")
 
 

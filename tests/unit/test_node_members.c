@@ -236,8 +236,9 @@ static struct wire_member member_with(const char *id, const char *incarnation, b
 }
 
 // What n2 says to n1 and how n1 takes it, each with what it knows of members, and the directory that it has.
-static enum error_code vote_refusal_at(bool raised, const struct wire_configuration *n1_knows, const char *n1_has,
-                                       const struct wire_configuration *n2_knows, const char *n2_has, struct error *error) {
+static enum error_code refusal_of(enum raft_message_type type, bool raised, const struct wire_configuration *n1_knows,
+                                  const char *n1_has, const struct wire_configuration *n2_knows, const char *n2_has,
+                                  struct error *error) {
     struct wire_identity us = {.cluster_id = raft_id_of(slice_of_str("test")),
                                .generation = 1,
                                .configuration = n1_knows,
@@ -247,19 +248,36 @@ static enum error_code vote_refusal_at(bool raised, const struct wire_configurat
     them.node_id = raft_id_of(slice_of_str("n2"));
     snprintf(us.incarnation, sizeof us.incarnation, "%s", n1_has);
     snprintf(them.incarnation, sizeof them.incarnation, "%s", n2_has);
-    struct raft_message message = {.type = RAFT_REQUEST_VOTE, .to = us.node_id, .term = 2}, received;
+    struct raft_message message = {.type = type, .to = us.node_id, .term = 2}, received;
     struct buf out = {0};
     struct arena arena = {0};
     wire_raft_encode(&them, &message, &out);
-    enum error_code code = wire_raft_decode(&us, RAFT_REQUEST_VOTE, buf_slice(&out), NULL, &arena, &received, error);
+    enum error_code code = wire_raft_decode(&us, type, buf_slice(&out), NULL, &arena, &received, error);
     buf_free(&out);
     arena_free(&arena);
     return code;
 }
 
+static enum error_code vote_refusal_at(bool raised, const struct wire_configuration *n1_knows, const char *n1_has,
+                                       const struct wire_configuration *n2_knows, const char *n2_has, struct error *error) {
+    return refusal_of(RAFT_REQUEST_VOTE, raised, n1_knows, n1_has, n2_knows, n2_has, error);
+}
+
 static enum error_code vote_refusal(const struct wire_configuration *n1_knows, const char *n1_has,
                                     const struct wire_configuration *n2_knows, const char *n2_has, struct error *error) {
     return vote_refusal_at(false, n1_knows, n1_has, n2_knows, n2_has, error);
+}
+
+// Its answers count until it has heard of it, also where nobody knows anybody's directory yet; its requests do not.
+static void TestNodeRemovedNodeAnswers(void **state) {
+    (void)state;
+    struct error error = {0};
+    struct wire_configuration both = {.members = {member_with("n1", "", true), member_with("n2", "", true)}, .count = 2};
+    struct wire_configuration without = {.members = {member_with("n1", "", true)}, .count = 1};
+    assert_int_equal(refusal_of(RAFT_APPEND_ENTRIES_REPLY, false, &without, DIRECTORY_A, &both, DIRECTORY_B, &error), OK);
+    assert_int_equal(refusal_of(RAFT_REQUEST_VOTE_REPLY, false, &without, DIRECTORY_A, &both, DIRECTORY_B, &error), OK);
+    assert_int_equal(refusal_of(RAFT_REQUEST_VOTE, false, &without, DIRECTORY_A, &both, DIRECTORY_B, &error), ERR_FOREIGN);
+    assert_non_null(strstr(error.message, "n2 is no member of cluster test"));
 }
 
 // A vote that is asked for, or asked of, another directory than the member's is refused on both sides.
@@ -328,6 +346,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestNodeGenerationParse),
     cmocka_unit_test(TestNodeGenerationHeard),
     cmocka_unit_test(TestNodeMembersDirectoriesAreWrittenDown),
+    cmocka_unit_test(TestNodeRemovedNodeAnswers),
     cmocka_unit_test(TestNodeWipedDirectoryNeitherAsksNorVotes),
     cmocka_unit_test(TestNodeMembersFollowTheLog),
     cmocka_unit_test(TestNodeMembersAreTakenBack),
