@@ -6,11 +6,13 @@ import base64
 import json
 import re
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import List, Tuple
 
 import grpc
 from harness import BUILD, DEADLINE, SANITIZERS, Cluster, Node, wait_for
+from test_catching_up import OFTEN, TAIL, is_compacted_beyond, value_on, write_many
 from test_members import change, member, take_in
 
 
@@ -203,3 +205,33 @@ def TestGenerationsBothSidesAreAlive(cluster: Cluster) -> None:
     assert kept(rejoin(cluster, "n2", n3)) == ["side/a", "side/b", "side/c"]
     n3.kill()
     assert wait_for(lambda: value_of(cluster.leader(), "side/a"), "n1 and n2 go on in generation 2") == "new"
+
+
+def TestGenerationsDivergenceIsCompacted(hosts: None, tmp_path: Path) -> None:
+    """The new generation has long compacted its log when the old side returns: no entry of both is left that could be
+    compared, so all that the old log has is kept, and the state comes by a snapshot."""
+    with closing(Cluster(tmp_path, extra=OFTEN)) as cluster:
+        cluster.start()
+        n1 = cluster.lead_by("n1")
+        shared = cluster.put("shared", "old")
+        cluster.wait_applied(shared, "n1", "n2", "n3")
+        n3 = cluster["n3"]
+        n3.kill()
+        ours = wait_for(lambda: put(n1, "side/a", "old"), "n1 and n2 go on")
+        n1.kill()
+        lose(cluster, "n2")
+        promote(n3)
+        n3.start()
+        leads_alone(n3)
+        write_many(n3, TAIL + 2000, 10, "tail")
+        write_many(n3, 500, 1000)
+        wait_for(lambda: is_compacted_beyond(n3, ours), "n3's log begins after what it shares with n1's")
+        said = rejoin(cluster, "n1", n3)
+        assert f"n3 holds no entry that is the same here (its log begins with {n3.status().log_first_index})" in said, said
+        assert set(kept(said)) == {"shared", "side/a"}
+        assert "installed a snapshot" in n1.log()
+        assert value_on(n1, "shared") == b"old"
+        try:
+            raise AssertionError(f"in generation 2: {value_on(n1, 'side/a')!r}")
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.NOT_FOUND, error
