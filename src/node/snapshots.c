@@ -264,7 +264,7 @@ static void begin(struct node *node) {
     w->wanted = s->wanted;
     w->begun_us = node_clock_us();
     w->orders.applied = index;
-    w->orders.hurry_from = index + state_item_count(node->state) / 2;
+    w->orders.hurry_from = index + state_item_count(node->state) * 2 / 3;
     s->writing = w;
     s->served = s->count;
     s->wanted = false;

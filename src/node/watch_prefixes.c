@@ -18,8 +18,8 @@ struct watch_prefix *watch_prefixes_take(struct watch_prefixes *set, struct slic
         if (text.len > 0) {
             memcpy(prefix->text, text.data, text.len);
         }
-        prefix->leaf.key = prefix->text;
-        prefix->leaf.key_len = (uint32_t)text.len;
+        prefix->leaf.key_offset = offsetof(struct watch_prefix, text);
+        prefix->leaf.key_len = (uint16_t)text.len;
         rpc_list_init(&prefix->heads);
         set->by_text.destroy = free_prefix;
         trie_insert(&set->by_text, &prefix->leaf);

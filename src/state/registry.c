@@ -126,7 +126,7 @@ void registry_init(struct registry *registry) {
 static struct registered *new_worker(struct slice id) {
     struct registered *worker = mem_zalloc(sizeof *worker + id.len);
     memcpy(worker->id, id.data, id.len);
-    worker->leaf = (struct trie_leaf){.key = worker->id, .key_len = (uint32_t)id.len};
+    worker->leaf = (struct trie_leaf){.key_offset = offsetof(struct registered, id), .key_len = (uint16_t)id.len};
     return worker;
 }
 

@@ -104,7 +104,7 @@ void sessions_limit_bytes(struct sessions *sessions) {
 static struct session *new_session(struct slice client_id) {
     struct session *session = mem_alloc(sizeof *session + client_id.len);
     *session = (struct session){
-        .leaf = {.key = session->client_id, .key_len = (uint32_t)client_id.len},
+        .leaf = {.key_offset = offsetof(struct session, client_id), .key_len = (uint16_t)client_id.len},
         .client_fingerprint = fingerprint_bytes(DIGEST_SESSION, client_id),
         .held_from = 1,
     };

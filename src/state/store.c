@@ -17,7 +17,7 @@ struct store_item {
 };
 
 static_assert(offsetof(struct store_item, leaf) == 0, "a leaf is its item");
-static_assert(COMMAND_MAX <= UINT32_MAX, "a value's length");
+static_assert(COMMAND_MAX <= UINT32_MAX && KEY_MAX <= UINT16_MAX, "lengths");
 
 static void destroy_item(struct trie_leaf *leaf) {
     free((struct store_item *)leaf);
@@ -87,9 +87,10 @@ static uint64_t item_fingerprint(struct slice key, struct slice value, uint64_t 
 }
 
 static struct store_item *new_item(struct slice key, struct slice value, uint64_t revision) {
-    struct store_item *item = mem_alloc(sizeof *item + key.len + value.len);
+    size_t size = offsetof(struct store_item, bytes) + key.len + value.len;  // the bytes begin within the padding
+    struct store_item *item = mem_alloc(size > sizeof *item ? size : sizeof *item);
     *item = (struct store_item){
-        .leaf = {.key = item->bytes, .key_len = (uint32_t)key.len},
+        .leaf = {.key_offset = offsetof(struct store_item, bytes), .key_len = (uint16_t)key.len},
         .revision = revision,
         .value_len = (uint32_t)value.len,
     };

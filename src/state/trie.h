@@ -19,12 +19,12 @@
 
 #include "base/slice.h"
 
-// The first member of what the map holds, which is allocated by itself. The key's bytes are the leaf's own. A leaf that
-// anything else may refer to (trie_is_shared) is not changed, but replaced by a changed copy.
+// The first member of what the map holds, which is allocated by itself. The key's bytes are in the same piece of memory. A
+// leaf that anything else may refer to (trie_is_shared) is not changed, but replaced by a changed copy.
 struct trie_leaf {
-    const uint8_t *key;
-    uint32_t key_len;
     uint32_t refs;  // trie_insert sets it; 0: gone
+    uint16_t key_len;
+    uint16_t key_offset;  // from the leaf's first byte
 };
 
 struct trie_twigs;
@@ -55,7 +55,7 @@ struct trie {
 };
 
 static inline struct slice trie_key(const struct trie_leaf *leaf) {
-    return slice_of(leaf->key, leaf->key_len);
+    return slice_of((const uint8_t *)leaf + leaf->key_offset, leaf->key_len);
 }
 
 static inline bool trie_is_shared(const struct trie_leaf *leaf) {

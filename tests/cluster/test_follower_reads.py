@@ -166,6 +166,7 @@ def TestClusterWatchWithoutLeader(cluster: Cluster) -> None:
 def TestBatonctlReadsFromAFollower(cluster: Cluster, batonctl: Batonctl) -> None:  # noqa: F811
     leader = cluster.lead_in("gcp")
     batonctl("put", "k", "v")
+    cluster.wait_applied(leader.status().commit_index)  # so all three have started
 
     def reads(name: str) -> float:
         return float(cluster[name].get("/metrics")[2].split("\nraft_reads_total ")[1].split()[0])

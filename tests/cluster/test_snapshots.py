@@ -516,8 +516,9 @@ def TestClusterMemoryIsThatOfKeys(cluster: Cluster) -> None:
     held = keys * (len("bench-00000") + 256)
     for node in cluster.nodes.values():
         tail, resident = metric(node, "raft_log_memory_bytes"), metric(node, "process_resident_memory_bytes")
-        print(f"{node.name}: {resident / 1e6:.1f} MB resident, {tail / 1e6:.1f} MB of log, {held / 1e6:.1f} MB of keys and values")
-        assert resident <= 2 * held + tail + (32 << 20)
+        said = f"{node.name}: {resident / 1e6:.1f} MB resident, {tail / 1e6:.1f} MB of log, {held / 1e6:.1f} MB of keys and values"
+        print(said)
+        assert resident <= 2 * held + tail + (32 << 20), said
     leader, items = cluster.leader(), []
     while not items or page.more:
         page = leader.call("List", prefix=b"bench-", start_after=items[-1].key if items else b"")

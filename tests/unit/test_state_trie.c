@@ -26,7 +26,7 @@ static struct leaf *new_leaf(struct slice key, uint32_t number) {
     struct leaf *leaf = mem_alloc(sizeof *leaf + key.len);
     leaf->number = number;
     memcpy(leaf->key, key.data, key.len);
-    leaf->leaf = (struct trie_leaf){.key = leaf->key, .key_len = (uint32_t)key.len};
+    leaf->leaf = (struct trie_leaf){.key_offset = offsetof(struct leaf, key), .key_len = (uint16_t)key.len};
     living++;
     return leaf;
 }
