@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean help
+.PHONY: build deps up status logs down test sim scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
@@ -50,6 +50,11 @@ acceptance: build ## check the release's criteria in separate containers and wri
 test: ## run all tests, or with RUN=TestLog those whose names begin so
 	@deploy/deps build run test bench baseline
 	@tests/run $(RUN)
+
+sim: $(RELEASE)/build.ninja ## run whole clusters on virtual time: N= of them (100) from SEED= (1) on, SECONDS= each (10)
+	@deploy/deps build test
+	@ninja -C $(RELEASE) tests/world/world
+	@$(RELEASE)/tests/world/world "$(SEED)" "$(N)" "$(SECONDS)"
 
 scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core; REWRITE=1 writes their traces again
 	@deploy/deps build test

@@ -8,6 +8,7 @@
 #include "node/quarantine.h"
 #include "node/read_index.h"
 #include "node/worker_liveness.h"
+#include "wire/command.h"
 
 // How long the pending writes of a deposed leader wait for the next one before they are answered "outcome unknown".
 #define ORPHAN_PATIENCE_US (2 * US_PER_S)
@@ -18,6 +19,22 @@ void leadership_log(const struct node *node, const struct raft_transition *trans
              raft_state_name(transition->from), raft_state_name(transition->to), (unsigned long long)transition->term);
     slog(SLOG_INFO, message, F_STR("from", raft_state_name(transition->from)), F_STR("to", raft_state_name(transition->to)),
          F_U64("term", transition->term), F_STR("reason", transition->reason));
+}
+
+// The log may end with commands of earlier leaders that are not applied yet. What this one proposes is not earlier than
+// these: times rise with the log, so its last command has the latest.
+static void take_over_time(struct node *node) {
+    struct pb_command command;
+    struct error error = {0};
+    for (raft_index index = raft_last_log(node->raft).index; index > state_last_applied(node->state); index--) {
+        const struct raft_entry *entry = raft_entry_at(node->raft, index);
+        arena_reset(&node->scratch);
+        if (entry->type == RAFT_ENTRY_COMMAND && wire_command_decode(&node->scratch, entry, &command, &error) == OK) {
+            node->command_time_ms =
+                command.time_unix_ms > node->command_time_ms ? command.time_unix_ms : node->command_time_ms;
+            return;
+        }
+    }
 }
 
 static void follow_leader(struct node *node) {
@@ -82,6 +99,9 @@ void leadership_follow(struct node *node, const struct raft_update *update) {
     if (update->leader_changed) {
         read_index_follow(node);
         follow_leader(node);
+        if (node_leads(node)) {
+            take_over_time(node);
+        }
     }
     follow_serving(node);
 }

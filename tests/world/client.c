@@ -1,0 +1,365 @@
+// Clients: client.h.
+#include "client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "baton/v1/control.pb.h"
+#include "host.h"
+#include "ledger.h"
+#include "wire/codec.h"
+#include "world.h"
+
+enum { CALL_MS = 3000, PAUSE_MAX_US = 20 * US_PER_MS, RETRY_US = 50 * US_PER_MS };
+
+enum call_kind { PUT, COMPARE, DELETE, GET, GET_FOLLOWER, KINDS };
+
+struct client {
+    int host;
+    bool watcher;
+    struct rpc_runtime *runtime;
+    struct rpc_channel *channels[HOSTS_MAX];  // by host; NULL: no node
+    uv_loop_t *loop;
+    int guess;
+    char id[16];
+    uint64_t sequence;
+    // The call under way.
+    bool busy;
+    enum call_kind kind;
+    unsigned key;
+    uint64_t value;
+    uint64_t floor;
+    uint64_t revisions[KEYS];  // as it has seen them last
+    struct buf request;
+    // The watch.
+    size_t place;
+    uint64_t next_revision;  // 0: from now
+};
+
+static struct client clients[CLIENTS_MAX];
+static int client_count;
+static bool stopping, closed;
+static uint64_t values, ended, watched;
+
+static void begin(void *a, uint64_t b);
+static void send_call(void *a, uint64_t b);
+
+static void on_loop(void *a, uint64_t b) {
+    struct client *c = a;
+    if (!closed) {
+        loop_post(c->loop, b == 0 ? begin : send_call, c, 0);
+    }
+}
+
+static void later(struct client *c, uint64_t after_us, bool again) {
+    world_at(world_now() + after_us, on_loop, c, again);
+}
+
+static void next_node(struct client *c) {
+    do {
+        c->guess = (int)world_between(0, (uint64_t)host_count() - 1);
+    } while (c->channels[c->guess] == NULL);
+}
+
+// --- calls ---
+
+static void encode(struct client *c) {
+    char key[16];
+    char value[24];
+    key_name(c->key, key);
+    snprintf(value, sizeof value, "%llu", (unsigned long long)c->value);
+    struct pb_session session = {
+        .client_id = slice_of_str(c->id), .sequence = c->sequence, .acknowledged_below = c->sequence};
+    buf_clear(&c->request);
+    switch (c->kind) {
+    case PUT:
+    case COMPARE:
+        pb_encode(&pb_put_request_type,
+                  &(struct pb_put_request){.key = slice_of_str(key),
+                                           .value = slice_of_str(value),
+                                           .has_expected_revision = c->kind == COMPARE,
+                                           .expected_revision = c->revisions[c->key],
+                                           .has_session = true,
+                                           .session = session},
+                  &c->request);
+        break;
+    case DELETE:
+        pb_encode(&pb_delete_request_type,
+                  &(struct pb_delete_request){.key = slice_of_str(key), .has_session = true, .session = session},
+                  &c->request);
+        break;
+    default:
+        pb_encode(&pb_get_request_type,
+                  &(struct pb_get_request){.key = slice_of_str(key), .follower = c->kind == GET_FOLLOWER}, &c->request);
+        break;
+    }
+}
+
+static bool is_write(const struct client *c) {
+    return c->kind == PUT || c->kind == COMPARE || c->kind == DELETE;
+}
+
+static void end_call(struct client *c) {
+    c->busy = false;
+    ended++;
+    later(c, world_between(0, PAUSE_MAX_US), false);
+}
+
+static void take_answer(struct client *c, const struct rpc_result *result) {
+    struct pb_put_response put;
+    struct pb_delete_response deleted;
+    struct pb_get_response got;
+    if (c->kind == DELETE && pb_decode(NULL, &pb_delete_response_type, result->body, &deleted, NULL) == OK) {
+        c->revisions[c->key] = 0;
+        ledger_wrote(c->key, 0, deleted.revision, c->floor);
+    } else if (is_write(c) && pb_decode(NULL, &pb_put_response_type, result->body, &put, NULL) == OK) {
+        c->revisions[c->key] = put.revision;
+        ledger_wrote(c->key, c->value, put.revision, c->floor);
+    } else if (pb_decode(NULL, &pb_get_response_type, result->body, &got, NULL) == OK) {
+        c->revisions[c->key] = got.revision;
+        ledger_read(c->key, got.value, got.revision, got.read_index, c->floor);
+    } else {
+        world_broken("an answer does not decode");
+    }
+    end_call(c);
+}
+
+static void follow_redirect(struct client *c, const struct rpc_result *result) {
+    struct slice address = rpc_result_trailer(result, "baton-leader-address");
+    char text[ADDRESS_MAX + 1];
+    snprintf(text, sizeof text, "%.*s", (int)address.len, (const char *)address.data);
+    int host = address.len == 0 ? NO_HOST : host_of_address(text);
+    if (host != NO_HOST && c->channels[host] != NULL) {
+        c->guess = host;
+    } else {
+        next_node(c);
+    }
+}
+
+static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
+    struct client *c = user;
+    (void)tag;
+    if (closed) {
+        return;
+    }
+    world_note((uint64_t)result->status << 32 | (uint64_t)c->host);
+    switch (result->status) {
+    case RPC_OK:
+        take_answer(c, result);
+        return;
+    case RPC_NOT_FOUND:
+        c->revisions[c->key] = 0;
+        ledger_read_nothing(c->key, c->floor);
+        end_call(c);
+        return;
+    case RPC_ABORTED:
+        c->revisions[c->key] = 0;
+        end_call(c);
+        return;
+    case RPC_FAILED_PRECONDITION:
+        follow_redirect(c, result);
+        break;
+    case RPC_INVALID_ARGUMENT:
+    case RPC_UNIMPLEMENTED:
+    case RPC_INTERNAL:
+        world_broken("a call ends with %s: %.*s", rpc_status_name(result->status), (int)result->message.len,
+                     (const char *)result->message.data);
+    default:
+        next_node(c);
+        break;
+    }
+    later(c, RETRY_US, true);
+}
+
+static void send_call(void *a, uint64_t b) {
+    struct client *c = a;
+    (void)b;
+    if (closed) {
+        return;
+    }
+    const struct pb_method *method = c->kind == DELETE ? &pb_control_service_delete
+                                     : is_write(c)     ? &pb_control_service_put
+                                                       : &pb_control_service_get;
+    if (!is_write(c)) {
+        c->floor = ledger_floor();
+    }
+    rpc_channel_call(c->channels[c->guess], &(struct rpc_request){.path = method->path,
+                                                                  .body = buf_slice(&c->request),
+                                                                  .timeout_ms = CALL_MS,
+                                                                  .wait_for_ready = true,
+                                                                  .user = c,
+                                                                  .on_done = on_done});
+}
+
+static void begin(void *a, uint64_t b) {
+    struct client *c = a;
+    (void)b;
+    if (stopping || closed) {
+        return;
+    }
+    c->busy = true;
+    c->kind = (enum call_kind)world_between(0, KINDS - 1);
+    c->key = (unsigned)world_between(0, KEYS - 1);
+    c->value = ++values;
+    c->floor = ledger_floor();
+    if (is_write(c)) {
+        c->sequence++;
+    }
+    if (c->kind == GET_FOLLOWER) {
+        next_node(c);
+    }
+    encode(c);
+    send_call(c, 0);
+}
+
+// --- watches ---
+
+static void watch(struct client *c);
+
+static void watch_again(void *a, uint64_t b) {
+    (void)b;
+    if (!closed) {
+        watch(a);
+    }
+}
+
+static void post_watch(void *a, uint64_t b) {
+    struct client *c = a;
+    if (!closed) {
+        loop_post(c->loop, watch_again, c, b);
+    }
+}
+
+static void on_message(void *user, uint64_t tag, struct slice message) {
+    struct client *c = user;
+    struct arena arena = {0};
+    struct pb_watch_response response;
+    (void)tag;
+    if (pb_decode(&arena, &pb_watch_response_type, message, &response, NULL) != OK) {
+        world_broken("a watch's answer does not decode");
+    }
+    for (size_t i = 0; i < response.events_count; i++) {
+        const struct pb_watch_event *event = &response.events[i];
+        ledger_watched(&c->place, event->key, event->value, event->type != 0, event->revision);
+        c->next_revision = event->revision + 1;
+        watched++;
+    }
+    if (response.events_count == 0 && response.revision > 0) {
+        c->next_revision = response.revision + 1;
+        size_t place = ledger_place(c->next_revision);
+        if (c->place != SIZE_MAX && place > c->place) {
+            world_broken("a watch is told that it is at %llu, but not the changes before",
+                         (unsigned long long)response.revision);
+        }
+        c->place = place;
+    }
+    arena_free(&arena);
+}
+
+static void watch_ended(void *user, uint64_t tag, const struct rpc_result *result) {
+    struct client *c = user;
+    (void)tag;
+    if (result->status == RPC_OUT_OF_RANGE) {
+        c->next_revision = 0;
+        c->place = SIZE_MAX;
+    }
+    world_at(world_now() + RETRY_US, post_watch, c, 0);
+}
+
+static void watch(struct client *c) {
+    next_node(c);
+    struct pb_watch_request request = {
+        .prefix = slice_of_str("k/"), .has_from_revision = c->next_revision > 0, .from_revision = c->next_revision};
+    buf_clear(&c->request);
+    pb_encode(&pb_watch_request_type, &request, &c->request);
+    rpc_channel_call(c->channels[c->guess], &(struct rpc_request){.path = pb_control_service_watch.path,
+                                                                  .body = buf_slice(&c->request),
+                                                                  .user = c,
+                                                                  .on_done = watch_ended,
+                                                                  .on_message = on_message});
+}
+
+// --- life ---
+
+static void start(void *user, uv_loop_t *loop) {
+    struct client *c = user;
+    c->loop = loop;
+    c->runtime = rpc_runtime_new(loop, NULL);
+    for (int i = 0; i < host_count(); i++) {
+        if (host_of(i)->is_node) {
+            struct rpc_channel_options options = {
+                .target = host_address(i), .keepalive_interval_ms = 1000, .keepalive_timeout_ms = 1000};
+            c->channels[i] = rpc_channel_new(c->runtime, &options);
+        }
+    }
+    next_node(c);
+    if (c->watcher) {
+        watch(c);
+    } else {
+        begin(c, 0);
+    }
+}
+
+void client_start(int host, bool watcher) {
+    if (client_count == 0) {
+        values = ended = watched = 0;
+    }
+    struct client *c = &clients[client_count++];
+    *c = (struct client){.host = host, .watcher = watcher, .place = SIZE_MAX};
+    snprintf(c->id, sizeof c->id, "%s", host_of(host)->name);
+    host_run_client(host, start, c);
+}
+
+void clients_stop(void) {
+    stopping = true;
+}
+
+bool clients_are_idle(void) {
+    for (int i = 0; i < client_count; i++) {
+        if (clients[i].busy) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void close_client(void *a, uint64_t b) {
+    struct client *c = a;
+    (void)b;
+    for (int i = 0; i < HOSTS_MAX; i++) {
+        if (c->channels[i] != NULL) {
+            rpc_channel_close(c->channels[i]);
+        }
+    }
+}
+
+void clients_close(void) {
+    closed = true;
+    for (int i = 0; i < client_count; i++) {
+        loop_post(clients[i].loop, close_client, &clients[i], 0);
+    }
+}
+
+void clients_leave(void) {
+    for (int i = 0; i < client_count; i++) {
+        loop_leave(clients[i].loop);
+    }
+}
+
+void clients_reset(void) {
+    for (int i = 0; i < client_count; i++) {
+        rpc_runtime_close(clients[i].runtime);
+        buf_free(&clients[i].request);
+    }
+    client_count = 0;
+    stopping = closed = false;
+}
+
+uint64_t clients_ended(void) {
+    return ended;
+}
+
+uint64_t clients_watched(void) {
+    return watched;
+}

@@ -1,0 +1,24 @@
+// Runs worlds, one after the other.
+#ifndef BATON_TESTS_WORLD_RUN_H
+#define BATON_TESTS_WORLD_RUN_H
+
+#include <stdint.h>
+
+// Three nodes in two clouds, four clients and a watch for so many seconds of virtual time under the seed's faults. Then all
+// is mended: every call must end, and all nodes have the same state. What is wrong ends the process: world_broken.
+void world_run(uint64_t seed, uint64_t seconds);
+
+// Of all so far.
+struct world_ran {
+    uint64_t seeds;
+    uint64_t seconds;
+    uint64_t events;
+    uint64_t entries;
+    uint64_t calls;
+    uint64_t watched;
+    uint64_t offline;  // declarations of workers
+    uint64_t hash;     // of the last one's trace
+};
+struct world_ran world_ran(void);
+
+#endif
