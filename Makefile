@@ -61,10 +61,11 @@ scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core
 	@ninja -C $(RELEASE) tests/unit/test-raft-scenarios
 	@$(if $(REWRITE),BATON_SCENARIOS_REWRITE=1) BATON_TEST_FILTER="$(RUN)*" $(RELEASE)/tests/unit/test-raft-scenarios tests/scenarios
 
-bench: ## measure writes beside etcd's; see docs/performance.md
+bench: ## measure writes and restarts beside etcd's; see docs/performance.md
 	@deploy/deps build bench
 	@$(MAKE) --no-print-directory build
 	@bench/run
+	@bench/restart
 
 baseline: ## measure replication and elections on real clusters; NAME= names the recording
 	@deploy/deps build run test baseline
