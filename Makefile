@@ -51,10 +51,11 @@ test: ## run all tests, or with RUN=TestLog those whose names begin so
 	@deploy/deps build run test bench baseline
 	@tests/run $(RUN)
 
-sim: $(RELEASE)/build.ninja ## run whole clusters on virtual time: N= of them (100) from SEED= (1) on, SECONDS= each (10)
+sim: $(RELEASE)/build.ninja ## run whole clusters on virtual time: N= of them (100) from SEED= (1), TIME= seconds each (10); TRACE=1, SHRINK=1, FAULTS=
 	@deploy/deps build test
 	@ninja -C $(RELEASE) tests/world/world
-	@$(RELEASE)/tests/world/world "$(SEED)" "$(N)" "$(SECONDS)"
+	@$(RELEASE)/tests/world/world $(if $(SEED),--seed $(SEED)) $(if $(N),--count $(N),$(if $(TRACE),--count 1)) $(if $(TIME),--time $(TIME)) \
+	  $(if $(TRACE),--trace) $(if $(SHRINK),--shrink) $(if $(FAULTS),--faults $(FAULTS))
 
 scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core; REWRITE=1 writes their traces again
 	@deploy/deps build test

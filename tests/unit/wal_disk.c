@@ -210,7 +210,7 @@ static ssize_t disk_read_at(void *self, int fd, void *out, size_t len, off_t off
     return (ssize_t)n;
 }
 
-static uint64_t used(const struct disk *disk) {
+uint64_t disk_used(const struct disk *disk) {
     uint64_t total = 0;
     for (size_t i = 0; i < disk->file_count; i++) {
         total += disk->files[i].exists ? disk->files[i].seen.len : 0;
@@ -290,7 +290,7 @@ static ssize_t disk_write_at(void *self, int fd, const struct iovec *parts, int 
     }
     allowed = is_direct(fd) ? in_blocks(allowed) : allowed;
     size_t grows = (size_t)offset + (size_t)allowed > file->seen.len ? (size_t)offset + (size_t)allowed - file->seen.len : 0;
-    uint64_t left = disk->space - used(disk);
+    uint64_t left = disk->space - disk_used(disk);
     if (grows > left) {
         allowed -= (ssize_t)(grows - left);
         if (allowed <= 0) {
@@ -397,7 +397,7 @@ static int disk_rename_at(void *self, int dir, const char *from, const char *to)
 static uint64_t disk_free_bytes(void *self, int fd) {
     (void)fd;
     const struct disk *disk = self;
-    return disk->space == UINT64_MAX ? UINT64_MAX : disk->space - used(disk);
+    return disk->space == UINT64_MAX ? UINT64_MAX : disk->space - disk_used(disk);
 }
 
 static int disk_stat(void *self, int fd, struct stat *out) {
@@ -553,6 +553,25 @@ void disk_remove(struct disk *disk, const char *path) {
     assert(file != NULL);
     file->exists = false;
     file->durable = false;
+}
+
+bool disk_flip(struct disk *disk, uint64_t draw) {
+    uint64_t bits = 0;
+    for (size_t i = 0; i < disk->file_count; i++) {
+        bits += disk->files[i].exists ? disk->files[i].seen.len * 8 : 0;
+    }
+    draw = bits == 0 ? 0 : draw % bits;
+    for (size_t i = 0; i < disk->file_count && bits > 0; i++) {
+        struct disk_file *file = &disk->files[i];
+        uint64_t here = file->exists ? file->seen.len * 8 : 0;
+        if (draw < here) {
+            file->seen.data[draw / 8] ^= (uint8_t)(1U << draw % 8);
+            sync_all(file);
+            return true;
+        }
+        draw -= here;
+    }
+    return false;
 }
 
 bool disk_equal(const struct disk *a, const struct disk *b) {

@@ -64,6 +64,12 @@ void disk_put(struct disk *disk, const char *path, struct slice bytes);
 
 void disk_remove(struct disk *disk, const char *path);
 
+// Bytes of all files, as processes see them.
+uint64_t disk_used(const struct disk *disk);
+
+// Turns one bit of what is durable, which `draw` chooses among all; false: there is none.
+bool disk_flip(struct disk *disk, uint64_t draw);
+
 // Equal bytes under equal names, as processes see them.
 bool disk_equal(const struct disk *a, const struct disk *b);
 

@@ -1,6 +1,7 @@
 // Clients: client.h.
 #include "client.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 enum { CALL_MS = 3000, PAUSE_MAX_US = 20 * US_PER_MS, RETRY_US = 50 * US_PER_MS };
 
-enum call_kind { PUT, COMPARE, DELETE, GET, GET_FOLLOWER, KINDS };
+enum call_kind { PUT, COMPARE, DELETE, GET, GET_FOLLOWER, LIST, LIST_FOLLOWER, KINDS };
 
 struct client {
     int host;
@@ -32,6 +33,10 @@ struct client {
     uint64_t floor;
     uint64_t revisions[KEYS];  // as it has seen them last
     struct buf request;
+    // The list under way.
+    unsigned limit;
+    unsigned from;     // the first key of the next page
+    uint64_t list_at;  // 0: the first page
     // The watch.
     size_t place;
     uint64_t next_revision;  // 0: from now
@@ -89,11 +94,26 @@ static void encode(struct client *c) {
                   &(struct pb_delete_request){.key = slice_of_str(key), .has_session = true, .session = session},
                   &c->request);
         break;
+    case LIST:
+    case LIST_FOLLOWER:
+        key_name(c->from - 1, key);
+        pb_encode(&pb_list_request_type,
+                  &(struct pb_list_request){.prefix = slice_of_str("k/"),
+                                            .start_after = c->from == 0 ? slice_of(NULL, 0) : slice_of_str(key),
+                                            .limit = c->limit,
+                                            .follower = c->kind == LIST_FOLLOWER,
+                                            .at = c->list_at},
+                  &c->request);
+        break;
     default:
         pb_encode(&pb_get_request_type,
                   &(struct pb_get_request){.key = slice_of_str(key), .follower = c->kind == GET_FOLLOWER}, &c->request);
         break;
     }
+}
+
+static bool is_list(const struct client *c) {
+    return c->kind == LIST || c->kind == LIST_FOLLOWER;
 }
 
 static bool is_write(const struct client *c) {
@@ -106,11 +126,42 @@ static void end_call(struct client *c) {
     later(c, world_between(0, PAUSE_MAX_US), false);
 }
 
+static void list_anew(struct client *c) {
+    c->from = 0;
+    c->list_at = 0;
+    encode(c);
+}
+
+// True: there is a next page.
+static bool take_page(struct client *c, struct slice body) {
+    struct arena arena = {0};
+    struct pb_list_response listed;
+    if (pb_decode(&arena, &pb_list_response_type, body, &listed, NULL) != OK) {
+        world_broken("a list does not decode");
+    }
+    if (c->list_at != 0 && listed.read_index != c->list_at) {
+        world_broken("a list's page is of entry %llu, and the first one was of %llu", (unsigned long long)listed.read_index,
+                     (unsigned long long)c->list_at);
+    }
+    unsigned next = ledger_listed(c->from, listed.items, listed.items_count, listed.more, listed.read_index, c->floor);
+    bool more = listed.more;
+    c->from = next;
+    c->list_at = listed.read_index;
+    arena_free(&arena);
+    return more;
+}
+
 static void take_answer(struct client *c, const struct rpc_result *result) {
     struct pb_put_response put;
     struct pb_delete_response deleted;
     struct pb_get_response got;
-    if (c->kind == DELETE && pb_decode(NULL, &pb_delete_response_type, result->body, &deleted, NULL) == OK) {
+    if (is_list(c)) {
+        if (take_page(c, result->body)) {
+            encode(c);
+            later(c, 0, true);
+            return;
+        }
+    } else if (c->kind == DELETE && pb_decode(NULL, &pb_delete_response_type, result->body, &deleted, NULL) == OK) {
         c->revisions[c->key] = 0;
         ledger_wrote(c->key, 0, deleted.revision, c->floor);
     } else if (is_write(c) && pb_decode(NULL, &pb_put_response_type, result->body, &put, NULL) == OK) {
@@ -160,6 +211,8 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
     case RPC_FAILED_PRECONDITION:
         follow_redirect(c, result);
         break;
+    case RPC_OUT_OF_RANGE:
+        break;
     case RPC_INVALID_ARGUMENT:
     case RPC_UNIMPLEMENTED:
     case RPC_INTERNAL:
@@ -168,6 +221,9 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
     default:
         next_node(c);
         break;
+    }
+    if (is_list(c)) {
+        list_anew(c);  // the pages must be of one node
     }
     later(c, RETRY_US, true);
 }
@@ -180,8 +236,9 @@ static void send_call(void *a, uint64_t b) {
     }
     const struct pb_method *method = c->kind == DELETE ? &pb_control_service_delete
                                      : is_write(c)     ? &pb_control_service_put
+                                     : is_list(c)      ? &pb_control_service_list
                                                        : &pb_control_service_get;
-    if (!is_write(c)) {
+    if (!is_write(c) && c->list_at == 0) {
         c->floor = ledger_floor();
     }
     rpc_channel_call(c->channels[c->guess], &(struct rpc_request){.path = method->path,
@@ -206,9 +263,12 @@ static void begin(void *a, uint64_t b) {
     if (is_write(c)) {
         c->sequence++;
     }
-    if (c->kind == GET_FOLLOWER) {
+    if (c->kind == GET_FOLLOWER || c->kind == LIST_FOLLOWER) {
         next_node(c);
     }
+    c->limit = (unsigned)world_between(1, KEYS);
+    c->from = 0;
+    c->list_at = 0;
     encode(c);
     send_call(c, 0);
 }
@@ -305,6 +365,7 @@ void client_start(int host, bool watcher) {
     if (client_count == 0) {
         values = ended = watched = 0;
     }
+    assert(client_count < CLIENTS_MAX);
     struct client *c = &clients[client_count++];
     *c = (struct client){.host = host, .watcher = watcher, .place = SIZE_MAX};
     snprintf(c->id, sizeof c->id, "%s", host_of(host)->name);

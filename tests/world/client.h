@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CLIENTS_MAX = 8 };
+enum { CLIENTS_MAX = 10 };
 
 // On a host of its own. `watcher`: it follows all changes instead.
 void client_start(int host, bool watcher);

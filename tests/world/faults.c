@@ -2,264 +2,167 @@
 #include "faults.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+#include "faults_kinds.h"
 #include "host.h"
+#include "members.h"
 #include "world.h"
 
-#define KINDS(X)                                                                                                            \
-    X(CRASH, "crashes")                                                                                                     \
-    X(CRASH_ALL, "crashes of all")                                                                                          \
-    X(KILL, "kills")                                                                                                        \
-    X(STOP, "stops")                                                                                                        \
-    X(PAUSE, "pauses")                                                                                                      \
-    X(CUT, "cuts")                                                                                                          \
-    X(CUT_ONE_WAY, "cuts one way")                                                                                          \
-    X(ISOLATE, "isolations")                                                                                                \
-    X(LOSS, "losses")                                                                                                       \
-    X(DISK_STALL, "stalls of a disk")                                                                                       \
-    X(CRASH_AT_CALL, "crashes in a call of the disk")                                                                       \
-    X(WALL_JUMP, "jumps of a wall clock")
-
-enum kind {
-#define X(kind, text) kind,
-    KINDS(X)
-#undef X
-        KIND_COUNT
-};
-
-static const char *const words[] = {
-#define X(kind, text) text,
-    KINDS(X)
+static const struct {
+    const char *text;
+    uint64_t min_us, max_us;  // how long it lasts; 0: it does not
+} kinds[] = {
+#define X(kind, text, min_ms, max_ms) [kind] = {text, (min_ms)*US_PER_MS, (max_ms)*US_PER_MS},
+    FAULT_KINDS(X)
 #undef X
 };
 
-enum {
-    AGAIN_MIN_US = 20 * US_PER_MS,
-    OFF_MAX_US = 4000 * US_PER_MS,
-    PAUSE_MAX_US = 3000 * US_PER_MS,
-    CUT_MAX_US = 5000 * US_PER_MS
-};
+#define EVERY_MIN_US (50 * US_PER_MS)
+#define EVERY_MAX_US (1500 * US_PER_MS)
+#define FIRST_US     (1000 * US_PER_MS)
+// What does not last is felt for so long.
+#define FELT_US (500 * US_PER_MS)
 
 static struct {
-    int nodes;
-    bool closed;
-    bool enabled[KIND_COUNT];
-    uint64_t every_us;
-    bool ended;
-    uint64_t count[KIND_COUNT];
-    uint64_t total[KIND_COUNT];
+    struct fault *plan;
+    size_t count, cap;
+    const bool *keep;
+    size_t keep_count;
+    bool ended, closed;
+    uint64_t until_us[FAULT_KIND_COUNT];  // it is felt
+    uint64_t total[FAULT_KIND_COUNT];
+    uint64_t pairs[FAULT_KIND_COUNT][FAULT_KIND_COUNT];
 } f;
 
-static int any_node(void) {
-    return (int)world_between(0, (uint64_t)f.nodes - 1);
-}
+// --- the plan ---
 
-// --- starting again ---
-
-static void start_again(void *a, uint64_t host) {
-    (void)a;
-    struct host *h = host_of((int)host);
-    if (f.closed) {
-        return;
+// Each kind is as likely as the others among those that the seed has.
+size_t faults_plan(uint64_t seed, uint64_t end_us) {
+    struct rng rng = {.state = seed ^ UINT64_C(0x6661756c7473)};
+    bool enabled[FAULT_KIND_COUNT];
+    for (int kind = 0; kind < FAULT_KIND_COUNT; kind++) {
+        enabled[kind] = rng_between(&rng, 1, 3) == 1;
     }
-    if (h->running && (h->stopping || h->disk.dead)) {
-        world_at(world_now() + AGAIN_MIN_US, start_again, NULL, host);
-    } else if (!h->running) {
-        host_start((int)host, true);
-    }
-}
-
-// A node may end by itself: its disk has failed, or it was asked to.
-static void look_after(void *a, uint64_t host) {
-    (void)a;
-    if (f.closed) {
-        return;
-    }
-    struct host *h = host_of((int)host);
-    if (!h->running) {
-        world_at(world_now() + world_between(AGAIN_MIN_US, OFF_MAX_US), start_again, NULL, host);
-    }
-    world_at(world_now() + 500 * US_PER_MS, look_after, NULL, host);
-}
-
-static void power_off(int host, bool machine) {
-    if (!host_of(host)->running || host_of(host)->stopping) {
-        return;
-    }
-    if (machine) {
-        host_crash(host);
-    } else {
-        host_kill(host);
-    }
-    world_at(world_now() + world_between(AGAIN_MIN_US, OFF_MAX_US), start_again, NULL, (uint64_t)host);
-}
-
-// --- what ends by itself ---
-
-static void go_on(void *a, uint64_t host) {
-    (void)a;
-    if (host_of((int)host)->paused) {
-        host_pause((int)host, false);
-    }
-}
-
-static void heal(void *a, uint64_t pair) {
-    (void)a;
-    network_cut((int)(pair >> 8), (int)(pair & 0xff), false);
-}
-
-static void cut(int from, int to, uint64_t for_us) {
-    network_cut(from, to, true);
-    world_at(world_now() + for_us, heal, NULL, (uint64_t)from << 8 | (uint64_t)to);
-}
-
-static void end_loss(void *a, uint64_t b) {
-    (void)a;
-    (void)b;
-    network_set_loss(0);
-}
-
-// The disk may have died in the meantime, at the call that was drawn.
-static void look_for_death(void *a, uint64_t host) {
-    (void)a;
-    struct host *h = host_of((int)host);
-    if (h->disk.dead && h->running && !h->stopping) {
-        power_off((int)host, true);
-    } else if (h->disk.crash_at != 0 && h->running && !h->stopping) {
-        world_at(world_now() + 200, look_for_death, NULL, host);
-    }
-}
-
-// --- one fault ---
-
-static void strike(enum kind kind) {
-    int host = any_node();
-    int other = any_node();
-    struct host *h = host_of(host);
-    f.count[kind]++;
-    world_note((uint64_t)kind << 8 | (uint64_t)host);
-    switch (kind) {
-    case CRASH:
-        power_off(host, true);
-        break;
-    case CRASH_ALL:
-        for (int i = 0; i < f.nodes; i++) {
-            power_off(i, true);
+    uint64_t every_us = rng_between(&rng, EVERY_MIN_US, EVERY_MAX_US);
+    f.count = 0;
+    for (uint64_t at_us = FIRST_US; at_us < end_us; at_us += rng_between(&rng, every_us / 8, every_us / 2)) {
+        enum fault_kind kind = (enum fault_kind)rng_between(&rng, 0, FAULT_KIND_COUNT - 1);
+        struct fault fault = {.at_us = at_us,
+                              .kind = kind,
+                              .host = rng_next(&rng) >> 1,
+                              .other = rng_next(&rng) >> 1,
+                              .amount = rng_next(&rng) >> 1,
+                              .for_us = rng_between(&rng, kinds[kind].min_us, kinds[kind].max_us)};
+        if (enabled[kind]) {
+            array_reserve(f.plan, f.cap, f.count + 1);
+            f.plan[f.count++] = fault;
         }
-        break;
-    case KILL:
-        power_off(host, false);
-        break;
-    case STOP:
-        if (h->running && !h->paused) {
-            host_stop(host);
-        }
-        break;
-    case PAUSE:
-        if (h->running && !h->paused && !h->stopping) {
-            host_pause(host, true);
-            world_at(world_now() + world_between(1000, PAUSE_MAX_US), go_on, NULL, (uint64_t)host);
-        }
-        break;
-    case CUT:
-    case CUT_ONE_WAY:
-        if (host != other) {
-            uint64_t us = world_between(AGAIN_MIN_US, CUT_MAX_US);
-            cut(host, other, us);
-            if (kind == CUT) {
-                cut(other, host, us);
-            }
-        }
-        break;
-    case ISOLATE: {
-        uint64_t us = world_between(AGAIN_MIN_US, CUT_MAX_US);
-        for (int i = 0; i < f.nodes; i++) {
-            if (i != host) {
-                cut(host, i, us);
-                cut(i, host, us);
-            }
-        }
-        break;
     }
-    case LOSS:
-        network_set_loss((unsigned)world_between(1, 300));
-        world_at(world_now() + world_between(AGAIN_MIN_US, CUT_MAX_US), end_loss, NULL, 0);
-        break;
-    case DISK_STALL:
-        h->stalled_until_us = world_now() + world_between(AGAIN_MIN_US, 2000 * US_PER_MS);
-        break;
-    case CRASH_AT_CALL:
-        if (h->running && !h->stopping && !h->disk.dead) {
-            h->disk.crash_at = h->disk.calls + world_between(1, 40);
-            look_for_death(NULL, (uint64_t)host);
-        }
-        break;
-    case WALL_JUMP:
-        h->wall_offset_us += world_between(0, 20000000) - 10000000;
-        break;
-    case KIND_COUNT:
-        break;
-    }
+    return f.count;
 }
 
-static void next_fault(void *a, uint64_t b) {
+void faults_keep(const bool *keep, size_t count) {
+    f.keep = keep;
+    f.keep_count = count;
+}
+
+void faults_describe(size_t number, char *out, size_t size) {
+    const struct fault *fault = &f.plan[number];
+    snprintf(out, size, "at %llu.%03llu s: %s, %llu ms", (unsigned long long)(fault->at_us / US_PER_S),
+             (unsigned long long)(fault->at_us / US_PER_MS % 1000), kinds[fault->kind].text,
+             (unsigned long long)(fault->for_us / US_PER_MS));
+}
+
+// --- the run ---
+
+static void cover(const struct fault *fault) {
+    for (int other = 0; other < FAULT_KIND_COUNT; other++) {
+        if (f.until_us[other] > world_now()) {
+            f.pairs[fault->kind][other]++;
+            f.pairs[other][fault->kind] += other != (int)fault->kind;
+        }
+    }
+    uint64_t until_us = world_now() + (fault->for_us > FELT_US ? fault->for_us : FELT_US);
+    if (f.until_us[fault->kind] < until_us) {
+        f.until_us[fault->kind] = until_us;
+    }
+    f.total[fault->kind]++;
+}
+
+static void strike(void *a, uint64_t number) {
     (void)a;
-    (void)b;
     if (f.ended) {
         return;
     }
-    enum kind kind = (enum kind)world_between(0, KIND_COUNT - 1);
-    if (f.enabled[kind]) {
-        strike(kind);
+    const struct fault *fault = &f.plan[number];
+    int host = members_any(fault->host);
+    if (host == NO_HOST) {
+        return;  // no node knows of any member yet
     }
-    world_at(world_now() + world_between(f.every_us / 4, f.every_us), next_fault, NULL, 0);
+    world_note((uint64_t)fault->kind << 8 | (uint64_t)host);
+    if (fault_strike(fault, host, members_any(fault->other))) {
+        cover(fault);
+        world_trace(host, "%s, %llu ms", kinds[fault->kind].text, (unsigned long long)(fault->for_us / US_PER_MS));
+    }
 }
 
-void faults_begin(int nodes) {
-    f.nodes = nodes;
+void faults_begin(void) {
     f.ended = f.closed = false;
-    memset(f.count, 0, sizeof f.count);
-    for (int kind = 0; kind < KIND_COUNT; kind++) {
-        f.enabled[kind] = world_chance(2);
+    memset(f.until_us, 0, sizeof f.until_us);
+    for (size_t i = 0; i < f.count; i++) {
+        if (f.keep == NULL || (i < f.keep_count && f.keep[i])) {
+            world_at(f.plan[i].at_us, strike, NULL, i);
+        }
     }
-    f.every_us = world_between(50 * US_PER_MS, 1500 * US_PER_MS);
-    for (int i = 0; i < nodes; i++) {
-        host_of(i)->drift_ppm = world_chance(2) ? (int64_t)world_between(0, 100000) - 50000 : 0;
-        world_at(world_now() + 500 * US_PER_MS, look_after, NULL, (uint64_t)i);
+    for (int i = 0; i < host_count(); i++) {
+        if (host_of(i)->is_node) {
+            fault_look_after(i, &f.closed);
+        }
     }
-    world_at(world_now() + 1000 * US_PER_MS, next_fault, NULL, 0);
 }
 
 void faults_end(void) {
     f.ended = true;
-    network_heal();
-    network_set_loss(0);
-    for (int i = 0; i < f.nodes; i++) {
-        host_of(i)->stalled_until_us = 0;
-        host_of(i)->disk.crash_at = 0;
-        if (host_of(i)->paused) {
-            host_pause(i, false);
-        }
-    }
-    for (int kind = 0; kind < KIND_COUNT; kind++) {
-        f.total[kind] += f.count[kind];
-    }
+    fault_mend();
 }
 
 void faults_close(void) {
     f.closed = true;
 }
 
+void faults_reset(void) {
+    free(f.plan);
+    memset(&f, 0, sizeof f);
+}
+
+// --- what was reached ---
+
 void faults_print(void) {
     const char *before = "faults: ";
-    for (int kind = 0; kind < KIND_COUNT; kind++) {
-        printf("%s%llu %s", before, (unsigned long long)f.total[kind], words[kind]);
+    for (int kind = 0; kind < FAULT_KIND_COUNT; kind++) {
+        printf("%s%llu %s", before, (unsigned long long)f.total[kind], kinds[kind].text);
         before = ", ";
     }
     printf("\n");
 }
 
-void faults_reset(void) {
-    memset(&f, 0, sizeof f);
+size_t faults_print_pairs(void) {
+    size_t never = 0;
+    printf("%-24s", "");
+    for (int kind = 0; kind < FAULT_KIND_COUNT; kind++) {
+        printf(" %6d", kind + 1);
+    }
+    printf("\n");
+    for (int one = 0; one < FAULT_KIND_COUNT; one++) {
+        printf("%2d %-21s", one + 1, kinds[one].text);
+        for (int other = 0; other <= one; other++) {
+            printf(" %6llu", (unsigned long long)f.pairs[one][other]);
+            never += f.pairs[one][other] == 0;
+        }
+        printf("\n");
+    }
+    return never;
 }

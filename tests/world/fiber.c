@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <ucontext.h>
 
 #include "base/array.h"
 #include "base/mem.h"
+#include "context.h"
 #include "world.h"
 
 enum { STACK_BYTES = 512 * KIB, GUARD_BYTES = 4 * KIB, POOL_MAX = 64, SIGNAL_US = 5 };
@@ -19,7 +19,7 @@ enum { STACK_BYTES = 512 * KIB, GUARD_BYTES = 4 * KIB, POOL_MAX = 64, SIGNAL_US 
 enum fiber_state { RUNNING, PARKED, SLEEPING, WAITING, ENDED };
 
 struct fiber {
-    ucontext_t context;
+    struct context context;
     void *stack;
     int host;
     void (*run)(void *user);
@@ -33,7 +33,7 @@ struct fiber {
     struct fiber *joiner;
 };
 
-static ucontext_t scheduler;
+static struct context scheduler;
 static struct fiber *current;
 static int host = NO_HOST;
 static struct fiber **fibers;
@@ -71,14 +71,14 @@ static void give_stack(void *stack) {
     }
 }
 
-static void main_of(unsigned high, unsigned low) {
-    struct fiber *fiber = (struct fiber *)((uintptr_t)high << 32 | low);
+static void main_of(void *user) {
+    struct fiber *fiber = user;
     fiber->run(fiber->user);
     fiber->state = ENDED;
     if (fiber->joiner != NULL) {
         fiber_wake(fiber->joiner, world_now());
     }
-    swapcontext(&fiber->context, &scheduler);
+    context_switch(&fiber->context, &scheduler, true);
     assert(false);
 }
 
@@ -93,7 +93,7 @@ static void resume(struct fiber *fiber) {
     fiber->on = NULL;
     current = fiber;
     host = fiber->host;
-    swapcontext(&scheduler, &fiber->context);
+    context_switch(&scheduler, &fiber->context, false);
     current = NULL;
     host = NO_HOST;
     if (fiber->state == ENDED) {
@@ -122,7 +122,7 @@ static void stop_as(enum fiber_state state) {
     struct fiber *fiber = current;
     assert(fiber != NULL);
     fiber->state = state;
-    swapcontext(&fiber->context, &scheduler);
+    context_switch(&fiber->context, &scheduler, false);
 }
 
 static struct fiber *free_fiber(void) {
@@ -136,21 +136,13 @@ static struct fiber *free_fiber(void) {
     return fibers[fiber_count++] = fiber;
 }
 
-static void prepare(struct fiber *fiber) {
-    getcontext(&fiber->context);
-    fiber->context.uc_stack.ss_sp = fiber->stack;
-    fiber->context.uc_stack.ss_size = STACK_BYTES;
-    uintptr_t self = (uintptr_t)fiber;
-    makecontext(&fiber->context, (void (*)(void))main_of, 2, (unsigned)(self >> 32), (unsigned)self);
-}
-
 struct fiber *fiber_new(int of_host, void (*run)(void *user), void *user) {
     struct fiber *fiber = free_fiber();
     uint64_t wakes = fiber->wakes;  // events of its former life are void
     *fiber = (struct fiber){.host = of_host, .run = run, .user = user, .stack = take_stack(), .state = PARKED};
     fiber->wakes = wakes + 1;
     fiber->wake_at = UINT64_MAX;
-    prepare(fiber);
+    context_make(&fiber->context, fiber->stack, STACK_BYTES, main_of, fiber);
     schedule(fiber, world_now());
     return fiber;
 }

@@ -12,7 +12,7 @@
 #include "wal/wal.h"
 #include "world.h"
 
-enum { SEGMENT_BYTES = 128 * KIB };
+enum { SEGMENT_BYTES = 32 * KIB };
 
 static const struct wal_io *io(void) {
     return &host_of(current_host())->disk.io;

@@ -14,6 +14,8 @@ static struct host hosts[HOSTS_MAX];
 static int count;
 static uv_check_t checks[HOSTS_MAX];
 
+enum { SYNC_MIN_US = 80, SYNC_MAX_US = 400 };
+
 struct host *host_of(int host) {
     assert(host >= 0 && host < count);
     return &hosts[host];
@@ -26,6 +28,15 @@ int host_count(void) {
 int host_of_address(const char *address) {
     for (int i = 0; i < count; i++) {
         if (strcmp(hosts[i].address, address) == 0) {
+            return i;
+        }
+    }
+    return NO_HOST;
+}
+
+int host_of_name(struct slice name) {
+    for (int i = 0; i < count; i++) {
+        if (slice_equal(name, slice_of_str(hosts[i].name))) {
             return i;
         }
     }
@@ -71,12 +82,17 @@ uint64_t host_sync_us(int host) {
     return h->stalled_until_us > world_now() + us ? h->stalled_until_us - world_now() : us;
 }
 
+void host_disk_speed(int host, unsigned times) {
+    hosts[host].sync_min_us = (uint64_t)SYNC_MIN_US * times;
+    hosts[host].sync_max_us = (uint64_t)SYNC_MAX_US * times;
+}
+
 // --- life ---
 
 int host_add(const char *name, const char *cloud, bool is_node) {
     assert(count < HOSTS_MAX);
     struct host *h = &hosts[count];
-    *h = (struct host){.cloud = cloud, .is_node = is_node, .sync_min_us = 80, .sync_max_us = 400};
+    *h = (struct host){.cloud = cloud, .is_node = is_node, .sync_min_us = SYNC_MIN_US, .sync_max_us = SYNC_MAX_US};
     snprintf(h->name, sizeof h->name, "%s", name);
     snprintf(h->address, sizeof h->address, "198.18.%d.%d:7400", strcmp(cloud, "aws") == 0 ? 2 : 1, count + 1);
     disk_init(&h->disk, world_seed() + (uint64_t)count);
@@ -137,17 +153,17 @@ static void run_node(void *user) {
     world_note((uint64_t)(h - hosts));
 }
 
-static void configure(struct host *h, bool found) {
+static void configure(struct host *h) {
     h->config.node_id = raft_id_of(slice_of_str(h->name));
     h->config.cluster_id = raft_id_of(slice_of_str("world"));
     snprintf(h->config.cloud, sizeof h->config.cloud, "%s", h->cloud);
     h->config.data_dir = "data";
     h->config.listen = h->config.advertise = h->config.advertise_http = h->address;
-    h->config.bootstrap = found;
+    h->config.bootstrap = h->founder;
     h->config.verbs = all_verbs;
 }
 
-void host_start(int host, bool found) {
+void host_start(int host) {
     struct host *h = &hosts[host];
     assert(h->is_node && !h->running);
     if (h->torn || (h->disk.dead && !h->killed)) {
@@ -157,7 +173,7 @@ void host_start(int host, bool found) {
     }
     h->torn = h->killed = h->disk.dead = false;
     h->disk.crash_at = 0;
-    configure(h, found);
+    configure(h);
     h->power = h->running = true;
     h->failure = OK;
     h->starts++;
@@ -222,6 +238,36 @@ void host_wipe(int host) {
     disk_free(&hosts[host].disk);
     disk_init(&hosts[host].disk, world_between(1, UINT32_MAX));
     hosts[host].disk.direct = DISK_NO_DIRECT;
+}
+
+void host_set_back(int host, const struct disk *older) {
+    struct host *h = &hosts[host];
+    assert(!h->running);
+    disk_free(&h->disk);
+    disk_init(&h->disk, world_between(1, UINT32_MAX));
+    h->disk.direct = DISK_NO_DIRECT;
+    disk_copy(&h->disk, older);
+    h->torn = h->killed = h->disk.dead = false;
+    h->set_back = true;
+}
+
+void host_flip_bit(int host, uint64_t draw) {
+    struct host *h = &hosts[host];
+    assert(!h->running);
+    if (h->torn || h->disk.dead) {
+        disk_crash(&h->disk);
+        h->torn = h->disk.dead = false;
+        h->killed = true;
+    }
+    disk_flip(&h->disk, draw);
+}
+
+void host_recycle(int host) {
+    struct host *h = &hosts[host];
+    host_wipe(host);
+    h->torn = h->killed = h->disk.dead = false;
+    h->lost = h->set_back = h->flipped = h->failing = h->founder = false;
+    snprintf(h->name, sizeof h->name, "r%d-%u", host % 100, ++h->lives % 100);
 }
 
 void hosts_free(void) {

@@ -9,10 +9,17 @@
 #include "node/node.h"
 
 struct host {
-    char name[8];
+    char name[16];
     const char *cloud;
     char address[32];
     bool is_node;
+    bool founder;    // one of the first members
+    bool lost;       // its disk was wiped or damaged, or has lost entries: it must be replaced
+    bool set_back;   // its disk is an older one
+    bool flipped;    // a bit of its disk
+    bool failing;    // its disk has been told to fail a call
+    bool hands_off;  // its disk is being changed: it must not be started
+    unsigned lives;
 
     bool power;
     bool stopping;  // it ends, but its fiber has still to clear away
@@ -43,9 +50,11 @@ int host_count(void);
 
 // A new host, which is off.
 int host_add(const char *name, const char *cloud, bool is_node);
+// By a node's id; NO_HOST: there is none.
+int host_of_name(struct slice name);
 
-// Starts its node, which founds the cluster of these hosts if its disk is empty and `found`.
-void host_start(int host, bool found);
+// Starts its node; a founder's has --bootstrap.
+void host_start(int host);
 // The machine loses its power; or only the process is killed.
 void host_crash(int host);
 void host_kill(int host);
@@ -54,9 +63,16 @@ bool host_is_off(int host);
 // Asks the node to stop in order.
 void host_stop(int host);
 void host_wipe(int host);
+// An older disk in place of its own; a bit of its disk turned: both of one that is off.
+void host_set_back(int host, const struct disk *older);
+void host_flip_bit(int host, uint64_t draw);
+// A machine that was removed is wiped, and gets a new name.
+void host_recycle(int host);
 void hosts_free(void);
 
 uint64_t host_sync_us(int host);
+// Its disk takes so many times as long as usual.
+void host_disk_speed(int host, unsigned times);
 
 // Runs `start(user)` on a loop of this host, which is no node, until loop_leave.
 void host_run_client(int host, void (*start)(void *user, uv_loop_t *loop), void *user);

@@ -7,8 +7,12 @@
 
 #include "base/array.h"
 #include "base/crc32c.h"
+#include "baton/v1/control.pb.h"
 #include "host.h"
+#include "members.h"
 #include "node/internal.h"
+#include "raft/node.h"
+#include "trace.h"
 #include "wire/command.h"
 #include "worker.h"
 #include "world.h"
@@ -80,6 +84,7 @@ static uint64_t value_of(struct slice value) {
 
 void ledger_begin(void) {
     memset(&l, 0, sizeof l);
+    members_begin();
 }
 
 void ledger_free(void) {
@@ -146,6 +151,9 @@ static void look_at_time(raft_index index, const struct pb_command *command) {
 static void apply(raft_index index, const struct raft_entry *entry) {
     struct pb_command command;
     struct error error;
+    if (entry->type == RAFT_ENTRY_CONFIGURATION) {
+        members_committed(entry);
+    }
     if (entry->type != RAFT_ENTRY_COMMAND) {
         return;
     }
@@ -266,12 +274,33 @@ void ledger_look(int host) {
     if (violated != NULL) {
         world_broken("%s: %s", host_of(host)->name, violated);
     }
+    raft_index configured;
+    raft_configuration(node->raft, &configured);
+    members_in_force(host, configured, node->raft->log.durable_index);
     look_at_commits(host, node);
     look_at_leader(host, node);
+    trace_role(host,
+               raft_state(node->raft) == RAFT_LEADER     ? 'L'
+               : raft_state(node->raft) == RAFT_FOLLOWER ? 'F'
+                                                         : 'C',
+               raft_current_term(node->raft));
     look_at_digest(host, node);
 }
 
+// A bit that was turned may be noticed, and must be if it matters: then the node refuses to start. Entries that were lost,
+// too.
 void ledger_start_failed(int host, const struct error *error) {
+    struct host *h = host_of(host);
+    bool damaged = error->code == ERR_WAL_CORRUPT || error->code == ERR_WAL_GAP || error->code == ERR_SNAP_CORRUPT ||
+                   error->code == ERR_FOREIGN || error->code == ERR_WAL_VERSION;
+    if ((h->flipped && damaged) || (h->set_back && error->code == ERR_WAL_GAP)) {
+        world_trace(host, "does not start: %s", error_name(error->code));
+        h->lost = true;
+        return;
+    }
+    if (error->code == ERR_NO_SPACE || (error->code == ERR_IO && h->failing)) {
+        return;  // it is started again
+    }
     world_broken("%s does not start: %s", host_of(host)->name, error->message);
 }
 
@@ -280,7 +309,7 @@ bool ledger_all_equal(void) {
     bool first = true;
     for (int i = 0; i < host_count(); i++) {
         const struct node *node = host_of(i)->node;
-        if (!host_of(i)->is_node) {
+        if (!members_have(i) || host_of(i)->lost || host_of(i)->set_back) {
             continue;
         }
         if (node == NULL || state_last_applied(node->state) != l.count) {
@@ -293,6 +322,25 @@ bool ledger_all_equal(void) {
         first = false;
     }
     return !first;
+}
+
+void ledger_explain(void) {
+    for (int i = 0; i < host_count(); i++) {
+        const struct host *h = host_of(i);
+        if (h->is_node && (members_have(i) || members_had(i))) {
+            bool runs = h->node != NULL && h->node->raft != NULL;
+            fprintf(stderr, "%s: %s%s%s%s, term %llu, state %d, last %llu, commit %llu, applied %llu\n", h->name,
+                    members_vote(i)   ? "voter"
+                    : members_have(i) ? "learner"
+                                      : "removed",
+                    h->running ? "" : ", off", h->lost ? ", lost" : "", h->set_back ? ", set back" : "",
+                    (unsigned long long)(runs ? raft_current_term(h->node->raft) : 0),
+                    runs ? (int)raft_state(h->node->raft) : -1,
+                    (unsigned long long)(runs ? raft_last_log(h->node->raft).index : 0),
+                    (unsigned long long)(runs ? raft_commit_index(h->node->raft) : 0),
+                    (unsigned long long)(runs ? state_last_applied(h->node->state) : 0));
+        }
+    }
 }
 
 // --- clients ---
@@ -369,6 +417,38 @@ void ledger_read_nothing(unsigned key, uint64_t floor) {
     if (!absent) {
         world_broken("a read finds no key %u, which has been there since %llu", key, (unsigned long long)change->index);
     }
+}
+
+unsigned ledger_listed(unsigned from, const struct pb_key_value *items, size_t count, bool more, uint64_t read_index,
+                       uint64_t floor) {
+    if (read_index < floor || read_index > l.count) {
+        world_broken("a list is of entry %llu, and began after something that ended at %llu", (unsigned long long)read_index,
+                     (unsigned long long)floor);
+    }
+    if (more && count == 0) {
+        world_broken("a list's page is empty, and there is more");
+    }
+    unsigned end = more ? key_of(items[count - 1].key) + 1 : KEYS;
+    size_t at = 0;
+    for (unsigned key = from; key < end; key++) {
+        const struct made *change = last_change(key, read_index);
+        bool listed = at < count && key_of(items[at].key) == key;
+        bool present = change != NULL && change->value != 0;
+        if (listed != present) {
+            world_broken("a list of entry %llu has key %u %s", (unsigned long long)read_index, key,
+                         listed ? "that is not there" : "missing");
+        }
+        if (listed && (items[at].revision != change->index || value_of(items[at].value) != change->value)) {
+            world_broken("a list of entry %llu has key %u of %llu, which is of %llu", (unsigned long long)read_index, key,
+                         (unsigned long long)items[at].revision, (unsigned long long)change->index);
+        }
+        at += listed;
+    }
+    if (at != count) {
+        world_broken("a list has keys that were not asked for");
+    }
+    ended(read_index);
+    return end;
 }
 
 size_t ledger_place(uint64_t from_revision) {

@@ -18,6 +18,8 @@
 #include "base/error.h"
 #include "base/slice.h"
 
+struct pb_key_value;
+
 enum { KEYS = 12 };
 
 void ledger_begin(void);
@@ -25,6 +27,7 @@ void ledger_free(void);
 
 // After each turn of a node.
 void ledger_look(int host);
+// Its node does not start, or has ended by itself.
 void ledger_start_failed(int host, const struct error *error);
 
 // Everything that ended before now is at or below this index.
@@ -34,6 +37,10 @@ uint64_t ledger_floor(void);
 void ledger_wrote(unsigned key, uint64_t value, uint64_t revision, uint64_t floor);
 void ledger_read(unsigned key, struct slice value, uint64_t revision, uint64_t read_index, uint64_t floor);
 void ledger_read_nothing(unsigned key, uint64_t floor);
+// A page of a list, of the keys from `from` on, as of `read_index`; `floor`: when the list began. The first key of the next
+// one.
+unsigned ledger_listed(unsigned from, const struct pb_key_value *items, size_t count, bool more, uint64_t read_index,
+                       uint64_t floor);
 // The next change that a watch was told; `*place`: SIZE_MAX before the first one that is known.
 void ledger_watched(size_t *place, struct slice key, struct slice value, bool is_delete, uint64_t revision);
 // A watch that begins at a revision must be told these changes first.
@@ -43,6 +50,8 @@ uint64_t ledger_committed(void);
 uint64_t ledger_acknowledged(void);
 // At the end: all nodes that run have applied the same and have the same digest.
 bool ledger_all_equal(void);
+// What each node has, on standard error: for a run that does not end.
+void ledger_explain(void);
 
 void key_name(unsigned key, char out[16]);
 

@@ -1,47 +1,125 @@
-// Runs worlds by hand: world [SEED [COUNT [SECONDS]]]. WORLD_LOG=1 shows what the nodes log, at debug level, with their own
-// clocks.
+// Runs worlds by hand, and shrinks and tells those that fail.
+//
+// world [--seed N] [--count N] [--time S] [--trace] [--faults LIST] [--shrink] [--pairs]
+//
+// --time     virtual seconds of each
+// --trace    what happens as a diagram
+// --faults   of a seed's schedule only these, by number: 3,17,20-25; "none"
+// --shrink   a seed that fails: finds a shorter schedule that fails, too, and prints the command for it
+// --pairs    the table of pairs of faults that have met
+//
+// WORLD_LOG=1 shows what the nodes log, at debug level, with their own clocks.
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/slog.h"
 #include "faults.h"
 #include "run.h"
+#include "shrink.h"
+#include "trace.h"
 #include "world.h"
+
+// Nodes that are hurt on purpose have much to say.
+enum { QUIET = SLOG_ERROR + 1 };
+
+struct options {
+    uint64_t seed, count, seconds;
+    bool trace, shrink, pairs;
+    const char *faults;
+};
 
 int __real_clock_gettime(clockid_t clock, struct timespec *out);
 
-static double real_seconds(void) {
+static double seconds_of(clockid_t clock) {
     struct timespec now;
-    __real_clock_gettime(CLOCK_MONOTONIC, &now);
+    __real_clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static uint64_t argument(int argc, char **argv, int number, uint64_t otherwise) {
-    return argc > number && argv[number][0] != '\0' ? strtoull(argv[number], NULL, 10) : otherwise;
+static uint64_t number_of(const char *text) {
+    char *end;
+    uint64_t number = strtoull(text, &end, 10);
+    if (*text == '\0' || *end != '\0') {
+        fprintf(stderr, "world: %s is not a number; see tests/world/main.c\n", text);
+        exit(2);
+    }
+    return number;
+}
+
+static struct options read_options(int argc, char **argv) {
+    static const struct option known[] = {{"seed", required_argument, NULL, 's'},   {"count", required_argument, NULL, 'n'},
+                                          {"time", required_argument, NULL, 't'},   {"trace", no_argument, NULL, 'd'},
+                                          {"faults", required_argument, NULL, 'f'}, {"shrink", no_argument, NULL, 'k'},
+                                          {"pairs", no_argument, NULL, 'p'},        {NULL, 0, NULL, 0}};
+    struct options options = {.seed = 1, .count = 100, .seconds = 10};
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        switch (option) {
+        case 's':
+            options.seed = number_of(optarg);
+            break;
+        case 'n':
+            options.count = number_of(optarg);
+            break;
+        case 't':
+            options.seconds = number_of(optarg);
+            break;
+        case 'd':
+            options.trace = true;
+            break;
+        case 'f':
+            options.faults = optarg;
+            break;
+        case 'k':
+            options.shrink = true;
+            break;
+        case 'p':
+            options.pairs = true;
+            break;
+        default:
+            exit(2);
+        }
+    }
+    return options;
+}
+
+static void tell(const struct options *options, double took) {
+    struct world_ran ran = world_ran();
+    faults_print();
+    if (options->pairs) {
+        printf("%zu pairs of faults have never met\n", faults_print_pairs());
+    }
+    printf("%llu seeds from %llu, %llu s each: %llu events, %llu entries, %llu calls, %llu changes watched, %llu changes of "
+           "members, %llu workers offline; %.1f s of processor, %.0f times real time\n",
+           (unsigned long long)options->count, (unsigned long long)options->seed, (unsigned long long)options->seconds,
+           (unsigned long long)ran.events, (unsigned long long)ran.entries, (unsigned long long)ran.calls,
+           (unsigned long long)ran.watched, (unsigned long long)ran.changes, (unsigned long long)ran.offline, took,
+           (double)(options->count * options->seconds) / took);
 }
 
 int main(int argc, char **argv) {
-    uint64_t seed = argument(argc, argv, 1, 1);
-    uint64_t count = argument(argc, argv, 2, 100);
-    uint64_t seconds = argument(argc, argv, 3, 10);
-    slog_setup(getenv("WORLD_LOG") != NULL ? SLOG_DEBUG : SLOG_ERROR, SLOG_LOGFMT, NULL);
-    double from = real_seconds();
-    for (uint64_t i = 0; i < count; i++) {
-        world_run(seed + i, seconds);
-        if (count <= 10) {
-            printf("seed %llu: hash %016llx\n", (unsigned long long)(seed + i), (unsigned long long)world_ran().hash);
+    struct options options = read_options(argc, argv);
+    slog_setup((enum slog_level)(getenv("WORLD_LOG") != NULL ? (int)SLOG_DEBUG : QUIET), SLOG_LOGFMT, NULL);
+    if (options.shrink) {
+        return shrink(options.seed, options.seconds);
+    }
+    if (options.faults != NULL) {
+        shrink_keep(options.seed, options.seconds, options.faults);
+        options.count = 1;
+    }
+    trace_begin(options.trace);
+    double from = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+    for (uint64_t i = 0; i < options.count; i++) {
+        world_run(options.seed + i, options.seconds);
+        if (options.count <= 10) {
+            printf("seed %llu: hash %016llx\n", (unsigned long long)(options.seed + i),
+                   (unsigned long long)world_ran().hash);
         }
     }
-    double took = real_seconds() - from;
-    struct world_ran ran = world_ran();
-    faults_print();
-    printf("%llu seeds from %llu, %llu s each: %llu events, %llu entries, %llu calls, %llu changes watched, %llu workers "
-           "offline; "
-           "%.1f s, %.0f times real time\n",
-           (unsigned long long)count, (unsigned long long)seed, (unsigned long long)seconds, (unsigned long long)ran.events,
-           (unsigned long long)ran.entries, (unsigned long long)ran.calls, (unsigned long long)ran.watched,
-           (unsigned long long)ran.offline, took, (double)(count * seconds) / took);
+    tell(&options, seconds_of(CLOCK_PROCESS_CPUTIME_ID) - from);
+    faults_reset();
     world_free();
     return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "base/mem.h"
+#include "trace.h"
 
 enum {
     STALLED_US = 100 * US_PER_MS,
@@ -43,6 +44,7 @@ static struct {
     } listeners[HOSTS_MAX];
     struct connection **connections;
     size_t count, cap;
+    uint64_t jitter_us;
 } net;
 
 // --- frames ---
@@ -133,6 +135,7 @@ static void detach(struct connection *c, int side) {
 static uint64_t delay_of(int from, int to) {
     const struct link *link = &net.links[from][to];
     uint64_t us = link->delay_us + (link->jitter_us > 0 ? world_between(0, link->jitter_us) : 0);
+    us += net.jitter_us > 0 && from != to ? world_between(0, net.jitter_us) : 0;
     if (link->loss_permille > 0 && world_between(1, 1000) <= link->loss_permille) {
         us += world_between(RESEND_MIN_US, RESEND_MAX_US);
     }
@@ -220,6 +223,7 @@ static void take_frame(void *a, uint64_t b) {
     struct connection *c = (struct connection *)(uintptr_t)(b & ~UINT64_C(1));
     int side = (int)(b & 1);
     if (c->open[side]) {
+        trace_frame(c->host[1 - side], c->host[side], frame->type == FRAME_REQUEST ? frame->path : NULL);
         world_note((uint64_t)frame->type << 56 | frame->call << 8 | (uint64_t)c->host[side]);
         c->ends[side].on_frame(c->ends[side].owner, c, frame);
     }
@@ -403,6 +407,25 @@ void network_set_loss(unsigned permille) {
             net.links[from][to].loss_permille = from == to ? 0 : permille;
         }
     }
+}
+
+void network_set_jitter(uint64_t us) {
+    net.jitter_us = us;
+}
+
+// Both systems are told at once, as by a firewall that has forgotten the connection.
+bool network_reset_between(int one, int other) {
+    bool any = false;
+    for (size_t i = net.count; i-- > 0;) {
+        struct connection *c = net.connections[i];
+        bool is_between = (c->host[0] == one && c->host[1] == other) || (c->host[0] == other && c->host[1] == one);
+        if (is_between && one != other && c->open[CLIENT] && c->open[SERVER]) {
+            send_gone(c, CLIENT, false);
+            send_gone(c, SERVER, false);
+            any = true;
+        }
+    }
+    return any;
 }
 
 void network_reset(void) {

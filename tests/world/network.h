@@ -6,7 +6,7 @@
 #include "rpc/rpc.h"
 #include "world.h"
 
-enum { HOSTS_MAX = 24, PAIRS_MAX = 8 };
+enum { HOSTS_MAX = 32, PAIRS_MAX = 8 };
 
 enum frame_type {
     FRAME_SETTINGS,
@@ -101,6 +101,9 @@ struct link {
 };
 void network_set_link(int from, int to, struct link link);
 void network_set_loss(unsigned permille);  // of all links
+void network_set_jitter(uint64_t us);      // on top of that of each link
+// Ends all connections between the two; false: there are none.
+bool network_reset_between(int one, int other);
 
 // A host by HOST:PORT; NO_HOST: there is none. In host.c.
 int host_of_address(const char *address);

@@ -2,50 +2,25 @@
 #include "run.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "client.h"
 #include "faults.h"
+#include "faults_kinds.h"
 #include "host.h"
 #include "ledger.h"
+#include "members.h"
+#include "operator.h"
+#include "shape.h"
+#include "trace.h"
 #include "worker.h"
 #include "world.h"
 
-enum { HEALED_S = 30, END_S = 10, NODES = 3, USERS = 5, WORKERS = 2 };
+enum { HEALED_S = 30, END_S = 10, QUIET_S = 120 };
 
 static struct world_ran ran;
 
 struct world_ran world_ran(void) {
     return ran;
-}
-
-static void link_hosts(void) {
-    for (int from = 0; from < host_count(); from++) {
-        for (int to = 0; to < host_count(); to++) {
-            bool far = strcmp(host_of(from)->cloud, host_of(to)->cloud) != 0;
-            network_set_link(from, to, (struct link){.delay_us = far ? 25000 : 150, .jitter_us = far ? 800 : 60});
-        }
-    }
-}
-
-static void configure(int nodes) {
-    for (int i = 0; i < nodes; i++) {
-        struct node_config *config = &host_of(i)->config;
-        config->heartbeat_interval_us = HEARTBEAT_INTERVAL_US;
-        config->election_timeout_min_us = ELECTION_TIMEOUT_MIN_US;
-        config->election_timeout_max_us = ELECTION_TIMEOUT_MAX_US;
-        config->snapshot_log_bytes = 16 * KIB;
-        config->log_retention = 64 * KIB;
-        config->snapshot_rate = 64 * MIB;
-        config->placement = true;
-        config->peer_count = (size_t)nodes;
-        for (int k = 0; k < nodes; k++) {
-            struct wire_member *member = &config->peers[k];
-            *member = (struct wire_member){.id = raft_id_of(slice_of_str(host_of(k)->name)), .voter = true};
-            snprintf(member->address, sizeof member->address, "%s", host_of(k)->address);
-            snprintf(member->cloud, sizeof member->cloud, "%s", host_of(k)->cloud);
-        }
-    }
 }
 
 static bool is_settled(void) {
@@ -69,59 +44,76 @@ static bool run_until(bool (*condition)(void), uint64_t limit_us) {
     return condition();
 }
 
-void world_run(uint64_t seed, uint64_t seconds) {
-    world_begin(seed);
-    ledger_begin();
-    static const char *const names[] = {"n1", "n2", "n3"};
-    for (int i = 0; i < NODES; i++) {
-        host_add(names[i], i == 2 ? "aws" : "gcp", true);
+static void start_all(const struct shape *shape) {
+    int clients = shape_first_client(shape);
+    int workers = shape_first_worker(shape);
+    for (int i = 0; i < clients; i++) {
+        host_start(i);
     }
-    static const char *const users[] = {"c1", "c2", "c3", "c4", "c5", "w1", "w2"};
-    for (int i = 0; i < USERS + WORKERS; i++) {
-        host_add(users[i], i % 2 == 0 ? "gcp" : "aws", false);
+    for (int i = clients; i < workers; i++) {
+        client_start(i, i >= shape_first_watcher(shape));
     }
-    link_hosts();
-    configure(NODES);
-    for (int i = 0; i < NODES; i++) {
-        host_start(i, true);
+    for (int i = workers; i < workers + shape->workers; i++) {
+        worker_start(i);
     }
-    for (int i = 0; i < USERS; i++) {
-        client_start(NODES + i, i == USERS - 1);
-    }
-    for (int i = 0; i < WORKERS; i++) {
-        worker_start(NODES + USERS + i);
-    }
-    faults_begin(NODES);
-    world_run_until(seconds * US_PER_S);
+    operator_start(shape_operator(shape));
+}
+
+// Every call must end, and all nodes have the same: liveness, once there are no faults.
+static void settle(void) {
     faults_end();
+    world_trace(NO_HOST, "all is mended");
     clients_stop();
+    operator_stop();
     if (!run_until(is_settled, HEALED_S * US_PER_S)) {
+        ledger_explain();
         world_broken("%d s after all was mended calls have not ended, or nodes differ (%llu committed)", HEALED_S,
                      (unsigned long long)ledger_committed());
     }
+}
+
+static void turn_off(const struct shape *shape) {
     clients_close();
     workers_close();
+    operator_close();
     faults_close();
-    for (int i = 0; i < NODES; i++) {
+    for (int i = 0; i < shape_first_client(shape); i++) {
         host_kill(i);
     }
     world_run_until(world_now() + END_S * US_PER_S);  // the deadlines of all calls have passed
     clients_leave();
     workers_leave();
+    operator_leave();
     if (!run_until(all_off, END_S * US_PER_S)) {
         world_broken("a host does not end");
     }
-    world_run_until(world_now() + 120 * US_PER_S);
+    world_run_until(world_now() + QUIET_S * US_PER_S);
     clients_reset();
     workers_reset();
+    operator_reset();
+    fault_kinds_reset();
     hosts_free();
     network_reset();
+}
+
+void world_run(uint64_t seed, uint64_t seconds) {
+    world_begin(seed);
+    ledger_begin();
+    faults_plan(seed, seconds * US_PER_S);
+    struct shape shape = shape_draw();
+    trace_heads();
+    start_all(&shape);
+    faults_begin();
+    world_run_until(seconds * US_PER_S);
+    settle();
+    turn_off(&shape);
     ran.seeds++;
     ran.seconds += seconds;
     ran.events += world_steps();
     ran.entries += ledger_committed();
     ran.calls += clients_ended();
     ran.watched += clients_watched();
+    ran.changes += members_changes();
     ran.offline = workers_offline();
     ran.hash = world_hash();
     ledger_free();

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-// Three nodes in two clouds, four clients and a watch for so many seconds of virtual time under the seed's faults. Then all
+// Some nodes, clients, watches and workers (shape.h) for so many seconds of virtual time under the seed's faults. Then all
 // is mended: every call must end, and all nodes have the same state. What is wrong ends the process: world_broken.
 void world_run(uint64_t seed, uint64_t seconds);
 
@@ -16,6 +16,7 @@ struct world_ran {
     uint64_t entries;
     uint64_t calls;
     uint64_t watched;
+    uint64_t changes;  // of members
     uint64_t offline;  // declarations of workers
     uint64_t hash;     // of the last one's trace
 };

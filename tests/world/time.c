@@ -1,4 +1,5 @@
 // Virtual time: a heap of events, the seed, and the hash of what has happened.
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +7,8 @@
 #include "base/array.h"
 #include "base/fingerprint.h"
 #include "world.h"
+
+enum { KEEP_BYTES = 1 << 28 };
 
 struct event {
     uint64_t at_us;
@@ -41,6 +44,8 @@ uint64_t world_steps(void) {
 }
 
 void world_begin(uint64_t seed) {
+    mallopt(M_MMAP_THRESHOLD, KEEP_BYTES);  // files come and go all the time: their memory stays with the process
+    mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
     w.seed = seed;
     w.rng.state = seed;
     w.now_us = w.numbers = w.steps = 0;

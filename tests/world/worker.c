@@ -6,6 +6,7 @@
 //                                                             above all before
 #include "worker.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -221,6 +222,7 @@ static void start(void *user, uv_loop_t *loop) {
 }
 
 void worker_start(int host) {
+    assert(worker_count < WORKERS_MAX_HERE);
     struct worker *w = &workers[worker_count++];
     *w = (struct worker){.host = host};
     snprintf(w->id, sizeof w->id, "%s", host_of(host)->name);

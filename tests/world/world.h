@@ -4,6 +4,7 @@
 // The nodes' code is the product's own object files. What it calls of the system is defined here instead, at link time:
 //
 //   time.c     virtual time, and the events that make it pass
+//   context.c  switching stacks
 //   fiber.c    threads: each is a fiber, and only one runs at a time; pthread, semaphores, sleeping
 //   loop.c     libuv, as far as nodes use it: a loop is a fiber
 //   network.c  connections between hosts: delay, stalls, cuts
@@ -11,9 +12,11 @@
 //   channel.c  the same: channels
 //   files.c    wal/io.h on a disk in memory (tests/unit/wal_disk.h), and the rest of the system: clocks, random numbers
 //   host.c     a machine, and the node on it: start, crash, pause
-//   client.c   what clients do, and what they saw
+//   client.c   what clients do, and what they saw; worker.c and operator.c the same
 //   ledger.c   the checks
-//   faults.c   what goes wrong, drawn from the seed
+//   members.c  who the members are, and who of them is lost
+//   faults.c   what goes wrong, drawn from the seed; faults_kinds.c does it
+//   trace.c    a run as a diagram
 //
 // Everything random comes from one seed, so a run can be repeated; its trace has a hash, so that one sees that it was the
 // same. A violated invariant prints the seed and the virtual time, and ends the process.
@@ -56,6 +59,11 @@ uint64_t world_steps(void);  // events so far
 
 // Something is wrong that must never be: prints it with seed and time, and exits with status 1.
 void world_broken(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+// --- trace.c ---
+
+// Something that a person should read has happened at that host; NO_HOST: everywhere.
+void world_trace(int host, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // --- fiber.c ---
 

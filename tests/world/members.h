@@ -1,0 +1,38 @@
+// Who the members are, as it is committed, and which hosts are lost to the cluster: those whose disk was wiped or damaged.
+//
+//   overlapping quorums   two configurations that follow each other differ in one voter at most   (thesis section 4.1)
+//   an id that was removed never comes back
+#ifndef BATON_TESTS_WORLD_MEMBERS_H
+#define BATON_TESTS_WORLD_MEMBERS_H
+
+#include "raft/raft.h"
+
+void members_begin(void);
+
+// A configuration entry is committed: with `index` it is the next one.
+void members_committed(const struct raft_entry *entry);
+// The configuration that is in force on a node, committed or not; its log is durable up to there.
+void members_in_force(int host, raft_index index, raft_index durable);
+
+// Whether the host's node, by its present id, is a member; or was one.
+bool members_have(int host);
+bool members_vote(int host);
+bool members_had(int host);
+uint64_t members_changes(void);  // committed
+size_t members_count(void);
+size_t members_voters(void);
+
+// A host that is lost and still a member; NO_HOST: there is none.
+int members_lost(void);
+// Whether any is, or may turn out to be.
+bool members_are_hurt(void);
+// A host drawn from those that are members, by `draw`; from those that are not, but run and wait; NO_HOST: there is none.
+int members_any(uint64_t draw);
+int members_learner(uint64_t draw);
+int members_spare(uint64_t draw);
+
+// Whether the cluster must still work if this host is lost, too: a majority of the voters in force on any node is left, and
+// the members know its incarnation, so that it is not taken for what it was (docs/design.md).
+bool members_may_lose(int host);
+
+#endif
