@@ -214,6 +214,8 @@ static bool lose_disk(int host, uint64_t for_us) {
     if (!may_lose(host) || !power_off(host, true, for_us + 2 * RESTART_US)) {
         return false;
     }
+    // Two that are wiped and started with --bootstrap could found the cluster once more, between them (docs/operations.md).
+    host_of(host)->founder = host_of(host)->founder && !members_are_hurt() && world_chance(2);
     host_of(host)->lost = host_of(host)->hands_off = true;
     wipe(NULL, (uint64_t)host);
     return true;
