@@ -156,6 +156,19 @@ static void refuse(struct rpc_channel *channel, uint64_t number) {
     }
 }
 
+static void lose(struct rpc_channel *channel, enum rpc_down_reason reason);
+
+// A connection that received GOAWAY finishes its calls, and then another is made.
+static void look_going(struct rpc_channel *channel) {
+    bool busy = false;
+    for (const struct called *call = channel->calls; call != NULL; call = call->next) {
+        busy = busy || call->sent;
+    }
+    if (channel->connection != NULL && channel->going && !busy) {
+        lose(channel, RPC_DOWN_GOAWAY);
+    }
+}
+
 static void deadline(struct rpc_channel *channel, uint64_t number) {
     struct called *call = channel->closed ? NULL : take_out(channel, number);
     if (call == NULL) {
@@ -165,6 +178,9 @@ static void deadline(struct rpc_channel *channel, uint64_t number) {
         network_send(channel->connection, CLIENT, frame_new(FRAME_CANCEL, number));
     }
     fail(call, RPC_DEADLINE_EXCEEDED, "the deadline has passed");
+    if (!channel->closed) {
+        look_going(channel);
+    }
 }
 
 static struct called *new_call(struct rpc_channel *channel, const struct rpc_request *request) {
@@ -316,6 +332,7 @@ static void on_frame(void *owner, struct connection *connection, struct frame *f
     struct called *call;
     switch (frame->type) {
     case FRAME_SETTINGS:
+        on_open(channel);  // its first frame may come before we hear that it is open
         channel->state = UP;
         channel->backoff_ms = 0;
         if (channel->options.on_up != NULL) {
@@ -341,8 +358,8 @@ static void on_frame(void *owner, struct connection *connection, struct frame *f
     default:
         break;
     }
-    if (channel->connection == connection && channel->going && channel->calls == NULL) {
-        lose(channel, RPC_DOWN_GOAWAY);
+    if (channel->connection == connection) {
+        look_going(channel);
     }
 }
 

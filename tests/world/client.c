@@ -32,6 +32,7 @@ struct client {
     uint64_t value;
     uint64_t floor;
     uint64_t revisions[KEYS];  // as it has seen them last
+    enum rpc_status answered;  // last
     struct buf request;
     // The list under way.
     unsigned limit;
@@ -195,6 +196,7 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
         return;
     }
     world_note((uint64_t)result->status << 32 | (uint64_t)c->host);
+    c->answered = result->status;
     switch (result->status) {
     case RPC_OK:
         take_answer(c, result);
@@ -383,6 +385,16 @@ bool clients_are_idle(void) {
         }
     }
     return true;
+}
+
+void clients_explain(void) {
+    for (int i = 0; i < client_count; i++) {
+        const struct client *c = &clients[i];
+        if (c->busy) {
+            fprintf(stderr, "%s: call of kind %d to %s has not ended; the last answer was %s\n", host_of(c->host)->name,
+                    (int)c->kind, host_of(c->guess)->name, rpc_status_name(c->answered));
+        }
+    }
 }
 
 static void close_client(void *a, uint64_t b) {

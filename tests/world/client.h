@@ -12,6 +12,7 @@ void client_start(int host, bool watcher);
 // No new calls from now on.
 void clients_stop(void);
 bool clients_are_idle(void);
+void clients_explain(void);  // who is not, on standard error
 // Closes their channels; later their hosts end.
 void clients_close(void);
 void clients_leave(void);

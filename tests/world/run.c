@@ -67,6 +67,7 @@ static void settle(void) {
     operator_stop();
     if (!run_until(is_settled, HEALED_S * US_PER_S)) {
         ledger_explain();
+        clients_explain();
         world_broken("%d s after all was mended calls have not ended, or nodes differ (%llu committed)", HEALED_S,
                      (unsigned long long)ledger_committed());
     }
