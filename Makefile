@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test sim scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean help
+.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
@@ -56,6 +56,11 @@ sim: $(RELEASE)/build.ninja ## run whole clusters on virtual time: N= of them (1
 	@ninja -C $(RELEASE) tests/world/world
 	@$(RELEASE)/tests/world/world $(if $(SEED),--seed $(SEED)) $(if $(N),--count $(N),$(if $(TRACE),--count 1)) $(if $(TIME),--time $(TIME)) \
 	  $(if $(TRACE),--trace) $(if $(SHRINK),--shrink) $(if $(FAULTS),--faults $(FAULTS))
+
+sim-long: $(RELEASE)/build.ninja ## the same for an hour (TIME= minutes), from SEED= (the day's) on, and what was reached
+	@deploy/deps build test
+	@ninja -C $(RELEASE) tests/world/world
+	@$(RELEASE)/tests/world/world --minutes $(or $(TIME),60) --time 20 --seed $(or $(SEED),$$(($$(date +%s) / 86400 * 1000000)))
 
 scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core; REWRITE=1 writes their traces again
 	@deploy/deps build test

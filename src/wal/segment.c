@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "wal/torn.h"
 
 enum {
     BLANK_BLOCK = 64 * KIB,
@@ -157,10 +158,20 @@ enum error_code wal_segment_fill(const struct wal_io *io, struct wal_segment *se
     return code;
 }
 
+// What the next write may take. After one that was short, a sector may have its beginning durable and nothing of its rest:
+// it is completed alone, so that a crash leaves no later sector behind such a one, which wal_is_torn_batch would not know.
+static size_t next_len(uint64_t offset, size_t done, size_t len) {
+    size_t left = len - done;
+    size_t in_sector = (size_t)((offset + done) % WAL_SECTOR);
+    size_t sector_left = WAL_SECTOR - in_sector;
+    return done > 0 && in_sector > 0 && left > sector_left ? sector_left : left;
+}
+
 // A short write is continued from a multiple of `unit`.
 static bool write_all(const struct wal_io *io, int fd, uint64_t offset, struct slice bytes, size_t unit) {
     for (size_t done = 0; done < bytes.len;) {
-        struct iovec part = {.iov_base = (void *)(uintptr_t)(bytes.data + done), .iov_len = bytes.len - done};
+        struct iovec part = {.iov_base = (void *)(uintptr_t)(bytes.data + done),
+                             .iov_len = next_len(offset, done, bytes.len)};
         ssize_t n = write_some(io, fd, &part, 1, offset + done, RWF_DSYNC);
         if (n < 0) {
             return false;

@@ -8,20 +8,13 @@ struct torn {
     struct slice bytes;
     uint64_t offset;
     uint64_t batch;
-    bool hole;    // a whole sector is still newlines
+    bool hole;    // newlines where there were bytes
     bool marked;  // the batch's mark is present
 };
 
 static size_t sector_end(const struct torn *t, size_t at) {
     size_t end = at + (size_t)(WAL_SECTOR - (t->offset + at) % WAL_SECTOR);
     return end < t->bytes.len ? end : t->bytes.len;
-}
-
-static bool is_blank(const struct torn *t, size_t from, size_t to) {
-    while (from < to && t->bytes.data[from] == '\n') {
-        from++;
-    }
-    return from == to;
 }
 
 // The end of the line or of the fragment, whichever is first.
@@ -72,19 +65,31 @@ static bool fragment_fits(struct torn *t, size_t from, size_t to) {
     return true;
 }
 
+// Newlines from a sector's beginning on, as a crash leaves them: all of the sector, or two and more, where a repair's write
+// took only part of it. One alone may be a line's end, or a flipped bit.
+static size_t hole_at(const struct torn *t, size_t at) {
+    size_t end = sector_end(t, at);
+    size_t to = at;
+    while (to < end && t->bytes.data[to] == '\n') {
+        to++;
+    }
+    return to == end || to - at >= 2 || at == 0 ? to - at : 0;
+}
+
 bool wal_is_torn_batch(struct slice bytes, uint64_t offset, uint64_t batch) {
     if (bytes.len > WAL_BATCH_MAX + WAL_MARK_LINE_MAX) {
         return false;
     }
     struct torn t = {.bytes = bytes, .offset = offset, .batch = batch};
     for (size_t at = 0; at < bytes.len;) {
-        size_t end = sector_end(&t, at);
-        if (is_blank(&t, at, end)) {
+        size_t hole = hole_at(&t, at);
+        if (hole > 0) {
             t.hole = true;
-            at = end;
+            at += hole;
             continue;
         }
-        while (end < bytes.len && !is_blank(&t, end, sector_end(&t, end))) {
+        size_t end = sector_end(&t, at);
+        while (end < bytes.len && hole_at(&t, end) == 0) {
             end = sector_end(&t, end);
         }
         if (!fragment_fits(&t, at, end)) {

@@ -398,11 +398,12 @@ static void note_outcome(struct story *s, uint64_t *acknowledged, uint64_t *made
 }
 
 // Stops the machine (or the process only) in `call`, starts it again, perhaps with a crash in the repair, and stops it again
-// somewhere. False: the story has fewer calls.
-static bool crash_in(uint64_t seed, uint64_t call, uint64_t segment_bytes, enum disk_direct direct) {
+// somewhere. No write takes more than `short_max` bytes; 0: all. False: the story has fewer calls.
+static bool crash_in(uint64_t seed, uint64_t call, uint64_t segment_bytes, enum disk_direct direct, size_t short_max) {
     struct story s = {.random = seed};
     disk_init(&s.disk, seed + call);
     s.disk.direct = direct;
+    s.disk.short_max = short_max;
     log_init(&s.log, &s.disk, segment_bytes);
     s.disk.crash_at = call;
     uint64_t acknowledged = 0;
@@ -440,7 +441,8 @@ static void TestLogCrashEverywhere(void **state) {
     for (uint64_t story = 0; story < 20; story++) {
         uint64_t segment_bytes = story % 10 == 0 ? 256 * KIB : 24 * KIB;
         enum disk_direct direct = story % 3 == 2 ? DISK_NO_DIRECT : DISK_DIRECT;
-        for (uint64_t call = 1; crash_in(seed + story * 1000, call, segment_bytes, direct); call++) {
+        size_t short_max = story % 4 == 1 ? 700 : 0;
+        for (uint64_t call = 1; crash_in(seed + story * 1000, call, segment_bytes, direct, short_max); call++) {
         }
     }
 }

@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/crc32c.h"
 #include "baton/v1/control.pb.h"
+#include "coverage.h"
 #include "host.h"
 #include "members.h"
 #include "node/internal.h"
@@ -285,6 +286,7 @@ void ledger_look(int host) {
                                                          : 'C',
                raft_current_term(node->raft));
     look_at_digest(host, node);
+    coverage_look();
 }
 
 // A bit that was turned may be noticed, and must be if it matters: then the node refuses to start. Entries that were lost,

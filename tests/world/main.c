@@ -6,7 +6,8 @@
 // --trace    what happens as a diagram
 // --faults   of a seed's schedule only these, by number: 3,17,20-25; "none"
 // --shrink   a seed that fails: finds a shorter schedule that fails, too, and prints the command for it
-// --pairs    the table of pairs of faults that have met
+// --minutes  goes on with the next seeds for so long, and says what was reached: states of the cluster, steps between them,
+//            and the table of pairs of faults that have met
 //
 // WORLD_LOG=1 shows what the nodes log, at debug level, with their own clocks.
 #include <getopt.h>
@@ -16,6 +17,7 @@
 #include <time.h>
 
 #include "base/slog.h"
+#include "coverage.h"
 #include "faults.h"
 #include "run.h"
 #include "shrink.h"
@@ -27,7 +29,8 @@ enum { QUIET = SLOG_ERROR + 1 };
 
 struct options {
     uint64_t seed, count, seconds;
-    bool trace, shrink, pairs;
+    bool trace, shrink;
+    uint64_t minutes;
     const char *faults;
 };
 
@@ -50,10 +53,10 @@ static uint64_t number_of(const char *text) {
 }
 
 static struct options read_options(int argc, char **argv) {
-    static const struct option known[] = {{"seed", required_argument, NULL, 's'},   {"count", required_argument, NULL, 'n'},
-                                          {"time", required_argument, NULL, 't'},   {"trace", no_argument, NULL, 'd'},
-                                          {"faults", required_argument, NULL, 'f'}, {"shrink", no_argument, NULL, 'k'},
-                                          {"pairs", no_argument, NULL, 'p'},        {NULL, 0, NULL, 0}};
+    static const struct option known[] = {{"seed", required_argument, NULL, 's'},    {"count", required_argument, NULL, 'n'},
+                                          {"time", required_argument, NULL, 't'},    {"trace", no_argument, NULL, 'd'},
+                                          {"faults", required_argument, NULL, 'f'},  {"shrink", no_argument, NULL, 'k'},
+                                          {"minutes", required_argument, NULL, 'm'}, {NULL, 0, NULL, 0}};
     struct options options = {.seed = 1, .count = 100, .seconds = 10};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
@@ -75,8 +78,8 @@ static struct options read_options(int argc, char **argv) {
         case 'k':
             options.shrink = true;
             break;
-        case 'p':
-            options.pairs = true;
+        case 'm':
+            options.minutes = number_of(optarg);
             break;
         default:
             exit(2);
@@ -88,15 +91,40 @@ static struct options read_options(int argc, char **argv) {
 static void tell(const struct options *options, double took) {
     struct world_ran ran = world_ran();
     faults_print();
-    if (options->pairs) {
+    if (options->minutes > 0) {
         printf("%zu pairs of faults have never met\n", faults_print_pairs());
+        printf("%zu states of the cluster, %zu steps between them\n", coverage_states(), coverage_steps());
     }
     printf("%llu seeds from %llu, %llu s each: %llu events, %llu entries, %llu calls, %llu changes watched, %llu changes of "
            "members, %llu workers offline; %.1f s of processor, %.0f times real time\n",
-           (unsigned long long)options->count, (unsigned long long)options->seed, (unsigned long long)options->seconds,
+           (unsigned long long)ran.seeds, (unsigned long long)options->seed, (unsigned long long)options->seconds,
            (unsigned long long)ran.events, (unsigned long long)ran.entries, (unsigned long long)ran.calls,
            (unsigned long long)ran.watched, (unsigned long long)ran.changes, (unsigned long long)ran.offline, took,
-           (double)(options->count * options->seconds) / took);
+           (double)ran.seconds / took);
+}
+
+static void run_seeds(const struct options *options) {
+    for (uint64_t i = 0; i < options->count; i++) {
+        world_run(options->seed + i, options->seconds);
+        if (options->count <= 10) {
+            printf("seed %llu: hash %016llx\n", (unsigned long long)(options->seed + i),
+                   (unsigned long long)world_ran().hash);
+        }
+    }
+}
+
+static void run_for(const struct options *options) {
+    double from = seconds_of(CLOCK_MONOTONIC);
+    double said = from;
+    for (uint64_t seed = options->seed; seconds_of(CLOCK_MONOTONIC) - from < (double)options->minutes * 60; seed++) {
+        world_run(seed, options->seconds);
+        if (seconds_of(CLOCK_MONOTONIC) - said >= 60) {
+            said = seconds_of(CLOCK_MONOTONIC);
+            printf("%.0f min: %llu seeds, %zu states, %zu steps\n", (said - from) / 60,
+                   (unsigned long long)world_ran().seeds, coverage_states(), coverage_steps());
+            fflush(stdout);
+        }
+    }
 }
 
 int main(int argc, char **argv) {
@@ -111,14 +139,14 @@ int main(int argc, char **argv) {
     }
     trace_begin(options.trace);
     double from = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
-    for (uint64_t i = 0; i < options.count; i++) {
-        world_run(options.seed + i, options.seconds);
-        if (options.count <= 10) {
-            printf("seed %llu: hash %016llx\n", (unsigned long long)(options.seed + i),
-                   (unsigned long long)world_ran().hash);
-        }
+    if (options.minutes > 0) {
+        coverage_begin();
+        run_for(&options);
+    } else {
+        run_seeds(&options);
     }
     tell(&options, seconds_of(CLOCK_PROCESS_CPUTIME_ID) - from);
+    coverage_free();
     faults_reset();
     world_free();
     return 0;

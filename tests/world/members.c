@@ -14,7 +14,7 @@ static struct {
     uint64_t changes;
     raft_index in_force[HOSTS_MAX];  // of the configuration that was last in force on a host
     raft_index durable[HOSTS_MAX];   // the same of one that its disk surely has
-    raft_index named[HOSTS_MAX];  // the first configuration that names the present directory; 0: none
+    raft_index named[HOSTS_MAX];     // the first configuration that names the present directory; 0: none
     char had[HOSTS_MAX][ID_MAX + 1];
 } m;
 

@@ -16,6 +16,7 @@
 //   ledger.c   the checks
 //   members.c  who the members are, and who of them is lost
 //   faults.c   what goes wrong, drawn from the seed; faults_kinds.c does it
+//   coverage.c what runs have reached; shrink.c finds a shorter one that fails
 //   trace.c    a run as a diagram
 //
 // Everything random comes from one seed, so a run can be repeated; its trace has a hash, so that one sees that it was the
