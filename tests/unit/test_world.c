@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "../world/faults.h"
+#include "../world/regressions.h"
 #include "../world/run.h"
 #include "../world/world.h"
 #include "base/slog.h"
@@ -17,11 +18,12 @@ enum { SLOWER = 1 };
 #endif
 enum { SECONDS = 10, FIXED = 500 / SLOWER, FRESH = 2000 / SLOWER, QUIET = SLOG_ERROR + 1 };
 
-// Seeds that broke something once, each with its virtual seconds.
 static const struct {
     uint64_t seed, seconds;
 } regressions[] = {
-#include "../world/regressions.h"
+#define X(seed, seconds) {seed, seconds},
+    REGRESSIONS(X)
+#undef X
 };
 
 int __real_clock_gettime(clockid_t clock, struct timespec *out);
