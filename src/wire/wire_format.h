@@ -131,10 +131,11 @@ static inline uint8_t *pb_back_bytes(uint8_t *end, struct slice bytes) {
 }
 
 static inline uint8_t *pb_back_fixed64(uint8_t *end, uint64_t value) {
+    end -= sizeof value;
     for (size_t i = 0; i < sizeof value; i++) {
-        end[i - sizeof value] = (uint8_t)(value >> (8 * i));
+        end[i] = (uint8_t)(value >> (8 * i));
     }
-    return end - sizeof value;
+    return end;
 }
 
 #endif
