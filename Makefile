@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean help
+.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
@@ -66,6 +66,18 @@ scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core
 	@deploy/deps build test
 	@ninja -C $(RELEASE) tests/unit/test-raft-scenarios
 	@$(if $(REWRITE),BATON_SCENARIOS_REWRITE=1) BATON_TEST_FILTER="$(RUN)*" $(RELEASE)/tests/unit/test-raft-scenarios tests/scenarios
+
+fuzz: ## fuzz what reads bytes from outside, each target for TIME= seconds (60); TARGET= names one, else all
+	@deploy/deps build test
+	@tests/fuzz/run --seconds "$(or $(TIME),60)" $(TARGET)
+
+fuzz-corpus: ## take what `make fuzz` has found into the committed corpora, as few inputs as reach as much
+	@deploy/deps build test
+	@tests/fuzz/run --minimise $(TARGET)
+
+fuzz-coverage: ## say which functions of the code under test no input of the corpora reaches
+	@deploy/deps build test
+	@tests/fuzz/run --coverage $(TARGET)
 
 bench: ## measure writes and restarts beside etcd's; see docs/performance.md
 	@deploy/deps build bench
