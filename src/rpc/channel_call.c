@@ -224,9 +224,16 @@ static bool submit(struct channel_call *call) {
     return true;
 }
 
+// False also once the server has broken the protocol: all that is left of the connection is to say so, and a call that is
+// submitted comes back unsent. The check of nghttp2 is also about stream ids, which `submit` sees to.
+static bool takes_requests(const struct rpc_channel *channel) {
+    return channel->open && (nghttp2_session_check_request_allowed(channel->connection->session) != 0 ||
+                             nghttp2_session_get_next_stream_id(channel->connection->session) > INT32_MAX);
+}
+
 bool rpc_channel_pump(struct rpc_channel *channel) {
     bool any = false;
-    while (channel->open && channel->sending == NULL && !rpc_list_empty(&channel->waiting)) {
+    while (channel->sending == NULL && !rpc_list_empty(&channel->waiting) && takes_requests(channel)) {
         if (!submit(rpc_container(rpc_list_first(&channel->waiting), struct channel_call, link))) {
             // After 2^30 calls (RFC 9113, section 5.1.1).
             nghttp2_submit_goaway(channel->connection->session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
@@ -270,7 +277,7 @@ struct rpc_ticket rpc_channel_call(struct rpc_channel *channel, const struct rpc
     }
     if (full) {
         end_later(call, RPC_RESOURCE_EXHAUSTED, "too many calls in flight on this channel");
-    } else if (!channel->open && !request->wait_for_ready) {
+    } else if (!request->wait_for_ready && !takes_requests(channel)) {
         end_later(call, RPC_UNAVAILABLE, "not connected");
     } else {
         wait_in_channel(call);

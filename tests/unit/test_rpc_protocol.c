@@ -1,5 +1,7 @@
 // What is malformed on the wire, in requests and in answers, and what is well-formed but comes in unusual pieces.
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/mem.h"
@@ -176,9 +178,46 @@ static void TestRpcBadAnswers(void **state) {
     env_stop(&env);
 }
 
+// A server that breaks the protocol in the bytes in which it greets: the calls that have waited for it cannot be sent on
+// that connection any more, and wait for the next one.
+static void TestRpcBrokenGreeting(void **state) {
+    (void)state;
+    struct env env;
+    env_start(&env);
+    char target[32];
+    int listener = raw_listen(10, target);
+    env.downs = 0;
+    env_connect(&env, (struct rpc_channel_options){.target = target});
+    struct outcome outcome = {0};
+    rpc_channel_call(env.channel, &(struct rpc_request){.path = "/test.Test/Echo",
+                                                        .body = slice_of_str("later"),
+                                                        .timeout_ms = 400,
+                                                        .wait_for_ready = true,
+                                                        .user = &outcome,
+                                                        .on_done = outcome_on_done});
+    uv_run(&env.loop, UV_RUN_NOWAIT);
+    uv_run(&env.loop, UV_RUN_NOWAIT);
+    int server = accept(listener, NULL, NULL);
+    struct buf out = {0};
+    put_frame(&out, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
+    put_frame(&out, NGHTTP2_DATA, 0, 31, "x", 1);  // of a stream that nobody has opened
+    assert_int_equal(send(server, out.data, out.len, MSG_NOSIGNAL), out.len);
+    alarm(30);  // the loop's watchdog does not see a callback that never returns
+    env_run_until(&env, env_is_down);
+    env_await(&env, &outcome);
+    alarm(0);
+    assert_int_equal(outcome.status, RPC_DEADLINE_EXCEEDED);
+    assert_false(outcome.maybe_processed);
+    buf_free(&out);
+    buf_free(&outcome.body);
+    close(server);
+    close(listener);
+    env_stop(&env);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestRpcBadRequests), cmocka_unit_test(TestRpcBytewise),   cmocka_unit_test(TestRpcLateEnd),
-    cmocka_unit_test(TestRpcGarbage),     cmocka_unit_test(TestRpcBadAnswers),
+    cmocka_unit_test(TestRpcGarbage),     cmocka_unit_test(TestRpcBadAnswers), cmocka_unit_test(TestRpcBrokenGreeting),
 };
 
 UNIT_MAIN(tests)
