@@ -143,7 +143,7 @@ static void parse_endpoints(struct words *words) {
     struct error error = {.code = OK};
     const char *flag = words->count > 1 ? words->list[1] : NULL;
     const char *environment = words->count > 2 ? words->list[2] : NULL;
-    if (ctl_endpoints_find(flag, environment, NULL, &endpoints, &error) != OK) {
+    if (ctl_endpoints_find(flag, environment, "", &endpoints, &error) != OK) {
         assert_refused(&error);
         return;
     }
