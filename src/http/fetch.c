@@ -108,9 +108,11 @@ static const char *parse_head(struct fetch *fetch, char *head, size_t *length) {
     char *rest = NULL;
     char *line = strtok_r(head, "\r\n", &rest);
     int read = 0;
-    if (line == NULL || sscanf(line, "HTTP/1.%*1[01] %3u%n", &fetch->answer.status, &read) != 1 || read != 12) {
+    char digits[4];  // as text: a number may have a sign
+    if (line == NULL || sscanf(line, "HTTP/1.%*1[01] %3[0-9]%n", digits, &read) != 1 || read != 12) {
         return "not an HTTP/1.1 answer";
     }
+    fetch->answer.status = (unsigned)strtoul(digits, NULL, 10);
     bool known = false;
     while ((line = strtok_r(NULL, "\r\n", &rest)) != NULL) {
         static const char name[] = "content-length:";

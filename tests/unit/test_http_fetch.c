@@ -101,6 +101,8 @@ static void TestHttpFetch(void **state) {
     } cases[] = {
         {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", ""},
         {"HTTP/1.0 404 No\r\ncontent-length:\t0 \r\n\r\n", ""},
+        {"HTTP/1.1 -03 No\r\nContent-Length: 0\r\n\r\n", "not an HTTP/1.1 answer"},
+        {"HTTP/1.1 +20 OK\r\nContent-Length: 0\r\n\r\n", "not an HTTP/1.1 answer"},
         {"HTTP/1.1 200 OK\r\n\r\nhello", "without Content-Length"},
         {"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello", "ended within"},
         {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhello", "more bytes"},
