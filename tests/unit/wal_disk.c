@@ -32,7 +32,7 @@ static uint64_t next_random(struct disk *disk) {
 }
 
 static bool coin(struct disk *disk) {
-    return (next_random(disk) & 1) != 0;
+    return disk->luck == DISK_COIN ? (next_random(disk) & 1) != 0 : disk->luck == DISK_KEEPS;
 }
 
 // --- files ---
@@ -151,6 +151,11 @@ static int disk_open_at(void *self, int dir, const char *name, int flags, mode_t
         file->exists = true;
         buf_clear(&file->seen);
         buf_clear(&file->platter);
+    } else if ((flags & O_TRUNC) != 0) {
+        if (!begin(disk)) {
+            return -1;
+        }
+        buf_clear(&file->seen);
     }
     if (disk->dead) {
         errno = EIO;
@@ -522,7 +527,7 @@ void disk_crash(struct disk *disk) {
     for (size_t i = 0; i < disk->file_count; i++) {
         struct disk_file *file = &disk->files[i];
         if (file->exists != file->durable) {
-            file->exists = coin(disk);
+            file->exists = coin(disk) == (disk->luck == DISK_COIN || file->exists);
             file->durable = file->exists;
         }
         crash_file(disk, file);

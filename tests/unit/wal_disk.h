@@ -4,7 +4,8 @@
 // The model. A file has what a process sees (its bytes and size) and what is on the platter. A sync moves all of it over, a
 // write with RWF_DSYNC only its own sectors. A crash keeps, by the toss of a coin, each sector that was written but not
 // synced, and each name that was created or removed but not synced, a directory's with all that is in it; the file's size is
-// that of what was kept, with zeros where a sector in the middle was not. A sector is written whole or not at all.
+// that of what was kept, with zeros where a sector in the middle was not. A sector is written whole or not at all. With
+// another `luck` all of what was not synced is kept, or all of it lost.
 #ifndef BATON_TESTS_WAL_DISK_H
 #define BATON_TESTS_WAL_DISK_H
 
@@ -20,11 +21,15 @@ enum disk_direct {
     DISK_NO_DIRECT,      // refuses to open
 };
 
+// What a crash does to what was written but not synced.
+enum disk_luck { DISK_COIN, DISK_KEEPS, DISK_LOSES };
+
 struct disk {
     struct wal_io io;  // give this to the log
     struct disk_file *files;
     size_t file_count;
     uint64_t seed;  // of the coin
+    enum disk_luck luck;
     enum disk_direct direct;
     uint64_t direct_writes;  // so far
 
