@@ -6,8 +6,11 @@
 #include "story.h"
 
 enum {
-    LUCKS = 5,         // ways of losing: all kept, all lost, and coins
-    SECOND_LUCKS = 3,  // of the second crash
+    LUCK_KEEPS,
+    LUCK_LOSES,
+    LUCK_KILLED,       // only the process ends
+    LUCKS = 6,         // these, and coins
+    SECOND_LUCKS = 3,  // of the second crash, of the machine: all kept, all lost, a coin
     PART_TRIES = 2,    // of receiving an image whose part the crash may have damaged
 };
 
@@ -23,14 +26,14 @@ struct scene {
 };
 
 static void set_luck(struct disk *disk, uint64_t luck, uint64_t seed) {
-    disk->luck = luck == 0 ? DISK_KEEPS : luck == 1 ? DISK_LOSES : DISK_COIN;
+    disk->luck = luck == LUCK_KEEPS ? DISK_KEEPS : luck == LUCK_LOSES ? DISK_LOSES : DISK_COIN;
     disk->seed = seed * 0x9e3779b97f4a7c15 + luck;
 }
 
 static void scene_init(struct scene *scene, struct story *story) {
     *scene = (struct scene){.story = story, .from = story->truth.acknowledged, .to = story->truth.made};
     disk_init(&scene->base, 1);
-    disk_copy(&scene->base, &story->disk);
+    disk_clone(&scene->base, &story->disk);
     disk_init(&scene->scratch, 1);
     scene->scratch.direct = story->disk.direct;
     victim_init(&scene->victim, &scene->scratch, story->slab);
@@ -43,17 +46,21 @@ static void scene_free(struct scene *scene) {
     disk_free(&scene->base);
 }
 
-// The moment that a start finds, which must be one of those from `from` to `to`; MOMENTS_MAX: it is broken.
-static size_t start(struct scene *scene, size_t from, size_t to) {
-    char why[WHY_MAX];
+// Starts. False: the disk has stopped, or it is broken, as it must not refuse.
+static bool start(struct scene *scene) {
     enum error_code code = victim_start(&scene->victim);
     if (scene->scratch.dead) {
-        return MOMENTS_MAX;
+        return false;
     }
     if (code != OK) {
         report_broken("%s: refused after a mere crash: %s", scene->name, scene->victim.error.message);
-        return MOMENTS_MAX;
     }
+    return code == OK;
+}
+
+// The moment that it holds, which must be one of those from `from` to `to`; MOMENTS_MAX: it is broken.
+static size_t find(const struct scene *scene, size_t from, size_t to) {
+    char why[WHY_MAX];
     size_t found = truth_find(&scene->story->truth, from, to, false, &scene->victim, why);
     if (found == MOMENTS_MAX) {
         report_broken("%s: of moments %zu to %zu it holds none: %s", scene->name, from, to, why);
@@ -61,32 +68,32 @@ static size_t start(struct scene *scene, size_t from, size_t to) {
     return found;
 }
 
-// What was found is no accident of one start: the log goes on from there, and is found again with what was added.
-static void go_on(struct scene *scene, size_t found) {
-    struct story *story = scene->story;
+// --- going on ---
+
+// One more write, in a new term: what the log must hold then.
+static void write_more(struct scene *scene, size_t found, struct raft_entry *entry, struct moment *next) {
     struct victim *v = &scene->victim;
-    struct moment next = story->truth.moments[found];
-    char why[WHY_MAX];
-    if (v->recovered.log.base.index + v->recovered.log.count != next.count) {  // it begins anew behind an image
-        memset(next.entries, 0, sizeof next.entries);
-        next.base = v->newest;
-        next.count = (size_t)v->newest.index;
+    *next = scene->story->truth.moments[found];
+    if (v->recovered.log.base.index + v->recovered.log.count != next->count) {  // it begins anew behind an image
+        memset(next->entries, 0, sizeof next->entries);
+        next->base = v->newest;
+        next->count = (size_t)v->newest.index;
     }
-    struct raft_hard_state hard_state = {.current_term = ++next.term, .voted_for = raft_id_of(slice_of_str("n2"))};
-    snprintf(next.vote, sizeof next.vote, "n2");
-    struct raft_entry_id id = {.term = next.term, .index = next.count + 1};
-    struct raft_entry *entry = raft_entry_new(story->slab, RAFT_ENTRY_NOOP, id, 0);
-    moment_take(&next, id.index, &entry, 1);
+    entry->id = (struct raft_entry_id){.term = ++next->term, .index = next->count + 1};
+    snprintf(next->vote, sizeof next->vote, "n2");
+    struct raft_hard_state hard_state = {.current_term = next->term, .voted_for = raft_id_of(slice_of_str(next->vote))};
+    moment_take(next, entry->id.index, &entry, 1);
     victim_push(v, &hard_state, (struct raft_entry_id){0}, &entry, 1);
     victim_run(v);
-    victim_stop(v, found % 2 == 0);
-    if (victim_start(v) != OK) {
-        report_broken("%s: refused after it went on: %s", scene->name, v->error.message);
-    } else if (!moment_holds(&story->truth, &next, v, why)) {
+}
+
+static void check_more(const struct scene *scene, size_t found, const struct moment *next, bool durable) {
+    const struct truth *truth = &scene->story->truth;
+    char why[WHY_MAX];
+    if (!moment_holds(truth, next, &scene->victim, why) &&
+        (durable || !moment_holds(truth, &truth->moments[found], &scene->victim, why))) {
         report_broken("%s: after it went on: %s", scene->name, why);
     }
-    victim_stop(v, false);
-    raft_entry_unref(entry);
 }
 
 // An image that was on its way arrives in the end, whatever the crash has left of its part.
@@ -105,50 +112,57 @@ static void arrive(struct scene *scene) {
     }
 }
 
-static void crash_again(struct scene *scene, enum operation operation, uint64_t call, uint64_t seed, size_t whole,
-                        uint64_t calls) {
-    for (uint64_t luck = 0; luck < SECOND_LUCKS; luck++) {
-        disk_copy(&scene->scratch, &scene->base);
-        scene->scratch.calls = 0;
-        scene->scratch.crash_at = call;
-        set_luck(&scene->scratch, luck, seed + call);
-        enum error_code code = victim_start(&scene->victim);
-        victim_stop(&scene->victim, false);
-        if (code != OK && !scene->scratch.dead) {
-            report_broken("%s: refused after a mere crash: %s", scene->name, scene->victim.error.message);
-        }
-        disk_crash(&scene->scratch);
-        // A start that has ended may have voted since: the next one must find the same.
-        size_t found = call <= calls ? start(scene, scene->from, scene->to) : start(scene, whole, whole);
-        if (found != MOMENTS_MAX) {
-            report_case(ATTACK_DOUBLE, OUTCOME_WHOLE);
-            report_crash(operation, true);
-        }
-        victim_stop(&scene->victim, false);
+// --- the second crash ---
+
+// In a call of the start, which would find the moment `found`, or of the write that follows it, or after that.
+static bool crash_again(struct scene *scene, size_t found, uint64_t call, uint64_t luck, uint64_t seed) {
+    struct victim *v = &scene->victim;
+    struct moment next;
+    struct raft_entry *entry = raft_entry_new(scene->story->slab, RAFT_ENTRY_NOOP, (struct raft_entry_id){0}, 0);
+    disk_clone(&scene->scratch, &scene->base);
+    scene->scratch.calls = 0;
+    scene->scratch.crash_at = call;
+    set_luck(&scene->scratch, luck, seed + call);
+    bool started = start(scene);
+    if (started) {
+        write_more(scene, found, entry, &next);
     }
+    bool durable = started && v->writer->durable_write == 1;
+    bool ended = !scene->scratch.dead;
+    victim_stop(v, false);
+    disk_crash(&scene->scratch);
+    if (start(scene)) {
+        if (started) {
+            check_more(scene, found, &next, durable);
+        } else {
+            find(scene, scene->from, scene->to);
+        }
+        report_case(ATTACK_DOUBLE, OUTCOME_WHOLE);
+    }
+    victim_stop(v, false);
+    raft_entry_unref(entry);
+    return ended;
 }
 
 // The disk as the story's crash has left it is started, with a second crash in each call.
 static void start_all(struct scene *scene, enum operation operation, uint64_t seed) {
-    disk_copy(&scene->scratch, &scene->base);
-    scene->scratch.calls = scene->scratch.crash_at = 0;
-    size_t found = start(scene, scene->from, scene->to);
-    uint64_t calls = scene->scratch.calls;
+    disk_clone(&scene->scratch, &scene->base);
+    scene->scratch.crash_at = 0;
+    size_t found = start(scene) ? find(scene, scene->from, scene->to) : MOMENTS_MAX;
+    report_case(ATTACK_CRASH, OUTCOME_WHOLE);
+    report_crash(operation, false);
     if (found == MOMENTS_MAX) {
         victim_stop(&scene->victim, false);
         return;
     }
-    report_case(ATTACK_CRASH, OUTCOME_WHOLE);
-    report_crash(operation, false);
     arrive(scene);
     victim_stop(&scene->victim, false);
-    disk_copy(&scene->scratch, &scene->base);
-    if (start(scene, found, found) != MOMENTS_MAX) {
-        go_on(scene, found);
-    }
-    victim_stop(&scene->victim, false);
-    for (uint64_t call = 1; call <= calls + 1; call++) {
-        crash_again(scene, operation, call, seed, found, calls);
+    bool ended = false;
+    for (uint64_t call = 1; !ended; call++) {
+        for (uint64_t luck = 0; luck < SECOND_LUCKS; luck++) {
+            ended = crash_again(scene, found, call, luck < LUCK_KILLED ? luck : LUCKS, seed);
+            report_crash(operation, true);
+        }
     }
 }
 
@@ -156,7 +170,7 @@ static void start_all(struct scene *scene, enum operation operation, uint64_t se
 static void repair(struct story *story, struct scene *torn, uint64_t seed) {
     for (uint64_t call = 1;; call++) {
         struct scene scene;
-        disk_copy(&torn->scratch, &torn->base);
+        disk_clone(&torn->scratch, &torn->base);
         torn->scratch.calls = 0;
         torn->scratch.crash_at = call;
         set_luck(&torn->scratch, 2, seed + call);
@@ -168,7 +182,7 @@ static void repair(struct story *story, struct scene *torn, uint64_t seed) {
             return;
         }
         scene_init(&scene, story);
-        disk_copy(&scene.base, &torn->scratch);
+        disk_clone(&scene.base, &torn->scratch);
         snprintf(scene.name, sizeof scene.name, "%.60s, repair stopped in call %llu", torn->name, (unsigned long long)call);
         start_all(&scene, OP_REPAIR, seed + call);
         scene_free(&scene);
@@ -176,7 +190,7 @@ static void repair(struct story *story, struct scene *torn, uint64_t seed) {
 }
 
 static bool is_torn(struct scene *scene) {
-    disk_copy(&scene->scratch, &scene->base);
+    disk_clone(&scene->scratch, &scene->base);
     scene->scratch.crash_at = 0;
     enum error_code code = victim_start(&scene->victim);
     bool torn = code == OK && scene->victim.recovered.torn_bytes > 0;
@@ -191,11 +205,15 @@ static void crash_in(uint64_t seed, uint64_t call, uint64_t luck, bool repairs) 
     story.disk.crash_at = call;
     story_tell(&story, CHAPTER_END);
     set_luck(&story.disk, luck, seed + call);
-    disk_crash(&story.disk);
+    if (luck == LUCK_KILLED) {
+        disk_kill(&story.disk);
+    } else {
+        disk_crash(&story.disk);
+    }
     scene_init(&scene, &story);
     snprintf(scene.name, sizeof scene.name, "SEED=%llu call %llu luck %llu", (unsigned long long)seed,
              (unsigned long long)call, (unsigned long long)luck);
-    start_all(&scene, story.operation, seed + call);
+    start_all(&scene, story.operation, seed + call * LUCKS + luck);
     if (repairs && is_torn(&scene)) {
         repair(&story, &scene, seed + call);
     }

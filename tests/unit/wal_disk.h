@@ -81,4 +81,7 @@ bool disk_equal(const struct disk *a, const struct disk *b);
 // A copy of what processes see, all of it durable.
 void disk_copy(struct disk *to, const struct disk *from);
 
+// A copy of all of it: what processes see, what is durable, and what is not yet.
+void disk_clone(struct disk *to, const struct disk *from);
+
 #endif
