@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage help
+.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage attack help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
@@ -61,6 +61,11 @@ sim-long: $(RELEASE)/build.ninja ## the same for an hour (TIME= minutes), from S
 	@deploy/deps build test
 	@ninja -C $(RELEASE) tests/world/world
 	@$(RELEASE)/tests/world/world --minutes $(or $(TIME),60) --time 20 --seed $(or $(SEED),$$(($$(date +%s) / 86400 * 1000000)))
+
+attack: $(RELEASE)/build.ninja ## cut, change and crash a node's directory everywhere, in minutes; the counts go to tests/attack/results.json
+	@deploy/deps build test
+	@ninja -C $(RELEASE) tests/attack/attack
+	@$(RELEASE)/tests/attack/attack "$(SEED)" tests/attack/results.json
 
 scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core; REWRITE=1 writes their traces again
 	@deploy/deps build test

@@ -84,7 +84,7 @@ static inline bool share_has(const struct share *share, uint64_t n) {
     return n % share->parts == share->part;
 }
 
-void attack_cuts(void);
+void attack_cuts(const struct share *share);
 void attack_bytes(const struct share *share);
 void attack_sectors(void);
 void attack_crashes(uint64_t seed, const struct share *share);

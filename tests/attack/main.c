@@ -1,8 +1,11 @@
-// The whole attack: attack [SEED [RESULTS]]. The counts go to the file of that name, as JSON.
+// The whole attack: attack [SEED [RESULTS]]. SEED is of the first of several stories that crashes stop; the counts go to the
+// file RESULTS, as JSON.
 #include <stdlib.h>
 #include <time.h>
 
 #include "attack.h"
+
+enum { STORIES = 6 };
 
 static double seconds(void) {
     struct timespec now;
@@ -15,7 +18,12 @@ int main(int argc, char **argv) {
     const struct share all = {.parts = 1};
     double from = seconds();
     printf("SEED=%llu\n", (unsigned long long)seed);
-    attack_crashes(seed, &all);
+    attack_cuts(&all);
+    attack_bytes(&all);
+    attack_sectors();
+    for (uint64_t story = 0; story < STORIES; story++) {
+        attack_crashes(seed + story, &all);
+    }
     printf("%.1f s\n", seconds() - from);
     report_print();
     if (argc > 2) {
