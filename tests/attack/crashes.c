@@ -36,6 +36,8 @@ static void scene_init(struct scene *scene, struct story *story) {
     disk_clone(&scene->base, &story->disk);
     disk_init(&scene->scratch, 1);
     scene->scratch.direct = story->disk.direct;
+    scene->scratch.halve = story->disk.halve;
+    scene->scratch.eintr = story->disk.eintr;
     victim_init(&scene->victim, &scene->scratch, story->slab);
     buf_append_slice(&scene->victim.configuration, buf_slice(&story->victim.configuration));
 }

@@ -12,6 +12,8 @@ void story_init(struct story *s, uint64_t seed, enum disk_direct direct) {
     *s = (struct story){.rng = {.state = seed}, .slab = raft_slab_new()};
     disk_init(&s->disk, seed);
     s->disk.direct = direct;
+    s->disk.halve = 2 + seed % 3;
+    s->disk.eintr = 7;
     victim_init(&s->victim, &s->disk, s->slab);
 }
 

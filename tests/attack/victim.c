@@ -2,6 +2,7 @@
 #include "victim.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 
@@ -225,11 +226,12 @@ static enum error_code store_part(const struct wal_directory *dir, struct raft_e
     for (int chunks = 1; code == OK && stored < bytes.len; chunks++) {
         size_t len = bytes.len - stored < CHUNK ? (size_t)(bytes.len - stored) : CHUNK;
         struct iovec part = {.iov_base = (void *)(uintptr_t)(bytes.data + stored), .iov_len = len};
-        if (io->write_at(io->self, fd, &part, 1, (off_t)stored, 0) != (ssize_t)len ||
-            (chunks % CHUNKS_A_SYNC == 0 && io->sync(io->self, fd) != 0)) {
+        ssize_t n = io->write_at(io->self, fd, &part, 1, (off_t)stored, 0);
+        bool failed = n < 0 && errno != EINTR;
+        if (failed || (chunks % CHUNKS_A_SYNC == 0 && io->sync(io->self, fd) != 0)) {
             code = error_set(error, ERR_IO, "the part was not stored");
         }
-        stored += len;
+        stored += n > 0 ? (uint64_t)n : 0;
     }
     io->close(io->self, fd);
     return code;

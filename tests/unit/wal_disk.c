@@ -199,6 +199,9 @@ static ssize_t transfer(struct disk *disk, size_t len) {
         errno = EINTR;
         return -1;
     }
+    if (disk->halve != 0 && disk->transfers % disk->halve == 0 && len > 1) {
+        len /= 2;
+    }
     return (ssize_t)(disk->short_max != 0 && len > disk->short_max ? disk->short_max : len);
 }
 

@@ -47,6 +47,7 @@ struct disk {
 
     size_t short_max;  // bytes of one read or write at most, but a block past the page cache; 0: all
     uint64_t eintr;    // each n-th read or write is interrupted; 0: none
+    uint64_t halve;    // each n-th one moves half of its bytes; 0: none
     uint64_t transfers;
     uint64_t space;   // bytes that all files together may have
     uint64_t now_us;  // the clock; the test turns it
