@@ -8,6 +8,8 @@
 //   damage.c   the story's end with one file cut, changed, or gone
 //   sectors.c  the same with sectors of the last batch lost or zeroed
 //   crashes.c  the story stopped in each of its calls, and the start after it in each of its own
+//   faults.c   the story with each of its writes and syncs failing once
+//   scene.c    what the two have in common: a disk after a crash, and starts on it
 //   report.c   the counts
 //
 // The expectation is one: a start finds all that was acknowledged, or it refuses with a code that says what is wrong and
@@ -41,6 +43,7 @@ enum attack {
     ATTACK_SECTORS,  // of the last batch: lost or zeroed
     ATTACK_CRASH,    // in a call
     ATTACK_DOUBLE,   // and again in a call of the start that follows
+    ATTACK_FAULT,    // a write or a sync fails, or there is no space, and then a crash
     ATTACKS,
 };
 
@@ -88,5 +91,6 @@ void attack_cuts(const struct share *share);
 void attack_bytes(const struct share *share);
 void attack_sectors(void);
 void attack_crashes(uint64_t seed, const struct share *share);
+void attack_faults(uint64_t seed, const struct share *share);
 
 #endif

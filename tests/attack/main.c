@@ -23,6 +23,7 @@ int main(int argc, char **argv) {
     attack_sectors();
     for (uint64_t story = 0; story < STORIES; story++) {
         attack_crashes(seed + story, &all);
+        attack_faults(seed + story, &all);
     }
     printf("%.1f s\n", seconds() - from);
     report_print();

@@ -6,7 +6,8 @@
 
 enum { SHOWN_MAX = 10 };
 
-static const char *const attack_names[ATTACKS] = {"cuts", "flips", "changes", "sectors", "crashes", "double_crashes"};
+static const char *const attack_names[ATTACKS] = {"cuts",    "flips",          "changes", "sectors",
+                                                  "crashes", "double_crashes", "failures"};
 static const char *const outcome_names[OUTCOMES] = {
     "whole", "whole_from_older_image", "taken_for_torn", "WAL_CORRUPT", "WAL_GAP", "SNAP_CORRUPT"};
 static const char *const operation_names[OPERATIONS] = {"start",   "append",  "rotate", "snapshot",

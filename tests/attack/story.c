@@ -58,13 +58,30 @@ struct raft_entry *story_entry(struct story *s, struct raft_entry_id id, size_t 
     return entry;
 }
 
-// --- steps; each does nothing once the disk has stopped ---
+// --- steps; each does nothing once the disk has stopped, or the node has failed ---
+
+static bool is_over(const struct story *s) {
+    return s->disk.dead || s->failed;
+}
 
 static bool goes_on(struct story *s, enum operation operation) {
-    if (!s->disk.dead) {
+    if (!is_over(s)) {
         s->operation = operation;
     }
-    return !s->disk.dead;
+    return !is_over(s);
+}
+
+static void fail(struct story *s, const char *what) {
+    s->failed = true;
+    if (!s->disk.dead && !s->faulty) {
+        report_broken("%s: %s", what, s->victim.error.message);
+    }
+}
+
+static void note_condition(struct story *s) {
+    if (s->victim.writer->condition != WAL_GOOD) {
+        fail(s, "the log failed");
+    }
 }
 
 static struct moment *now(struct story *s) {
@@ -106,6 +123,7 @@ static void run(struct story *s) {
         segment = w->current.number;
         end = w->current.end;
     }
+    note_condition(s);
 }
 
 static void append(struct story *s, size_t count, size_t len) {
@@ -126,11 +144,11 @@ static void elect(struct story *s, raft_term term, const char *vote, raft_index 
 
 // Batches until one begins a segment.
 static void rotate(struct story *s, size_t len) {
-    if (s->disk.dead) {
+    if (is_over(s)) {
         return;
     }
     uint64_t segment = s->victim.writer->current.number;
-    while (!s->disk.dead && s->victim.writer->current.number == segment) {
+    while (!is_over(s) && s->victim.writer->current.number == segment) {
         bool fits = s->victim.writer->current.end + 3 * len + KIB < s->victim.segment_bytes;
         if (goes_on(s, fits ? OP_APPEND : OP_ROTATE)) {
             push(s, NULL, now(s)->count + 1, 2, len);
@@ -141,11 +159,12 @@ static void rotate(struct story *s, size_t len) {
 
 static void prepare(struct story *s) {
     while (goes_on(s, OP_ROTATE) && wal_writer_prepare(s->victim.writer, true)) {
+        note_condition(s);
     }
 }
 
 static void commit(struct story *s, raft_index index) {
-    if (s->disk.dead) {
+    if (is_over(s)) {
         return;
     }
     truth_commit(&s->truth, index);
@@ -167,8 +186,8 @@ static void snapshot(struct story *s) {
         victim_drop_superseded(v);
         v->before = v->newest;
         v->newest = last;
-    } else {
-        assert(s->disk.dead);
+    } else if (!s->disk.dead && !s->faulty) {  // else the node goes on without it
+        report_broken("no image: %s", v->error.message);
     }
 }
 
@@ -177,6 +196,7 @@ static void compact(struct story *s) {
         raft_index to = victim_compact_to(&s->victim);
         s->truth.compacted = to > s->truth.compacted ? to : s->truth.compacted;
         victim_compact(&s->victim);
+        note_condition(s);
     }
 }
 
@@ -186,10 +206,10 @@ static void start(struct story *s) {
     }
     enum error_code code = victim_start(&s->victim);
     s->opened_at = s->truth.made;
-    if (code != OK && !s->disk.dead) {
-        report_broken("a start after a stop is refused: %s", s->victim.error.message);
+    if (code != OK) {
+        fail(s, "a start after a stop is refused");
     }
-    if (code == OK && !s->disk.dead && s->truth.made > 0) {
+    if (code == OK && !is_over(s) && s->truth.made > 0) {
         char why[WHY_MAX];
         if (truth_find(&s->truth, s->truth.made, s->truth.made, false, &s->victim, why) == MOMENTS_MAX) {
             report_broken("a start after a stop: %s", why);
@@ -251,7 +271,7 @@ static void begin_anew(struct story *s, struct raft_entry_id last) {
 }
 
 static void install(struct story *s, raft_term term, size_t entries) {
-    if (s->disk.dead) {
+    if (is_over(s)) {
         return;
     }
     elect(s, term, "", now(s)->count + 1, 0, 0);
@@ -260,16 +280,16 @@ static void install(struct story *s, raft_term term, size_t entries) {
     }
     struct raft_entry_id last = s->arriving = lead(s, term, entries, &s->arriving_bytes);
     enum error_code code = victim_receive(&s->victim, last, buf_slice(&s->arriving_bytes));
-    if (code == OK) {
-        truth_keep_picture(&s->truth);
-    } else if (!s->disk.dead) {
-        report_broken("an image that arrives is refused: %s", s->victim.error.message);
+    if (code != OK && s->faulty && !s->disk.dead) {
+        code = victim_receive(&s->victim, last, buf_slice(&s->arriving_bytes));
     }
-    if (s->disk.dead) {
+    if (code != OK) {
+        fail(s, "an image that arrives is refused");
         return;
     }
+    truth_keep_picture(&s->truth);
     begin_anew(s, last);
-    if (!s->disk.dead) {
+    if (!is_over(s)) {
         s->truth.compacted = last.index;
         victim_installed(&s->victim, last);
         s->arriving.index = s->disk.dead ? last.index : 0;
@@ -282,7 +302,7 @@ static void install(struct story *s, raft_term term, size_t entries) {
 static void tell_log(struct story *s) {
     start(s);
     elect(s, 1, "n1", 1, 2, 200);
-    if (!s->disk.dead) {
+    if (s->entry_count > 0 && s->victim.configuration.len == 0) {
         buf_append_slice(&s->victim.configuration, raft_entry_command(s->entries[0]));
     }
     commit(s, 2);
@@ -368,6 +388,7 @@ void story_tell(struct story *s, enum chapter chapter) {
     }
     if (s->victim.writer != NULL) {
         s->truth.acknowledged = s->opened_at + s->victim.writer->durable_write;
+        s->durable_hard_state_write = s->victim.writer->durable_hard_state_write;
     }
     victim_stop(&s->victim, false);
 }

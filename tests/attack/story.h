@@ -15,7 +15,7 @@ enum chapter {
     CHAPTER_END,
 };
 
-enum { PLACES_MAX = 200, STORY_ENTRIES_MAX = 400 };
+enum { PLACES_MAX = 200, STORY_ENTRIES_MAX = 400, STORY_CALLS_MAX = 1000 };
 
 // Where a batch ends, and the moment that is durable with it.
 struct place {
@@ -30,8 +30,11 @@ struct story {
     struct victim victim;
     struct truth truth;
     struct rng rng;
-    enum operation operation;  // what it does, or did when the disk stopped
-    size_t opened_at;          // the moment at the last start
+    enum operation operation;           // what it does, or did when the disk stopped
+    bool faulty;                        // a call is to fail
+    bool failed;                        // it did, and the node's process ends, or waits for space
+    size_t opened_at;                   // the moment at the last start
+    uint64_t durable_hard_state_write;  // as the log had it when the story was over
     struct place places[PLACES_MAX];
     size_t place_count;
     struct raft_entry *entries[STORY_ENTRIES_MAX];  // all that were made

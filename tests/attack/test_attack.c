@@ -50,11 +50,15 @@ static void TestAttackCrashes(void **state) {
     none_is_broken();
 }
 
+static void TestAttackFaults(void **state) {
+    (void)state;
+    attack_faults(1, share_of_today());
+    none_is_broken();
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestAttackCuts),
-    cmocka_unit_test(TestAttackBytes),
-    cmocka_unit_test(TestAttackSectors),
-    cmocka_unit_test(TestAttackCrashes),
+    cmocka_unit_test(TestAttackCuts),    cmocka_unit_test(TestAttackBytes),  cmocka_unit_test(TestAttackSectors),
+    cmocka_unit_test(TestAttackCrashes), cmocka_unit_test(TestAttackFaults),
 };
 
 UNIT_MAIN(tests)

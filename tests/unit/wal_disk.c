@@ -11,7 +11,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-enum { SECTOR = 512, BLOCK = 4096, PATH_SIZE = 128, FIRST_FD = 100, DIRECT_FD = 100000 };
+enum { SECTOR = 512, BLOCK = 4096, PATH_SIZE = 128, FIRST_FD = 100, DIRECT_FD = 100000, LITTLE = 256 };
 
 struct disk_file {
     char path[PATH_SIZE];
@@ -32,7 +32,14 @@ static uint64_t next_random(struct disk *disk) {
 }
 
 static bool coin(struct disk *disk) {
-    return disk->luck == DISK_COIN ? (next_random(disk) & 1) != 0 : disk->luck == DISK_KEEPS;
+    switch (disk->luck) {
+    case DISK_COIN:
+        return (next_random(disk) & 1) != 0;
+    case DISK_LOSES_LITTLE:
+        return next_random(disk) % LITTLE != 0;
+    default:
+        return disk->luck == DISK_KEEPS;
+    }
 }
 
 // --- files ---
@@ -104,6 +111,19 @@ static void sync_range(struct disk_file *file, size_t from, size_t to) {
         sector_to_platter(file, s);
     }
     mark_dirty(file, from, to, false);
+}
+
+// What was written since the last sync, and the size.
+static void sync_dirty(struct disk_file *file) {
+    if (file->platter.len > file->seen.len) {
+        resize(&file->platter, file->seen.len);
+    }
+    for (size_t s = 0; s < file->dirty_cap; s++) {
+        if (file->dirty[s]) {
+            sector_to_platter(file, s);
+        }
+    }
+    mark_dirty(file, 0, file->seen.len, false);
 }
 
 static void sync_all(struct disk_file *file) {
@@ -227,10 +247,10 @@ uint64_t disk_used(const struct disk *disk) {
 }
 
 static void store(struct disk_file *file, const struct iovec *parts, size_t len, size_t offset) {
+    mark_dirty(file, offset < file->seen.len ? offset : file->seen.len, offset + len, true);
     if (file->seen.len < offset + len) {
         resize(&file->seen, offset + len);
     }
-    mark_dirty(file, offset, offset + len, true);
     for (size_t done = 0; done < len; parts++) {
         size_t n = parts->iov_len < len - done ? parts->iov_len : len - done;
         memcpy(file->seen.data + offset + done, parts->iov_base, n);
@@ -313,6 +333,7 @@ static ssize_t disk_write_at(void *self, int fd, const struct iovec *parts, int 
     }
     if ((flags & RWF_DSYNC) != 0) {
         if (!plan_sync(disk)) {
+            mark_dirty(file, (size_t)offset, (size_t)offset + (size_t)allowed, false);
             return -1;
         }
         sync_range(file, (size_t)offset, (size_t)offset + (size_t)allowed);
@@ -340,13 +361,16 @@ static int disk_sync(void *self, int fd) {
         return -1;
     }
     if (disk->dead || !plan_sync(disk)) {
+        if (!disk->dead) {
+            mark_dirty(file, 0, file->seen.len, false);
+        }
         errno = disk->dead ? EIO : errno;
         return -1;
     }
     if (file->is_dir) {
         sync_names(disk, file);
     } else {
-        sync_all(file);
+        sync_dirty(file);
     }
     return 0;
 }

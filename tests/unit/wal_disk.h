@@ -5,7 +5,7 @@
 // write with RWF_DSYNC only its own sectors. A crash keeps, by the toss of a coin, each sector that was written but not
 // synced, and each name that was created or removed but not synced, a directory's with all that is in it; the file's size is
 // that of what was kept, with zeros where a sector in the middle was not. A sector is written whole or not at all. With
-// another `luck` all of what was not synced is kept, or all of it lost.
+// another `luck` all of what was not synced is kept, or all of it lost, or little of it.
 #ifndef BATON_TESTS_WAL_DISK_H
 #define BATON_TESTS_WAL_DISK_H
 
@@ -22,7 +22,7 @@ enum disk_direct {
 };
 
 // What a crash does to what was written but not synced.
-enum disk_luck { DISK_COIN, DISK_KEEPS, DISK_LOSES };
+enum disk_luck { DISK_COIN, DISK_KEEPS, DISK_LOSES, DISK_LOSES_LITTLE };
 
 struct disk {
     struct wal_io io;  // give this to the log
@@ -39,7 +39,9 @@ struct disk {
 
     // Faults of single calls; each is spent when it has happened.
     uint64_t fail_write_at;  // the write_at that fails, counted from 1; 0: none
-    uint64_t fail_sync_at;   // the same of syncs, writes with RWF_DSYNC included: the bytes arrive, the sync fails
+    // The same of syncs, writes with RWF_DSYNC included: the bytes arrive, the sync fails, and as with Linux no later one
+    // moves what this one should have: only writing it again does.
+    uint64_t fail_sync_at;
     int fail_errno;
     size_t fail_after;  // bytes that the failing write takes before, in a call of their own
     uint64_t writes;
