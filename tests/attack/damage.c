@@ -126,7 +126,10 @@ static unsigned expect_byte(const struct range *r, const struct target *target, 
             *moment = target_moment(target, at);
             return ONLY(OUTCOME_TORN);
         }
-        return at < end ? ONLY(OUTCOME_WAL_CORRUPT) : ONLY(OUTCOME_WHOLE) | ONLY(OUTCOME_WAL_CORRUPT);
+        if (at < end || (at == end && byte == '\0')) {  // a newline always follows the last mark
+            return ONLY(OUTCOME_WAL_CORRUPT);
+        }
+        return ONLY(OUTCOME_WHOLE) | ONLY(OUTCOME_WAL_CORRUPT);
     case KIND_BLANK:
         return ONLY(OUTCOME_WHOLE) | ONLY(OUTCOME_WAL_CORRUPT);
     case KIND_IMAGE:

@@ -16,14 +16,15 @@ struct batch {
     size_t before;
 };
 
-static void damage(const struct batch *b, struct buf *bytes, unsigned combination) {
+// A zeroed sector loses what else is in it, too, or only its part of the batch.
+static void damage(const struct batch *b, struct buf *bytes, unsigned combination, bool only_batch) {
     for (uint64_t at = b->begin / SECTOR * SECTOR; at < b->end; at += SECTOR, combination /= STATES) {
         uint64_t from = at < b->begin ? b->begin : at;
         uint64_t to = at + SECTOR < b->end ? at + SECTOR : b->end;
         if (combination % STATES == LOST) {
             memset(bytes->data + from, '\n', to - from);
-        } else if (combination % STATES == ZEROED) {  // all of the sector, with what else is in it
-            memset(bytes->data + at, 0, SECTOR);
+        } else if (combination % STATES == ZEROED) {
+            memset(bytes->data + (only_batch ? from : at), 0, only_batch ? to - from : SECTOR);
         }
     }
 }
@@ -50,15 +51,16 @@ static void attack_batch(struct range *r, const struct batch *b) {
         combinations *= STATES;
     }
     struct buf bytes = {0};
-    for (unsigned c = 0; c < combinations; c++) {
+    for (unsigned n = 0; n < 2 * combinations; n++) {
+        unsigned c = n / 2;
         char name[120];
         buf_clear(&bytes);
         buf_append_slice(&bytes, whole);
-        damage(b, &bytes, c);
+        damage(b, &bytes, c, n % 2 == 0);
         enum outcome right = expect(b, whole, buf_slice(&bytes));
         size_t moment = right == OUTCOME_TORN ? b->before : r->story.truth.acknowledged;
-        snprintf(name, sizeof name, "%s, sectors of %llu to %llu in combination %u", b->target->path,
-                 (unsigned long long)b->begin, (unsigned long long)b->end, c);
+        snprintf(name, sizeof name, "%s, sectors of %llu to %llu in combination %u%s", b->target->path,
+                 (unsigned long long)b->begin, (unsigned long long)b->end, c, n % 2 == 0 ? "" : ", whole");
         enum outcome is = range_start(r, b->target, buf_slice(&bytes), moment, name);
         if (is != OUTCOMES) {
             report_case(ATTACK_SECTORS, is);

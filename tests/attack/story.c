@@ -106,6 +106,13 @@ static void push(struct story *s, const struct raft_hard_state *hard_state, raft
     victim_push(&s->victim, hard_state, (struct raft_entry_id){0}, entries, count);
 }
 
+// A node without space still votes, ahead of the entries that wait.
+static void vote_without_space(struct story *s) {
+    struct raft_hard_state vote = {.current_term = now(s)->term + 1, .voted_for = raft_id_of(slice_of_str("n3"))};
+    push(s, &vote, now(s)->count + 1, 0, 0);
+    victim_run(&s->victim);
+}
+
 static void run(struct story *s) {
     struct wal_writer *w = s->victim.writer;
     uint64_t segment = w->current.number;
@@ -122,6 +129,9 @@ static void run(struct story *s) {
                                                      .moment = s->truth.acknowledged};
         segment = w->current.number;
         end = w->current.end;
+    }
+    if (w->condition == WAL_FULL) {
+        vote_without_space(s);
     }
     note_condition(s);
 }
@@ -338,7 +348,7 @@ static void tell_images(struct story *s) {
     append(s, 2, 100);
     rotate(s, 800);
     elect(s, 4, "n3", now(s)->count + 1, 1, 0);
-    append(s, 2, 900);
+    append(s, 3, 800);
 }
 
 static void tell_third_image(struct story *s) {

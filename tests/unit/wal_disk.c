@@ -270,6 +270,7 @@ static ssize_t plan_write(struct disk *disk, size_t len) {
         return (ssize_t)n;
     }
     disk->fail_write_at = 0;
+    disk->failed_call = disk->calls;
     errno = disk->fail_errno;
     return -1;
 }
@@ -279,6 +280,7 @@ static bool plan_sync(struct disk *disk) {
         return true;
     }
     disk->fail_sync_at = 0;
+    disk->failed_call = disk->calls;
     errno = disk->fail_errno;
     return false;
 }

@@ -43,7 +43,8 @@ struct disk {
     // moves what this one should have: only writing it again does.
     uint64_t fail_sync_at;
     int fail_errno;
-    size_t fail_after;  // bytes that the failing write takes before, in a call of their own
+    uint64_t failed_call;  // which of `calls` it was; 0: none yet
+    size_t fail_after;     // bytes that the failing write takes before, in a call of their own
     uint64_t writes;
     uint64_t syncs;
 
