@@ -399,6 +399,27 @@ static void TestLogImageNotInLog(void **state) {
     }
 }
 
+// An image of entries that only the segment being written holds, and the process is killed: what the image covers counts
+// once, and what follows it is there, whether the image is in the middle of the segment or at its end.
+static void TestLogImageInOpenSegment(void **state) {
+    (void)state;
+    for (raft_index index = 1; index <= 5; index++) {
+        struct disk disk;
+        struct log log;
+        begin(&log, &disk, 5);
+        assert_int_equal(log.writer->current.number, 1);
+        log_close(&log, false);
+        for (raft_index from = 0; from <= index; from++) {
+            open_after(&log, id_at(&log, index), from);
+            assert_int_equal(log.recovered.log.base.index, from);
+            check_holds(&log);
+            assert_int_equal(log.writer->current.number, 1);  // nothing began anew
+            log_close(&log, false);
+        }
+        end(&log, &disk);
+    }
+}
+
 // The crash came before the first write with the term of the leader whose image it is: the core adopts the term.
 static void TestLogImageOfALaterTerm(void **state) {
     (void)state;
@@ -644,6 +665,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogFoundedCrash),
     cmocka_unit_test(TestLogBeginsAnewWithMuch),
     cmocka_unit_test(TestLogImageNotInLog),
+    cmocka_unit_test(TestLogImageInOpenSegment),
     cmocka_unit_test(TestLogPurgeFull),
     cmocka_unit_test(TestLogImageOfALaterTerm),
     cmocka_unit_test(TestLogIncarnationStays),
