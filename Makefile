@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage attack help
+.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage attack model help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
@@ -71,6 +71,10 @@ scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core
 	@deploy/deps build test
 	@ninja -C $(RELEASE) tests/unit/test-raft-scenarios
 	@$(if $(REWRITE),BATON_SCENARIOS_REWRITE=1) BATON_TEST_FILTER="$(RUN)*" $(RELEASE)/tests/unit/test-raft-scenarios tests/scenarios
+
+model: ## check the models of elections and membership with spin, or with NAME=election that one; writes tests/model/results.json
+	@deploy/deps test
+	@tests/model/run $(NAME)
 
 fuzz: ## fuzz what reads bytes from outside, each target for TIME= seconds (60); TARGET= names one, else all
 	@deploy/deps build test
