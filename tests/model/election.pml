@@ -94,12 +94,18 @@ hidden byte yes;
 hidden mtype said;
 
 #ifdef LIVE
-#define reset(i) fired = fired | bit_of(i)
+#define reset(i) if :: calm -> fired = fired | bit_of(i) :: else fi
 #else
 #define reset(i) skip
 #endif
 #define would_elect(j, t, a, b) (role[j] != leader && (t) >= term[j] && up_to_date(a, b, j))
 #define room() (flight < FLIGHT || calm)
+/* Whether a message for this place may be lost; RELIABLE, for traces: only if there is no room for it. */
+#ifdef RELIABLE
+#define lossy(place) (place != none || !room())
+#else
+#define lossy(place) (!calm)
+#endif
 
 /* --- what is printed of a trace: each event, and then what all nodes are --- */
 
@@ -137,7 +143,7 @@ inline put_request(by, to, of_kind) {
     :: (vr[here] == none && room()) || (calm && vr[here] != none) ->
         flight = flight + (vr[here] == none);
         vr[here] = of_kind; vr_term[here] = term[by]; vr_lt[here] = lt[by]; vr_li[here] = li[by]; vr_age[here] = current
-    :: !calm
+    :: lossy(vr[here])
     fi
 }
 
@@ -151,7 +157,7 @@ inline put_reply(by, to, of_kind, says, to_term, of_age) {
         :: (vp[back] == none && room()) || (calm && vp[back] != none) ->
             flight = flight + (vp[back] == none);
             vp[back] = of_kind; vp_says[back] = says; vp_term[back] = term[by]; vp_age[back] = of_age
-        :: !calm
+        :: lossy(vp[back])
         fi
     fi
 }
@@ -414,7 +420,7 @@ inline take_refusal(i, j) {
 
 #define receives(j) (role[j] != down && !deaf(j))
 #define arrives(i, j) (receives(j) && in_flight(at(i, j)))
-#define gone(i, j) (!receives(j) && in_flight(at(i, j)))
+#define gone(i, j) (calm && !receives(j) && in_flight(at(i, j)))
 #define in_flight(r) (vr[r] != none || vp[r] != none || hb[r] > 0 || no[r] > 0)
 
 inline drop_all(r) {
@@ -446,8 +452,14 @@ inline take(i, j) {
 #define follows_live(i) (led[i] > 0 && role[led[i] - 1] == leader && term[led[i] - 1] == term[i])
 #define may_fall_silent(i) (!calm || (!has(fired, i) && !follows_live(i)))
 #define connection_may_end(i) (!calm || role[led[i] - 1] == down)
+#ifdef BROKEN_NO_CHECK_QUORUM
+#define quorum_may_be_silent(i) 0
+#define deaf_leader_beats 1
+#else
 #define quorum_may_be_silent(i) (!calm || (deaf(i) && !has(fired, i)))
-#define beats(i) (!calm || (!deaf(i) && !has(fired, i)))
+#define deaf_leader_beats 0
+#endif
+#define beats(i) (!calm || ((!deaf(i) || deaf_leader_beats) && !has(fired, i)))
 #elif defined(EARLY)
 #define campaigns(i) (term[i] < TERMS)
 #define may_fall_silent(i) 0
@@ -559,7 +571,7 @@ inline live_or_die(i) {
 #ifdef LIVE
 #define deaf_follower(i) (deaf(i) && role[i] != leader)
 #define has_fired(i) (has(fired, i) || role[i] == down || deaf_follower(i))
-#define settled_by(i, j) (role[i] == leader && role[j] != down && led[j] == i + 1 && term[j] == term[i])
+#define settled_by(i, j) (role[i] == leader && !deaf(i) && role[j] != down && led[j] == i + 1 && term[j] == term[i])
 #define settled (settled_by(0, 1) || settled_by(0, 2) || settled_by(1, 0) || settled_by(1, 2) || settled_by(2, 0) || settled_by(2, 1))
 
 ltl live { [] (calm -> <> settled) }
@@ -620,7 +632,6 @@ end:
 #ifdef LIVE
     :: atomic { !calm -> calm = 1 }
     :: atomic {
-        calm ->
         if
         :: gone(0, 1) -> drop_all(1)
         :: gone(0, 2) -> drop_all(2)
