@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage attack model help
+.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage attack model mutants help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
@@ -66,6 +66,11 @@ attack: $(RELEASE)/build.ninja ## cut, change and crash a node's directory every
 	@deploy/deps build test
 	@ninja -C $(RELEASE) tests/attack/attack
 	@$(RELEASE)/tests/attack/attack "$(SEED)" tests/attack/results.json
+
+mutants: $(RELEASE)/build.ninja ## plant each fault of tests/mutants into the source, and see the tests find it; ONLY="M18 M21"
+	@deploy/deps build test
+	@ninja -C $(RELEASE)
+	@tests/mutants/run --jobs "$(or $(JOBS),2)" $(ONLY)
 
 scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core; REWRITE=1 writes their traces again
 	@deploy/deps build test
