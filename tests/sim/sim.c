@@ -30,6 +30,15 @@ void sim_break(struct sim *sim, size_t node, const char *format, ...) {
     va_end(args);
 }
 
+static uint64_t latest_seed;
+
+// In place of the C library's: a core that fails an assertion breaks the run, too, and its seed is to be known.
+void __assert_fail(const char *assertion, const char *file, unsigned line, const char *function) {
+    fprintf(stderr, "broken: BATON_SEED=%llu: %s:%u: %s: %s\n", (unsigned long long)latest_seed, file, line, function,
+            assertion);
+    abort();
+}
+
 bool sim_broken(const struct sim *sim) {
     return sim->broken;
 }
@@ -298,6 +307,7 @@ bool sim_run_until(struct sim *sim, bool (*condition)(struct sim *sim), uint64_t
 
 struct sim *sim_new(const struct sim_config *config) {
     struct sim *sim = mem_zalloc(sizeof *sim);
+    latest_seed = config->seed;
     sim->config = *config;
     sim->rng.state = config->seed;
     sim->slab = raft_slab_new();

@@ -1,5 +1,6 @@
 // Virtual time: a heap of events, the seed, and the hash of what has happened.
 #include <malloc.h>
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,12 @@ void world_broken(const char *format, ...) {
     fputc('\n', stderr);
     va_end(args);
     exit(1);
+}
+
+// In place of the C library's: a node that fails an assertion breaks its world, too.
+void __assert_fail(const char *assertion, const char *file, unsigned line, const char *function) {
+    fprintf(stderr, "broken, seed %llu: %s:%u: %s: %s\n", (unsigned long long)w.seed, file, line, function, assertion);
+    abort();
 }
 
 // --- the heap ---
