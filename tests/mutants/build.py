@@ -81,11 +81,9 @@ def includes() -> Dict[str, Set[str]]:
 
 
 def objects_of(file: str) -> Set[str]:
-    """The objects that a source or header goes into, but those of the fuzzer's, which no test links."""
-    if file.endswith(".h"):
-        found = includes().get(file, set())
-    else:
-        found = {output for output in compile_commands() if source_of(output) == file}
+    """The objects that a source or header goes into, also where a test includes the source; but not those of the fuzzer's, which
+    no test links."""
+    found = includes().get(file, set()) | {output for output in compile_commands() if source_of(output) == file}
     return {output for output in found if "fuzz" not in output}
 
 
