@@ -37,6 +37,13 @@ class Program:
         return any(argument.endswith("/batond") for argument in self.arguments)
 
 
+# Some seeds of whole nodes before the slow unit tests, since they end at the first fault, and more at the end.
+WORLDS = (
+    Program("world-first", "tests/world/world", ("1", "25", "10")),
+    Program("world-more", "tests/world/world", ("301", "700", "10")),
+)
+
+
 def run(command: Sequence[str]) -> str:
     done = subprocess.run(command, cwd=RELEASE, capture_output=True, text=True)
     if done.returncode != 0:
@@ -51,7 +58,7 @@ def programs() -> List[Program]:
     for test in tests:
         path = os.path.relpath(test["cmd"][0], RELEASE)
         found.append(Program(test["name"], path, tuple(test["cmd"][1:])))
-    return found
+    return [*found, *WORLDS]
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "node/apply.h"
 #include "node/calls.h"
 #include "node/level.h"
 #include "node/open.h"
@@ -403,6 +404,21 @@ static void TestNodeExpiringWorkerCountsAsOnline(void **state) {
     assert_true(worker_liveness_heard_since_ms(node) > heard_ms + 10000);
 }
 
+// After a start all of the log is to be applied, a part in each turn: until then the registry is that of some time before.
+static void TestNodeServesWorkersWhenAllIsApplied(void **state) {
+    (void)state;
+    struct error error;
+    struct pb_command put = {.op = PB_COMMAND_OP_PUT, .put = {.key = slice_of_str("k"), .value = slice_of_str("v")}};
+    for (size_t i = 0; i <= 2 * APPLY_TURN_MAX; i++) {
+        whole_node_propose(&whole, &silent_change, &put);
+    }
+    await_applied();
+    assert_true(state_last_applied(whole.node->state) > 2 * APPLY_TURN_MAX);
+    assert_int_equal(whole_node_restart(&whole, &error), OK);
+    whole_node_await_leading(&whole);
+    assert_int_equal(state_last_applied(whole.node->state), raft_commit_index(whole.node->raft));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -418,6 +434,7 @@ static const struct CMUnitTest tests[] = {
     TEST(TestNodeWorkerLastSeen),
     TEST(TestNodeOfflineWorkerLastSeen),
     TEST(TestNodeExpiringWorkerCountsAsOnline),
+    TEST(TestNodeServesWorkersWhenAllIsApplied),
 };
 
 UNIT_MAIN(tests)

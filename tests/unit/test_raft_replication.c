@@ -345,6 +345,24 @@ static struct raft_message await_append(struct solo *solo, enum raft_lane lane, 
 }
 
 // A request with neither reply nor reported failure is sent again after a while.
+// When a peer was last heard does not go back with the late answer to an earlier heartbeat.
+static void TestHeardLate(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    struct raft_message heartbeats[2];
+    for (size_t i = 0; i < 2; i++) {
+        solo_tick(solo, HEARTBEAT_INTERVAL_US);
+        heartbeats[i] = solo_sent_heartbeat(solo, 2);
+    }
+    uint64_t sent_us = solo->now_us;
+    solo_accept(solo, &heartbeats[1], raft_commit_index(solo->node));
+    assert_int_equal(solo_progress(solo, 2).last_heard_us, sent_us);
+    solo_accept(solo, &heartbeats[0], raft_commit_index(solo->node));
+    assert_int_equal(solo_progress(solo, 2).last_heard_us, sent_us);
+    solo_free(solo);
+}
+
 static void TestSendLost(void **state) {
     (void)state;
     struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
@@ -396,8 +414,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestStorageFullLeader), cmocka_unit_test(TestCommitMajority), cmocka_unit_test(TestCommitOwnDisk),
     cmocka_unit_test(TestFigure8),           cmocka_unit_test(TestRollback),       cmocka_unit_test(TestStaleAckOfOldTerm),
     cmocka_unit_test(TestPipeline),          cmocka_unit_test(TestPipelineSteady), cmocka_unit_test(TestPipelineBytes),
-    cmocka_unit_test(TestAppendBatch),       cmocka_unit_test(TestHeartbeat),      cmocka_unit_test(TestSendLost),
-    cmocka_unit_test(TestSendStuck),
+    cmocka_unit_test(TestAppendBatch),       cmocka_unit_test(TestHeartbeat),      cmocka_unit_test(TestHeardLate),
+    cmocka_unit_test(TestSendLost),          cmocka_unit_test(TestSendStuck),
 };
 
 UNIT_MAIN(tests)
