@@ -77,6 +77,25 @@ static void TestNodeHoldsRepliesUntilDurable(void **state) {
     whole_node_end(&whole);
 }
 
+// What a node of a superseded generation has to say counts for nothing any more; one whose state has diverged has a sound
+// log.
+static void TestNodeOfAnEarlierGenerationSendsNothing(void **state) {
+    (void)state;
+    struct whole_node whole;
+    whole_node_start(&whole, 2);
+    struct node *node = whole.node;
+    const struct raft_message messages[] = {
+        {.type = RAFT_REQUEST_VOTE}, {.type = RAFT_APPEND_ENTRIES}, {.type = RAFT_APPEND_ENTRIES_REPLY}};
+    static const enum quarantine_reason reasons[] = {QUARANTINE_DIVERGED, QUARANTINE_SUPERSEDED};
+    for (size_t i = 0; i < ARRAY_COUNT(reasons); i++) {
+        quarantine_begin(node, reasons[i], "for a test");
+        for (size_t k = 0; k < ARRAY_COUNT(messages); k++) {
+            assert_int_equal(is_kept_back(node, &messages[k]), reasons[i] == QUARANTINE_SUPERSEDED);
+        }
+    }
+    whole_node_end(&whole);
+}
+
 // A read waits until what was committed when it came is applied, however much that is.
 static void TestNodeReadsWaitForTheirIndex(void **state) {
     (void)state;
@@ -266,13 +285,10 @@ static void TestNodeGoesRoundBetweenLongAnswers(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestNodeFailsWithEntriesWaiting),
-    cmocka_unit_test(TestNodeHoldsNoRepliesForDeadCalls),
-    cmocka_unit_test(TestNodeHoldsRepliesUntilDurable),
-    cmocka_unit_test(TestNodeReadsWaitForTheirIndex),
-    cmocka_unit_test(TestNodeExpiresAllAtOnce),
-    cmocka_unit_test(TestNodeListsWorkersInPages),
-    cmocka_unit_test(TestNodeGoesRoundBetweenLongAnswers),
+    cmocka_unit_test(TestNodeFailsWithEntriesWaiting),  cmocka_unit_test(TestNodeHoldsNoRepliesForDeadCalls),
+    cmocka_unit_test(TestNodeHoldsRepliesUntilDurable), cmocka_unit_test(TestNodeOfAnEarlierGenerationSendsNothing),
+    cmocka_unit_test(TestNodeReadsWaitForTheirIndex),   cmocka_unit_test(TestNodeExpiresAllAtOnce),
+    cmocka_unit_test(TestNodeListsWorkersInPages),      cmocka_unit_test(TestNodeGoesRoundBetweenLongAnswers),
 };
 
 UNIT_MAIN(tests)

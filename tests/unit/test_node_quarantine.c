@@ -7,6 +7,7 @@
 #include "node/node.h"
 #include "node/quarantine.h"
 #include "node_fixture.h"
+#include "scratch.h"
 #include "unit.h"
 #include "verbs/verbs.h"
 #include "wire/codec.h"
@@ -260,12 +261,52 @@ static void TestNodeQuarantineOfGenerationIsSilent(void **state) {
     finish(&outside, &whole);
 }
 
+// A node that knows no cluster never votes, even if the candidate names its data directory: it may have promised another
+// vote before its disk was wiped.
+static void TestNodeOfNoClusterNeverVotes(void **state) {
+    (void)state;
+    struct whole_node whole;
+    struct outside outside;
+    struct error error;
+    char command[160];
+    whole_node_start(&whole, 1);
+    snprintf(command, sizeof command, "rm -r %s", whole.dir);
+    scratch_make(whole.dir, sizeof whole.dir, SCRATCH_MEMORY);
+    whole.config.bootstrap = false;
+    assert_int_equal(whole_node_restart(&whole, &error), OK);
+    assert_int_equal(system(command), 0);
+    open_channel(&outside, &whole);
+    struct raft_message vote = {.type = RAFT_REQUEST_VOTE,
+                                .from = raft_id_of(slice_of_str("n2")),
+                                .to = raft_id_of(slice_of_str("n1")),
+                                .term = 9,
+                                .request_vote.last_log = {.term = 8, .index = 8}};
+    struct wire_configuration members = {.count = 1, .members = {{.id = vote.to}}};
+    memcpy(members.members[0].incarnation, whole.node->identity.incarnation, sizeof members.members[0].incarnation);
+    struct wire_identity n2 = {
+        .cluster_id = whole.config.cluster_id, .generation = 1, .node_id = vote.from, .configuration = &members};
+    struct buf body = {0};
+    wire_raft_encode(&n2, &vote, &body);
+    rpc_channel_call(outside.channel, &(struct rpc_request){.path = wire_raft_method(RAFT_REQUEST_VOTE)->path,
+                                                            .body = buf_slice(&body),
+                                                            .wait_for_ready = true,
+                                                            .user = &outside,
+                                                            .on_done = on_done});
+    await(&whole, &outside.done);
+    assert_int_equal(outside.status, RPC_FAILED_PRECONDITION);
+    assert_non_null(strstr(outside.text, "belongs to no cluster"));
+    assert_int_equal(raft_current_term(whole.node->raft), 0);
+    buf_free(&body);
+    finish(&outside, &whole);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestNodeQuarantineEndsAllCalls),
     cmocka_unit_test(TestNodeQuarantineEndsWhatWaits),
     cmocka_unit_test(TestNodeQuarantineEndsReads),
     cmocka_unit_test(TestNodeQuarantineNeverLeads),
     cmocka_unit_test(TestNodeQuarantineOfGenerationIsSilent),
+    cmocka_unit_test(TestNodeOfNoClusterNeverVotes),
 };
 
 UNIT_MAIN(tests)

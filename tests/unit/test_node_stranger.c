@@ -1,6 +1,8 @@
 // Who answers at a peer's address: the peer, or a stranger.
 #include <string.h>
 
+#include "base/array.h"
+#include "node/raft_service.h"
 #include "node/stranger.h"
 #include "unit.h"
 
@@ -76,10 +78,25 @@ static void TestNodeStrangerOfAnotherGeneration(void **state) {
     assert_int_equal(found.generation, 0);
 }
 
+// By its certificate a node speaks in its own name alone, and nobody else in a node's. Without TLS there is no telling.
+static void TestNodeSpeaksForItself(void **state) {
+    (void)state;
+    struct raft_id n1 = raft_id_of(slice_of_str("n1"));
+    static const struct {
+        const char *identity;
+        bool speaks;
+    } cases[] = {{"node/n1", true},    {"node/n2", false},     {"node/n11", false}, {"node/n", false}, {"node/", false},
+                 {"worker/n1", false}, {"operator/n1", false}, {"n1", false},       {NULL, true}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        assert_int_equal(raft_service_is_sender((struct rpc_peer){.identity = cases[i].identity}, &n1), cases[i].speaks);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestNodeStrangerOfAnotherGeneration),
     cmocka_unit_test(TestNodeStranger),
     cmocka_unit_test(TestNodeStrangerWithoutAnId),
+    cmocka_unit_test(TestNodeSpeaksForItself),
 };
 
 UNIT_MAIN(tests)

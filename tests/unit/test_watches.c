@@ -132,12 +132,16 @@ static void open_watch(size_t at, const char *prefix, uint64_t from, size_t room
     assert_true(watches_add(watches, call_of(at), slice_of_str(prefix), from));
 }
 
-static void put(const char *key) {
-    apply_to(&m, put_command(key, "value"));
+static void put_value(const char *key, const char *value) {
+    apply_to(&m, put_command(key, value));
     array_reserve(changes, change_cap, change_count + 1);
     changes[change_count] = (struct change){.revision = m.index};
     snprintf(changes[change_count].key, sizeof changes[change_count].key, "%s", key);
     change_count++;
+}
+
+static void put(const char *key) {
+    put_value(key, "value");
 }
 
 static uint64_t next_revision(void) {
@@ -302,6 +306,24 @@ static void TestWatchesWithoutChangesLearnTheHead(void **state) {
     }
 }
 
+// More than one message has room for goes into several, at the head and from the history.
+static void TestWatchesOfLongValues(void **state) {
+    (void)state;
+    char value[20 * KIB];
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    open_watch(0, "a", next_revision(), SIZE_MAX);
+    for (int i = 0; i < 10; i++) {
+        put_value(i % 4 == 0 ? "b" : "a", value);
+    }
+    watches_advance(watches);
+    open_watch(1, "a", 1, SIZE_MAX);
+    for (size_t i = 0; i < 2; i++) {
+        assert_has_all(&clients[i]);
+        assert_in_range(clients[i].messages, 3, 5);
+    }
+}
+
 static void TestWatchesLearnThatTheHistoryHasPassed(void **state) {
     (void)state;
     open_watch(1, "a", next_revision(), 1);
@@ -329,6 +351,7 @@ static const struct CMUnitTest tests[] = {
     WATCHES_TEST(TestWatchesOfOthersCostNothing),
     WATCHES_TEST(TestWatchesThatDoNotReadCostNothing),
     WATCHES_TEST(TestWatchesWithoutChangesLearnTheHead),
+    WATCHES_TEST(TestWatchesOfLongValues),
     WATCHES_TEST(TestWatchesLearnThatTheHistoryHasPassed),
 };
 
