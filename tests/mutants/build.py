@@ -40,7 +40,7 @@ class Program:
 # Some seeds of whole nodes before the slow unit tests, since they end at the first fault, and more at the end.
 WORLDS = (
     Program("world-first", "tests/world/world", ("1", "25", "10")),
-    Program("world-more", "tests/world/world", ("301", "700", "10")),
+    Program("world-more", "tests/world/world", ("301", "300", "10")),
 )
 
 

@@ -419,6 +419,34 @@ static void TestNodeServesWorkersWhenAllIsApplied(void **state) {
     assert_int_equal(state_last_applied(whole.node->state), raft_commit_index(whole.node->raft));
 }
 
+static bool is_watched(void) {
+    return liveness_watches(whole.node->workers->liveness, worker_now().row);
+}
+
+// A new leader has heard no worker yet: each has a full timeout from when it is served, and no longer.
+static void TestNodeWatchesWorkersOfItsPredecessor(void **state) {
+    (void)state;
+    struct error error;
+    assert_int_equal(whole_node_restart(&whole, &error), OK);
+    assert_int_equal(worker_liveness_due_us(whole.node), UINT64_MAX);
+    uint64_t from_us = node_clock_us();
+    whole_node_await_leading(&whole);
+    assert_true(worker_now().online && is_watched());
+    assert_in_range(worker_liveness_due_us(whole.node), from_us + LIVENESS_TIMEOUT_US,
+                    node_clock_us() + LIVENESS_TIMEOUT_US);
+}
+
+// A change to offline that is not applied leaves the worker online: it is to be declared offline later.
+static void TestNodeWatchesWorkersWhoseChangeIsLost(void **state) {
+    (void)state;
+    expire(node_clock_us() - LIVENESS_TIMEOUT_US);
+    assert_false(is_watched());
+    worker_changes.lost(whole.node);
+    assert_true(is_watched());
+    assert_true(worker_liveness_due_us(whole.node) > node_clock_us());
+    await_applied();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -435,6 +463,8 @@ static const struct CMUnitTest tests[] = {
     TEST(TestNodeOfflineWorkerLastSeen),
     TEST(TestNodeExpiringWorkerCountsAsOnline),
     TEST(TestNodeServesWorkersWhenAllIsApplied),
+    TEST(TestNodeWatchesWorkersOfItsPredecessor),
+    TEST(TestNodeWatchesWorkersWhoseChangeIsLost),
 };
 
 UNIT_MAIN(tests)
