@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage attack model mutants help
+.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage attack model mutants mutants-mechanical help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
@@ -71,6 +71,11 @@ mutants: $(RELEASE)/build.ninja ## plant each fault of tests/mutants into the so
 	@deploy/deps build test
 	@ninja -C $(RELEASE)
 	@tests/mutants/run --jobs "$(or $(JOBS),2)" $(ONLY)
+
+mutants-mechanical: $(RELEASE)/build.ninja ## negate, shift and delete each line of FILE="src/raft/lease.c", and see the tests find it
+	@deploy/deps build test mutants
+	@ninja -C $(RELEASE)
+	@tests/mutants/mechanical --jobs "$(or $(JOBS),2)" $(FILE)
 
 scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core; REWRITE=1 writes their traces again
 	@deploy/deps build test

@@ -30,6 +30,7 @@ WORKER = "worker"
 CHEAP_SECONDS = 1.5
 SIMULATOR = "raft-sim"
 STAGES = {"world-first": 2, SIMULATOR: 5, "world": 5, "world-more": 6}  # in the order of Runner.order
+LONG = 6
 # What a test takes with a mutant at most: it may wait for what never happens.
 PATIENCE_SECONDS, PATIENCE_FACTOR = 30, 5
 
@@ -105,9 +106,10 @@ def run_worker(mutant: Optional[Mutant], directory: pathlib.Path, limit: float, 
 
 
 class Runner:
-    def __init__(self, jobs: int, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, jobs: int, patience: float = PATIENCE_SECONDS, thorough: bool = True) -> None:
         self.jobs = jobs
         self.patience = patience
+        self.thorough = thorough  # with the stages that take long: more seeds, and processes
         self.links = build.Links()
         self.seconds: Dict[str, float] = {}  # of each stage, unmutated
         self.passed: Dict[str, Any] = json.loads(PASSED.read_text()) if PASSED.exists() else {}
@@ -165,11 +167,12 @@ class Runner:
                 return 1, seconds
             return (3 if program.name.split("-")[0] in rooms else 4), seconds
 
-        return sorted((program for program in build.programs() if mutation.is_in(program)), key=rank)
+        chosen = [program for program in build.programs() if mutation.is_in(program)]
+        return sorted((program for program in chosen if self.thorough or rank(program)[0] < LONG), key=rank)
 
     def kill(self, mutant: Any, simulators: bool = False) -> Outcome:
         """What kills the mutant. Those of the core meet the simulated clusters of cores in any case, if `simulators`."""
-        directory = self.directory(mutant.id.replace("/", "-"))
+        directory = self.directory(re.sub(r"\W+", "-", mutant.id)[:100])
         try:
             if mutant.files[0].endswith(".py"):
                 return self.kill_worker(mutant, directory)
