@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from typing import Any, Dict, List, Optional, Tuple
 
 import build
@@ -172,7 +173,7 @@ class Runner:
 
     def kill(self, mutant: Any, simulators: bool = False) -> Outcome:
         """What kills the mutant. Those of the core meet the simulated clusters of cores in any case, if `simulators`."""
-        directory = self.directory(re.sub(r"\W+", "-", mutant.id)[:100])
+        directory = self.directory(f"mutant-{zlib.crc32(mutant.id.encode()):08x}")
         try:
             if mutant.files[0].endswith(".py"):
                 return self.kill_worker(mutant, directory)

@@ -212,12 +212,42 @@ static void TestRpcBrokenGreeting(void **state) {
     buf_free(&outcome.body);
     close(server);
     close(listener);
+// A message before a status other than OK is nobody's answer.
+static void TestRpcFailureHasNoBody(void **state) {
+    (void)state;
+    struct env env;
+    env_start(&env);
+    struct raw_peer raw = raw_serve(&env, (struct rpc_channel_options){0}, 65535);
+    static const char *const statuses[] = {"13", "0"};
+    for (uint32_t i = 0; i < ARRAY_COUNT(statuses); i++) {
+        struct outcome outcome = {0};
+        struct buf out = {0}, fields = {0}, trailers = {0};
+        env_call_hold(&env, &outcome, 0);
+        uv_run(&env.loop, UV_RUN_NOWAIT);
+        put_field(&fields, ":status", "200");
+        put_field(&fields, "content-type", "application/grpc");
+        put_field(&trailers, "grpc-status", statuses[i]);
+        put_frame(&out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, i * 2 + 1, fields.data, fields.len);
+        put_frame(&out, NGHTTP2_DATA, 0, i * 2 + 1, "\0\0\0\0\4half", 9);
+        put_frame(&out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, i * 2 + 1, trailers.data,
+                  trailers.len);
+        raw_send(&env, &raw, &out);
+        env_await(&env, &outcome);
+        assert_int_equal(outcome.status, i == 0 ? RPC_INTERNAL : RPC_OK);
+        assert_int_equal(outcome.body.len, i == 0 ? 0 : 4);
+        buf_free(&outcome.body);
+        buf_free(&fields);
+        buf_free(&trailers);
+        buf_free(&out);
+    }
+    raw_close(&raw);
     env_stop(&env);
 }
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestRpcBadRequests), cmocka_unit_test(TestRpcBytewise),   cmocka_unit_test(TestRpcLateEnd),
     cmocka_unit_test(TestRpcGarbage),     cmocka_unit_test(TestRpcBadAnswers), cmocka_unit_test(TestRpcBrokenGreeting),
+    cmocka_unit_test(TestRpcGarbage),     cmocka_unit_test(TestRpcBadAnswers), cmocka_unit_test(TestRpcFailureHasNoBody),
 };
 
 UNIT_MAIN(tests)
