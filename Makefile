@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage attack model mutants mutants-mechanical help
+.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage attack model mutants mutants-mechanical chaos help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
@@ -127,6 +127,11 @@ year: ## live through a year of a cluster in YEAR_MINUTES (20) and write docs/ye
 	@deploy/deps build run test baseline
 	@$(MAKE) --no-print-directory build
 	@tests/year/year
+
+chaos: ## let everything fail for TIME (10m) under clients whose histories are judged; SEED= draws the same faults again
+	@deploy/deps build run test
+	@$(MAKE) --no-print-directory build
+	@tests/chaos/chaos --time "$(or $(TIME),10m)" --seed "$(or $(SEED),0)"
 
 coverage: ## run the unit tests and report the lines they cover
 	@deploy/deps build test coverage

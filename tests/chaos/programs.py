@@ -1,0 +1,35 @@
+"""The programs in Go: the load and the judge, built into build/chaos from copies, so that nothing generated is in the tree."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import harness
+
+HERE = Path(__file__).resolve().parent
+OUT = harness.BUILD / "chaos"
+LOAD, JUDGE = OUT / "chaosload", OUT / "judge"
+SECONDS = 1200
+
+
+def _run(directory: Path, *command: str) -> None:
+    environment = {**os.environ, "GOFLAGS": "-buildvcs=false", "PATH": f"{harness.BUILD / 'tools'}:{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=SECONDS)  # fmt: skip
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-4000:]}")
+
+
+def build() -> None:
+    _run(harness.ROOT, "deploy/tools", "protoc-gen-go", "protoc-gen-go-grpc")
+    sources = OUT / "source" / "tests" / "chaos"
+    shutil.rmtree(sources.parents[1], ignore_errors=True)
+    for name, program in (("load", LOAD), ("judge", JUDGE)):
+        shutil.copytree(HERE / name, sources / name, ignore=shutil.ignore_patterns("gen"))
+        if name == "load":
+            (sources.parents[1] / "proto").symlink_to(harness.ROOT / "proto")
+            _run(sources / name, "go", "generate")
+        _run(sources / name, "nice", "go", "build", "-p", "2", "-o", str(program))
