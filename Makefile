@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage attack model mutants mutants-mechanical chaos help
+.PHONY: build deps up status logs down test sim sim-long scenarios bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean fuzz fuzz-corpus fuzz-coverage attack model mutants mutants-mechanical chaos chaos-broken help
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)
@@ -132,6 +132,11 @@ chaos: ## let everything fail for TIME (10m) under clients whose histories are j
 	@deploy/deps build run test
 	@$(MAKE) --no-print-directory build
 	@tests/chaos/chaos --time "$(or $(TIME),10m)" --seed "$(or $(SEED),0)"
+
+chaos-broken: ## build baton broken in three ways, and let chaos run until it has caught each
+	@deploy/deps build run test
+	@$(MAKE) --no-print-directory build
+	@for patch in tests/chaos/broken/*.patch; do tests/chaos/chaos --broken "$$(basename "$$patch" .patch)" --seed "$(or $(SEED),0)" || exit 1; done
 
 coverage: ## run the unit tests and report the lines they cover
 	@deploy/deps build test coverage

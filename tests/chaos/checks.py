@@ -20,32 +20,25 @@ def few(found: List[str]) -> List[str]:
     return found if len(found) <= MOST else [*found[:MOST], f"and {len(found) - MOST} more like that"]
 
 
-def merge(watches: Iterable[Watch]) -> Tuple[Dict[int, Change], List[str]]:
-    """All changes by revision, and where watches contradict each other or go back."""
-    changes: Dict[int, Change] = {}
+def check_watches(watches: List[Watch], changes: Dict[int, Change]) -> List[str]:
+    """Each watch has all changes of its prefix in order, but for the revisions of which it was told that they are gone."""
     found = []
+    revisions = sorted(changes)
     for watch in watches:
-        last = watch.start
-        for revision, change in watch.changes:
+        place, last = 0, watch.start
+        for revision in watch.revisions:
             if revision <= last:
                 found.append(f"{watch.name}: revision {revision} after {last}")
             last = revision
-            if not change.key.startswith(watch.prefix):
-                found.append(f"{watch.name}: {change.key} has not the prefix {watch.prefix}")
-            if changes.setdefault(revision, change) != change:
-                found.append(f"{watch.name}: {change} at {revision}, where another saw {changes[revision]}")
-    return changes, few(found)
-
-
-def check_watches(watches: List[Watch], changes: Dict[int, Change], until: int) -> List[str]:
-    """Each watch has all changes of its prefix, but for the revisions of which it was told that they are gone."""
-    found = []
-    revisions = sorted(revision for revision in changes if revision <= until)
-    for watch in watches:
-        told = {revision for revision, _ in watch.changes}
+            if not changes[revision].key.startswith(watch.prefix):
+                found.append(f"{watch.name}: {changes[revision].key} has not the prefix {watch.prefix}")
         for revision in revisions[bisect.bisect_right(revisions, watch.start) :]:
-            missing = revision not in told and changes[revision].key.startswith(watch.prefix)
-            if missing and not any(first <= revision < end for first, end in watch.gaps):
+            if not changes[revision].key.startswith(watch.prefix):
+                continue
+            while place < len(watch.revisions) and watch.revisions[place] < revision:
+                place += 1
+            told = place < len(watch.revisions) and watch.revisions[place] == revision
+            if not told and not any(first <= revision < end for first, end in watch.gaps):
                 found.append(f"{watch.name} missed revision {revision}, {changes[revision]}")
     return few(found)
 
@@ -59,7 +52,7 @@ def seen_by_nobody(watches: List[Watch]) -> List[Tuple[int, int]]:
     return common
 
 
-def check_writes(operations: List[Operation], changes: Dict[int, Change], blind: List[Tuple[int, int]]) -> List[str]:
+def check_writes(operations: Iterable[Operation], changes: Dict[int, Change], blind: List[Tuple[int, int]]) -> List[str]:
     """Every acknowledged write is a change at its revision; no other is; none happened twice."""
     found = []
     told = set()
@@ -87,11 +80,15 @@ def check_writes(operations: List[Operation], changes: Dict[int, Change], blind:
     return few(found)
 
 
-def strangers(operations: List[Operation], changes: Dict[int, Change]) -> List[str]:
+def strangers(operations: Iterable[Operation], changes: Dict[int, Change]) -> List[str]:
     """Changes that nobody made. What has an unknown outcome may be there; deletions of those cannot be told apart."""
-    acknowledged = {op.get("rev") for op in operations if op["o"] == "ok" and op["op"] in ("put", "delete")}
-    unknown = {op.get("v") for op in operations if op["o"] == "unknown" and op["op"] == "put"}
-    deletions = any(op["o"] == "unknown" and op["op"] == "delete" for op in operations)
+    acknowledged, unknown, deletions = set(), set(), False
+    for op in operations:
+        if op["o"] == "ok" and op["op"] in ("put", "delete"):
+            acknowledged.add(op.get("rev"))
+        elif op["o"] == "unknown":
+            unknown.add(op.get("v"))
+            deletions = deletions or op["op"] == "delete"
     found = []
     for revision, change in changes.items():
         allowed = deletions if change.value is None else change.value in unknown
@@ -124,7 +121,7 @@ class Past:
         return {key: (value, revision) for key, (revision, value) in then.items() if value is not None}
 
 
-def check_reads(operations: List[Operation], past: Past, blind: List[Tuple[int, int]]) -> List[str]:
+def check_reads(operations: Iterable[Operation], past: Past, blind: List[Tuple[int, int]]) -> List[str]:
     """Every answer is the state after the entry that it names."""
     found = []
     last_blind = max((end for _, end in blind), default=0)
@@ -146,7 +143,7 @@ def check_reads(operations: List[Operation], past: Past, blind: List[Tuple[int, 
     return few(found)
 
 
-def check_stale_reads(operations: List[Operation], starts: Dict[str, List[float]]) -> List[str]:
+def check_stale_reads(operations: Iterable[Operation], starts: Dict[str, List[float]]) -> List[str]:
     """A node's own state never goes back, but when it restarts. `starts` has the unix times of each address."""
     found = []
     lives: Dict[Tuple[str, int], List[Operation]] = {}

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 const (
@@ -37,6 +39,7 @@ type options struct {
 	rate                      float64
 	seed                      uint64
 	era                       time.Duration
+	etcd                      bool
 }
 
 func readOptions() options {
@@ -50,6 +53,7 @@ func readOptions() options {
 	flag.Float64Var(&o.rate, "rate", 1000, "writes a second, of all clients together")
 	flag.Uint64Var(&o.seed, "seed", 1, "of what they do")
 	flag.DurationVar(&o.era, "era", 30*time.Second, "how long keys are in use")
+	flag.BoolVar(&o.etcd, "etcd", false, "the nodes are etcd's")
 	flag.Parse()
 	return o
 }
@@ -75,6 +79,10 @@ func (l *load) rng(number int) *rand.Rand { return rand.New(rand.NewPCG(l.seed, 
 
 func (l *load) connect() {
 	addresses := strings.Split(l.endpoints, ",")
+	if l.etcd {
+		l.operators = newCluster(addresses, insecure.NewCredentials())
+		return
+	}
 	for role, c := range map[string]**cluster{"operator": &l.operators, "worker": &l.forWorkers} {
 		file := func(name string) string { return filepath.Join(l.certs, name) }
 		transport, err := readCredentials(file(role+".pem"), file(role+"-key.pem"), file("ca.pem"))
@@ -94,6 +102,10 @@ func (l *load) watch(ctx context.Context, group *sync.WaitGroup) {
 		}
 		w := &watcher{prefix: prefix, first: number, cluster: l.operators, out: l.journal(fmt.Sprintf("watch-%d.jsonl", number)),
 			ready: make(chan struct{})}
+		w.stream = w.streamBaton
+		if l.etcd {
+			w.stream = w.streamEtcd
+		}
 		group.Go(func() { w.run(ctx) })
 		<-w.ready
 	}
@@ -106,12 +118,23 @@ func (l *load) begin(over, last context.Context, group *sync.WaitGroup) {
 	for number := range l.clients {
 		w := &writer{number: number, name: fmt.Sprintf("chaos-%d-%03d", l.seed, number), cluster: l.operators, keys: l.keys,
 			rng: l.rng(number), out: history}
+		w.attempt = w.attemptBaton
+		if l.etcd {
+			w.attempt = w.attemptEtcd
+		}
 		group.Go(func() { w.run(over, last, period) })
 	}
 	for number := range l.readers {
 		how := []string{"leader", "follower", "stale"}[number%3]
 		r := &reader{number: l.clients + number, how: how, cluster: l.operators, keys: l.keys, rng: l.rng(l.clients + number), out: history}
+		r.ask = r.askBaton
+		if l.etcd {
+			r.ask = r.askEtcd
+		}
 		group.Go(func() { r.run(over, 100*time.Millisecond) })
+	}
+	if l.etcd {
+		return // it has no workers
 	}
 	for number := range l.workers {
 		w := newWorker(number, l.operators, l.forWorkers, l.rng(-1-number), leases)
@@ -127,7 +150,9 @@ func main() {
 	defer stop()
 	last, give := context.WithCancel(context.Background())
 	seeing, blind := context.WithCancel(context.Background())
-	go l.operators.follow(seeing)
+	if !l.etcd {
+		go l.operators.follow(seeing)
+	}
 	var watchers, clients sync.WaitGroup
 	l.watch(seeing, &watchers)
 	l.begin(over, last, &clients)

@@ -21,6 +21,8 @@ type reader struct {
 	keys    *keyspace
 	rng     *rand.Rand
 	out     *journal
+	// ask gives the leader's address, if another node leads.
+	ask func(over context.Context, op *operation) string
 }
 
 func (r *reader) run(over context.Context, period time.Duration) {
@@ -50,8 +52,7 @@ func (r *reader) read(over context.Context) {
 	r.out.write(&op)
 }
 
-// ask gives the leader's address, if another node leads.
-func (r *reader) ask(over context.Context, op *operation) string {
+func (r *reader) askBaton(over context.Context, op *operation) string {
 	ctx, cancel := context.WithTimeout(over, attemptTime)
 	defer cancel()
 	var trailer metadata.MD

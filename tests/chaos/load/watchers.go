@@ -31,6 +31,7 @@ type watcher struct {
 	out     *journal
 	ready   chan struct{} // closed once it has begun
 	next    uint64        // 0: not begun
+	stream  func(ctx context.Context, address string)
 }
 
 func (w *watcher) run(ctx context.Context) {
@@ -41,7 +42,7 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-func (w *watcher) stream(ctx context.Context, address string) {
+func (w *watcher) streamBaton(ctx context.Context, address string) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	quiet := time.AfterFunc(silence, cancel)
@@ -65,11 +66,16 @@ func (w *watcher) stream(ctx context.Context, address string) {
 	}
 }
 
-func (w *watcher) take(response *batonv1.WatchResponse, address string) {
+func (w *watcher) begin(revision uint64, address string) {
 	if w.next == 0 {
-		w.out.write(&watched{Event: "start", Revision: response.Revision, Address: address, At: now()})
+		w.out.write(&watched{Event: "start", Revision: revision, Address: address, At: now()})
+		w.next = revision + 1
 		close(w.ready)
 	}
+}
+
+func (w *watcher) take(response *batonv1.WatchResponse, address string) {
+	w.begin(response.Revision, address)
 	for _, event := range response.Events {
 		line := watched{Event: "put", Key: string(event.Key), Value: string(event.Value), Revision: event.Revision}
 		if event.Type == batonv1.WatchEvent_DELETE {

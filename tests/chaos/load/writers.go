@@ -23,6 +23,8 @@ type writer struct {
 	rng      *rand.Rand
 	out      *journal
 	sequence uint64
+	// attempt is true if the outcome is known, or nobody will be asked again.
+	attempt func(last context.Context, address string, op *operation) bool
 }
 
 // run writes until `over`, each write after its period; `last` is the end of all patience.
@@ -78,8 +80,8 @@ func (w *writer) write(over, last context.Context) {
 	}
 }
 
-// attempt is true if the outcome is known.
-func (w *writer) attempt(last context.Context, address string, op *operation) bool {
+// attemptBaton repeats a write with its sequence.
+func (w *writer) attemptBaton(last context.Context, address string, op *operation) bool {
 	ctx, cancel := context.WithTimeout(last, attemptTime)
 	defer cancel()
 	var trailer metadata.MD
