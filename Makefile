@@ -128,10 +128,10 @@ year: ## live through a year of a cluster in YEAR_MINUTES (20) and write docs/ye
 	@$(MAKE) --no-print-directory build
 	@tests/year/year
 
-chaos: ## let everything fail for TIME (10m) under clients whose histories are judged; SEED= draws the same faults again
+chaos: ## let everything fail for TIME (10m) under clients whose histories are judged; SEED= repeats it, WITH=etcd compares
 	@deploy/deps build run test
 	@$(MAKE) --no-print-directory build
-	@tests/chaos/chaos --time "$(or $(TIME),10m)" --seed "$(or $(SEED),0)"
+	@tests/chaos/chaos --time "$(or $(TIME),10m)" --seed "$(or $(SEED),0)" $(if $(WITH),--$(WITH))
 
 chaos-broken: ## build baton broken in three ways, and let chaos run until it has caught each
 	@deploy/deps build run test

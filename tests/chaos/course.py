@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 import checks
 import harness
@@ -28,10 +28,10 @@ END_SECONDS = 120.0
 class Load:
     """The running clients."""
 
-    def __init__(self, world: World, seed: int, out: Path) -> None:
+    def __init__(self, world: Any, seed: int, out: Path) -> None:
         self._said = out / "load.err"
         endpoints = ",".join(node.address for node in world.nodes)
-        command = [str(programs.LOAD), "--endpoints", endpoints, "--certs", str(world.certificates.directory)]
+        command = [str(programs.LOAD), "--endpoints", endpoints, *world.load_arguments]
         command += ["--out", str(out), "--seed", str(seed)]
         with open(self._said, "w") as said:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True)
@@ -67,16 +67,17 @@ def in_image(lines: Iterable[str]) -> Dict[str, Tuple[str, int]]:
 
 
 class Course:
-    def __init__(self, of: plan.Plan, directory: Path, program: Path, next_program: Optional[Path]) -> None:
+    """`world` has the nodes: tests/chaos/nodes.py, or etcd.py."""
+
+    def __init__(self, of: plan.Plan, directory: Path, world: Any) -> None:
         self.of = of
         self.out = directory
         self.complaints: List[str] = []
-        self.world = World(Path(os.environ["BATON_CLUSTER"]), program)
+        self.world = world
         self.verdicts: Dict[str, str] = {}
         self.load_began = time.time()
         self._began = time.monotonic()
         self.faults = Faults(self.world, self.now)
-        self.operations = Operations(self.world, self.faults, next_program)
 
     def now(self) -> float:
         return time.monotonic() - self._began
@@ -124,20 +125,44 @@ class Course:
         self.find("reads answer what was there", checks.check_reads(self.operations_told(), past, blind),
                   f"{tally.count('ok') - tally.writes('ok'):,} reads")  # fmt: skip
         self.find("stale reads never go back", checks.check_stale_reads(self.operations_told(), self._starts()), "by node")
-        self.find("no worker is wronged", checks.check_workers(history.lines(self.out / "workers.jsonl")), "50 workers")
-        self._judge_backups(past)
-        try:
-            self._judge_nodes(past, max(changes, default=0))
-        except AssertionError as error:
-            self.find("nodes hold the same", [f"the nodes cannot be compared: {error}"], "nothing")
         self._judge_by_porcupine()
+        self.judge_more(past, max(changes, default=0))
         return tally
+
+    def judge_more(self, past: checks.Past, last: int) -> None:
+        """What only one's own cluster tells of."""
 
     def _starts(self) -> Dict[str, List[float]]:
         starts: Dict[str, List[float]] = {}
         for node in [*self.world.nodes, *self.world.former]:
             starts.setdefault(node.address, []).extend(node.starts)
         return starts
+
+    def _judge_by_porcupine(self) -> None:
+        done = subprocess.run([str(programs.JUDGE), str(self.out / "clients.jsonl")], capture_output=True, text=True)
+        told = json.loads(done.stdout) if done.stdout else {"operations": 0, "groups": 0, "seconds": 0.0}
+        self.find("linearizable, by Porcupine", [f"not linearizable: {done.stdout}{done.stderr}"] if done.returncode else [],
+                  f"{told['operations']:,} operations in {told['groups']:,} groups of keys, {told['seconds']:.1f} s")  # fmt: skip
+
+
+class OwnCourse(Course):
+    """Of baton, with all that its operators do."""
+
+    world: World
+
+    def __init__(self, of: plan.Plan, directory: Path, world: World, next_program: Optional[Path]) -> None:
+        super().__init__(of, directory, world)
+        self.operations = Operations(world, self.faults, next_program)
+
+    def judge_more(self, past: checks.Past, last: int) -> None:
+        self.find("no worker is wronged", checks.check_workers(history.lines(self.out / "workers.jsonl")), "50 workers")
+        self._judge_backups(past)
+        try:
+            self._judge_nodes(past, last)
+        except AssertionError as error:
+            self.find("nodes hold the same", [f"the nodes cannot be compared: {error}"], "nothing")
+        logs = {log.stem: log.read_text(errors="replace") for log in self.world.directory.glob("n*.log")}
+        self.find("one leader a term, and terms rise", harness.check_logs(logs), f"the logs of {len(logs)} nodes")
 
     def _judge_backups(self, past: checks.Past) -> None:
         found = []
@@ -167,30 +192,23 @@ class Course:
             found.append(f"logs or images differ: {done.stdout}{done.stderr}")
         self.find("nodes hold the same", found, (done.stdout.splitlines() or ["nothing"])[-1].rstrip("."))
 
-    def _judge_by_porcupine(self) -> None:
-        done = subprocess.run([str(programs.JUDGE), str(self.out / "clients.jsonl")], capture_output=True, text=True)
-        told = json.loads(done.stdout) if done.stdout else {"operations": 0, "groups": 0, "seconds": 0.0}
-        self.find("linearizable, by Porcupine", [f"not linearizable: {done.stdout}{done.stderr}"] if done.returncode else [],
-                  f"{told['operations']:,} operations in {told['groups']:,} groups of keys, {told['seconds']:.1f} s")  # fmt: skip
 
-
-def run(of: plan.Plan, is_strict: bool, program: Path, next_program: Optional[Path] = None) -> List[str]:
+def run(of: plan.Plan, make: Callable[[plan.Plan, Path, Path], Course], is_strict: bool, command: str) -> List[str]:
     """What is wrong. Strict: rates must be there again in time, too, which a busy machine does not allow."""
     out = programs.OUT / "run"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     with stage.hosts() as directory:
-        course = Course(of, out, program, next_program)
+        course = make(of, out, directory)
         try:
             course.live()
             tally = course.judge()
         finally:
-            course.world.keep_logs(out)
+            for log in directory.glob("*.log"):
+                shutil.copy(log, out)
             course.world.end()
-    complaints = course.complaints
-    complaints += harness.check_logs({log.stem: log.read_text(errors="replace") for log in out.glob("n*.log")})
-    faults = course.faults
-    told = report.tell(of, tally, faults.done, faults.skipped, course.load_began, course.verdicts, "make chaos")
+    faults, complaints = course.faults, course.complaints
+    told = report.tell(of, tally, faults.done, faults.skipped, course.load_began, course.verdicts, command)
     if is_strict:
         complaints += [f"half of the rate was back only {late['seconds']} s after a heal" for late in told["heals_late"]]
     told["complaints"] = complaints

@@ -70,7 +70,7 @@ class Faults:
         self.over = threading.Event()
         self.world = world
         self._now = now
-        self._busy = Busy()
+        self.busy = Busy()
         self._threads: List[threading.Thread] = []
         self._kinds: Dict[str, Callable[[Fault, plan.Event, random.Random], bool]] = {
             "kill": self._end_process, "stop": self._end_process, "kill all": self._kill_all, "pause": self._pause,
@@ -122,21 +122,21 @@ class Faults:
             leader = self.world.leader()
             if leader is not None:
                 order.insert(0, leader.host_name)
-        found = next((host for host in order if self._busy.take(f"{aspect} {host}")), None)
+        found = next((host for host in order if self.busy.take(f"{aspect} {host}")), None)
         try:
             yield found
         finally:
             if found is not None:
-                self._busy.give(f"{aspect} {found}")
+                self.busy.give(f"{aspect} {found}")
 
     @contextmanager
     def taken_all(self, *names: str) -> Iterator[bool]:
-        has = self._busy.take(*names)
+        has = self.busy.take(*names)
         try:
             yield has
         finally:
             if has:
-                self._busy.give(*names)
+                self.busy.give(*names)
 
     # Processes.
 
@@ -163,7 +163,7 @@ class Faults:
         fault.down.append((host, began, time.time()))
 
     def check_exit(self, node: Any) -> None:
-        if node.exit_status != 0:
+        if node.exit_status not in self.world.exits:
             self.complaints.append(f"{node.name} ended with {node.exit_status} on SIGTERM:\n{node.log_tail(10)}")
 
     def _kill_all(self, fault: Fault, event: plan.Event, rng: random.Random) -> bool:
@@ -286,7 +286,7 @@ class Faults:
             node = self.world.on(host)
             fault.what = node.name
             began = time.time()
-            with self.world.full(node):
+            with node.disk.full():
                 self.rests(event.seconds)
             fault.down.append((host, began, time.time()))
         return True

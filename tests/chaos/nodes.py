@@ -4,7 +4,6 @@ disk that can be slow."""
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 import subprocess
 import threading
@@ -60,14 +59,12 @@ class Certificates:
         command = [str(ROOT / "deploy/tls/make-certs"), str(self.directory), *names]
         subprocess.run(command, check=True, env=environment, stdin=subprocess.DEVNULL, timeout=PATIENCE)
 
-    def add(self, node: str, host: str) -> None:
+    def name(self, node: str, host: str) -> str:
+        """From now on the node has one, too."""
         self._names.append(f"node/{node}={host}")
-        self.make(self._names[-1])
+        return self._names[-1]
 
-    def begin(self) -> None:
-        self.make(*self._names)
-
-    def replace_all(self) -> None:
+    def make_all(self) -> None:
         self.make(*self._names)
 
     def flags(self, name: str) -> List[str]:
@@ -79,6 +76,32 @@ class Certificates:
         return grpc.ssl_channel_credentials(*read)
 
 
+class SmallDisk:
+    """A file system of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", path.name, str(path)], check=True)
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Up to the last byte; whatever is removed meanwhile leaves room."""
+        ballast = self.path / "ballast"
+        with open(ballast, "wb", buffering=0) as file:
+            for size in (1 << 20, 1 << 12):
+                with suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+    def remove(self) -> None:
+        subprocess.run(["umount", str(self.path)], check=True)
+
+
 class Node(harness.Node):
     """One batond. `number` 0 is one of the first three; others are added later, on the host of the one that they replace."""
 
@@ -88,8 +111,8 @@ class Node(harness.Node):
         self.address = self.known_as = f"{self.place.host}:{GRPC_PORT + number}"
         web = f"{self.place.host}:{HTTP_PORT + number}"
         self.http = f"https://{web}"
-        self.disk = world.directory / f"disk-{name}"
-        self.data = self.disk / "data"
+        self.disk = SmallDisk(world.directory / f"disk-{name}")
+        self.data = self.disk.path / "data"
         self.clock = world.directory / f"{name}.time"
         self.slow = world.directory / f"{name}.slow"
         self.starts: List[float] = []  # unix times
@@ -108,9 +131,6 @@ class Node(harness.Node):
         environment = {**SANITIZERS, **world.shims.environment(self.clock, self.slow)}
         harness.Process.__init__(self, name, world.directory / f"{name}.log", command, environment)
         self.run_on(host)
-        self.disk.mkdir()
-        size = f"size={DISK_BYTES}"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", size, f"disk-{name}", str(self.disk)], check=True)
 
     def start(self) -> None:
         self.starts.append(time.time())
@@ -133,19 +153,22 @@ class Node(harness.Node):
     def discard(self) -> None:
         """The machine is gone."""
         self.close()
-        subprocess.run(["umount", str(self.disk)], check=True)
+        self.disk.remove()
 
 
 class World:
     """The nodes of now, and those of before."""
+
+    exits = (0,)  # on SIGTERM
 
     def __init__(self, directory: Path, program: Path) -> None:
         self.directory, self.program = directory, program
         self.shims = Shims(directory)
         self.certificates = Certificates(directory / "certs", self.shims)
         for host, place in NODES.items():
-            self.certificates._names.append(f"node/{host}={place.host}")
-        self.certificates.begin()
+            self.certificates.name(host, place.host)
+        self.certificates.make_all()
+        self.load_arguments = ["--certs", str(self.certificates.directory)]
         self.cluster = harness.Cluster(directory)
         self.cluster.nodes = {host: Node(host, host, 0, self) for host in NODES}
         self.former: List[Node] = []
@@ -169,25 +192,11 @@ class World:
         """It knows a leader, which may be long after its start if others are down, too: so it only answers."""
         wait_for(node.status, f"{node.name} answers", PATIENCE)
 
-    @contextmanager
-    def full(self, node: Node) -> Iterator[None]:
-        """Its disk, up to the last byte, whatever it frees meanwhile stays free."""
-        ballast = node.disk / "ballast"
-        with open(ballast, "wb", buffering=0) as file:
-            for size in (1 << 20, 1 << 12):
-                with suppress(OSError):
-                    while True:
-                        file.write(bytes(size))
-        try:
-            yield
-        finally:
-            ballast.unlink()
-
     def join(self, host: str) -> Node:
         with self.lock:
             self._numbers += 1
             name = f"n{self._numbers}"
-        self.certificates.add(name, NODES[host].host)
+        self.certificates.make(self.certificates.name(name, NODES[host].host))
         node = Node(name, host, self._numbers, self)
         with self.lock:
             self.cluster.nodes[name] = node
@@ -234,10 +243,6 @@ class World:
         for node in self.nodes:
             self.cluster.wait_applied(index, node.name, deadline=patience)
         return index
-
-    def keep_logs(self, where: Path) -> None:
-        for log in self.directory.glob("*.log"):
-            shutil.copy(log, where)
 
     def end(self) -> None:
         for node in self.nodes:

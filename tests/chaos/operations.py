@@ -51,7 +51,7 @@ class Operations:
         with self._faults.taken_all("operator") as has:
             if has:
                 fault.what = "all, of nodes, workers and operators"
-                self._world.certificates.replace_all()
+                self._world.certificates.make_all()
             return has
 
     def _snapshot(self, fault: Fault, event: plan.Event, rng: random.Random) -> bool:
@@ -83,13 +83,13 @@ class Operations:
                 return False
             hosts = list(harness.NODES)
             rng.shuffle(hosts)
-            host = next((host for host in hosts if self._faults._busy.take(*self._aspects(host))), None)
+            host = next((host for host in hosts if self._faults.busy.take(*self._aspects(host))), None)
             if host is None:
                 return False
             try:
                 self._replace(fault, host, lost)
             finally:
-                self._faults._busy.give(*self._aspects(host))
+                self._faults.busy.give(*self._aspects(host))
         return True
 
     @staticmethod
@@ -135,11 +135,11 @@ class Operations:
         return True
 
     def _restart(self, fault: Fault, host: str, program: Path) -> None:
-        while not self._faults._busy.take(f"process {host}"):
+        while not self._faults.busy.take(f"process {host}"):
             time.sleep(harness.POLL)
         try:
             node: Node = self._world.on(host)
             node.program = program
             self._faults.restart(fault, host, False, 0.0)
         finally:
-            self._faults._busy.give(f"process {host}")
+            self._faults.busy.give(f"process {host}")

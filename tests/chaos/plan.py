@@ -33,10 +33,10 @@ KINDS: Dict[str, Tuple[int, float, float]] = {
     "rolling restart": (2, 0.0, 0.0),
 }
 
-# What an etcd of the same place can suffer, too.
+# What an etcd in the same places can suffer, too.
 OF_ETCD = (
     "kill", "stop", "kill all", "pause", "cut", "one-way cut", "isolation", "partial cut", "partial one-way cut", "loss",
-    "jitter", "slow disk", "full disk", "clock",
+    "jitter",
 )  # fmt: skip
 
 
