@@ -129,15 +129,16 @@ def check_reads(operations: Iterable[Operation], past: Past, blind: List[Tuple[i
         index = op.get("ri", 0)
         if op["o"] != "ok" or not index or index < last_blind:
             continue
+        had: Any
         if op["op"] == "list":
             had = [(each["k"], each["v"], each["rev"]) for each in op.get("items", [])]
             right = had == past.group(op["k"], index)
         else:
-            had = [(op["rev"], op.get("v"))]
+            had = (op["rev"], op.get("v"))
             then = past.at(op["k"], index)
             # What a leader confirms may reflect more than the entry that it names.
-            later = op["how"] != "stale" and op["rev"] > then[0] and had == [past.at(op["k"], op["rev"])]
-            right = later or had == [then]
+            later = op["how"] != "stale" and op["rev"] > then[0] and had == past.at(op["k"], op["rev"])
+            right = later or had == then
         if not right:
             found.append(f"{op['at']} answered {op['how']} {op['op']} of {op['k']} as of {index} with {had}, which is wrong")
     return few(found)

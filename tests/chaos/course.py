@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set,
 import checks
 import harness
 import history
+import page
 import plan
 import programs
 import report
@@ -169,7 +170,7 @@ class OwnCourse(Course):
         for backup in self.operations.backups:
             with backup.file.open() as lines:
                 items = {key: item for key, item in in_image(lines).items() if key.startswith("g")}
-            found += checks.check_contents(f"the backup at {backup.index}", items, past, backup.index)
+            found += checks.check_contents(f"the backup at {backup.at}", items, past, backup.at)
         self.find("backups have what was there", found, f"{len(self.operations.backups)} backups")
 
     def _judge_nodes(self, past: checks.Past, last: int) -> None:
@@ -214,6 +215,8 @@ def run(of: plan.Plan, make: Callable[[plan.Plan, Path, Path], Course], is_stric
     told["complaints"] = complaints
     (out / "report.json").write_text(json.dumps(told, indent=1) + "\n")
     (out / "faults.json").write_text(json.dumps([fault.told() for fault in faults.done], indent=1) + "\n")
+    if of.seconds >= page.LONG:
+        page.keep("etcd" if "WITH=etcd" in command else "baton", told)
     print(report.summary(told))
     print("\n".join(["all is well" if not complaints else "not all is well:", *complaints]))
     return complaints

@@ -75,7 +75,7 @@ class Faults:
         self._kinds: Dict[str, Callable[[Fault, plan.Event, random.Random], bool]] = {
             "kill": self._end_process, "stop": self._end_process, "kill all": self._kill_all, "pause": self._pause,
             "cut": self._cut, "one-way cut": self._cut, "isolation": self._isolate, "partial cut": self._part,
-            "partial one-way cut": self._part, "loss": self._quality, "jitter": self._quality,
+            "partial one-way cut": self._part, "leader apart": self._part_leader, "loss": self._quality, "jitter": self._quality,
             "slow disk": self._slow_disk, "full disk": self._full_disk, "clock": self._step_clock,
         }  # fmt: skip
 
@@ -195,7 +195,8 @@ class Faults:
             fault.what = node.name
             began = time.time()
             node.pause()
-            self.rests(event.seconds)
+            # Half of them are so short that a leader may not notice that it has been succeeded.
+            self.rests(rng.uniform(0.35, 0.65) if rng.random() < 0.5 else event.seconds)
             node.resume()
             fault.down.append((host, began, time.time()))
         return True
@@ -246,6 +247,27 @@ class Faults:
             for host, source in ways:
                 filter_packets("-D", host, source)
             fault.apart.append((one, other, began, time.time()))
+        return True
+
+    def _part_leader(self, fault: Fault, event: plan.Event, rng: random.Random) -> bool:
+        """The leader from both others; the clients hear it as long as it believes to lead, and the next one, too."""
+        leader = self.world.leader()
+        if leader is None:
+            return False
+        pairs = [(leader.host_name, host) for host in HOSTS if host != leader.host_name]
+        with self.taken_all(*(" ".join(sorted(pair)) for pair in pairs)) as has:
+            if not has:
+                return False
+            fault.what = leader.name
+            began = time.time()
+            for one, other in pairs:
+                filter_packets("-A", one, other)
+                filter_packets("-A", other, one)
+            self.rests(event.seconds)
+            for one, other in pairs:
+                filter_packets("-D", one, other)
+                filter_packets("-D", other, one)
+            fault.apart += [(one, other, began, time.time()) for one, other in pairs]
         return True
 
     def _quality(self, fault: Fault, event: plan.Event, rng: random.Random) -> bool:

@@ -18,7 +18,7 @@ from nodes import PATIENCE, Node, World
 
 class Backup(NamedTuple):
     file: Path
-    index: int
+    at: int  # its index
 
 
 class Operations:

@@ -41,9 +41,9 @@ class Circumstances:
         parted = [{one, other} for one, other, began, ended in self._apart if began <= at < ended]
         return any({one, other} not in parted for one in up for other in up if one < other)
 
-    def ends(self, faults: List[Fault]) -> List[Tuple[float, str]]:
-        found = [(ended, fault.kind) for fault in faults for *_, ended in (*fault.down, *fault.apart)]
-        return sorted(found)
+    @staticmethod
+    def ends(faults: List[Fault]) -> List[Tuple[float, str]]:
+        return sorted((one[-1], fault.kind) for fault in faults for one in (*fault.down, *fault.apart))
 
 
 def rate(acknowledged: Sequence[float], at: float) -> float:
@@ -72,7 +72,7 @@ def recovery(acknowledged: Sequence[float], healed: float, usual: float, of: Cir
 def heals(acknowledged: Sequence[float], faults: List[Fault], usual: float) -> List[Heal]:
     of = Circumstances(faults)
     found = []
-    for healed, kind in of.ends(faults):
+    for healed, kind in Circumstances.ends(faults):
         if not of.is_well(healed):
             continue
         seconds = recovery(acknowledged, healed, usual, of)

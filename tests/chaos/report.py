@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections import Counter
-from pathlib import Path
 from typing import Any, Dict, Iterable, List
 
 import plan
@@ -14,8 +12,6 @@ import stage
 from faults import Fault
 from history import Operation
 
-FILE = Path(__file__).with_name("report.json")
-PAGE = stage.ROOT / "docs" / "chaos.md"
 WRITES = ("put", "delete")
 
 

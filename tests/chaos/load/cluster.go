@@ -21,6 +21,7 @@ import (
 const (
 	lanes         = 4 // connections to each node
 	attemptTime   = 2500 * time.Millisecond
+	impatience    = 250 * time.Millisecond
 	retryPause    = 60 * time.Millisecond
 	refreshPeriod = 500 * time.Millisecond
 )

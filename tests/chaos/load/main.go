@@ -48,7 +48,7 @@ func readOptions() options {
 	flag.StringVar(&o.certs, "certs", "", "the directory of operator.pem, worker.pem, their keys, and ca.pem")
 	flag.StringVar(&o.out, "out", ".", "where the histories go")
 	flag.IntVar(&o.clients, "clients", 100, "clients that write")
-	flag.IntVar(&o.readers, "readers", 24, "clients that read")
+	flag.IntVar(&o.readers, "readers", 36, "clients that read")
 	flag.IntVar(&o.workers, "workers", 50, "workers")
 	flag.Float64Var(&o.rate, "rate", 1000, "writes a second, of all clients together")
 	flag.Uint64Var(&o.seed, "seed", 1, "of what they do")
@@ -131,7 +131,7 @@ func (l *load) begin(over, last context.Context, group *sync.WaitGroup) {
 		if l.etcd {
 			r.ask = r.askEtcd
 		}
-		group.Go(func() { r.run(over, 100*time.Millisecond) })
+		group.Go(func() { r.run(over, 80*time.Millisecond) })
 	}
 	if l.etcd {
 		return // it has no workers

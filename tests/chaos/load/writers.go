@@ -66,6 +66,9 @@ func (w *writer) write(over, last context.Context) {
 	op.Outcome = outcomeUnknown
 	for turn := w.number; last.Err() == nil; turn++ {
 		address := w.cluster.target(turn)
+		if members := w.cluster.members(); w.isImpatient() && op.Attempts%2 == 1 {
+			address = members[turn%len(members)]
+		}
 		op.Attempts++
 		if w.attempt(last, address, &op) {
 			op.Address = address
@@ -80,9 +83,20 @@ func (w *writer) write(over, last context.Context) {
 	}
 }
 
+// isImpatient is true of every fourth, which soon asks another node, too: a leader that is cut off keeps the others waiting,
+// and what the next one writes meanwhile shows whether it still answers reads.
+func (w *writer) isImpatient() bool { return w.number%4 == 0 }
+
+func (w *writer) attemptTime() time.Duration {
+	if w.isImpatient() {
+		return impatience
+	}
+	return attemptTime
+}
+
 // attemptBaton repeats a write with its sequence.
 func (w *writer) attemptBaton(last context.Context, address string, op *operation) bool {
-	ctx, cancel := context.WithTimeout(last, attemptTime)
+	ctx, cancel := context.WithTimeout(last, w.attemptTime())
 	defer cancel()
 	var trailer metadata.MD
 	node := w.cluster.control(address, w.number)
@@ -131,7 +145,7 @@ func (w *writer) refused(address string, err error, trailer metadata.MD, op *ope
 		return true
 	case status.Code(err) == codes.FailedPrecondition && len(leader) > 0:
 		w.cluster.lead(leader[0])
-	default:
+	case !w.isImpatient():
 		w.cluster.doubt(address)
 	}
 	return false
