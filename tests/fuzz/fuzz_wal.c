@@ -15,6 +15,7 @@
 #include "fuzz.h"
 #include "lines.h"
 #include "wal/writer.h"
+#include "wire/json.h"
 
 enum { MEND = 1, COUNTS = 2, GOLDEN = 4, FROM = 8, CUT = 16, SHORT = 32, TRIM = 64 };
 enum { FILES_MAX = 16, PATH_SIZE = 64 };

@@ -212,6 +212,9 @@ static void TestRpcBrokenGreeting(void **state) {
     buf_free(&outcome.body);
     close(server);
     close(listener);
+    env_stop(&env);
+}
+
 // A message before a status other than OK is nobody's answer.
 static void TestRpcFailureHasNoBody(void **state) {
     (void)state;
@@ -245,9 +248,9 @@ static void TestRpcFailureHasNoBody(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestRpcBadRequests), cmocka_unit_test(TestRpcBytewise),   cmocka_unit_test(TestRpcLateEnd),
-    cmocka_unit_test(TestRpcGarbage),     cmocka_unit_test(TestRpcBadAnswers), cmocka_unit_test(TestRpcBrokenGreeting),
-    cmocka_unit_test(TestRpcGarbage),     cmocka_unit_test(TestRpcBadAnswers), cmocka_unit_test(TestRpcFailureHasNoBody),
+    cmocka_unit_test(TestRpcBadRequests),      cmocka_unit_test(TestRpcBytewise),   cmocka_unit_test(TestRpcLateEnd),
+    cmocka_unit_test(TestRpcGarbage),          cmocka_unit_test(TestRpcBadAnswers), cmocka_unit_test(TestRpcBrokenGreeting),
+    cmocka_unit_test(TestRpcFailureHasNoBody),
 };
 
 UNIT_MAIN(tests)
