@@ -4,9 +4,9 @@
 // decidable because every byte that the writer overwrites was a durable newline before, and nothing is written after a batch
 // before that batch is durable. So a crash leaves in each sector of the last batch either its new bytes or newlines.
 //
-// The bytes after the last complete mark are a torn batch exactly if a part is provably missing (the end, or the beginning of
-// a sector, which is newlines) and every byte present is what the writer wrote. docs/wal-format.md, "Torn or damaged", has the
-// reasoning, and why no flipped bit makes a damaged batch look torn.
+// The bytes after the last complete mark are a torn batch exactly if a part is provably missing (the end, or the beginning
+// of a sector, which is newlines) and every byte present is what the writer wrote. docs/wal-format.md, "Torn or damaged",
+// has the reasoning, and why no flipped bit makes a damaged batch look torn.
 #ifndef BATON_WAL_TORN_H
 #define BATON_WAL_TORN_H
 

@@ -1,6 +1,6 @@
 // Virtual time: a heap of events, the seed, and the hash of what has happened.
-#include <malloc.h>
 #include <assert.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
