@@ -73,7 +73,7 @@ static size_t hole_at(const struct torn *t, size_t at) {
     while (to < end && t->bytes.data[to] == '\n') {
         to++;
     }
-    return to == end || to - at >= 2 || at == 0 ? to - at : 0;
+    return to == end || to - at >= 2 ? to - at : 0;
 }
 
 bool wal_is_torn_batch(struct slice bytes, uint64_t offset, uint64_t batch) {
