@@ -284,11 +284,33 @@ static void TestNodeGoesRoundBetweenLongAnswers(void **state) {
     whole_node_end(&whole);
 }
 
+// A client gives up while its Watch waits for the index at which it begins: there is nobody left to tell, and the call's
+// place is another one's.
+static void TestNodeWatchesNothingForDeadCalls(void **state) {
+    (void)state;
+    struct whole_node whole;
+    whole_node_start(&whole, 1);
+    whole_node_await_leading(&whole);
+    struct buf request = {0};
+    pb_encode(verb_watch.method->request, &(struct pb_watch_request){.prefix = slice_of_str("")}, &request);
+    struct waiting_read read = {.verb = &verb_watch, .index = state_last_applied(whole.node->state)};
+    assert_false(rpc_call_alive(whole.node->server, read.call));
+    calls_read_ready(whole.node, &read, buf_slice(&request));
+    assert_int_equal(watches_count(whole.node->watches), 0);
+    buf_free(&request);
+    whole_node_end(&whole);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestNodeFailsWithEntriesWaiting),  cmocka_unit_test(TestNodeHoldsNoRepliesForDeadCalls),
-    cmocka_unit_test(TestNodeHoldsRepliesUntilDurable), cmocka_unit_test(TestNodeOfAnEarlierGenerationSendsNothing),
-    cmocka_unit_test(TestNodeReadsWaitForTheirIndex),   cmocka_unit_test(TestNodeExpiresAllAtOnce),
-    cmocka_unit_test(TestNodeListsWorkersInPages),      cmocka_unit_test(TestNodeGoesRoundBetweenLongAnswers),
+    cmocka_unit_test(TestNodeWatchesNothingForDeadCalls),
+    cmocka_unit_test(TestNodeFailsWithEntriesWaiting),
+    cmocka_unit_test(TestNodeHoldsNoRepliesForDeadCalls),
+    cmocka_unit_test(TestNodeHoldsRepliesUntilDurable),
+    cmocka_unit_test(TestNodeOfAnEarlierGenerationSendsNothing),
+    cmocka_unit_test(TestNodeReadsWaitForTheirIndex),
+    cmocka_unit_test(TestNodeExpiresAllAtOnce),
+    cmocka_unit_test(TestNodeListsWorkersInPages),
+    cmocka_unit_test(TestNodeGoesRoundBetweenLongAnswers),
 };
 
 UNIT_MAIN(tests)

@@ -5,8 +5,10 @@
 //   1597       two wiped founders found the cluster once more
 //   4250       a channel whose server has gone away
 //   207861342  a short write before a crash: the node refuses to start
+//   207861510  a Watch whose client gives up before it begins
 #define REGRESSIONS(X)                                                                                                      \
     X(566, 10)                                                                                                              \
     X(1597, 10)                                                                                                             \
     X(4250, 10)                                                                                                             \
-    X(207861342, 20)
+    X(207861342, 20)                                                                                                        \
+    X(207861510, 20)
