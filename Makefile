@@ -57,10 +57,11 @@ sim: $(RELEASE)/build.ninja ## run whole clusters on virtual time: N= of them (1
 	@$(RELEASE)/tests/world/world $(if $(SEED),--seed $(SEED)) $(if $(N),--count $(N),$(if $(TRACE),--count 1)) $(if $(TIME),--time $(TIME)) \
 	  $(if $(TRACE),--trace) $(if $(SHRINK),--shrink) $(if $(FAULTS),--faults $(FAULTS))
 
-sim-long: $(RELEASE)/build.ninja ## the same for an hour (TIME= minutes), from SEED= (the day's) on, and what was reached
+sim-long: $(RELEASE)/build.ninja ## the same for an hour (TIME= minutes), from SEED= (the day's) on; what was reached goes to tests/world/results.json
 	@deploy/deps build test
 	@ninja -C $(RELEASE) tests/world/world
-	@$(RELEASE)/tests/world/world --minutes $(or $(TIME),60) --time 20 --seed $(or $(SEED),$$(($$(date +%s) / 86400 * 1000000)))
+	@$(RELEASE)/tests/world/world --minutes $(or $(TIME),60) --time 20 --seed $(or $(SEED),$$(($$(date +%s) / 86400 * 1000000))) \
+	  --results tests/world/results.json
 
 attack: $(RELEASE)/build.ninja ## cut, change and crash a node's directory everywhere, in minutes; the counts go to tests/attack/results.json
 	@deploy/deps build test
@@ -76,6 +77,9 @@ mutants-mechanical: $(RELEASE)/build.ninja ## negate, shift and delete each line
 	@deploy/deps build test mutants
 	@ninja -C $(RELEASE)
 	@tests/mutants/mechanical --jobs "$(or $(JOBS),2)" $(FILE)
+
+evidence: ## write into docs/testing.md what the long runs have left
+	@tests/evidence
 
 scenarios: $(RELEASE)/build.ninja ## check the golden scenarios of the Raft core; REWRITE=1 writes their traces again
 	@deploy/deps build test

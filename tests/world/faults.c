@@ -166,3 +166,19 @@ size_t faults_print_pairs(void) {
     }
     return never;
 }
+
+void faults_write(FILE *out) {
+    fprintf(out, "\"faults\": {");
+    for (int kind = 0; kind < FAULT_KIND_COUNT; kind++) {
+        fprintf(out, "%s\n  \"%s\": %llu", kind == 0 ? "" : ",", kinds[kind].text, (unsigned long long)f.total[kind]);
+    }
+    fprintf(out, "\n },\n \"pairs\": [");
+    for (int one = 0; one < FAULT_KIND_COUNT; one++) {
+        fprintf(out, "%s\n  [", one == 0 ? "" : ",");
+        for (int other = 0; other <= one; other++) {
+            fprintf(out, "%s%llu", other == 0 ? "" : ", ", (unsigned long long)f.pairs[one][other]);
+        }
+        fprintf(out, "]");
+    }
+    fprintf(out, "\n ]");
+}

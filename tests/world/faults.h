@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 // Draws the schedule of a run of so long. Its length.
 size_t faults_plan(uint64_t seed, uint64_t end_us);
@@ -26,5 +27,7 @@ void faults_reset(void);
 // pairs that never have.
 void faults_print(void);
 size_t faults_print_pairs(void);
+// The same as members of a JSON object: {"faults": {kind: count}, "pairs": [[...]]}, a row for each kind.
+void faults_write(FILE *out);
 
 #endif

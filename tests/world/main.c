@@ -8,6 +8,7 @@
 // --shrink   a seed that fails: finds a shorter schedule that fails, too, and prints the command for it
 // --minutes  goes on with the next seeds for so long, and says what was reached: states of the cluster, steps between them,
 //            and the table of pairs of faults that have met
+// --results  with --minutes: a file that gets all this, as JSON
 //
 // WORLD_LOG=1 shows what the nodes log, at debug level, with their own clocks.
 #include <getopt.h>
@@ -31,7 +32,7 @@ struct options {
     uint64_t seed, count, seconds;
     bool trace, shrink;
     uint64_t minutes;
-    const char *faults;
+    const char *faults, *results;
 };
 
 int __real_clock_gettime(clockid_t clock, struct timespec *out);
@@ -53,10 +54,15 @@ static uint64_t number_of(const char *text) {
 }
 
 static struct options read_options(int argc, char **argv) {
-    static const struct option known[] = {{"seed", required_argument, NULL, 's'},    {"count", required_argument, NULL, 'n'},
-                                          {"time", required_argument, NULL, 't'},    {"trace", no_argument, NULL, 'd'},
-                                          {"faults", required_argument, NULL, 'f'},  {"shrink", no_argument, NULL, 'k'},
-                                          {"minutes", required_argument, NULL, 'm'}, {NULL, 0, NULL, 0}};
+    static const struct option known[] = {{"seed", required_argument, NULL, 's'},
+                                          {"count", required_argument, NULL, 'n'},
+                                          {"time", required_argument, NULL, 't'},
+                                          {"trace", no_argument, NULL, 'd'},
+                                          {"faults", required_argument, NULL, 'f'},
+                                          {"shrink", no_argument, NULL, 'k'},
+                                          {"minutes", required_argument, NULL, 'm'},
+                                          {"results", required_argument, NULL, 'r'},
+                                          {NULL, 0, NULL, 0}};
     struct options options = {.seed = 1, .count = 100, .seconds = 10};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
@@ -77,6 +83,9 @@ static struct options read_options(int argc, char **argv) {
             break;
         case 'k':
             options.shrink = true;
+            break;
+        case 'r':
+            options.results = optarg;
             break;
         case 'm':
             options.minutes = number_of(optarg);
@@ -101,6 +110,30 @@ static void tell(const struct options *options, double took) {
            (unsigned long long)ran.events, (unsigned long long)ran.entries, (unsigned long long)ran.calls,
            (unsigned long long)ran.watched, (unsigned long long)ran.changes, (unsigned long long)ran.offline, took,
            (double)ran.seconds / took);
+}
+
+static void write_results(const struct options *options, double took) {
+    struct world_ran ran = world_ran();
+    FILE *out = fopen(options->results, "w");
+    if (out == NULL) {
+        perror(options->results);
+        exit(1);
+    }
+    time_t now = (time_t)seconds_of(CLOCK_REALTIME);
+    char date[16];
+    strftime(date, sizeof date, "%Y-%m-%d", gmtime(&now));
+    fprintf(out,
+            "{\n \"date\": \"%s\",\n \"first_seed\": %llu,\n \"seeds\": %llu,\n \"virtual_hours\": %.1f,\n"
+            " \"times_real_time\": %.0f,\n \"events\": %llu,\n \"entries\": %llu,\n \"calls\": %llu,\n"
+            " \"changes_watched\": %llu,\n \"changes_of_members\": %llu,\n \"workers_offline\": %llu,\n"
+            " \"states\": %zu,\n \"steps\": %zu,\n ",
+            date, (unsigned long long)options->seed, (unsigned long long)ran.seeds, (double)ran.seconds / 3600,
+            (double)ran.seconds / took, (unsigned long long)ran.events, (unsigned long long)ran.entries,
+            (unsigned long long)ran.calls, (unsigned long long)ran.watched, (unsigned long long)ran.changes,
+            (unsigned long long)ran.offline, coverage_states(), coverage_steps());
+    faults_write(out);
+    fprintf(out, "\n}\n");
+    fclose(out);
 }
 
 static void run_seeds(const struct options *options) {
@@ -145,7 +178,11 @@ int main(int argc, char **argv) {
     } else {
         run_seeds(&options);
     }
-    tell(&options, seconds_of(CLOCK_PROCESS_CPUTIME_ID) - from);
+    double took = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - from;
+    tell(&options, took);
+    if (options.results != NULL) {
+        write_results(&options, took);
+    }
     coverage_free();
     faults_reset();
     world_free();
