@@ -148,6 +148,9 @@ static enum error_code take_certificates(SSL_CTX *context, const char *name, con
     X509_free(cert);
     while (good && (cert = next_certificate(bio, &good)) != NULL) {
         good = SSL_CTX_add0_chain_cert(context, cert) == 1;
+        if (!good) {
+            X509_free(cert);  // one that the security level refuses stays ours
+        }
     }
     BIO_free(bio);
     return good ? OK : error_set(error, ERR_INVALID, "%s holds no usable certificate: %s", name, openssl_reason());
