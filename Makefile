@@ -98,10 +98,6 @@ fuzz-corpus: ## take what `make fuzz` has found into the committed corpora, as f
 	@deploy/deps build test
 	@tests/fuzz/run --minimise $(TARGET)
 
-fuzz-coverage: ## say which functions of the code under test no input of the corpora reaches
-	@deploy/deps build test
-	@tests/fuzz/run --coverage $(TARGET)
-
 bench: ## measure writes and restarts beside etcd's; see docs/performance.md
 	@deploy/deps build bench
 	@$(MAKE) --no-print-directory build

@@ -209,8 +209,6 @@ def test_files_say_first_what_they_are():
     wrong = []
     for path in tracked("src", "tests", "worker", "bench", "deploy", "proto", "Makefile", ".ci"):
         if path.suffix not in opening or "_proto" in path.parts or path.name.startswith(".") or is_input(path):
-        is_input = path.parts[-3] in ("corpus", "crashes")  # of a fuzz target
-        if path.suffix not in opening or "_proto" in path.parts or path.name.startswith(".") or is_input:
             continue
         lines = [line for line in path.read_text().splitlines() if not line.startswith("#!")] or [""]
         if not lines[0].startswith(opening[path.suffix]):
