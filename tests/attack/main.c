@@ -5,7 +5,7 @@
 
 #include "attack.h"
 
-enum { STORIES = 6 };
+enum { STORIES = 3 };
 
 static double seconds(void) {
     struct timespec now;
@@ -17,14 +17,16 @@ int main(int argc, char **argv) {
     uint64_t seed = argc > 1 && argv[1][0] != '\0' ? strtoull(argv[1], NULL, 10) : 1;
     const struct share all = {.parts = 1};
     double from = seconds();
+    setvbuf(stdout, NULL, _IOLBF, 0);
     printf("SEED=%llu\n", (unsigned long long)seed);
-    attack_cuts(&all);
-    attack_bytes(&all);
-    attack_sectors();
     for (uint64_t story = 0; story < STORIES; story++) {
         attack_crashes(seed + story, &all);
         attack_faults(seed + story, &all);
+        printf("story %llu: %llu broken\n", (unsigned long long)(seed + story), (unsigned long long)report_failures());
     }
+    attack_cuts(&all);
+    attack_bytes(&all);
+    attack_sectors();
     printf("%.1f s\n", seconds() - from);
     report_print();
     if (argc > 2) {
