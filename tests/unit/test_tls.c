@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+
 #include "base/buf.h"
 #include "random.h"
 #include "tls/tls.h"
@@ -230,6 +232,57 @@ static void TestTlsSessionRefused(void **state) {
             "the peer refuses our certificate, of worker/w1");
 }
 
+// An authority that is careless with purposes has made a worker's certificate fit for a server: the worker is no node for
+// that.
+static void TestTlsServersAreNodes(void **state) {
+    (void)state;
+    char command[1024];
+    snprintf(command, sizeof command,
+             "cd %s && openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout w9-key.pem -subj /CN=w9 "
+             "-out request >said 2>&1 && printf "
+             "'subjectAltName=URI:baton://worker/w9\\nextendedKeyUsage=serverAuth,clientAuth\\n' "
+             ">extensions && openssl x509 -req -in request -CA ca.pem -CAkey ca-key.pem -set_serial 9 -days 5 -extfile "
+             "extensions "
+             "-out w9.pem >said 2>&1",
+             directory);
+    assert_int_equal(system(command), 0);
+    refused("w9", "n2", NULL, "the certificate is refused: worker/w9 is not a node",
+            "the peer refuses our certificate, of worker/w9: bad certificate");
+}
+
+// A client that shows no certificate gets no further than that, and the server lives on.
+static void TestTlsClientWithoutCertificate(void **state) {
+    (void)state;
+    struct tls *n1 = open_as("n1");
+    struct end server = {.session = tls_session_new(n1, TLS_SERVER, "h2", NULL)};
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL *client = SSL_new(context);
+    BIO *from_server = BIO_new(BIO_s_mem());
+    BIO *to_server = BIO_new(BIO_s_mem());
+    SSL_set_bio(client, from_server, to_server);
+    SSL_set_connect_state(client);
+    assert_int_equal(SSL_set_alpn_protos(client, (const unsigned char *)"\2h2", 3), 0);
+    for (int round = 0; round < 4; round++) {
+        char *said;
+        SSL_do_handshake(client);
+        size_t len = (size_t)BIO_get_mem_data(to_server, &said);
+        read_all(&server, slice_of(said, len));
+        assert_int_equal(BIO_reset(to_server), 1);
+        struct slice answer = tls_session_output(server.session);
+        BIO_write(from_server, answer.data, (int)answer.len);
+        tls_session_sent(server.session);
+    }
+    assert_int_equal(server.last, TLS_READ_FAILED);
+    assert_false(tls_session_ready(server.session));
+    assert_null(tls_session_identity(server.session));
+    assert_non_null(strstr(tls_session_failure(server.session), "did not return a certificate"));
+    tls_session_free(server.session);
+    buf_free(&server.got);
+    SSL_free(client);
+    SSL_CTX_free(context);
+    tls_free(n1);
+}
+
 // The output of `client`, followed by `more`.
 static struct buf flight_of(struct end *client, struct slice more) {
     struct buf bytes = {0};
@@ -356,9 +409,10 @@ static void TestTlsReloadHalf(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(TestTlsSession),        cmocka_unit_test(TestTlsSessionDamaged),
-        cmocka_unit_test(TestTlsSessionRefused), cmocka_unit_test(TestTlsSessionEarlyRequest),
-        cmocka_unit_test(TestTlsReload),         cmocka_unit_test(TestTlsReloadHalf),
+        cmocka_unit_test(TestTlsSession),         cmocka_unit_test(TestTlsSessionDamaged),
+        cmocka_unit_test(TestTlsSessionRefused),  cmocka_unit_test(TestTlsSessionEarlyRequest),
+        cmocka_unit_test(TestTlsReload),          cmocka_unit_test(TestTlsReloadHalf),
+        cmocka_unit_test(TestTlsServersAreNodes), cmocka_unit_test(TestTlsClientWithoutCertificate),
     };
     make_certs = argc > 1 ? argv[1] : "deploy/tls/make-certs";
     if (getenv("BATON_TEST_FILTER") != NULL) {
