@@ -181,6 +181,38 @@ static void TestImageCrash(void **state) {
     }
 }
 
+// A received image gets its name when all of it is durable, wherever the machine stops meanwhile.
+static void TestImagePartCrash(void **state) {
+    (void)state;
+    bool finished = false;
+    for (uint64_t call = 1; !finished; call++) {
+        for (uint64_t seed = 1; seed <= 8; seed++) {
+            struct fixture f;
+            begin(&f);
+            uint64_t bytes, records, size;
+            int fd;
+            struct buf image = {0};
+            assert_int_equal(write_image(&f, last, 1000, &bytes), OK);
+            buf_append_slice(&image, disk_bytes(&f.disk, IMAGE_NAME));
+            assert_int_equal(wal_image_remove(&f.dir, last, &f.error), OK);
+            assert_int_equal(wal_image_open_part(&f.dir, last, &fd, &size, &f.error), OK);
+            struct iovec part = {.iov_base = image.data, .iov_len = image.len};
+            assert_int_equal(f.disk.io.write_at(f.disk.io.self, fd, &part, 1, 0, 0), image.len);
+            f.disk.io.close(f.disk.io.self, fd);
+            f.disk.seed = seed;
+            f.disk.crash_at = f.disk.calls + call;
+            enum error_code code = wal_image_adopt_part(&f.dir, last, &f.error);
+            finished = !f.disk.dead;
+            disk_crash(&f.disk);
+            reopen(&f);
+            assert_true(count_images(&f) == 1 || code != OK);
+            assert_true(count_images(&f) == 0 || (read_image(&f, last, &records) == OK && records == 1000));
+            buf_free(&image);
+            end(&f);
+        }
+    }
+}
+
 static void TestImageNoSpace(void **state) {
     (void)state;
     struct fixture f;
@@ -359,11 +391,12 @@ static void TestImagesNewestFirst(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestImageWriteAndRead),  cmocka_unit_test(TestImageFormat),
-    cmocka_unit_test(TestImageCrash),         cmocka_unit_test(TestImageNoSpace),
-    cmocka_unit_test(TestImageDiskFails),     cmocka_unit_test(TestImageDamaged),
-    cmocka_unit_test(TestImageRecordMissing), cmocka_unit_test(TestImageOfNewerVersion),
-    cmocka_unit_test(TestImagesNewestFirst),  cmocka_unit_test(TestImageContradicts),
+    cmocka_unit_test(TestImageWriteAndRead),   cmocka_unit_test(TestImageFormat),
+    cmocka_unit_test(TestImageCrash),          cmocka_unit_test(TestImagePartCrash),
+    cmocka_unit_test(TestImageNoSpace),        cmocka_unit_test(TestImageDiskFails),
+    cmocka_unit_test(TestImageDamaged),        cmocka_unit_test(TestImageRecordMissing),
+    cmocka_unit_test(TestImageOfNewerVersion), cmocka_unit_test(TestImagesNewestFirst),
+    cmocka_unit_test(TestImageContradicts),
 };
 
 UNIT_MAIN(tests)
