@@ -43,7 +43,6 @@ class Outcome:
     seconds: float
     how: str = ""
     check_seconds: float = 0  # of the test that found it, without the mutant
-    simulated: Optional[Outcome] = None  # what the simulated clusters of cores found; None: they were not asked
 
 
 def start(command: List[str], directory: pathlib.Path, limit: float, **environment: str) -> Tuple[Optional[int], str]:
@@ -171,13 +170,12 @@ class Runner:
         chosen = [program for program in build.programs() if mutation.is_in(program)]
         return sorted((program for program in chosen if self.thorough or rank(program)[0] < LONG), key=rank)
 
-    def kill(self, mutant: Any, simulators: bool = False) -> Outcome:
-        """What kills the mutant. Those of the core meet the simulated clusters of cores in any case, if `simulators`."""
+    def kill(self, mutant: Any) -> Outcome:
         directory = self.directory(f"mutant-{zlib.crc32(mutant.id.encode()):08x}")
         try:
             if mutant.files[0].endswith(".py"):
                 return self.kill_worker(mutant, directory)
-            return self.kill_in_c(mutant, directory, simulators)
+            return self.kill_in_c(mutant, directory)
         except Broken as reason:
             return Outcome("", 0, 0, f"BROKEN: {reason}")
         finally:
@@ -194,7 +192,7 @@ class Runner:
         outcome.check_seconds = time.monotonic() - began
         return outcome
 
-    def kill_in_c(self, mutant: Any, directory: pathlib.Path, simulators: bool) -> Outcome:
+    def kill_in_c(self, mutant: Any, directory: pathlib.Path) -> Outcome:
         mutation = Mutation(mutant, directory, self.links)
         began = time.monotonic()
         programs = self.order(mutation)
@@ -207,12 +205,17 @@ class Runner:
                 outcome = found
                 break
         outcome.seconds = time.monotonic() - began
-        if simulators and all(file.startswith("src/raft/") for file in mutant.files):
-            simulator = build.find_program(SIMULATOR)
-            assert simulator is not None
-            outcome.simulated = run_program(simulator, mutation.link(simulator), directory, self.limit(simulator.name))
-            outcome.simulated = outcome.simulated or Outcome("", 0, self.seconds[simulator.name], "all seeds passed")
         return outcome
+
+    def simulate(self, mutant: Mutant) -> Outcome:
+        """What the simulated clusters of cores find, whatever else does."""
+        directory = self.directory(mutant.id)
+        program = build.find_program(SIMULATOR)
+        assert program is not None
+        path = Mutation(mutant, directory, self.links).link(program)
+        found = run_program(program, path, directory, self.limit(SIMULATOR))
+        shutil.rmtree(directory)
+        return found or Outcome("", 0, self.seconds[SIMULATOR], "all seeds passed")
 
     def confirmed(self, program: Program, mutation: Mutation, directory: pathlib.Path) -> Optional[Outcome]:
         """What the program finds. The test that fails must pass without the mutant, or the machine was to blame."""
