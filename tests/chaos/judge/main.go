@@ -21,7 +21,7 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-const patience = 2 * time.Minute // for one group
+const patience = time.Minute // for one group
 
 type item struct {
 	Key      string `json:"k"`
@@ -54,32 +54,79 @@ type verdict struct {
 	Seconds    float64  `json:"seconds"`
 }
 
-// read gives the operations by group, whose name ends with the last '/' of their keys.
-func read(name string) (map[string][]porcupine.Operation, error) {
+// lines decodes each line of a file into a value of its own.
+func lines[T any](name string, take func(*T)) error {
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer file.Close()
-	found := map[string][]porcupine.Operation{}
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		op := &operation{}
-		if err := json.Unmarshal(lines.Bytes(), op); err != nil {
-			return nil, fmt.Errorf("%s: %w: %s", name, err, lines.Text())
+	found := bufio.NewScanner(file)
+	found.Buffer(nil, 1<<20)
+	for found.Scan() {
+		line := new(T)
+		if err := json.Unmarshal(found.Bytes(), line); err != nil {
+			return fmt.Errorf("%s: %w: %s", name, err, found.Text())
 		}
-		if op.How == "stale" || op.Outcome == "failed" || op.Outcome == "unknown" && (op.Op == "get" || op.Op == "list") {
-			continue
+		take(line)
+	}
+	return found.Err()
+}
+
+// resolve looks up in a watch of all keys what became of the writes without an answer, if it missed nothing: with many of
+// them there are too many orders to try. Deletions cannot be told apart.
+func resolve(operations []*operation, watch string) ([]*operation, error) {
+	revisions, isWhole := map[string]uint64{}, true
+	err := lines(watch, func(line *struct {
+		Event    string `json:"e"`
+		Value    string `json:"v"`
+		Revision uint64 `json:"rev"`
+	}) {
+		isWhole = isWhole && line.Event != "gap"
+		if line.Event == "put" {
+			revisions[line.Value] = line.Revision
+		}
+	})
+	if err != nil || !isWhole {
+		return operations, err
+	}
+	var kept []*operation
+	for _, op := range operations {
+		if op.Outcome == "unknown" && op.Op == "put" {
+			if op.Revision = revisions[op.Value]; op.Revision == 0 {
+				continue
+			}
+			op.Outcome = "ok"
+		}
+		kept = append(kept, op)
+	}
+	return kept, nil
+}
+
+// read gives the operations by group, whose name ends with the last '/' of their keys, and how many were unknown.
+func read(name string) (map[string][]porcupine.Operation, int, error) {
+	var operations []*operation
+	unknown := 0
+	err := lines(name, func(op *operation) {
+		if op.How == "stale" || op.Outcome == "failed" {
+			return
 		}
 		if op.Outcome == "unknown" {
 			op.Returned = math.MaxInt64
+			unknown++
 		}
+		operations = append(operations, op)
+	})
+	if err == nil && unknown > 0 {
+		operations, err = resolve(operations, filepath.Join(filepath.Dir(name), "watch-0.jsonl"))
+	}
+	found := map[string][]porcupine.Operation{}
+	for _, op := range operations {
 		group := op.Key[:strings.LastIndexByte(op.Key, '/')+1]
 		found[group] = append(found[group],
 			porcupine.Operation{ClientId: op.Client, Input: op, Call: op.Invoked, Return: op.Returned})
 	}
-	return found, lines.Err()
+	return found, unknown, err
 }
 
 // tell writes what a group's clients saw, by time.
@@ -99,6 +146,14 @@ func tell(directory, group string, history []porcupine.Operation) error {
 	return nil
 }
 
+func decide(history []porcupine.Operation, within time.Duration) porcupine.CheckResult {
+	history = slices.Clone(history) // what is told of it has its own times
+	if !tighten(history) {
+		return porcupine.Illegal
+	}
+	return porcupine.CheckOperationsTimeout(model, history, within)
+}
+
 // judge decides all groups, as many at once as there are processors.
 func judge(groups map[string][]porcupine.Operation, within time.Duration) verdict {
 	found := verdict{Groups: len(groups), Illegal: []string{}, Undecided: []string{}}
@@ -107,14 +162,9 @@ func judge(groups map[string][]porcupine.Operation, within time.Duration) verdic
 	room := make(chan struct{}, runtime.NumCPU())
 	for name, history := range groups {
 		found.Operations += len(history)
-		for _, one := range history {
-			if one.Input.(*operation).Outcome == "unknown" {
-				found.Unknown++
-			}
-		}
 		all.Go(func() {
 			room <- struct{}{}
-			result := porcupine.CheckOperationsTimeout(model, history, within)
+			result := decide(history, within)
 			<-room
 			lock.Lock()
 			defer lock.Unlock()
@@ -138,7 +188,7 @@ func main() {
 		os.Exit(2)
 	}
 	began := time.Now()
-	groups, err := read(os.Args[1])
+	groups, unknown, err := read(os.Args[1])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
@@ -149,7 +199,7 @@ func main() {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
-	found.Seconds = time.Since(began).Seconds()
+	found.Unknown, found.Seconds = unknown, time.Since(began).Seconds()
 	json.NewEncoder(os.Stdout).Encode(found)
 	if len(found.Illegal)+len(found.Undecided) > 0 {
 		os.Exit(1)

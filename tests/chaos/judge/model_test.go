@@ -1,6 +1,11 @@
 package main
 
 import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -17,14 +22,18 @@ func verdictOf(operations ...operation) porcupine.CheckResult {
 	for at, op := range operations {
 		call, end := int64(10*at), int64(10*at+5)
 		if op.Outcome == "unknown" {
-			end = 1 << 60
+			end = math.MaxInt64
 		}
 		if op.Key == "" {
 			op.Key = key
 		}
 		history = append(history, porcupine.Operation{ClientId: at, Input: &op, Call: call, Return: end})
 	}
-	return porcupine.CheckOperationsTimeout(model, history, time.Minute)
+	tightened := decide(history, time.Minute)
+	if whole := porcupine.CheckOperationsTimeout(model, history, time.Minute); whole != tightened {
+		return "tightened " + tightened + ", and else " + whole
+	}
+	return tightened
 }
 
 func put(value string, revision uint64) operation {
@@ -97,5 +106,70 @@ func TestModelListIsOneMoment(t *testing.T) {
 	torn := list(item{other.Key, "x", 6}) // without k1, which was written before
 	if got := verdictOf(put("a", 5), other, torn); got != porcupine.Illegal {
 		t.Errorf("a torn list: %s", got)
+	}
+}
+
+// history is what clients that write, compare, read and list at the same time are told by one store. Reads are sometimes of
+// the state before, which may or may not be seen from outside.
+func history(rng *rand.Rand, operations int) []porcupine.Operation {
+	var state, before group
+	var told []porcupine.Operation
+	for number := range operations {
+		op := &operation{Op: "get", Key: fmt.Sprintf("%sk%d", prefix, rng.IntN(2)), Outcome: "ok"}
+		at, revision := place(op.Key), uint64(10+number)
+		switch rng.IntN(4) {
+		case 0, 1:
+			before = state
+			op.Op, op.Value, op.Revision, op.Existed = "put", fmt.Sprint(number), revision, true
+			state.write(at, true, op.Value, revision)
+		case 2:
+			read := state
+			if rng.IntN(5) == 0 {
+				read = before
+			}
+			if op.Value, op.Revision = read.cells[at].value, read.cells[at].revision; !read.cells[at].exists {
+				op.Outcome = "missing"
+			}
+		default:
+			wanted := revision
+			op.Op, op.Value, op.Expected, op.Outcome, op.Revision = "put", "?", &wanted, "mismatch", state.cells[at].revision
+		}
+		call := int64(10 * number)
+		told = append(told, porcupine.Operation{Input: op, Call: call - rng.Int64N(25), Return: call + 1 + rng.Int64N(25)})
+	}
+	return told
+}
+
+// Narrowed times change no verdict.
+func TestTighten(t *testing.T) {
+	seen := map[porcupine.CheckResult]int{}
+	for seed := range uint64(3000) {
+		told := history(rand.New(rand.NewPCG(seed, 0)), 9)
+		want := porcupine.CheckOperationsTimeout(model, told, time.Minute)
+		if got := decide(told, time.Minute); got != want {
+			t.Fatalf("seed %d: %s, not %s", seed, got, want)
+		}
+		seen[want]++
+	}
+	if seen[porcupine.Ok] < 100 || seen[porcupine.Illegal] < 100 {
+		t.Errorf("too few of one verdict: %v", seen)
+	}
+}
+
+// What a watch saw of writes without an answer is known; what a whole watch did not see, did not happen.
+func TestResolve(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "watch-0.jsonl")
+	lines := `{"e":"start","rev":4}` + "\n" + `{"e":"put","k":"` + key + `","v":"?","rev":8}` + "\n"
+	other, removal := lost, operation{Op: "delete", Outcome: "unknown"}
+	other.Value = "never"
+	for more, want := range map[string]int{"": 2, `{"e":"gap","rev":20}` + "\n": 3} {
+		if err := os.WriteFile(name, []byte(lines+more), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		seen := lost
+		kept, err := resolve([]*operation{&seen, &other, &removal}, name)
+		if err != nil || len(kept) != want || (want == 2) != (seen.Outcome == "ok" && seen.Revision == 8) {
+			t.Errorf("with %q: %d operations are kept, the first is %v; %v", more, len(kept), seen, err)
+		}
 	}
 }
