@@ -39,8 +39,8 @@ class Program:
 
 # Some seeds of whole nodes before the slow unit tests, since they end at the first fault, and more at the end.
 WORLDS = (
-    Program("world-first", "tests/world/world", ("1", "25", "10")),
-    Program("world-more", "tests/world/world", ("301", "300", "10")),
+    Program("world-first", "tests/world/world", ("--seed", "1", "--count", "25", "--time", "10")),
+    Program("world-more", "tests/world/world", ("--seed", "301", "--count", "300", "--time", "10")),
 )
 
 
