@@ -70,6 +70,13 @@ func tighten(history []porcupine.Operation) bool {
 			tightenRead(history, at, seen.Revision, ofKey[seen.Key])
 		}
 	}
+	if !slices.ContainsFunc(history, func(one porcupine.Operation) bool { return one.Input.(*operation).Outcome == "unknown" }) {
+		for at := range history {
+			if op := history[at].Input.(*operation); sawNone(op) {
+				tightenAbsence(history, at, ofKey[op.Key])
+			}
+		}
+	}
 	return !slices.ContainsFunc(history, func(one porcupine.Operation) bool { return one.Return < one.Call })
 }
 
@@ -84,5 +91,35 @@ func tightenRead(history []porcupine.Operation, at int, revision uint64, writes 
 	}
 	if place < len(writes) {
 		history[at].Return = min(history[at].Return, history[writes[place].at].Return-1)
+	}
+}
+
+func sawNone(op *operation) bool {
+	return op.Outcome == "missing" || op.Outcome == "mismatch" && op.Revision == 0 ||
+		op.Op == "delete" && op.Outcome == "ok" && !op.Existed
+}
+
+// tightenAbsence narrows the time of what saw no key, if there was none only once in that time.
+func tightenAbsence(history []porcupine.Operation, at int, writes []written) {
+	one := &history[at]
+	from, to, times := int64(0), int64(0), 0
+	for place := -1; place < len(writes); place++ {
+		begin, end := int64(math.MinInt64), int64(math.MaxInt64)
+		if place >= 0 {
+			if history[writes[place].at].Input.(*operation).Op == "put" {
+				continue
+			}
+			begin = history[writes[place].at].Call + 1
+		}
+		if place+1 < len(writes) {
+			end = history[writes[place+1].at].Return - 1
+		}
+		if begin <= one.Return && one.Call <= end {
+			from, to = begin, end
+			times++
+		}
+	}
+	if times == 1 {
+		one.Call, one.Return = max(one.Call, from), min(one.Return, to)
 	}
 }

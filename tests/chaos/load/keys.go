@@ -10,7 +10,6 @@ import (
 const (
 	groups       = 60
 	keysPerGroup = 4
-	hot          = 4 // groups that half of all goes to, so that what is wrong for a moment is seen
 )
 
 // keyspace is the keys in use. They change from era to era, so that each key's history is short enough to be judged whole,
@@ -24,11 +23,7 @@ type keyspace struct {
 func newKeyspace(era time.Duration) *keyspace { return &keyspace{era: era, seen: map[string]uint64{}} }
 
 func (k *keyspace) prefix(rng *rand.Rand) string {
-	group := rng.IntN(groups)
-	if rng.IntN(2) == 0 {
-		group = rng.IntN(hot) * (groups / hot)
-	}
-	return fmt.Sprintf("g%02d/e%04d/", group, int(time.Since(began)/k.era))
+	return fmt.Sprintf("g%02d/e%04d/", rng.IntN(groups), int(time.Since(began)/k.era))
 }
 
 func (k *keyspace) key(rng *rand.Rand) string {
