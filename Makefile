@@ -4,7 +4,7 @@ PROGRAMS = batond batonctl wanlink baton-bench
 RELEASE = build/release
 
 .DEFAULT_GOAL := build
-.PHONY: $(shell sed -n "s/^\([a-z-]*\):.*/\1/p" build deps up status logs down test sim scenarios fuzz fuzz-corpus bench baseline baseline-compare failover soak year coverage verify-log up-docker status-docker down-docker acceptance install clean help Makefile)
+.PHONY: $(shell sed -n "s,^\([a-z-]*\):.*,\1,p" Makefile)
 
 build: $(RELEASE)/build.ninja ## build the programs into build/
 	@ninja -C $(RELEASE) $(PROGRAMS:%=src/cmd/%)

@@ -235,9 +235,6 @@ void calls_read_ready(struct node *node, const struct waiting_read *read, struct
         read->verb->answer(node, read->call, NULL, read->index);
         return;
     }
-    if (!rpc_call_alive(node->server, read->call)) {
-        return;  // its client has given up: a Watch would be left, as it was cancelled before it began
-    }
     metric_add(node->m.reads, 1);
     const void *request = take_request(node, read->verb, read->call, message);
     assert(request != NULL);

@@ -114,8 +114,9 @@ bool node_serves_workers(const struct node *node) {
     return node->serving_workers;
 }
 
+// Its client may have given up while the call waited for its index: a Watch that was cancelled before it began would stay.
 bool node_watch(struct node *node, struct rpc_call call, struct slice prefix, uint64_t from) {
-    return watches_add(node->watches, call, prefix, from);
+    return !rpc_call_alive(node->server, call) || watches_add(node->watches, call, prefix, from);
 }
 
 void node_watch_cancelled(struct node *node, struct rpc_call call) {
