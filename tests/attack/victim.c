@@ -143,7 +143,9 @@ void victim_push(struct victim *v, const struct raft_hard_state *hard_state, str
     if (hard_state != NULL) {
         write->persist.hard_state = *hard_state;
     }
-    memcpy(write->entries, entries, count * sizeof entries[0]);
+    if (count > 0) {
+        memcpy(write->entries, entries, count * sizeof entries[0]);
+    }
     write->next_outstanding = v->made;
     v->made = write;
     wal_writer_push(v->writer, write);

@@ -12,7 +12,7 @@
 #include "unit.h"
 
 #ifdef __SANITIZE_ADDRESS__
-enum { SLOWER = 20 };
+enum { SLOWER = 40 };
 #else
 enum { SLOWER = 1 };
 #endif
