@@ -12,7 +12,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 MEMORY_MB = 1500
-DEPTH = 2_000_000
+DEPTH = 300_000
 
 # What the verifier says where it has not visited everything.
 CUT_SHORT = ("max search depth too small", "search not completed", "reached -DMEMLIM", "out of memory", "Bit statespace", "hash-compaction")
@@ -65,6 +65,25 @@ CHECKS = (
         full=({"TERMS": 2, "FLIGHT": 3, "CRASHES": 1}, {"TERMS": 3, "FLIGHT": 2, "CRASHES": 0}),
         broken=("DOUBLE_VOTE", "FORGETS_VOTE", "LATE_VOTES", "PRE_VOTES_COUNT"),
         broken_bounds={"TERMS": 3, "FLIGHT": 2, "CRASHES": 1},
+    ),
+    Check(
+        "steady",
+        "election.pml",
+        "who comes and goes deposes no leader that is heard",
+        flags=("STEADY",),
+        small={"TERMS": 3, "FLIGHT": 2, "CRASHES": 1},
+        full=({"TERMS": 3, "FLIGHT": 3, "CRASHES": 2},),
+        broken=("NO_PRE_VOTE", "NO_STICKINESS"),
+    ),
+    Check(
+        "early",
+        "election.pml",
+        "a dead leader has a successor without any timer",
+        flags=("EARLY",),
+        small={"TERMS": 4, "CRASHES": 0},
+        full=({"TERMS": 4, "CRASHES": 0}, {"TERMS": 4, "CRASHES": 0, "PREFERRED": 3}),
+        broken=("NONE_KEPT", "NO_TIE_BREAK"),
+        liveness=True,
     ),
 )
 
