@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "baton/v1/control.pb.h"
+#include "endpoints.h"
 #include "host.h"
 #include "ledger.h"
 #include "wire/codec.h"
@@ -19,10 +20,8 @@ enum call_kind { PUT, COMPARE, DELETE, GET, GET_FOLLOWER, LIST, LIST_FOLLOWER, K
 struct client {
     int host;
     bool watcher;
-    struct rpc_runtime *runtime;
-    struct rpc_channel *channels[HOSTS_MAX];  // by host; NULL: no node
+    struct endpoints nodes;
     uv_loop_t *loop;
-    int guess;
     char id[16];
     uint64_t sequence;
     // The call under way.
@@ -60,12 +59,6 @@ static void on_loop(void *a, uint64_t b) {
 
 static void later(struct client *c, uint64_t after_us, bool again) {
     world_at(world_now() + after_us, on_loop, c, again);
-}
-
-static void next_node(struct client *c) {
-    do {
-        c->guess = (int)world_between(0, (uint64_t)host_count() - 1);
-    } while (c->channels[c->guess] == NULL);
 }
 
 // --- calls ---
@@ -177,18 +170,6 @@ static void take_answer(struct client *c, const struct rpc_result *result) {
     end_call(c);
 }
 
-static void follow_redirect(struct client *c, const struct rpc_result *result) {
-    struct slice address = rpc_result_trailer(result, "baton-leader-address");
-    char text[ADDRESS_MAX + 1];
-    snprintf(text, sizeof text, "%.*s", (int)address.len, (const char *)address.data);
-    int host = address.len == 0 ? NO_HOST : host_of_address(text);
-    if (host != NO_HOST && c->channels[host] != NULL) {
-        c->guess = host;
-    } else {
-        next_node(c);
-    }
-}
-
 static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
     struct client *c = user;
     (void)tag;
@@ -211,7 +192,9 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
         end_call(c);
         return;
     case RPC_FAILED_PRECONDITION:
-        follow_redirect(c, result);
+        if (!endpoints_follow(&c->nodes, rpc_result_trailer(result, "baton-leader-address"))) {
+            endpoints_next(&c->nodes);
+        }
         break;
     case RPC_OUT_OF_RANGE:
         break;
@@ -221,7 +204,7 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
         world_broken("a call ends with %s: %.*s", rpc_status_name(result->status), (int)result->message.len,
                      (const char *)result->message.data);
     default:
-        next_node(c);
+        endpoints_next(&c->nodes);
         break;
     }
     if (is_list(c)) {
@@ -243,12 +226,12 @@ static void send_call(void *a, uint64_t b) {
     if (!is_write(c) && c->list_at == 0) {
         c->floor = ledger_floor();
     }
-    rpc_channel_call(c->channels[c->guess], &(struct rpc_request){.path = method->path,
-                                                                  .body = buf_slice(&c->request),
-                                                                  .timeout_ms = CALL_MS,
-                                                                  .wait_for_ready = true,
-                                                                  .user = c,
-                                                                  .on_done = on_done});
+    rpc_channel_call(endpoints_channel(&c->nodes), &(struct rpc_request){.path = method->path,
+                                                                         .body = buf_slice(&c->request),
+                                                                         .timeout_ms = CALL_MS,
+                                                                         .wait_for_ready = true,
+                                                                         .user = c,
+                                                                         .on_done = on_done});
 }
 
 static void begin(void *a, uint64_t b) {
@@ -266,7 +249,7 @@ static void begin(void *a, uint64_t b) {
         c->sequence++;
     }
     if (c->kind == GET_FOLLOWER || c->kind == LIST_FOLLOWER) {
-        next_node(c);
+        endpoints_next(&c->nodes);
     }
     c->limit = (unsigned)world_between(1, KEYS);
     c->from = 0;
@@ -330,16 +313,16 @@ static void watch_ended(void *user, uint64_t tag, const struct rpc_result *resul
 }
 
 static void watch(struct client *c) {
-    next_node(c);
+    endpoints_next(&c->nodes);
     struct pb_watch_request request = {
         .prefix = slice_of_str("k/"), .has_from_revision = c->next_revision > 0, .from_revision = c->next_revision};
     buf_clear(&c->request);
     pb_encode(&pb_watch_request_type, &request, &c->request);
-    rpc_channel_call(c->channels[c->guess], &(struct rpc_request){.path = pb_control_service_watch.path,
-                                                                  .body = buf_slice(&c->request),
-                                                                  .user = c,
-                                                                  .on_done = watch_ended,
-                                                                  .on_message = on_message});
+    rpc_channel_call(endpoints_channel(&c->nodes), &(struct rpc_request){.path = pb_control_service_watch.path,
+                                                                         .body = buf_slice(&c->request),
+                                                                         .user = c,
+                                                                         .on_done = watch_ended,
+                                                                         .on_message = on_message});
 }
 
 // --- life ---
@@ -347,15 +330,8 @@ static void watch(struct client *c) {
 static void start(void *user, uv_loop_t *loop) {
     struct client *c = user;
     c->loop = loop;
-    c->runtime = rpc_runtime_new(loop, NULL);
-    for (int i = 0; i < host_count(); i++) {
-        if (host_of(i)->is_node) {
-            struct rpc_channel_options options = {
-                .target = host_address(i), .keepalive_interval_ms = 1000, .keepalive_timeout_ms = 1000};
-            c->channels[i] = rpc_channel_new(c->runtime, &options);
-        }
-    }
-    next_node(c);
+    endpoints_open(&c->nodes, loop);
+    endpoints_next(&c->nodes);
     if (c->watcher) {
         watch(c);
     } else {
@@ -392,7 +368,7 @@ void clients_explain(void) {
         const struct client *c = &clients[i];
         if (c->busy) {
             fprintf(stderr, "%s: call of kind %d to %s has not ended; the last answer was %s\n", host_of(c->host)->name,
-                    (int)c->kind, host_of(c->guess)->name, rpc_status_name(c->answered));
+                    (int)c->kind, host_of(c->nodes.guess)->name, rpc_status_name(c->answered));
         }
     }
 }
@@ -400,11 +376,7 @@ void clients_explain(void) {
 static void close_client(void *a, uint64_t b) {
     struct client *c = a;
     (void)b;
-    for (int i = 0; i < HOSTS_MAX; i++) {
-        if (c->channels[i] != NULL) {
-            rpc_channel_close(c->channels[i]);
-        }
-    }
+    endpoints_close(&c->nodes);
 }
 
 void clients_close(void) {
@@ -422,7 +394,7 @@ void clients_leave(void) {
 
 void clients_reset(void) {
     for (int i = 0; i < client_count; i++) {
-        rpc_runtime_close(clients[i].runtime);
+        endpoints_free(&clients[i].nodes);
         buf_free(&clients[i].request);
     }
     client_count = 0;

@@ -133,6 +133,10 @@ void faults_close(void) {
     f.closed = true;
 }
 
+void faults_finish(void) {
+    fault_kinds_finish();
+}
+
 void faults_reset(void) {
     free(f.plan);
     memset(&f, 0, sizeof f);

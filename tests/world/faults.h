@@ -21,7 +21,9 @@ void faults_begin(void);
 void faults_end(void);
 // Who is down from now on stays down.
 void faults_close(void);
-void faults_reset(void);
+// Between two runs: nothing is left of the one before.
+void faults_finish(void);
+void faults_reset(void);  // after the last one
 
 // How often each kind has happened, in words; and how often each pair of kinds at the same time, as a table. The number of
 // pairs that never have.

@@ -433,7 +433,7 @@ bool fault_strike(const struct fault *fault, int host, int other) {
     }
 }
 
-void fault_kinds_reset(void) {
+void fault_kinds_finish(void) {
     for (int i = 0; i < HOSTS_MAX; i++) {
         if (older[i].used) {
             disk_free(&older[i].disk);

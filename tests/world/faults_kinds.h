@@ -56,8 +56,8 @@ bool fault_strike(const struct fault *fault, int host, int other);
 // Everything that lasts ends now.
 void fault_mend(void);
 
-// For the next run.
-void fault_kinds_reset(void);
+// The disks that were kept of a run that has ended.
+void fault_kinds_finish(void);
 
 // Starts the host's node again whenever it has ended, until *closed; after it was removed, as a new machine.
 void fault_look_after(int host, const bool *closed);

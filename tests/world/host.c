@@ -34,15 +34,6 @@ int host_of_address(const char *address) {
     return NO_HOST;
 }
 
-int host_of_name(struct slice name) {
-    for (int i = 0; i < count; i++) {
-        if (slice_equal(name, slice_of_str(hosts[i].name))) {
-            return i;
-        }
-    }
-    return NO_HOST;
-}
-
 const char *host_address(int host) {
     return hosts[host].address;
 }

@@ -50,8 +50,6 @@ int host_count(void);
 
 // A new host, which is off.
 int host_add(const char *name, const char *cloud, bool is_node);
-// By a node's id; NO_HOST: there is none.
-int host_of_name(struct slice name);
 
 // Starts its node; a founder's has --bootstrap.
 void host_start(int host);

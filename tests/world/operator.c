@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "baton/v1/control.pb.h"
+#include "endpoints.h"
 #include "host.h"
 #include "ledger.h"
 #include "members.h"
@@ -23,19 +24,16 @@ struct asked {
 
 static struct {
     int host;
-    struct rpc_runtime *runtime;
-    struct rpc_channel *channels[HOSTS_MAX];
+    struct endpoints nodes;
     uv_loop_t *loop;
     struct asked queue[QUEUE];
     size_t queued;
     bool busy;
     struct asked now;
     int target;
-    int guess;
     unsigned tries;
     uint64_t doubtful_until_us;
     struct buf request;
-    uint64_t did[TASKS];
     bool stopped, closed;
 } o;
 
@@ -135,7 +133,7 @@ static void look(void *a, uint64_t b) {
     }
     o.busy = true;
     o.tries = 0;
-    o.guess = o.now.task == TASK_SNAPSHOT ? o.target : members_any(world_between(0, UINT32_MAX));
+    o.nodes.guess = o.now.task == TASK_SNAPSHOT ? o.target : members_any(world_between(0, UINT32_MAX));
     encode();
     send_call(NULL, 0);
 }
@@ -161,18 +159,13 @@ static void check_done(void) {
         world_broken("a change of members is acknowledged (task %d, %s), and is not committed", (int)o.now.task,
                      host_of(o.target)->name);
     }
-    o.did[o.now.task]++;
 }
 
 static bool follow_redirect(const struct rpc_result *result) {
-    struct slice address = rpc_result_trailer(result, "baton-leader-address");
-    char text[ADDRESS_MAX + 1];
-    snprintf(text, sizeof text, "%.*s", (int)address.len, (const char *)address.data);
-    int host = address.len == 0 ? NO_HOST : host_of_address(text);
-    if (host == NO_HOST || o.channels[host] == NULL || ++o.tries > TRIES) {
+    if (o.tries == TRIES || !endpoints_follow(&o.nodes, rpc_result_trailer(result, "baton-leader-address"))) {
         return false;
     }
-    o.guess = host;
+    o.tries++;
     later(true);
     return true;
 }
@@ -216,11 +209,11 @@ static void send_call(void *a, uint64_t b) {
     if (o.closed) {
         return;
     }
-    rpc_channel_call(o.channels[o.guess], &(struct rpc_request){.path = methods[o.now.task]->path,
-                                                                .body = buf_slice(&o.request),
-                                                                .timeout_ms = CALL_MS,
-                                                                .wait_for_ready = true,
-                                                                .on_done = on_done});
+    rpc_channel_call(endpoints_channel(&o.nodes), &(struct rpc_request){.path = methods[o.now.task]->path,
+                                                                        .body = buf_slice(&o.request),
+                                                                        .timeout_ms = CALL_MS,
+                                                                        .wait_for_ready = true,
+                                                                        .on_done = on_done});
 }
 
 // --- life ---
@@ -235,21 +228,10 @@ bool operator_is_idle(void) {
     return !o.busy && world_now() >= o.doubtful_until_us;
 }
 
-uint64_t operator_did(enum task task) {
-    return o.did[task];
-}
-
 static void start(void *user, uv_loop_t *loop) {
     (void)user;
     o.loop = loop;
-    o.runtime = rpc_runtime_new(loop, NULL);
-    for (int i = 0; i < host_count(); i++) {
-        if (host_of(i)->is_node) {
-            struct rpc_channel_options options = {
-                .target = host_address(i), .keepalive_interval_ms = 1000, .keepalive_timeout_ms = 1000};
-            o.channels[i] = rpc_channel_new(o.runtime, &options);
-        }
-    }
+    endpoints_open(&o.nodes, loop);
     later(false);
 }
 
@@ -265,11 +247,7 @@ void operator_stop(void) {
 static void close_channels(void *a, uint64_t b) {
     (void)a;
     (void)b;
-    for (int i = 0; i < HOSTS_MAX; i++) {
-        if (o.channels[i] != NULL) {
-            rpc_channel_close(o.channels[i]);
-        }
-    }
+    endpoints_close(&o.nodes);
 }
 
 void operator_close(void) {
@@ -282,7 +260,7 @@ void operator_leave(void) {
 }
 
 void operator_reset(void) {
-    rpc_runtime_close(o.runtime);
+    endpoints_free(&o.nodes);
     buf_free(&o.request);
     memset(&o, 0, sizeof o);
 }

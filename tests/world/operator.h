@@ -14,8 +14,6 @@ void operator_start(int host);
 void operator_ask(enum task task, uint64_t draw);
 // No call is under way, nor is there an earlier one whose outcome it does not know and that may still happen.
 bool operator_is_idle(void);
-// So often each was done.
-uint64_t operator_did(enum task task);
 
 void operator_stop(void);  // nothing new
 void operator_close(void);

@@ -5,7 +5,6 @@
 
 #include "client.h"
 #include "faults.h"
-#include "faults_kinds.h"
 #include "host.h"
 #include "ledger.h"
 #include "members.h"
@@ -92,7 +91,7 @@ static void turn_off(const struct shape *shape) {
     clients_reset();
     workers_reset();
     operator_reset();
-    fault_kinds_reset();
+    faults_finish();
     hosts_free();
     network_reset();
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "baton/v1/worker.pb.h"
+#include "endpoints.h"
 #include "host.h"
 #include "wire/codec.h"
 #include "world.h"
@@ -25,10 +26,8 @@ enum { CALL_MS = 2000, RETRY_US = 100 * US_PER_MS, BEATS_KEPT = 32 };
 
 struct worker {
     int host;
-    struct rpc_runtime *runtime;
-    struct rpc_channel *channels[HOSTS_MAX];
+    struct endpoints nodes;
     uv_loop_t *loop;
-    int guess;
     char id[16];
     char instance[24];
     unsigned instances;
@@ -62,12 +61,6 @@ static void on_time(void *a, uint64_t b) {
     }
 }
 
-static void next_node(struct worker *w) {
-    do {
-        w->guess = (int)world_between(0, (uint64_t)host_count() - 1);
-    } while (w->channels[w->guess] == NULL);
-}
-
 static void new_instance(struct worker *w) {
     snprintf(w->instance, sizeof w->instance, "i%d-%u", w->host, ++w->instances);
     w->registered = false;
@@ -84,16 +77,8 @@ static void learn_epoch(struct worker *w, uint64_t epoch, bool is_new) {
 }
 
 static void follow(struct worker *w, bool has_redirect, const struct pb_redirect *redirect) {
-    char text[ADDRESS_MAX + 1];
-    int host = NO_HOST;
-    if (has_redirect && redirect->leader_address.len > 0) {
-        snprintf(text, sizeof text, "%.*s", (int)redirect->leader_address.len, (const char *)redirect->leader_address.data);
-        host = host_of_address(text);
-    }
-    if (host != NO_HOST && w->channels[host] != NULL) {
-        w->guess = host;
-    } else {
-        next_node(w);
+    if (!has_redirect || !endpoints_follow(&w->nodes, redirect->leader_address)) {
+        endpoints_next(&w->nodes);
     }
 }
 
@@ -146,7 +131,7 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
     if (result->status == RPC_NOT_FOUND || result->status == RPC_ABORTED || result->status == RPC_FAILED_PRECONDITION) {
         new_instance(w);  // it does not know this one any more
     } else if (result->status != RPC_OK) {
-        next_node(w);
+        endpoints_next(&w->nodes);
     }
     world_at(world_now() + RETRY_US, on_time, w, 0);
 }
@@ -166,7 +151,7 @@ static void call(struct worker *w) {
         pb_encode(&pb_register_worker_request_type, &request, &w->request);
     }
     w->sent_us = world_now();
-    rpc_channel_call(w->channels[w->guess],
+    rpc_channel_call(endpoints_channel(&w->nodes),
                      &(struct rpc_request){.path = w->registered ? pb_worker_service_heartbeat.path
                                                                  : pb_worker_service_register_worker.path,
                                            .body = buf_slice(&w->request),
@@ -209,15 +194,8 @@ void worker_declared_offline(struct slice id) {
 static void start(void *user, uv_loop_t *loop) {
     struct worker *w = user;
     w->loop = loop;
-    w->runtime = rpc_runtime_new(loop, NULL);
-    for (int i = 0; i < host_count(); i++) {
-        if (host_of(i)->is_node) {
-            struct rpc_channel_options options = {
-                .target = host_address(i), .keepalive_interval_ms = 1000, .keepalive_timeout_ms = 1000};
-            w->channels[i] = rpc_channel_new(w->runtime, &options);
-        }
-    }
-    next_node(w);
+    endpoints_open(&w->nodes, loop);
+    endpoints_next(&w->nodes);
     call(w);
 }
 
@@ -233,11 +211,7 @@ void worker_start(int host) {
 static void close_worker(void *a, uint64_t b) {
     struct worker *w = a;
     (void)b;
-    for (int i = 0; i < HOSTS_MAX; i++) {
-        if (w->channels[i] != NULL) {
-            rpc_channel_close(w->channels[i]);
-        }
-    }
+    endpoints_close(&w->nodes);
 }
 
 void workers_close(void) {
@@ -255,7 +229,7 @@ void workers_leave(void) {
 
 void workers_reset(void) {
     for (int i = 0; i < worker_count; i++) {
-        rpc_runtime_close(workers[i].runtime);
+        endpoints_free(&workers[i].nodes);
         buf_free(&workers[i].request);
     }
     worker_count = 0;

@@ -14,6 +14,7 @@
 //   host.c     a machine, and the node on it: start, crash, pause
 //   client.c   what clients do, and what they saw; worker.c and operator.c the same
 //   ledger.c   the checks
+//   endpoints.c  channels from a client to all nodes
 //   members.c  who the members are, and who of them is lost
 //   faults.c   what goes wrong, drawn from the seed; faults_kinds.c does it
 //   coverage.c what runs have reached; shrink.c finds a shorter one that fails
