@@ -47,25 +47,22 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
     }
 }
 
-static struct slice text(const char *s) {
-    return slice_of_str(s);
-}
-
 static void response(struct peer *peer, struct slice *script) {
     struct buf block = {.len = 0};
     uint8_t fields = take_byte(script);
     if ((fields & 1) == 0) {
-        peer_field(&block, text(":status"), (fields & 2) != 0 ? take_text(script) : text("200"));
-        peer_field(&block, text("content-type"), (fields & 4) != 0 ? take_text(script) : text("application/grpc"));
+        peer_field(&block, slice_of_str(":status"), (fields & 2) != 0 ? take_text(script) : slice_of_str("200"));
+        peer_field(&block, slice_of_str("content-type"),
+                   (fields & 4) != 0 ? take_text(script) : slice_of_str("application/grpc"));
     }
     if ((fields & 8) != 0) {
-        peer_field(&block, text("grpc-status"), take_text(script));
+        peer_field(&block, slice_of_str("grpc-status"), take_text(script));
     }
     if ((fields & 16) != 0) {
-        peer_field(&block, text("grpc-message"), take_text(script));
+        peer_field(&block, slice_of_str("grpc-message"), take_text(script));
     }
     if ((fields & 32) != 0) {
-        peer_field(&block, text("leader"), take_text(script));
+        peer_field(&block, slice_of_str("leader"), take_text(script));
     }
     if ((fields & 64) != 0) {
         struct slice name = take_text(script);

@@ -66,10 +66,6 @@ static void on_drained(void *user) {
     at.drained = true;
 }
 
-static struct slice text(const char *s) {
-    return slice_of_str(s);
-}
-
 static void request(struct peer *peer, struct slice *script) {
     static const char *const paths[] = {
         "/t.T/Echo",
@@ -85,18 +81,19 @@ static void request(struct peer *peer, struct slice *script) {
     struct buf block = {.len = 0};
     uint8_t path = take_byte(script);
     uint8_t others = take_byte(script);
-    peer_field(&block, text(":method"), text((others & 1) != 0 ? "GET" : "POST"));
-    peer_field(&block, text(":scheme"), text("http"));
-    peer_field(&block, text(":path"), text(paths[path % ARRAY_COUNT(paths)]));
-    peer_field(&block, text("content-type"), (others & 2) != 0 ? take_text(script) : text("application/grpc"));
+    peer_field(&block, slice_of_str(":method"), slice_of_str((others & 1) != 0 ? "GET" : "POST"));
+    peer_field(&block, slice_of_str(":scheme"), slice_of_str("http"));
+    peer_field(&block, slice_of_str(":path"), slice_of_str(paths[path % ARRAY_COUNT(paths)]));
+    peer_field(&block, slice_of_str("content-type"),
+               (others & 2) != 0 ? take_text(script) : slice_of_str("application/grpc"));
     if ((others & 4) != 0) {
-        peer_field(&block, text("grpc-timeout"), take_text(script));
+        peer_field(&block, slice_of_str("grpc-timeout"), take_text(script));
     }
     if ((others & 8) != 0) {
-        peer_field(&block, text("grpc-encoding"), take_text(script));
+        peer_field(&block, slice_of_str("grpc-encoding"), take_text(script));
     }
     if ((others & 16) != 0) {
-        peer_field(&block, text("color"), take_text(script));
+        peer_field(&block, slice_of_str("color"), take_text(script));
     }
     if ((others & 32) != 0) {
         struct slice name = take_text(script);

@@ -163,3 +163,8 @@ def test_catalogue_names_tests_that_exist():
     assert [int(number) for number, _ in rows] == list(range(1, 70))
     named = {name for _, here in rows for name in re.findall(r"`([A-Z][a-z]\w+)`", here)}
     assert not named - known_tests(), "docs/testing.md names tests that do not exist"
+
+
+def test_testing_tells_the_last_runs():
+    """Its generated parts are what `make evidence` would write."""
+    assert subprocess.run([ROOT / "tests/evidence", "--check"], check=False).returncode == 0, "run make evidence"
