@@ -58,9 +58,11 @@ def empty_cluster(hosts: None, tmp_path: Path) -> Iterator[harness.Cluster]:
 
 @pytest.fixture
 def cluster(empty_cluster: harness.Cluster) -> harness.Cluster:
-    """Three nodes with a leader that serves workers."""
+    """Three nodes that answer, and a leader that serves workers."""
     empty_cluster.start()
     leader = empty_cluster.leader()
+    for node in empty_cluster.nodes.values():  # two can elect and serve before the third listens
+        harness.wait_for(node.status, f"{node.name} answers")
     harness.wait_for(lambda: leader.get("/cluster-state")[0] == 200, f"{leader.name} has applied its first entry")
     return empty_cluster
 
