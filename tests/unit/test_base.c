@@ -321,6 +321,15 @@ static void TestBaseBase64Strict(void **state) {
         }
     }
     assert_int_equal(base64_decode(out, "Zm\0v", 4), -1);
+    // One such character, wherever it is in a text that is longer than what is decoded at once.
+    for (size_t at = 0; at < 32; at++) {
+        char text[32];
+        uint8_t decoded[24];
+        memset(text, 'A', sizeof text);
+        assert_int_equal(base64_decode(decoded, text, sizeof text), sizeof decoded);
+        text[at] = '-';
+        assert_int_equal(base64_decode(decoded, text, sizeof text), -1);
+    }
     // Of all texts of four characters, exactly those decode that encode back to themselves.
     static const char some[] = "AZaz09+/=Q\x80";
     size_t n = sizeof some - 1;
