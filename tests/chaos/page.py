@@ -90,6 +90,6 @@ def text(known: Dict[str, Any]) -> str:
             parts.append(f"## What was judged: {name}\n\n" + table(["", ""], [[what, verdict] for what, verdict in run["verdicts"].items()]))
     if "broken" in known:
         rows = [[f"`{name}`", one["caught"], one["seed"], one["why"]] for name, one in sorted(known["broken"].items())]
-        head = "## Broken builds\n\n`tests/chaos/broken/` has their patches. Chaos runs minute by minute until it catches one.\n\n"
-        parts.append(head + table(["build", "caught in minute", "seed", "the first complaint"], rows))
+        head = "## Broken builds\n\n`tests/chaos/broken/` has their patches. Chaos runs two minutes at a time until it catches one.\n\n"
+        parts.append(head + table(["build", "caught within minutes", "seed", "the first complaint"], rows))
     return "\n".join(parts)

@@ -20,7 +20,7 @@ KINDS: Dict[str, Tuple[int, float, float]] = {
     "isolation": (8, 0.5, 6.0),
     "partial cut": (8, 0.5, 8.0),
     "partial one-way cut": (7, 0.5, 8.0),
-    "leader apart": (14, 0.5, 4.0),
+    "leader apart": (20, 0.5, 4.0),
     "loss": (6, 3.0, 10.0),
     "jitter": (5, 3.0, 10.0),
     "slow disk": (8, 3.0, 10.0),

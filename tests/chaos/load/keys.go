@@ -18,6 +18,7 @@ type keyspace struct {
 	era  time.Duration
 	lock sync.Mutex
 	seen map[string]uint64 // the last revision that some client was told
+	last string            // the key of the last write that was acknowledged; "" at first
 }
 
 func newKeyspace(era time.Duration) *keyspace { return &keyspace{era: era, seen: map[string]uint64{}} }
@@ -28,6 +29,23 @@ func (k *keyspace) prefix(rng *rand.Rand) string {
 
 func (k *keyspace) key(rng *rand.Rand) string {
 	return fmt.Sprintf("%sk%d", k.prefix(rng), rng.IntN(keysPerGroup))
+}
+
+// keyToRead is any, or the one just written: whoever leads no more, and answers, has the old value of that.
+func (k *keyspace) keyToRead(rng *rand.Rand) string {
+	k.lock.Lock()
+	last := k.last
+	k.lock.Unlock()
+	if last != "" && rng.IntN(2) == 0 {
+		return last
+	}
+	return k.key(rng)
+}
+
+func (k *keyspace) acknowledged(key string) {
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	k.last = key
 }
 
 func (k *keyspace) learn(key string, revision uint64) {

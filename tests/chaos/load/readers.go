@@ -40,7 +40,7 @@ func (r *reader) read(over context.Context) {
 	if r.rng.IntN(4) == 0 {
 		op.Op, op.Key = "list", r.keys.prefix(r.rng)
 	} else {
-		op.Key = r.keys.key(r.rng)
+		op.Key = r.keys.keyToRead(r.rng)
 	}
 	op.Invoked = now()
 	leader := r.ask(over, &op)

@@ -78,8 +78,11 @@ func (w *writer) write(over, last context.Context) {
 	}
 	op.Returned = now()
 	w.out.write(&op)
-	if op.Outcome == outcomeOK && op.Op == "put" {
-		w.keys.learn(op.Key, op.Revision)
+	if op.Outcome == outcomeOK {
+		w.keys.acknowledged(op.Key)
+		if op.Op == "put" {
+			w.keys.learn(op.Key, op.Revision)
+		}
 	}
 }
 
