@@ -1,6 +1,7 @@
 // The counts: attack.h.
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 
 #include "attack.h"
 
@@ -77,7 +78,12 @@ void report_print(void) {
 }
 
 void report_write(FILE *out, uint64_t seed, double seconds) {
-    fprintf(out, "{\n  \"command\": \"make attack SEED=%llu\",\n  \"seconds\": %.1f,\n  \"broken\": %llu,\n  \"attacks\": {",
+    char date[16];
+    time_t now = time(NULL);
+    strftime(date, sizeof date, "%Y-%m-%d", gmtime(&now));
+    fprintf(out,
+            "{\n  \"date\": \"%s\",\n  \"command\": \"make attack SEED=%llu\",\n  \"seconds\": %.1f,\n  \"broken\": %llu,\n "
+            " \"attacks\": {",
             (unsigned long long)seed, seconds, (unsigned long long)failures);
     for (size_t a = 0; a < ATTACKS; a++) {
         fprintf(out, "%s\n    \"%s\": {\"cases\": %llu", a > 0 ? "," : "", attack_names[a],
