@@ -32,11 +32,12 @@ static inline uint64_t fingerprint_load(const uint8_t *bytes) {
 // With its length, so that neighbouring fields cannot trade bytes.
 static inline uint64_t fingerprint_bytes(uint64_t fingerprint, struct slice bytes) {
     fingerprint = fingerprint_u64(fingerprint, bytes.len);
-    size_t i = 0;
-    for (; i + 8 <= bytes.len; i += 8) {
-        fingerprint = fingerprint_u64(fingerprint, fingerprint_load(bytes.data + i));
+    const uint8_t *at = bytes.data;
+    size_t left = bytes.len;
+    for (; left >= 8; left -= 8, at += 8) {
+        fingerprint = fingerprint_u64(fingerprint, fingerprint_load(at));
     }
-    return fingerprint_u64(fingerprint, fingerprint_word(bytes.data + i, bytes.len - i));
+    return fingerprint_u64(fingerprint, fingerprint_word(at, left));
 }
 
 #endif
