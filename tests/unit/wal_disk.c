@@ -148,6 +148,8 @@ static bool begin(struct disk *disk) {
 static void path_at(const struct disk *disk, char path[PATH_SIZE], int dir, const char *name) {
     if (dir == AT_FDCWD) {
         snprintf(path, PATH_SIZE, "%s", name);
+    } else if (strcmp(name, ".") == 0) {
+        snprintf(path, PATH_SIZE, "%s", file_of(disk, dir)->path);
     } else {
         snprintf(path, PATH_SIZE, "%.60s/%.60s", file_of(disk, dir)->path, name);
     }
@@ -403,6 +405,27 @@ static int disk_unlink_at(void *self, int dir, const char *name) {
     return disk->dead ? -1 : 0;
 }
 
+// What comes behind the path of a directory in that of what is in it, or is it; NULL: it is elsewhere.
+static const char *below(const char *dir, const char *path) {
+    size_t len = strlen(dir);
+    return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0') ? path + len : NULL;
+}
+
+// All that is in it moves with it. After a crash one of the names is there: here the new one.
+static void move_directory(struct disk *disk, const char *from, const char *to) {
+    for (size_t i = 0; i < disk->file_count; i++) {
+        struct disk_file *file = &disk->files[i];
+        const char *rest = below(from, file->path);
+        char path[PATH_SIZE];
+        if (below(to, file->path) != NULL) {
+            file->path[0] = '\0';  // an earlier one of that name, which is gone
+        } else if (rest != NULL) {
+            snprintf(path, sizeof path, "%.60s%.60s", to, rest);
+            memcpy(file->path, path, sizeof path);
+        }
+    }
+}
+
 // Only names move: after a crash without a sync of the directory either may be there, both, or none.
 static int disk_rename_at(void *self, int dir, const char *from, const char *to) {
     struct disk *disk = self;
@@ -413,8 +436,18 @@ static int disk_rename_at(void *self, int dir, const char *from, const char *to)
     if (!begin(disk)) {
         return -1;
     }
-    struct disk_file *new = add(disk, target, false);
     struct disk_file *old = find(disk, path);
+    if (old == NULL || !old->exists) {
+        errno = ENOENT;
+        return -1;
+    }
+    if (old->is_dir) {
+        move_directory(disk, path, target);
+        return disk->dead ? -1 : 0;
+    }
+    size_t at = (size_t)(old - disk->files);
+    struct disk_file *new = add(disk, target, false);
+    old = &disk->files[at];
     buf_clear(&new->seen);
     buf_append_slice(&new->seen, buf_slice(&old->seen));
     buf_clear(&new->platter);

@@ -418,6 +418,11 @@ const char *rpc_channel_failure(const struct rpc_channel *channel) {
     return "";
 }
 
+bool rpc_channel_hung_up(const struct rpc_channel *channel) {
+    (void)channel;
+    return false;
+}
+
 const char *rpc_channel_why_down(const struct rpc_channel *channel) {
     return channel->state == UP ? "" : "not connected";
 }

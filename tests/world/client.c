@@ -23,13 +23,14 @@ struct client {
     struct endpoints nodes;
     uv_loop_t *loop;
     char id[16];
+    unsigned sessions;  // that it has begun anew
     uint64_t sequence;
     // The call under way.
     bool busy;
     enum call_kind kind;
     unsigned key;
     uint64_t value;
-    uint64_t floor;
+    struct floors floors;
     uint64_t revisions[KEYS];  // as it has seen them last
     enum rpc_status answered;  // last
     struct buf request;
@@ -39,6 +40,7 @@ struct client {
     uint64_t list_at;  // 0: the first page
     // The watch.
     size_t place;
+    uint64_t place_of;       // the generation
     uint64_t next_revision;  // 0: from now
 };
 
@@ -114,6 +116,12 @@ static bool is_write(const struct client *c) {
     return c->kind == PUT || c->kind == COMPARE || c->kind == DELETE;
 }
 
+// Sessions that are gone are not taken up again.
+static void begin_session(struct client *c) {
+    snprintf(c->id, sizeof c->id, "%.4s-%u", host_of(c->host)->name, ++c->sessions % 1000);
+    c->sequence = 0;
+}
+
 static void end_call(struct client *c) {
     c->busy = false;
     ended++;
@@ -137,7 +145,8 @@ static bool take_page(struct client *c, struct slice body) {
         world_broken("a list's page is of entry %llu, and the first one was of %llu", (unsigned long long)listed.read_index,
                      (unsigned long long)c->list_at);
     }
-    unsigned next = ledger_listed(c->from, listed.items, listed.items_count, listed.more, listed.read_index, c->floor);
+    unsigned next = ledger_listed(network_generation(), c->from, listed.items, listed.items_count, listed.more,
+                                  listed.read_index, &c->floors);
     bool more = listed.more;
     c->from = next;
     c->list_at = listed.read_index;
@@ -157,13 +166,13 @@ static void take_answer(struct client *c, const struct rpc_result *result) {
         }
     } else if (c->kind == DELETE && pb_decode(NULL, &pb_delete_response_type, result->body, &deleted, NULL) == OK) {
         c->revisions[c->key] = 0;
-        ledger_wrote(c->key, 0, deleted.revision, c->floor);
+        ledger_wrote(network_generation(), c->key, 0, deleted.revision, &c->floors);
     } else if (is_write(c) && pb_decode(NULL, &pb_put_response_type, result->body, &put, NULL) == OK) {
         c->revisions[c->key] = put.revision;
-        ledger_wrote(c->key, c->value, put.revision, c->floor);
+        ledger_wrote(network_generation(), c->key, c->value, put.revision, &c->floors);
     } else if (pb_decode(NULL, &pb_get_response_type, result->body, &got, NULL) == OK) {
         c->revisions[c->key] = got.revision;
-        ledger_read(c->key, got.value, got.revision, got.read_index, c->floor);
+        ledger_read(network_generation(), c->key, got.value, got.revision, got.read_index, &c->floors);
     } else {
         world_broken("an answer does not decode");
     }
@@ -184,11 +193,15 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
         return;
     case RPC_NOT_FOUND:
         c->revisions[c->key] = 0;
-        ledger_read_nothing(c->key, c->floor);
+        ledger_read_nothing(network_generation(), c->key, &c->floors);
         end_call(c);
         return;
     case RPC_ABORTED:
         c->revisions[c->key] = 0;
+        if (slice_equal(rpc_result_trailer(result, "baton-reason"), slice_of_str("session-expired"))) {
+            ledger_expired(network_generation(), slice_of_str(c->id), c->sequence);
+            begin_session(c);
+        }
         end_call(c);
         return;
     case RPC_FAILED_PRECONDITION:
@@ -224,7 +237,7 @@ static void send_call(void *a, uint64_t b) {
                                      : is_list(c)      ? &pb_control_service_list
                                                        : &pb_control_service_get;
     if (!is_write(c) && c->list_at == 0) {
-        c->floor = ledger_floor();
+        c->floors = ledger_floors();
     }
     rpc_channel_call(endpoints_channel(&c->nodes), &(struct rpc_request){.path = method->path,
                                                                          .body = buf_slice(&c->request),
@@ -244,7 +257,7 @@ static void begin(void *a, uint64_t b) {
     c->kind = (enum call_kind)world_between(0, KINDS - 1);
     c->key = (unsigned)world_between(0, KEYS - 1);
     c->value = ++values;
-    c->floor = ledger_floor();
+    c->floors = ledger_floors();
     if (is_write(c)) {
         c->sequence++;
     }
@@ -284,15 +297,18 @@ static void on_message(void *user, uint64_t tag, struct slice message) {
     if (pb_decode(&arena, &pb_watch_response_type, message, &response, NULL) != OK) {
         world_broken("a watch's answer does not decode");
     }
+    uint64_t generation = network_generation();
+    c->place = c->place == SIZE_MAX ? SIZE_MAX : ledger_move(c->place, c->next_revision, c->place_of, generation);
+    c->place_of = generation;
     for (size_t i = 0; i < response.events_count; i++) {
         const struct pb_watch_event *event = &response.events[i];
-        ledger_watched(&c->place, event->key, event->value, event->type != 0, event->revision);
+        ledger_watched(generation, &c->place, event->key, event->value, event->type != 0, event->revision);
         c->next_revision = event->revision + 1;
         watched++;
     }
     if (response.events_count == 0 && response.revision > 0) {
         c->next_revision = response.revision + 1;
-        size_t place = ledger_place(c->next_revision);
+        size_t place = ledger_place(generation, c->next_revision);
         if (c->place != SIZE_MAX && place > c->place) {
             world_broken("a watch is told that it is at %llu, but not the changes before",
                          (unsigned long long)response.revision);

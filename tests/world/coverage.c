@@ -10,6 +10,7 @@
 #include "ledger.h"
 #include "members.h"
 #include "node/internal.h"
+#include "node/quarantine.h"
 #include "world.h"
 
 enum { FIRST_SLOTS = 1 << 16 };
@@ -81,6 +82,7 @@ static uint64_t state_of(int host, uint64_t term) {
                     (uint64_t)members_have(host) << 4 | (uint64_t)members_vote(host) << 5;
     if (node != NULL && node->raft != NULL) {
         uint64_t committed = ledger_committed();
+        bits |= (uint64_t)ledger_is_old(host) << 17 | (uint64_t)quarantine_is_silent(node) << 18;
         bits |= UINT64_C(1) << 6 | (uint64_t)raft_state(node->raft) << 7 |
                 compared(raft_current_term(node->raft), term) << 10 |
                 compared(raft_last_log(node->raft).index, committed) << 12 |

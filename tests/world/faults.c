@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "faults_kinds.h"
+#include "generations.h"
 #include "host.h"
 #include "members.h"
 #include "world.h"
@@ -131,10 +132,12 @@ void faults_end(void) {
 
 void faults_close(void) {
     f.closed = true;
+    generations_close();
 }
 
 void faults_finish(void) {
     fault_kinds_finish();
+    generations_reset();
 }
 
 void faults_reset(void) {

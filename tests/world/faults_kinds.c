@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "generations.h"
 #include "host.h"
 #include "ledger.h"
 #include "members.h"
@@ -32,8 +33,9 @@ static void start_again(void *a, uint64_t host) {
     }
 }
 
+// Removed, or lost before its generation was.
 static bool is_to_go(int host) {
-    return members_had(host) && !members_have(host);
+    return members_had(host) ? !members_have(host) : host_of(host)->lost;
 }
 
 static void look_after(void *a, uint64_t host) {
@@ -44,6 +46,8 @@ static void look_after(void *a, uint64_t host) {
     }
     if (h->hands_off) {
         // Somebody is at it.
+    } else if (generations_look_after((int)host)) {
+        // It is of an old generation, and has ended by itself, or will be.
     } else if (is_to_go((int)host) && h->running && !h->stopping && (h->lost || world_chance(20))) {
         host_kill((int)host);  // its operator turns off what was removed, whether it has heard of it or not
     } else if (is_to_go((int)host) && !h->running) {
@@ -88,7 +92,7 @@ static void heal(void *a, uint64_t pair) {
     network_cut((int)(pair >> 8), (int)(pair & 0xff), false);
 }
 
-static bool cut(int from, int to, uint64_t for_us) {
+bool fault_cut(int from, int to, uint64_t for_us) {
     if (from == to || network_is_cut(from, to)) {
         return false;
     }
@@ -98,8 +102,8 @@ static bool cut(int from, int to, uint64_t for_us) {
 }
 
 static bool cut_both(int one, int other, uint64_t for_us) {
-    bool there = cut(one, other, for_us);
-    return cut(other, one, for_us) || there;
+    bool there = fault_cut(one, other, for_us);
+    return fault_cut(other, one, for_us) || there;
 }
 
 // From all other nodes but `but`.
@@ -354,7 +358,7 @@ static bool strike_network(const struct fault *fault, int host, int other) {
     case FAULT_CUT:
         return cut_both(host, other, fault->for_us);
     case FAULT_CUT_ONE_WAY:
-        return cut(host, other, fault->for_us);
+        return fault_cut(host, other, fault->for_us);
     case FAULT_ISOLATE:
         return isolate(host, NO_HOST, fault->for_us);
     case FAULT_SEES_ONE:
@@ -410,6 +414,8 @@ bool fault_strike(const struct fault *fault, int host, int other) {
         return stop(host);
     case FAULT_PAUSE:
         return pause_host(host, fault->for_us);
+    case FAULT_GONE:
+        return generations_lose_majority(host, fault->amount, fault->for_us);
     case FAULT_WALL_JUMP:
         host_of(host)->wall_offset_us += fault->amount % 20000000 - 10000000;
         return true;

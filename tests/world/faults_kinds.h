@@ -29,6 +29,7 @@
     X(FAULT_WIPE, "wiped disk", 20, 2000)                                                                                   \
     X(FAULT_FLIP, "flipped bit", 20, 2000)                                                                                  \
     X(FAULT_SET_BACK, "older disk", 50, 3000)                                                                               \
+    X(FAULT_GONE, "majority gone", 500, 6000)                                                                               \
     X(FAULT_ADD, "member added", 0, 0)                                                                                      \
     X(FAULT_PROMOTE, "member promoted", 0, 0)                                                                               \
     X(FAULT_REMOVE, "member removed", 0, 0)                                                                                 \
@@ -52,6 +53,9 @@ struct fault {
 
 // False: it could not be, and nothing has happened.
 bool fault_strike(const struct fault *fault, int host, int other);
+
+// Nothing that `from` sends arrives at `to` for so long; false: it is so already.
+bool fault_cut(int from, int to, uint64_t for_us);
 
 // Everything that lasts ends now.
 void fault_mend(void);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ledger.h"
+#include "node/internal.h"
 #include "verbs/verbs.h"
 #include "world.h"
 
@@ -40,6 +41,11 @@ const char *host_address(int host) {
 
 bool host_has_power(int host) {
     return hosts[host].power;
+}
+
+uint64_t host_generation(int host) {
+    const struct node *node = hosts[host].node;
+    return node == NULL ? 0 : node->identity.generation;
 }
 
 // --- clocks ---
@@ -154,8 +160,8 @@ static void configure(struct host *h) {
     h->config.verbs = all_verbs;
 }
 
-void host_start(int host) {
-    struct host *h = &hosts[host];
+// The machine has its power, and runs a process.
+static void begin(struct host *h, void (*run)(void *user)) {
     assert(h->is_node && !h->running);
     if (h->torn || (h->disk.dead && !h->killed)) {
         disk_crash(&h->disk);
@@ -167,11 +173,28 @@ void host_start(int host) {
     configure(h);
     h->power = h->running = true;
     h->failure = OK;
-    h->starts++;
     if (h->fiber != NULL) {
         fiber_free(h->fiber);
     }
-    h->fiber = fiber_new(host, run_node, h);
+    h->fiber = fiber_new((int)(h - hosts), run, h);
+}
+
+void host_start(int host) {
+    hosts[host].starts++;
+    begin(&hosts[host], run_node);
+}
+
+static void run_tool(void *user) {
+    struct host *h = user;
+    h->tool((int)(h - hosts));
+    h->running = h->stopping = false;
+}
+
+void host_run_tool(int host, void (*tool)(int host), uint64_t crash_after) {
+    struct host *h = &hosts[host];
+    begin(h, run_tool);
+    h->tool = tool;
+    h->disk.crash_at = crash_after == 0 ? 0 : h->disk.calls + crash_after;
 }
 
 bool host_is_off(int host) {
@@ -229,6 +252,7 @@ void host_wipe(int host) {
     disk_free(&hosts[host].disk);
     disk_init(&hosts[host].disk, world_between(1, UINT32_MAX));
     hosts[host].disk.direct = DISK_NO_DIRECT;
+    hosts[host].failing = false;
 }
 
 void host_set_back(int host, const struct disk *older) {
@@ -253,11 +277,16 @@ void host_flip_bit(int host, uint64_t draw) {
     disk_flip(&h->disk, draw);
 }
 
+void host_forget(int host) {
+    struct host *h = &hosts[host];
+    h->torn = h->killed = h->disk.dead = false;
+    h->lost = h->set_back = h->flipped = h->founder = false;
+}
+
 void host_recycle(int host) {
     struct host *h = &hosts[host];
     host_wipe(host);
-    h->torn = h->killed = h->disk.dead = false;
-    h->lost = h->set_back = h->flipped = h->failing = h->founder = false;
+    host_forget(host);
     snprintf(h->name, sizeof h->name, "r%d-%u", host % 100, ++h->lives % 100);
 }
 

@@ -29,6 +29,7 @@ struct host {
     uint64_t starts;
 
     struct fiber *fiber;
+    void (*tool)(int host);  // runs in place of a node
     uv_loop_t *loop;
     struct node *node;  // NULL: it has not started, or has ended
     struct node_config config;
@@ -53,6 +54,9 @@ int host_add(const char *name, const char *cloud, bool is_node);
 
 // Starts its node; a founder's has --bootstrap.
 void host_start(int host);
+// Runs `tool(host)` on its disk, of a node that is off, as a process that may be killed and paused like a node; its machine
+// stops at so many calls of the disk, if that is not 0.
+void host_run_tool(int host, void (*tool)(int host), uint64_t crash_after);
 // The machine loses its power; or only the process is killed.
 void host_crash(int host);
 void host_kill(int host);
@@ -64,6 +68,8 @@ void host_wipe(int host);
 // An older disk in place of its own; a bit of its disk turned: both of one that is off.
 void host_set_back(int host, const struct disk *older);
 void host_flip_bit(int host, uint64_t draw);
+// Its log is a new one: what had befallen the one before is of no matter.
+void host_forget(int host);
 // A machine that was removed is wiped, and gets a new name.
 void host_recycle(int host);
 void hosts_free(void);

@@ -5,255 +5,219 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "base/crc32c.h"
+#include "base/mem.h"
 #include "baton/v1/control.pb.h"
+#include "chronicle.h"
 #include "coverage.h"
 #include "host.h"
 #include "members.h"
 #include "node/internal.h"
 #include "raft/node.h"
 #include "trace.h"
-#include "wire/command.h"
-#include "worker.h"
 #include "world.h"
 
-struct committed {
-    raft_term term;
-    raft_term in;  // the term in which a node was first seen to know that it is committed
-    uint32_t crc;
-    uint64_t digest;  // of the state after it, by the first node that had applied it; 0: none yet
-    int by;
-    bool has_digest;
-};
-
-struct made {
-    raft_index index;
-    unsigned key;
-    uint64_t value;  // 0: deleted
-};
-
-struct seen_session {
-    char client[16];
-    uint64_t last;  // sequence
-};
-
-enum { TERMS = 4096, SESSIONS = 64 };
-
 static struct {
-    struct committed *entries;  // [index - 1]
-    size_t count, cap;
-    struct made *changes;
-    size_t change_count, change_cap;
-    uint64_t now[KEYS];        // value
-    raft_index changed[KEYS];  // revision of it; 0: there is none
-    struct seen_session sessions[SESSIONS];
-    size_t session_count;
-    int leaders[TERMS];  // host + 1
+    struct chronicle *chronicles[GENERATIONS_MAX];  // [generation - 1]
+    uint64_t newest;
     raft_index seen[HOSTS_MAX];
     uint64_t seen_start[HOSTS_MAX];
+    uint64_t seen_generation[HOSTS_MAX];
+    raft_index durable[HOSTS_MAX];  // what its disk has, as it was last seen
     raft_term led[HOSTS_MAX];
-    uint64_t floor;
-    uint64_t acknowledged;
-    int64_t time_ms;
+    uint64_t acknowledged, lost;
     struct arena arena;
 } l;
 
-void key_name(unsigned key, char out[16]) {
-    snprintf(out, 16, "k/%02u", key);
+static struct chronicle *new_chronicle(uint64_t generation) {
+    struct chronicle *chronicle = mem_zalloc(sizeof *chronicle);
+    chronicle->generation = l.newest = generation;
+    chronicle->founded_us = world_now();
+    return l.chronicles[generation - 1] = chronicle;
 }
 
-static unsigned key_of(struct slice key) {
-    char name[16];
-    for (unsigned i = 0; i < KEYS; i++) {
-        key_name(i, name);
-        if (slice_equal(key, slice_of_str(name))) {
-            return i;
-        }
-    }
-    world_broken("an unknown key of %zu bytes", key.len);
+static struct chronicle *newest(void) {
+    return l.chronicles[l.newest - 1];
 }
 
-static uint64_t value_of(struct slice value) {
-    char text[24] = {0};
-    if (value.len == 0 || value.len >= sizeof text) {
-        world_broken("a value of %zu bytes that nobody has written", value.len);
+static struct chronicle *chronicle_of(uint64_t generation) {
+    if (generation == 0 || generation > l.newest) {
+        world_broken("somebody is of generation %llu, and there are %llu", (unsigned long long)generation,
+                     (unsigned long long)l.newest);
     }
-    memcpy(text, value.data, value.len);
-    return strtoull(text, NULL, 10);
+    return l.chronicles[generation - 1];
 }
 
 void ledger_begin(void) {
     memset(&l, 0, sizeof l);
+    new_chronicle(1);
     members_begin();
 }
 
 void ledger_free(void) {
-    free(l.entries);
-    free(l.changes);
+    for (uint64_t i = 0; i < l.newest; i++) {
+        chronicle_free(l.chronicles[i]);
+        free(l.chronicles[i]);
+    }
     arena_free(&l.arena);
 }
 
 uint64_t ledger_committed(void) {
-    return l.count;
+    return newest()->count;
 }
 
 uint64_t ledger_acknowledged(void) {
     return l.acknowledged;
 }
 
-uint64_t ledger_floor(void) {
-    return l.floor;
+uint64_t ledger_lost(void) {
+    return l.lost;
 }
 
-// --- the model ---
-
-static void change_key(raft_index index, unsigned key, uint64_t value) {
-    array_reserve(l.changes, l.change_cap, l.change_count + 1);
-    l.changes[l.change_count++] = (struct made){index, key, value};
-    l.now[key] = value;
-    l.changed[key] = value == 0 ? 0 : index;
+uint64_t ledger_generation(void) {
+    return l.newest;
 }
 
-// False: the session has had this one already.
-static bool is_new(const struct pb_command *command) {
-    if (command->client_id.len == 0) {
-        return true;
-    }
-    for (size_t i = 0; i < l.session_count; i++) {
-        if (slice_equal(command->client_id, slice_of_str(l.sessions[i].client))) {
-            bool news = command->sequence > l.sessions[i].last;
-            l.sessions[i].last = news ? command->sequence : l.sessions[i].last;
-            return news;
-        }
-    }
-    if (l.session_count == SESSIONS) {
-        world_broken("more than %d sessions", SESSIONS);
-    }
-    struct seen_session *session = &l.sessions[l.session_count++];
-    snprintf(session->client, sizeof session->client, "%.*s", (int)command->client_id.len,
-             (const char *)command->client_id.data);
-    session->last = command->sequence;
-    return true;
+uint64_t ledger_founded_us(void) {
+    return newest()->founded_us;
 }
 
-static bool is_expected(bool has, uint64_t expected, unsigned key) {
-    return !has || expected == l.changed[key];
+bool ledger_is_old(int host) {
+    const struct node *node = host_of(host)->node;
+    return node != NULL && node->raft != NULL && node->configuration.count > 0 && host_generation(host) < l.newest;
 }
 
-// Commands bear the time of the leader that proposed them, which may jump but not fall.
-static void look_at_time(raft_index index, const struct pb_command *command) {
-    if (command->time_unix_ms < l.time_ms) {
-        world_broken("the time of entry %llu is before that of one before", (unsigned long long)index);
+struct floors ledger_floors(void) {
+    struct floors floors = {.known = l.newest};
+    for (uint64_t i = 0; i < l.newest; i++) {
+        floors.of[i] = l.chronicles[i]->floor;
     }
-    l.time_ms = command->time_unix_ms;
+    return floors;
 }
 
-static void apply(raft_index index, const struct raft_entry *entry) {
-    struct pb_command command;
-    struct error error;
-    if (entry->type == RAFT_ENTRY_CONFIGURATION) {
-        members_committed(entry);
+// A generation that was founded since then has of it what it kept.
+static uint64_t floor_of(const struct floors *floors, uint64_t generation) {
+    uint64_t floor = floors->of[(generation < floors->known ? generation : floors->known) - 1];
+    for (uint64_t later = floors->known + 1; later <= generation; later++) {
+        raft_index kept = l.chronicles[later - 1]->kept;
+        floor = kept < floor ? kept : floor;
     }
-    if (entry->type != RAFT_ENTRY_COMMAND) {
-        return;
+    return floor;
+}
+
+// --- generations ---
+
+// What the survivor has of what was committed: equal terms are equal logs up to there (paper figure 3).
+static raft_index kept_of(int host, const struct chronicle *before, const struct raft_restored *log, raft_index founded) {
+    raft_index kept = log->base.index;
+    if (kept > before->count) {
+        world_broken("%s goes on behind entry %llu, of which nobody has seen more than %zu committed", host_of(host)->name,
+                     (unsigned long long)kept, before->count);
     }
-    arena_reset(&l.arena);
-    if (wire_command_decode(&l.arena, entry, &command, &error) != OK) {
-        world_broken("entry %llu: %s", (unsigned long long)index, error.message);
+    while (kept < before->count && kept + 1 < founded &&
+           log->entries[kept - log->base.index]->id.term == before->entries[kept].term) {
+        kept++;
     }
-    look_at_time(index, &command);
-    if (command.op == PB_COMMAND_OP_PUT && is_new(&command)) {
-        unsigned key = key_of(command.put.key);
-        if (is_expected(command.put.has_expected_revision, command.put.expected_revision, key)) {
-            change_key(index, key, value_of(command.put.value));
-        }
-    } else if (command.op == PB_COMMAND_OP_DELETE && is_new(&command)) {
-        unsigned key = key_of(command.delete.key);
-        if (is_expected(command.delete.has_expected_revision, command.delete.expected_revision, key) &&
-            l.changed[key] != 0) {
-            change_key(index, key, 0);
-        }
-    } else if (command.op == PB_COMMAND_OP_CHANGE_WORKERS) {
-        for (size_t i = 0; i < command.change_workers.changes_count; i++) {
-            const struct pb_worker_change *change = &command.change_workers.changes[i];
-            if (!change->online && slice_equal(change->reason, slice_of_str("missed-heartbeats"))) {
-                worker_declared_offline(change->worker_id);
-            }
-        }
+    return kept;
+}
+
+void ledger_founded(int host, uint64_t generation, const struct raft_restored *log) {
+    const struct chronicle *before = newest();
+    const struct raft_entry *last = log->count == 0 ? NULL : log->entries[log->count - 1];
+    if (generation != l.newest + 1 || generation > GENERATIONS_MAX || last == NULL ||
+        last->type != RAFT_ENTRY_CONFIGURATION) {
+        world_broken("%s has founded generation %llu without an entry, or after %llu", host_of(host)->name,
+                     (unsigned long long)generation, (unsigned long long)l.newest);
     }
+    if (last->id.index <= l.durable[host]) {
+        world_broken("%s founds generation %llu with entry %llu, and had %llu on its disk", host_of(host)->name,
+                     (unsigned long long)generation, (unsigned long long)last->id.index,
+                     (unsigned long long)l.durable[host]);
+    }
+    raft_index kept = kept_of(host, before, log, last->id.index);
+    for (raft_index index = kept + 1; index <= before->count; index++) {
+        l.lost += before->entries[index - 1].acknowledged;
+    }
+    world_trace(host, "founds generation %llu with entry %llu; of %zu that were committed it has %llu",
+                (unsigned long long)generation, (unsigned long long)last->id.index, before->count, (unsigned long long)kept);
+    struct chronicle *founded = new_chronicle(generation);
+    founded->founded = last->id.index;
+    founded->founded_term = last->id.term;
+    chronicle_fork(founded, before, kept);
+    members_founded(host, last);
 }
 
 // --- nodes ---
 
-static void look_at_entry(int host, raft_index index, const struct raft_entry *entry, raft_term in) {
+static void look_at_entry(int host, struct chronicle *h, raft_index index, const struct raft_entry *entry, raft_term in) {
     struct slice command = raft_entry_command(entry);
     uint32_t crc = crc32c((uint32_t)entry->type, command.data, command.len);
-    if (index <= l.count) {
-        const struct committed *known = &l.entries[index - 1];
+    if (index <= h->count) {
+        const struct committed *known = &h->entries[index - 1];
         if (known->term != entry->id.term || known->crc != crc) {
             world_broken("%s commits another entry %llu (term %llu) than another node (term %llu)", host_of(host)->name,
                          (unsigned long long)index, (unsigned long long)entry->id.term, (unsigned long long)known->term);
         }
         return;
     }
-    array_reserve(l.entries, l.cap, l.count + 1);
-    l.entries[l.count++] = (struct committed){.term = entry->id.term, .in = in, .crc = crc};
-    apply(index, entry);
+    chronicle_append(h, entry, crc, in, h->generation == l.newest, &l.arena);
 }
 
-static void look_at_commits(int host, const struct node *node) {
+static void look_at_commits(int host, struct chronicle *h, const struct node *node) {
     raft_index commit = raft_commit_index(node->raft);
     raft_index from = l.seen[host];
-    if (l.seen_start[host] != host_of(host)->starts) {
+    if (l.seen_start[host] != host_of(host)->starts || l.seen_generation[host] != h->generation) {
         from = 0;  // a new life: everything that it still has
         l.seen_start[host] = host_of(host)->starts;
+        l.seen_generation[host] = h->generation;
     }
     from = from < raft_base(node->raft).index ? raft_base(node->raft).index : from;
-    if (from > l.count) {
+    if (from > h->count) {
         world_broken("%s has dropped entries up to %llu, of which nobody has seen more than %zu committed",
-                     host_of(host)->name, (unsigned long long)from, l.count);
+                     host_of(host)->name, (unsigned long long)from, h->count);
     }
     for (raft_index index = from + 1; index <= commit; index++) {
-        look_at_entry(host, index, raft_entry_at(node->raft, index), raft_current_term(node->raft));
+        look_at_entry(host, h, index, raft_entry_at(node->raft, index), raft_current_term(node->raft));
     }
     l.seen[host] = commit;
 }
 
-static void look_at_leader(int host, const struct node *node) {
+static void look_at_leader(int host, struct chronicle *h, const struct node *node) {
     raft_term term = raft_current_term(node->raft);
     if (raft_state(node->raft) != RAFT_LEADER || l.led[host] == term) {
         return;
     }
     l.led[host] = term;
-    int *leader = &l.leaders[term % TERMS];
-    if (term >= TERMS) {
-        world_broken("term %llu: elections do not end", (unsigned long long)term);
+    if (term < h->founded_term || term - h->founded_term >= TERMS) {
+        world_broken("%s leads term %llu of generation %llu, which began with %llu: elections do not end, or went back",
+                     host_of(host)->name, (unsigned long long)term, (unsigned long long)h->generation,
+                     (unsigned long long)h->founded_term);
     }
+    int *leader = &h->leaders[term - h->founded_term];
     if (*leader != 0 && *leader != host + 1) {
         world_broken("term %llu has two leaders, %s and %s", (unsigned long long)term, host_of(*leader - 1)->name,
                      host_of(host)->name);
     }
     *leader = host + 1;
     // A leader of an older term may be elected late, and need not have what was committed since.
-    size_t count = l.count;
-    while (count > 0 && l.entries[count - 1].in >= term) {
+    size_t count = h->count;
+    while (count > 0 && h->entries[count - 1].in >= term) {
         count--;
     }
     const struct raft_entry *last = count == 0 ? NULL : raft_entry_at(node->raft, count);
-    bool has = count <= raft_base(node->raft).index || (last != NULL && last->id.term == l.entries[count - 1].term);
+    bool has = count <= raft_base(node->raft).index || (last != NULL && last->id.term == h->entries[count - 1].term);
     if (!has) {
         world_broken("%s leads term %llu without the committed entry %zu", host_of(host)->name, (unsigned long long)term,
                      count);
     }
 }
 
-static void look_at_digest(int host, const struct node *node) {
+static void look_at_digest(int host, struct chronicle *h, const struct node *node) {
     raft_index applied = state_last_applied(node->state);
-    if (applied == 0 || applied > l.count) {
+    if (applied == 0 || applied > h->count) {
         return;
     }
-    struct committed *entry = &l.entries[applied - 1];
+    struct committed *entry = &h->entries[applied - 1];
     uint64_t digest = state_digest(node->state);
     if (entry->has_digest && entry->digest != digest) {
         world_broken("%s (start %llu) has another state after entry %llu than %s", host_of(host)->name,
@@ -268,7 +232,7 @@ static void look_at_digest(int host, const struct node *node) {
 
 void ledger_look(int host) {
     struct node *node = host_of(host)->node;
-    if (node == NULL || node->raft == NULL || host_of(host)->stopping) {
+    if (node == NULL || node->raft == NULL || host_of(host)->killed) {
         return;
     }
     const char *violated = raft_check_invariants(node->raft);
@@ -278,14 +242,16 @@ void ledger_look(int host) {
     raft_index configured;
     raft_configuration(node->raft, &configured);
     members_in_force(host, configured, node->raft->log.durable_index);
-    look_at_commits(host, node);
-    look_at_leader(host, node);
+    l.durable[host] = node->raft->log.durable_index;
+    struct chronicle *h = chronicle_of(host_generation(host));
+    look_at_commits(host, h, node);
+    look_at_leader(host, h, node);
     trace_role(host,
                raft_state(node->raft) == RAFT_LEADER     ? 'L'
                : raft_state(node->raft) == RAFT_FOLLOWER ? 'F'
                                                          : 'C',
                raft_current_term(node->raft));
-    look_at_digest(host, node);
+    look_at_digest(host, h, node);
     coverage_look();
 }
 
@@ -314,7 +280,7 @@ bool ledger_all_equal(void) {
         if (!members_have(i) || host_of(i)->lost || host_of(i)->set_back) {
             continue;
         }
-        if (node == NULL || state_last_applied(node->state) != l.count) {
+        if (node == NULL || host_generation(i) != l.newest || state_last_applied(node->state) != newest()->count) {
             return false;
         }
         if (!first && state_digest(node->state) != digest) {
@@ -347,31 +313,19 @@ void ledger_explain(void) {
 
 // --- clients ---
 
-static void ended(uint64_t index) {
-    l.floor = index > l.floor ? index : l.floor;
+static void ended(struct chronicle *h, uint64_t index) {
+    h->floor = index > h->floor ? index : h->floor;
     l.acknowledged++;
 }
 
-static const struct made *change_at(raft_index index) {
-    size_t low = 0;
-    size_t high = l.change_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (l.changes[middle].index < index) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < l.change_count && l.changes[low].index == index ? &l.changes[low] : NULL;
-}
-
-void ledger_wrote(unsigned key, uint64_t value, uint64_t revision, uint64_t floor) {
-    if (revision > l.count) {
+void ledger_wrote(uint64_t generation, unsigned key, uint64_t value, uint64_t revision, const struct floors *floors) {
+    struct chronicle *h = chronicle_of(generation);
+    uint64_t floor = floor_of(floors, generation);
+    if (revision > h->count) {
         world_broken("a write is acknowledged at %llu, and no node has committed more than %zu",
-                     (unsigned long long)revision, l.count);
+                     (unsigned long long)revision, h->count);
     }
-    const struct made *change = change_at(revision);
+    const struct made *change = chronicle_change_at(h, revision);
     bool missing = change == NULL || change->key != key || change->value != value;
     if (missing && value != 0) {  // a delete of a missing key changes nothing
         world_broken("the write of %llu to key %u, acknowledged at %llu, is not there", (unsigned long long)value, key,
@@ -381,49 +335,54 @@ void ledger_wrote(unsigned key, uint64_t value, uint64_t revision, uint64_t floo
         world_broken("a write at %llu began after something that ended at %llu", (unsigned long long)revision,
                      (unsigned long long)floor);
     }
-    ended(revision);
-}
-
-// The key's last change at or before an index; NULL: none.
-static const struct made *last_change(unsigned key, raft_index index) {
-    for (size_t i = l.change_count; i-- > 0;) {
-        if (l.changes[i].index <= index && l.changes[i].key == key) {
-            return &l.changes[i];
-        }
+    if (revision > 0) {
+        h->entries[revision - 1].acknowledged = true;
     }
-    return NULL;
+    // The node that answers may not know yet that a later generation parted from its own before this.
+    if (generation < l.newest && revision > l.chronicles[generation]->kept) {
+        l.lost++;
+    }
+    ended(h, revision);
 }
 
-void ledger_read(unsigned key, struct slice value, uint64_t revision, uint64_t read_index, uint64_t floor) {
+void ledger_read(uint64_t generation, unsigned key, struct slice value, uint64_t revision, uint64_t read_index,
+                 const struct floors *floors) {
+    struct chronicle *h = chronicle_of(generation);
+    uint64_t floor = floor_of(floors, generation);
     if (read_index < floor) {
         world_broken("a read of key %u reflects %llu, and began after something that ended at %llu", key,
                      (unsigned long long)read_index, (unsigned long long)floor);
     }
     // The node may have applied more than it had to.
     raft_index reflected = revision > read_index ? revision : read_index;
-    const struct made *change = last_change(key, reflected);
-    if (reflected > l.count || change == NULL || change->index != revision || change->value != value_of(value)) {
-        world_broken("a read of key %u at %llu has revision %llu, which is not its value there (%llu)", key,
-                     (unsigned long long)read_index, (unsigned long long)revision,
-                     (unsigned long long)(change == NULL ? 0 : change->index));
+    const struct made *change = chronicle_last_change(h, key, reflected);
+    if (reflected > h->count || change == NULL || change->index != revision || change->value != value_of(value)) {
+        world_broken("a read of key %u at %llu has revision %llu, which is not its value there (%llu; %zu committed, "
+                     "generation %llu)",
+                     key, (unsigned long long)read_index, (unsigned long long)revision,
+                     (unsigned long long)(change == NULL ? 0 : change->index), h->count, (unsigned long long)generation);
     }
-    ended(reflected);
+    ended(h, reflected);
 }
 
-void ledger_read_nothing(unsigned key, uint64_t floor) {
-    const struct made *change = last_change(key, floor);
+void ledger_read_nothing(uint64_t generation, unsigned key, const struct floors *floors) {
+    const struct chronicle *h = chronicle_of(generation);
+    uint64_t floor = floor_of(floors, generation);
+    const struct made *change = chronicle_last_change(h, key, floor);
     bool absent = change == NULL || change->value == 0;
-    for (size_t i = l.change_count; i-- > 0 && !absent && l.changes[i].index > floor;) {
-        absent = l.changes[i].key == key && l.changes[i].value == 0;
+    for (size_t i = h->change_count; i-- > 0 && !absent && h->changes[i].index > floor;) {
+        absent = h->changes[i].key == key && h->changes[i].value == 0;
     }
     if (!absent) {
         world_broken("a read finds no key %u, which has been there since %llu", key, (unsigned long long)change->index);
     }
 }
 
-unsigned ledger_listed(unsigned from, const struct pb_key_value *items, size_t count, bool more, uint64_t read_index,
-                       uint64_t floor) {
-    if (read_index < floor || read_index > l.count) {
+unsigned ledger_listed(uint64_t generation, unsigned from, const struct pb_key_value *items, size_t count, bool more,
+                       uint64_t read_index, const struct floors *floors) {
+    struct chronicle *h = chronicle_of(generation);
+    uint64_t floor = floor_of(floors, generation);
+    if (read_index < floor || read_index > h->count) {
         world_broken("a list is of entry %llu, and began after something that ended at %llu", (unsigned long long)read_index,
                      (unsigned long long)floor);
     }
@@ -433,7 +392,7 @@ unsigned ledger_listed(unsigned from, const struct pb_key_value *items, size_t c
     unsigned end = more ? key_of(items[count - 1].key) + 1 : KEYS;
     size_t at = 0;
     for (unsigned key = from; key < end; key++) {
-        const struct made *change = last_change(key, read_index);
+        const struct made *change = chronicle_last_change(h, key, read_index);
         bool listed = at < count && key_of(items[at].key) == key;
         bool present = change != NULL && change->value != 0;
         if (listed != present) {
@@ -449,26 +408,44 @@ unsigned ledger_listed(unsigned from, const struct pb_key_value *items, size_t c
     if (at != count) {
         world_broken("a list has keys that were not asked for");
     }
-    ended(read_index);
+    ended(h, read_index);
     return end;
 }
 
-size_t ledger_place(uint64_t from_revision) {
+void ledger_expired(uint64_t generation, struct slice client, uint64_t sequence) {
+    const struct seen_session *session = chronicle_session(chronicle_of(generation), client_of(client));
+    if (session == NULL || session->expired < sequence) {
+        world_broken("%.*s is told that its session is gone, and it is not", (int)client.len, (const char *)client.data);
+    }
+}
+
+size_t ledger_place(uint64_t generation, uint64_t from_revision) {
+    const struct chronicle *h = chronicle_of(generation);
     size_t place = 0;
-    while (place < l.change_count && l.changes[place].index < from_revision) {
+    while (place < h->change_count && h->changes[place].index < from_revision) {
         place++;
     }
     return place;
 }
 
-void ledger_watched(size_t *place, struct slice key, struct slice value, bool is_delete, uint64_t revision) {
-    if (*place == SIZE_MAX) {
-        *place = ledger_place(revision);
+size_t ledger_move(size_t place, uint64_t next_revision, uint64_t from, uint64_t to) {
+    uint64_t high = from < to ? to : from;
+    for (uint64_t later = (from < to ? from : to) + 1; later <= high; later++) {
+        place = next_revision <= chronicle_of(later)->kept + 1 ? place : SIZE_MAX;
     }
-    if (*place >= l.change_count) {
+    return place;
+}
+
+void ledger_watched(uint64_t generation, size_t *place, struct slice key, struct slice value, bool is_delete,
+                    uint64_t revision) {
+    const struct chronicle *h = chronicle_of(generation);
+    if (*place == SIZE_MAX) {
+        *place = ledger_place(generation, revision);
+    }
+    if (*place >= h->change_count) {
         world_broken("a watch is told a change at %llu that is not committed", (unsigned long long)revision);
     }
-    const struct made *change = &l.changes[*place];
+    const struct made *change = &h->changes[*place];
     uint64_t told = is_delete ? 0 : value_of(value);
     if (change->index != revision || change->key != key_of(key) || change->value != told) {
         world_broken("a watch is told the change at %llu, and the next one is that at %llu", (unsigned long long)revision,

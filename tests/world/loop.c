@@ -203,23 +203,28 @@ static void run_closed(struct loop *loop) {
     }
 }
 
+static void turn(uv_loop_t *uv) {
+    struct loop *loop = of(uv);
+    loop->turns++;
+    uv_update_time(uv);
+    run_timers(loop);
+    run_kind(loop, IDLE);
+    run_kind(loop, PREPARE);
+    if (!is_active(loop, IDLE) && !is_closing(loop)) {
+        wait_for_events(loop);
+    }
+    uv_update_time(uv);
+    run_posted(loop);
+    run_kind(loop, CHECK);
+    run_closed(loop);
+    fiber_sleep(world_between(TURN_MIN_US, TURN_MAX_US));
+}
+
 void loop_run(uv_loop_t *uv) {
     struct loop *loop = of(uv);
     loop->leave = false;
     while (!loop->leave && (loop->held || loop->handle_count > 0 || loop->requests > 0 || loop->posted.count > 0)) {
-        loop->turns++;
-        uv_update_time(uv);
-        run_timers(loop);
-        run_kind(loop, IDLE);
-        run_kind(loop, PREPARE);
-        if (!is_active(loop, IDLE) && !is_closing(loop)) {
-            wait_for_events(loop);
-        }
-        uv_update_time(uv);
-        run_posted(loop);
-        run_kind(loop, CHECK);
-        run_closed(loop);
-        fiber_sleep(world_between(TURN_MIN_US, TURN_MAX_US));
+        turn(uv);
     }
 }
 
@@ -242,6 +247,30 @@ static int add(uv_loop_t *uv, void *handle, enum handle_kind kind) {
     loop->handles[loop->handle_count++] = (struct handle){.handle = handle, .kind = kind};
     ((uv_handle_t *)handle)->loop = uv;
     return 0;
+}
+
+// Of a program that has a loop of its own.
+int uv_loop_init(uv_loop_t *uv) {
+    uv->data = of(loop_new());
+    return 0;
+}
+
+int uv_run(uv_loop_t *uv, uv_run_mode mode) {
+    if (mode == UV_RUN_DEFAULT) {
+        loop_run(uv);
+    } else {
+        turn(uv);
+    }
+    return 0;
+}
+
+int uv_loop_close(uv_loop_t *uv) {
+    loop_free(uv);
+    return 0;
+}
+
+uint64_t uv_hrtime(void) {
+    return host_clock(current_host()) * 1000;
 }
 
 int uv_timer_init(uv_loop_t *uv, uv_timer_t *timer) {

@@ -105,10 +105,12 @@ static void tell(const struct options *options, double took) {
         printf("%zu states of the cluster, %zu steps between them\n", coverage_states(), coverage_steps());
     }
     printf("%llu seeds from %llu, %llu s each: %llu events, %llu entries, %llu calls, %llu changes watched, %llu changes of "
-           "members, %llu workers offline; %.1f s of processor, %.0f times real time\n",
+           "members, %llu workers offline, %llu generations founded (%llu nodes rejoined, %llu acknowledged writes lost); "
+           "%.1f s of processor, %.0f times real time\n",
            (unsigned long long)ran.seeds, (unsigned long long)options->seed, (unsigned long long)options->seconds,
            (unsigned long long)ran.events, (unsigned long long)ran.entries, (unsigned long long)ran.calls,
-           (unsigned long long)ran.watched, (unsigned long long)ran.changes, (unsigned long long)ran.offline, took,
+           (unsigned long long)ran.watched, (unsigned long long)ran.changes, (unsigned long long)ran.offline,
+           (unsigned long long)ran.founded, (unsigned long long)ran.rejoined, (unsigned long long)ran.lost, took,
            (double)ran.seconds / took);
 }
 
@@ -126,11 +128,13 @@ static void write_results(const struct options *options, double took) {
             "{\n \"date\": \"%s\",\n \"first_seed\": %llu,\n \"seeds\": %llu,\n \"virtual_hours\": %.1f,\n"
             " \"times_real_time\": %.0f,\n \"events\": %llu,\n \"entries\": %llu,\n \"calls\": %llu,\n"
             " \"changes_watched\": %llu,\n \"changes_of_members\": %llu,\n \"workers_offline\": %llu,\n"
+            " \"generations_founded\": %llu,\n \"nodes_rejoined\": %llu,\n \"acknowledged_writes_lost\": %llu,\n"
             " \"states\": %zu,\n \"steps\": %zu,\n ",
             date, (unsigned long long)options->seed, (unsigned long long)ran.seeds, (double)ran.seconds / 3600,
             (double)ran.seconds / took, (unsigned long long)ran.events, (unsigned long long)ran.entries,
             (unsigned long long)ran.calls, (unsigned long long)ran.watched, (unsigned long long)ran.changes,
-            (unsigned long long)ran.offline, coverage_states(), coverage_steps());
+            (unsigned long long)ran.offline, (unsigned long long)ran.founded, (unsigned long long)ran.rejoined,
+            (unsigned long long)ran.lost, coverage_states(), coverage_steps());
     faults_write(out);
     fprintf(out, "\n}\n");
     fclose(out);

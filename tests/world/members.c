@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host.h"
+#include "ledger.h"
 #include "wire/configuration.h"
 #include "world.h"
 
@@ -60,26 +61,51 @@ static void check_change(const struct wire_configuration *next) {
     }
 }
 
-void members_committed(const struct raft_entry *entry) {
-    struct wire_configuration next;
+static struct wire_configuration decode(const struct raft_entry *entry) {
+    struct wire_configuration configuration;
     struct error error = {0};
-    if (wire_configuration_decode(entry, &next, &error) != OK) {
+    if (wire_configuration_decode(entry, &configuration, &error) != OK) {
         world_broken("entry %llu: %s", (unsigned long long)entry->id.index, error.message);
+    }
+    return configuration;
+}
+
+static void follow(const struct wire_configuration *next) {
+    m.now = *next;
+    m.known = true;
+    for (int i = 0; i < host_count(); i++) {
+        const struct wire_member *member = host_of(i)->is_node ? member_of(next, i) : NULL;
+        if (member != NULL) {
+            snprintf(m.had[i], sizeof m.had[i], "%s", host_of(i)->name);
+        }
+        bool named = member != NULL && member->incarnation[0] != '\0';
+        m.named[i] = !named ? 0 : m.named[i] == 0 ? next->index : m.named[i];
+    }
+}
+
+void members_committed(const struct raft_entry *entry) {
+    struct wire_configuration next = decode(entry);
+    if (m.known && next.index <= m.now.index) {
+        return;  // what founded a generation, or was before that in its founder's log
     }
     if (m.known) {
         check_change(&next);
         m.changes++;
     }
-    m.now = next;
-    m.known = true;
-    for (int i = 0; i < host_count(); i++) {
-        const struct wire_member *member = host_of(i)->is_node ? member_of(&next, i) : NULL;
-        if (member != NULL) {
-            snprintf(m.had[i], sizeof m.had[i], "%s", host_of(i)->name);
-        }
-        bool named = member != NULL && member->incarnation[0] != '\0';
-        m.named[i] = !named ? 0 : m.named[i] == 0 ? next.index : m.named[i];
+    follow(&next);
+}
+
+void members_founded(int host, const struct raft_entry *entry) {
+    struct wire_configuration next = decode(entry);
+    const struct wire_member *self = member_of(&next, host);
+    if (next.count != 1 || self == NULL || !self->voter || next.generation <= m.now.generation) {
+        world_broken("%s founds a generation with others, without itself, or once more", host_of(host)->name);
     }
+    for (int i = 0; i < host_count(); i++) {
+        m.had[i][0] = members_have(i) ? '\0' : m.had[i][0];
+        m.named[i] = 0;
+    }
+    follow(&next);
 }
 
 void members_in_force(int host, raft_index index, raft_index durable) {
@@ -122,7 +148,7 @@ static bool is_learner(int host) {
 }
 
 static bool is_spare(int host) {
-    return !members_had(host) && host_of(host)->running && !host_of(host)->founder;
+    return !members_had(host) && host_of(host)->running && !host_of(host)->founder && !ledger_is_old(host);
 }
 
 static int choose(bool (*is)(int host), uint64_t draw) {
@@ -185,4 +211,9 @@ bool members_may_lose(int host) {
         lost += members_vote(i) && (i == host || h->lost || h->set_back || h->flipped);
     }
     return lost <= (members_voters() - 1) / 2;
+}
+
+void members_as_peers(struct node_config *config) {
+    memcpy(config->peers, m.now.members, sizeof config->peers);
+    config->peer_count = m.now.count;
 }

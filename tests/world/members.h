@@ -5,12 +5,15 @@
 #ifndef BATON_TESTS_WORLD_MEMBERS_H
 #define BATON_TESTS_WORLD_MEMBERS_H
 
+#include "node/config.h"
 #include "raft/raft.h"
 
 void members_begin(void);
 
 // A configuration entry is committed: with `index` it is the next one.
 void members_committed(const struct raft_entry *entry);
+// A host has founded a generation with this entry, and is its only member. The others may come back under their ids.
+void members_founded(int host, const struct raft_entry *entry);
 // The configuration that is in force on a node, committed or not; its log is durable up to there.
 void members_in_force(int host, raft_index index, raft_index durable);
 
@@ -34,5 +37,8 @@ int members_spare(uint64_t draw);
 // Whether the cluster must still work if this host is lost, too: a majority of the voters in force on any node is left, and
 // the members know its incarnation, so that it is not taken for what it was (docs/design.md).
 bool members_may_lose(int host);
+
+// All members as the peers of a node's configuration.
+void members_as_peers(struct node_config *config);
 
 #endif

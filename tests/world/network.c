@@ -45,6 +45,7 @@ static struct {
     struct connection **connections;
     size_t count, cap;
     uint64_t jitter_us;
+    uint64_t generation;  // of the frame that is taken
 } net;
 
 // --- frames ---
@@ -146,6 +147,10 @@ uint64_t network_heard_us(const struct connection *c, int side) {
     return c->heard_us[side];
 }
 
+uint64_t network_generation(void) {
+    return net.generation;
+}
+
 int network_peer_host(const struct connection *c, int side) {
     return c->host[1 - side];
 }
@@ -225,7 +230,9 @@ static void take_frame(void *a, uint64_t b) {
     if (c->open[side]) {
         trace_frame(c->host[1 - side], c->host[side], frame->type == FRAME_REQUEST ? frame->path : NULL);
         world_note((uint64_t)frame->type << 56 | frame->call << 8 | (uint64_t)c->host[side]);
+        net.generation = frame->generation;
         c->ends[side].on_frame(c->ends[side].owner, c, frame);
+        net.generation = 0;
     }
     frame_free(frame);
     unref(c);
@@ -282,6 +289,7 @@ void network_send(struct connection *c, int from, struct frame *frame) {
         return;
     }
     struct direction *d = &c->to[to];
+    frame->generation = host_generation(c->host[from]);
     uint64_t at_us = world_now() + delay_of(c->host[from], c->host[to]);
     frame->arrives_us = d->last_us = at_us < d->last_us ? d->last_us : at_us;
     if (d->first == NULL) {

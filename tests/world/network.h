@@ -42,7 +42,8 @@ struct frame {
     char *text;              // END
     struct pairs pairs;      // REQUEST: metadata; END: trailers
     bool has_body;
-    struct slice body;  // its own
+    struct slice body;    // its own
+    uint64_t generation;  // of the node that sent it; 0: no node
 };
 
 struct frame *frame_new(enum frame_type type, uint64_t call);
@@ -71,6 +72,9 @@ void network_close(struct connection *connection, int side);
 // When something was last received on this side.
 uint64_t network_heard_us(const struct connection *connection, int side);
 int network_peer_host(const struct connection *connection, int side);
+
+// While a frame is taken: the generation of the cluster of which its sender was.
+uint64_t network_generation(void);
 
 // The current host accepts connections: `accept(owner, connection)`, on the loop, which calls network_accept or does
 // nothing.
@@ -109,6 +113,7 @@ bool network_reset_between(int one, int other);
 int host_of_address(const char *address);
 const char *host_address(int host);
 bool host_has_power(int host);
+uint64_t host_generation(int host);  // of its node; 0: none runs
 void network_reset(void);
 
 #endif

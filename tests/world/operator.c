@@ -12,7 +12,7 @@
 #include "wire/codec.h"
 #include "world.h"
 
-enum { CALL_MS = 4000, QUEUE = 16, TRIES = 12 };
+enum { CALL_MS = 4000, QUEUE = 16, TRIES = 12, REGROWN = 3 };
 #define LOOK_MIN_US (50 * US_PER_MS)
 #define LOOK_MAX_US (600 * US_PER_MS)
 #define IN_DOUBT_US (20 * US_PER_S)  // a request may be late by what a cut lasts, and no more
@@ -85,6 +85,16 @@ static bool replace(struct asked *next) {
     return o.target != NO_HOST;
 }
 
+// A survivor takes others in.
+static bool regrow(struct asked *next) {
+    if (ledger_generation() == 1 || members_voters() >= REGROWN) {
+        return false;
+    }
+    *next = (struct asked){.task = world_chance(2) ? TASK_ADD : TASK_PROMOTE, .draw = world_between(0, UINT32_MAX)};
+    o.target = members_count() >= MEMBERS_MAX && next->task == TASK_ADD ? NO_HOST : target_of(next);
+    return o.target != NO_HOST;
+}
+
 static bool take_asked(struct asked *next) {
     if (o.queued == 0) {
         return false;
@@ -127,7 +137,7 @@ static void look(void *a, uint64_t b) {
     if (o.closed || o.busy) {
         return;
     }
-    if (o.stopped || !(replace(&o.now) || take_asked(&o.now))) {
+    if (o.stopped || !(replace(&o.now) || take_asked(&o.now) || regrow(&o.now))) {
         later(false);
         return;
     }
@@ -179,7 +189,9 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
     world_note((uint64_t)result->status << 32 | (uint64_t)o.host);
     switch (result->status) {
     case RPC_OK:
-        check_done();
+        if (network_generation() == ledger_generation()) {
+            check_done();
+        }
         end_call(false);
         return;
     case RPC_FAILED_PRECONDITION:

@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "faults.h"
+#include "generations.h"
 #include "host.h"
 #include "ledger.h"
 #include "members.h"
@@ -23,7 +24,7 @@ struct world_ran world_ran(void) {
 }
 
 static bool is_settled(void) {
-    return clients_are_idle() && ledger_all_equal();
+    return clients_are_idle() && generations_are_settled() && ledger_all_equal();
 }
 
 static bool all_off(void) {
@@ -115,6 +116,9 @@ void world_run(uint64_t seed, uint64_t seconds) {
     ran.watched += clients_watched();
     ran.changes += members_changes();
     ran.offline = workers_offline();
+    ran.founded = generations_founded();
+    ran.rejoined = generations_rejoined();
+    ran.lost += ledger_lost();
     ran.hash = world_hash();
     ledger_free();
 }

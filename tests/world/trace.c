@@ -9,6 +9,9 @@
 #include "network.h"
 #include "world.h"
 
+// What a command of batond says (meson.build).
+int world_told(const char *format, ...);
+
 enum { WIDTH = 7, TEXT_MAX = 160 };
 
 static bool on;
@@ -47,6 +50,24 @@ void world_trace(int host, const char *format, ...) {
     va_end(args);
     snprintf(all, sizeof all, "%s%s%s", host == NO_HOST ? "" : host_of(host)->name, host == NO_HOST ? "" : ": ", text);
     line(host, "*", all);
+}
+
+// Whose lines come in parts.
+int world_told(const char *format, ...) {
+    static char text[TEXT_MAX];
+    static size_t len;
+    va_list args;
+    va_start(args, format);
+    int told = vsnprintf(text + len, sizeof text - len, format, args);
+    va_end(args);
+    len += strlen(text + len);
+    for (char *end; (end = strchr(text, '\n')) != NULL || len == sizeof text - 1;) {
+        size_t taken = end == NULL ? len : (size_t)(end - text);
+        world_trace(current_host(), "%.*s", (int)taken, text);
+        len = end == NULL ? 0 : len - taken - 1;
+        memmove(text, end == NULL ? "" : end + 1, len + 1);
+    }
+    return told;
 }
 
 void trace_heads(void) {

@@ -13,6 +13,7 @@
 #include "baton/v1/worker.pb.h"
 #include "endpoints.h"
 #include "host.h"
+#include "ledger.h"
 #include "wire/codec.h"
 #include "world.h"
 
@@ -31,11 +32,15 @@ struct worker {
     char id[16];
     char instance[24];
     unsigned instances;
-    uint64_t epoch;  // the highest it was told
+    uint64_t epoch;                    // the last it was told
+    uint64_t epochs[GENERATIONS_MAX];  // the highest, by each generation
     bool registered;
-    uint64_t sent_us;                  // the call under way
-    uint64_t began_us;                 // of this instance
-    uint64_t accepted_us[BEATS_KEPT];  // when accepted heartbeats were sent
+    uint64_t sent_us;   // the call under way
+    uint64_t began_us;  // of this instance
+    struct {
+        uint64_t at_us;
+        uint64_t generation;
+    } beats[BEATS_KEPT];  // accepted heartbeats: when they were sent, and by whom they were taken
     uint64_t accepted;
     struct buf request;
 };
@@ -69,11 +74,12 @@ static void new_instance(struct worker *w) {
 }
 
 static void learn_epoch(struct worker *w, uint64_t epoch, bool is_new) {
-    if (epoch < w->epoch || (is_new && epoch == w->epoch && w->accepted == 0 && w->instances > 1 && !w->registered)) {
+    uint64_t *told = &w->epochs[network_generation() - 1];
+    if (epoch < *told || (is_new && epoch == *told && w->accepted == 0 && w->instances > 1 && !w->registered)) {
         world_broken("worker %s is told the epoch %llu after %llu", w->id, (unsigned long long)epoch,
-                     (unsigned long long)w->epoch);
+                     (unsigned long long)*told);
     }
-    w->epoch = epoch;
+    w->epoch = *told = epoch;
 }
 
 static void follow(struct worker *w, bool has_redirect, const struct pb_redirect *redirect) {
@@ -124,7 +130,9 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
         return;
     }
     if (result->status == RPC_OK && take_answer(w, result->body)) {
-        w->accepted_us[w->accepted++ % BEATS_KEPT] = w->sent_us;
+        size_t at = w->accepted++ % BEATS_KEPT;
+        w->beats[at].at_us = w->sent_us;
+        w->beats[at].generation = network_generation();
         world_at(world_now() + pause_of(w), on_time, w, 0);
         return;
     }
@@ -161,8 +169,9 @@ static void call(struct worker *w) {
                                            .on_done = on_done});
 }
 
-// The longest time without an accepted heartbeat within the last LOOK_US; what is before the first one counts, too.
-static uint64_t longest_gap(const struct worker *w) {
+// The longest time without a heartbeat that this generation accepted within the last LOOK_US; what is before the first one
+// counts, too.
+static uint64_t longest_gap(const struct worker *w, uint64_t generation) {
     uint64_t now_us = world_now();
     uint64_t from_us = now_us > LOOK_US ? now_us - LOOK_US : 0;
     from_us = from_us < w->began_us ? w->began_us : from_us;
@@ -170,8 +179,9 @@ static uint64_t longest_gap(const struct worker *w) {
     uint64_t before = from_us;
     uint64_t first = w->accepted > BEATS_KEPT ? w->accepted - BEATS_KEPT : 0;
     for (uint64_t i = first; i <= w->accepted; i++) {
-        uint64_t at_us = i == w->accepted ? now_us : w->accepted_us[i % BEATS_KEPT];
-        if (at_us > before) {
+        uint64_t at_us = i == w->accepted ? now_us : w->beats[i % BEATS_KEPT].at_us;
+        bool counts = i == w->accepted || w->beats[i % BEATS_KEPT].generation == generation;
+        if (at_us > before && counts) {
             longest = at_us - before > longest ? at_us - before : longest;
             before = at_us;
         }
@@ -179,14 +189,16 @@ static uint64_t longest_gap(const struct worker *w) {
     return longest;
 }
 
-void worker_declared_offline(struct slice id) {
+void worker_declared_offline(struct slice id, uint64_t generation, uint64_t founded_us) {
     offline++;
     for (int i = 0; i < worker_count; i++) {
         const struct worker *w = &workers[i];
-        bool long_enough = world_now() - w->began_us > LOOK_US;  // else it may be of an instance before
-        if (slice_equal(id, slice_of_str(w->id)) && long_enough && longest_gap(w) < SILENT_US) {
+        // Else it may be of an instance before, or the generation may have it from the one before.
+        uint64_t since_us = w->began_us > founded_us ? w->began_us : founded_us;
+        bool long_enough = world_now() - since_us > LOOK_US;
+        if (slice_equal(id, slice_of_str(w->id)) && long_enough && longest_gap(w, generation) < SILENT_US) {
             world_broken("worker %s is called offline, and never was without an accepted heartbeat for more than %llu ms",
-                         w->id, (unsigned long long)(longest_gap(w) / US_PER_MS));
+                         w->id, (unsigned long long)(longest_gap(w, generation) / US_PER_MS));
         }
     }
 }

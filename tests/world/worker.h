@@ -12,7 +12,7 @@ enum { WORKERS_MAX_HERE = 4 };
 // On a host of its own.
 void worker_start(int host);
 // A committed command says that a worker is offline as it has missed its heartbeats: was that so?
-void worker_declared_offline(struct slice id);
+void worker_declared_offline(struct slice id, uint64_t generation, uint64_t founded_us);
 void workers_close(void);
 void workers_leave(void);
 void workers_reset(void);

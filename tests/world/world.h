@@ -16,6 +16,8 @@
 //   ledger.c   the checks
 //   endpoints.c  channels from a client to all nodes
 //   members.c  who the members are, and who of them is lost
+//   generations.c  a majority that is gone for good, and what the operator does then
+//   chronicle.c  what a generation has committed, and a model of the store after it
 //   faults.c   what goes wrong, drawn from the seed; faults_kinds.c does it
 //   coverage.c what runs have reached; shrink.c finds a shorter one that fails
 //   trace.c    a run as a diagram

@@ -1,0 +1,76 @@
+// What one generation of the cluster has committed, and a model of the store and of the sessions after it, which shares no
+// code with src/state. A generation begins with what its survivor had of the one before.
+#ifndef BATON_TESTS_WORLD_CHRONICLE_H
+#define BATON_TESTS_WORLD_CHRONICLE_H
+
+#include "base/arena.h"
+#include "ledger.h"
+#include "raft/raft.h"
+
+struct committed {
+    raft_term term;
+    raft_term in;  // the term in which a node was first seen to know that it is committed
+    uint32_t crc;
+    int by;
+    uint64_t digest;  // of the state after it, by the first node that had applied it
+    bool has_digest;
+    bool acknowledged;  // as a write, to its client
+    int64_t time_ms;    // the last command's up to here
+    // What a write's session is used for; `client` 0: none.
+    uint64_t client;
+    uint64_t sequence;
+};
+
+struct made {
+    raft_index index;
+    unsigned key;
+    uint64_t value;  // 0: deleted
+};
+
+struct seen_session {
+    uint64_t client;
+    uint64_t last;     // sequence
+    uint64_t expired;  // the last sequence that was refused since the session was gone; 0: none
+};
+
+enum { TERMS = 4096 };
+
+struct chronicle {
+    uint64_t generation;
+    raft_index kept;         // so much of the generation before
+    raft_index founded;      // the entry that founded it
+    raft_term founded_term;  // no leader of it has a lower one
+    uint64_t founded_us;
+    struct committed *entries;  // [index - 1]
+    size_t count, cap;
+    struct made *changes;
+    size_t change_count, change_cap;
+    uint64_t now[KEYS];        // value
+    raft_index changed[KEYS];  // revision of it; 0: there is none
+    struct seen_session *sessions;
+    size_t session_count, session_cap;
+    int leaders[TERMS];  // [term - founded_term]: host + 1
+    uint64_t floor;      // everything that ended before now is at or below this index
+};
+
+void chronicle_free(struct chronicle *chronicle);
+
+// The next entry is committed, as a node knew first in the term `in`. `newest`: no later generation was founded.
+void chronicle_append(struct chronicle *chronicle, const struct raft_entry *entry, uint32_t crc, raft_term in, bool newest,
+                      struct arena *arena);
+
+// A generation begins: `to`, which is empty, gets the first entries of `from`, and what follows from them.
+void chronicle_fork(struct chronicle *to, const struct chronicle *from, raft_index kept);
+
+// The change at an index; the key's last one at or before an index; NULL: none.
+const struct made *chronicle_change_at(const struct chronicle *chronicle, raft_index index);
+const struct made *chronicle_last_change(const struct chronicle *chronicle, unsigned key, raft_index index);
+
+// A client's id as a number.
+uint64_t client_of(struct slice id);
+const struct seen_session *chronicle_session(const struct chronicle *chronicle, uint64_t client);
+
+unsigned key_of(struct slice key);
+uint64_t value_of(struct slice value);
+
+#endif
