@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/mem.h"
 #include "members.h"
 #include "wire/command.h"
 #include "worker.h"
@@ -47,7 +48,7 @@ uint64_t client_of(struct slice id) {
 void chronicle_free(struct chronicle *h) {
     free(h->entries);
     free(h->changes);
-    free(h->sessions);
+    free(h->made);
 }
 
 // --- the model ---
@@ -57,43 +58,28 @@ static void change_key(struct chronicle *h, raft_index index, unsigned key, uint
     h->changes[h->change_count++] = (struct made){index, key, value};
     h->now[key] = value;
     h->changed[key] = value == 0 ? 0 : index;
-}
-
-static struct seen_session *find_session(const struct chronicle *h, uint64_t client) {
-    for (size_t i = 0; i < h->session_count; i++) {
-        if (h->sessions[i].client == client) {
-            return &h->sessions[i];
-        }
+    if (value >= h->made_cap) {
+        size_t cap = 2 * value + KEYS;
+        h->made = mem_realloc(h->made, cap * sizeof *h->made);
+        memset(h->made + h->made_cap, 0, (cap - h->made_cap) * sizeof *h->made);
+        h->made_cap = cap;
     }
-    return NULL;
-}
-
-const struct seen_session *chronicle_session(const struct chronicle *h, uint64_t client) {
-    return find_session(h, client);
-}
-
-// False: the session has had this one already, or is gone.
-static bool use_session(struct chronicle *h, uint64_t client, uint64_t sequence) {
-    if (client == 0) {
-        return true;
-    }
-    struct seen_session *session = find_session(h, client);
-    if (session == NULL) {
-        array_reserve(h->sessions, h->session_cap, h->session_count + 1);
-        session = &h->sessions[h->session_count++];
-        *session = (struct seen_session){.client = client};
-    }
-    if (session->last == 0 && sequence > 1) {
-        session->expired = sequence;
-        return false;
-    }
-    bool news = sequence > session->last;
-    session->last = news ? sequence : session->last;
-    return news;
+    h->made[value] = true;
 }
 
 static bool is_expected(const struct chronicle *h, bool has, uint64_t expected, unsigned key) {
     return !has || expected == h->changed[key];
+}
+
+// A client's first write begins a session: it is done once more if its session was evicted meanwhile (control.proto), and no
+// other ever is.
+static void look_at_again(struct chronicle *h, raft_index index, const struct pb_command *command) {
+    if (command->sequence != 1 || h->sessions.evicted == 0) {
+        world_broken("the write of %.*s, sequence %llu, is done once more, at %llu", (int)command->client_id.len,
+                     (const char *)command->client_id.data, (unsigned long long)command->sequence,
+                     (unsigned long long)index);
+    }
+    h->again++;
 }
 
 static void apply_write(struct chronicle *h, raft_index index, const struct pb_command *command) {
@@ -101,9 +87,14 @@ static void apply_write(struct chronicle *h, raft_index index, const struct pb_c
     unsigned key = key_of(is_put ? command->put.key : command->delete.key);
     bool has = is_put ? command->put.has_expected_revision : command->delete.has_expected_revision;
     uint64_t expected = is_put ? command->put.expected_revision : command->delete.expected_revision;
-    if (is_expected(h, has, expected, key) && (is_put || h->changed[key] != 0)) {
-        change_key(h, index, key, is_put ? value_of(command->put.value) : 0);
+    if (!is_expected(h, has, expected, key) || (!is_put && h->changed[key] == 0)) {
+        return;
     }
+    uint64_t value = is_put ? value_of(command->put.value) : 0;
+    if (value != 0 && value < h->made_cap && h->made[value]) {
+        look_at_again(h, index, command);
+    }
+    change_key(h, index, key, value);
 }
 
 static void look_for_offline(const struct chronicle *h, const struct pb_command *command) {
@@ -115,6 +106,16 @@ static void look_for_offline(const struct chronicle *h, const struct pb_command 
     }
 }
 
+static enum session_use use_session(struct chronicle *h, struct committed *committed) {
+    if (committed->bounds_bytes) {
+        sessions_bound_bytes(&h->sessions);
+    }
+    committed->use = committed->client == 0
+                         ? SESSION_NEW
+                         : sessions_use(&h->sessions, committed->client, committed->sequence, committed->acknowledged_below);
+    return committed->use;
+}
+
 static void apply(struct chronicle *h, struct committed *committed, raft_index index, const struct pb_command *command) {
     // Commands bear the time of the leader that proposed them, which may jump but not fall.
     if (command->time_unix_ms < committed->time_ms) {
@@ -124,9 +125,13 @@ static void apply(struct chronicle *h, struct committed *committed, raft_index i
     if (command->op == PB_COMMAND_OP_PUT || command->op == PB_COMMAND_OP_DELETE) {
         committed->client = client_of(command->client_id);
         committed->sequence = command->sequence;
-        if (use_session(h, committed->client, committed->sequence)) {
+        committed->acknowledged_below = command->acknowledged_below;
+        if (use_session(h, committed) == SESSION_NEW) {
             apply_write(h, index, command);
         }
+    } else if (command->op == PB_COMMAND_OP_RAISE_LEVEL) {
+        committed->bounds_bytes = command->raise_level.level >= COMMAND_LEVEL_SESSION_BYTES;
+        use_session(h, committed);
     } else if (command->op == PB_COMMAND_OP_CHANGE_WORKERS) {
         look_for_offline(h, command);
     }
@@ -156,9 +161,8 @@ void chronicle_fork(struct chronicle *to, const struct chronicle *from, raft_ind
     to->kept = kept;
     array_reserve(to->entries, to->cap, kept + 1);
     for (raft_index index = 1; index <= kept; index++) {
-        const struct committed *committed = &from->entries[index - 1];
-        to->entries[to->count++] = *committed;
-        use_session(to, committed->client, committed->sequence);
+        to->entries[to->count++] = from->entries[index - 1];
+        use_session(to, &to->entries[index - 1]);
     }
     for (size_t i = 0; i < from->change_count && from->changes[i].index <= kept; i++) {
         change_key(to, from->changes[i].index, from->changes[i].key, from->changes[i].value);
@@ -166,7 +170,17 @@ void chronicle_fork(struct chronicle *to, const struct chronicle *from, raft_ind
     to->floor = from->floor < kept ? from->floor : kept;
 }
 
-// --- looking at changes ---
+// --- looking back ---
+
+bool chronicle_refused(const struct chronicle *h, uint64_t client, uint64_t sequence) {
+    for (size_t i = h->count; i-- > 0;) {
+        const struct committed *committed = &h->entries[i];
+        if (committed->client == client && committed->sequence == sequence && committed->use == SESSION_EXPIRED) {
+            return true;
+        }
+    }
+    return false;
+}
 
 const struct made *chronicle_change_at(const struct chronicle *h, raft_index index) {
     size_t low = 0;

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "ledger.h"
 #include "raft/raft.h"
+#include "sessions.h"
 
 struct committed {
     raft_term term;
@@ -16,21 +17,18 @@ struct committed {
     bool has_digest;
     bool acknowledged;  // as a write, to its client
     int64_t time_ms;    // the last command's up to here
-    // What a write's session is used for; `client` 0: none.
+    // Of a write in a session; `client` 0: none.
     uint64_t client;
     uint64_t sequence;
+    uint64_t acknowledged_below;
+    enum session_use use;
+    bool bounds_bytes;  // it raises the cluster's level so far that sessions are bounded by their bytes
 };
 
 struct made {
     raft_index index;
     unsigned key;
     uint64_t value;  // 0: deleted
-};
-
-struct seen_session {
-    uint64_t client;
-    uint64_t last;     // sequence
-    uint64_t expired;  // the last sequence that was refused since the session was gone; 0: none
 };
 
 enum { TERMS = 4096 };
@@ -47,8 +45,10 @@ struct chronicle {
     size_t change_count, change_cap;
     uint64_t now[KEYS];        // value
     raft_index changed[KEYS];  // revision of it; 0: there is none
-    struct seen_session *sessions;
-    size_t session_count, session_cap;
+    bool *made;                // [value]: by a write that had an effect
+    size_t made_cap;
+    struct sessions_model sessions;
+    uint64_t again;      // writes that were done once more, as their sessions were gone
     int leaders[TERMS];  // [term - founded_term]: host + 1
     uint64_t floor;      // everything that ended before now is at or below this index
 };
@@ -68,7 +68,8 @@ const struct made *chronicle_last_change(const struct chronicle *chronicle, unsi
 
 // A client's id as a number.
 uint64_t client_of(struct slice id);
-const struct seen_session *chronicle_session(const struct chronicle *chronicle, uint64_t client);
+// Whether this write has been refused because its session was gone.
+bool chronicle_refused(const struct chronicle *chronicle, uint64_t client, uint64_t sequence);
 
 unsigned key_of(struct slice key);
 uint64_t value_of(struct slice value);

@@ -10,10 +10,13 @@
 #include "endpoints.h"
 #include "host.h"
 #include "ledger.h"
+#include "small_sessions.h"
 #include "wire/codec.h"
 #include "world.h"
 
 enum { CALL_MS = 3000, PAUSE_MAX_US = 20 * US_PER_MS, RETRY_US = 50 * US_PER_MS };
+// Others write meanwhile, and its session may be evicted (small_sessions.h).
+enum { NEW_SESSION = 8, REST = 60, REST_MAX_US = 2000 * US_PER_MS };
 
 enum call_kind { PUT, COMPARE, DELETE, GET, GET_FOLLOWER, LIST, LIST_FOLLOWER, KINDS };
 
@@ -24,6 +27,7 @@ struct client {
     uv_loop_t *loop;
     char id[16];
     unsigned sessions;  // that it has begun anew
+    uint64_t unread;    // so many results it has not acknowledged
     uint64_t sequence;
     // The call under way.
     bool busy;
@@ -71,7 +75,7 @@ static void encode(struct client *c) {
     key_name(c->key, key);
     snprintf(value, sizeof value, "%llu", (unsigned long long)c->value);
     struct pb_session session = {
-        .client_id = slice_of_str(c->id), .sequence = c->sequence, .acknowledged_below = c->sequence};
+        .client_id = slice_of_str(c->id), .sequence = c->sequence, .acknowledged_below = c->sequence - c->unread};
     buf_clear(&c->request);
     switch (c->kind) {
     case PUT:
@@ -116,16 +120,15 @@ static bool is_write(const struct client *c) {
     return c->kind == PUT || c->kind == COMPARE || c->kind == DELETE;
 }
 
-// Sessions that are gone are not taken up again.
 static void begin_session(struct client *c) {
-    snprintf(c->id, sizeof c->id, "%.4s-%u", host_of(c->host)->name, ++c->sessions % 1000);
+    snprintf(c->id, sizeof c->id, "%.4s-%u", host_of(c->host)->name, ++c->sessions);
     c->sequence = 0;
 }
 
 static void end_call(struct client *c) {
     c->busy = false;
     ended++;
-    later(c, world_between(0, PAUSE_MAX_US), false);
+    later(c, world_between(0, world_chance(REST) ? REST_MAX_US : PAUSE_MAX_US), false);
 }
 
 static void list_anew(struct client *c) {
@@ -259,7 +262,11 @@ static void begin(void *a, uint64_t b) {
     c->value = ++values;
     c->floors = ledger_floors();
     if (is_write(c)) {
+        if (world_chance(NEW_SESSION)) {
+            begin_session(c);
+        }
         c->sequence++;
+        c->unread = world_between(0, c->sequence < SESSION_RESULTS_MAX ? c->sequence - 1 : SESSION_RESULTS_MAX - 1);
     }
     if (c->kind == GET_FOLLOWER || c->kind == LIST_FOLLOWER) {
         endpoints_next(&c->nodes);

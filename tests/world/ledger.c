@@ -25,7 +25,7 @@ static struct {
     uint64_t seen_generation[HOSTS_MAX];
     raft_index durable[HOSTS_MAX];  // what its disk has, as it was last seen
     raft_term led[HOSTS_MAX];
-    uint64_t acknowledged, lost;
+    uint64_t acknowledged, lost, expired;
     struct arena arena;
 } l;
 
@@ -72,6 +72,18 @@ uint64_t ledger_acknowledged(void) {
 
 uint64_t ledger_lost(void) {
     return l.lost;
+}
+
+uint64_t ledger_sessions_gone(void) {
+    return l.expired;
+}
+
+uint64_t ledger_again(void) {
+    uint64_t again = 0;
+    for (uint64_t i = 0; i < l.newest; i++) {
+        again += l.chronicles[i]->again;
+    }
+    return again;
 }
 
 uint64_t ledger_generation(void) {
@@ -413,8 +425,8 @@ unsigned ledger_listed(uint64_t generation, unsigned from, const struct pb_key_v
 }
 
 void ledger_expired(uint64_t generation, struct slice client, uint64_t sequence) {
-    const struct seen_session *session = chronicle_session(chronicle_of(generation), client_of(client));
-    if (session == NULL || session->expired < sequence) {
+    l.expired++;
+    if (!chronicle_refused(chronicle_of(generation), client_of(client), sequence)) {
         world_broken("%.*s is told that its session is gone, and it is not", (int)client.len, (const char *)client.data);
     }
 }

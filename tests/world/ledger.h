@@ -6,7 +6,7 @@
 //   leader completeness   a node that leads has all that is committed
 //   equal states          after an entry all nodes have the same digest
 //   durability            what was acknowledged is committed, with that very content
-//   exactly once          a write that was retried has one effect
+//   exactly once          a write that was retried has one effect, or none if its client is told that its session is gone
 //   linearizability       a write's revision, and what a read reflects, is after everything that had ended when it began,
 //                         and the value is that of the store at this index
 //   watches               every change, once, in order
@@ -70,7 +70,9 @@ size_t ledger_move(size_t place, uint64_t next_revision, uint64_t from, uint64_t
 
 uint64_t ledger_committed(void);  // of the newest generation
 uint64_t ledger_acknowledged(void);
-uint64_t ledger_lost(void);  // writes that were acknowledged, and that a later generation does not have
+uint64_t ledger_lost(void);           // writes that were acknowledged, and that a later generation does not have
+uint64_t ledger_sessions_gone(void);  // so often a client was told so
+uint64_t ledger_again(void);          // first writes of sessions that were evicted, done once more
 // At the end: all members that run have applied the same and have the same digest.
 bool ledger_all_equal(void);
 // What each node has, on standard error: for a run that does not end.

@@ -105,13 +105,14 @@ static void tell(const struct options *options, double took) {
         printf("%zu states of the cluster, %zu steps between them\n", coverage_states(), coverage_steps());
     }
     printf("%llu seeds from %llu, %llu s each: %llu events, %llu entries, %llu calls, %llu changes watched, %llu changes of "
-           "members, %llu workers offline, %llu generations founded (%llu nodes rejoined, %llu acknowledged writes lost); "
+           "members, %llu workers offline, %llu generations founded (%llu nodes rejoined, %llu acknowledged writes lost), "
+           "%llu times a session was gone (%llu first writes done again); "
            "%.1f s of processor, %.0f times real time\n",
            (unsigned long long)ran.seeds, (unsigned long long)options->seed, (unsigned long long)options->seconds,
            (unsigned long long)ran.events, (unsigned long long)ran.entries, (unsigned long long)ran.calls,
            (unsigned long long)ran.watched, (unsigned long long)ran.changes, (unsigned long long)ran.offline,
-           (unsigned long long)ran.founded, (unsigned long long)ran.rejoined, (unsigned long long)ran.lost, took,
-           (double)ran.seconds / took);
+           (unsigned long long)ran.founded, (unsigned long long)ran.rejoined, (unsigned long long)ran.lost,
+           (unsigned long long)ran.sessions_gone, (unsigned long long)ran.again, took, (double)ran.seconds / took);
 }
 
 static void write_results(const struct options *options, double took) {
@@ -129,12 +130,14 @@ static void write_results(const struct options *options, double took) {
             " \"times_real_time\": %.0f,\n \"events\": %llu,\n \"entries\": %llu,\n \"calls\": %llu,\n"
             " \"changes_watched\": %llu,\n \"changes_of_members\": %llu,\n \"workers_offline\": %llu,\n"
             " \"generations_founded\": %llu,\n \"nodes_rejoined\": %llu,\n \"acknowledged_writes_lost\": %llu,\n"
+            " \"sessions_gone\": %llu,\n \"first_writes_again\": %llu,\n"
             " \"states\": %zu,\n \"steps\": %zu,\n ",
             date, (unsigned long long)options->seed, (unsigned long long)ran.seeds, (double)ran.seconds / 3600,
             (double)ran.seconds / took, (unsigned long long)ran.events, (unsigned long long)ran.entries,
             (unsigned long long)ran.calls, (unsigned long long)ran.watched, (unsigned long long)ran.changes,
             (unsigned long long)ran.offline, (unsigned long long)ran.founded, (unsigned long long)ran.rejoined,
-            (unsigned long long)ran.lost, coverage_states(), coverage_steps());
+            (unsigned long long)ran.lost, (unsigned long long)ran.sessions_gone, (unsigned long long)ran.again,
+            coverage_states(), coverage_steps());
     faults_write(out);
     fprintf(out, "\n}\n");
     fclose(out);

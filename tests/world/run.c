@@ -119,6 +119,8 @@ void world_run(uint64_t seed, uint64_t seconds) {
     ran.founded = generations_founded();
     ran.rejoined = generations_rejoined();
     ran.lost += ledger_lost();
+    ran.sessions_gone += ledger_sessions_gone();
+    ran.again += ledger_again();
     ran.hash = world_hash();
     ledger_free();
 }

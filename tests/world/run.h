@@ -16,12 +16,14 @@ struct world_ran {
     uint64_t entries;
     uint64_t calls;
     uint64_t watched;
-    uint64_t changes;   // of members
-    uint64_t offline;   // declarations of workers
-    uint64_t founded;   // generations
-    uint64_t rejoined;  // nodes
-    uint64_t lost;      // acknowledged writes that a survivor did not have
-    uint64_t hash;      // of the last one's trace
+    uint64_t changes;        // of members
+    uint64_t offline;        // declarations of workers
+    uint64_t founded;        // generations
+    uint64_t rejoined;       // nodes
+    uint64_t lost;           // acknowledged writes that a survivor did not have
+    uint64_t sessions_gone;  // so often a client was told so
+    uint64_t again;          // first writes of sessions that were evicted, done once more
+    uint64_t hash;           // of the last one's trace
 };
 struct world_ran world_ran(void);
 
