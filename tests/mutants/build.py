@@ -94,6 +94,20 @@ def objects_of(file: str) -> Set[str]:
     return {output for output in found if "fuzz" not in output}
 
 
+def compile_object(output: str, path: pathlib.Path, *options: str, source: Optional[pathlib.Path] = None) -> None:
+    """Makes `path` as the build makes the object `output`, from another source if one is given, and with more options."""
+    command = list(compile_commands()[output])
+    if command[0] == "ccache":
+        command = command[1:]
+    for option, size in (("-MF", 2), ("-MQ", 2), ("-MD", 1)):
+        at = command.index(option)
+        del command[at : at + size]
+    command[command.index("-o") + 1] = str(path)
+    if source is not None:
+        command[-1] = str(source)
+    run([command[0], *options, *command[1:], "-w", "-g0"])
+
+
 def link_command(program: Program) -> List[str]:
     return shlex.split(run(["ninja", "-t", "commands", program.path]).splitlines()[-1])
 
@@ -128,8 +142,9 @@ class Links:
 class Mutation:
     """A mutant's objects and programs, below a directory of its own."""
 
-    def __init__(self, mutant: Mutant, directory: pathlib.Path, links: Links) -> None:
+    def __init__(self, mutant: Mutant, directory: pathlib.Path, links: Links, options: Sequence[str] = ()) -> None:
         self.mutant = mutant
+        self.options = options  # for the changed objects and the linker
         self.directory = directory
         self.links = links
         self.compiled: Dict[str, str] = {}
@@ -147,20 +162,10 @@ class Mutation:
     def object(self, output: str) -> str:
         """The path of the changed object."""
         if output not in self.compiled:
-            command = list(compile_commands()[output])
-            if command[0] == "ccache":
-                command = command[1:]
-            for option, size in (("-MF", 2), ("-MQ", 2), ("-MD", 1)):
-                at = command.index(option)
-                del command[at : at + size]
-            path = str(self.directory / f"{len(self.compiled)}.o")
-            command[command.index("-o") + 1] = path
+            path = self.directory / f"{len(self.compiled)}.o"
             source = self.directory / source_of(output)
-            if source.exists():
-                command[-1] = str(source)
-            command[1:1] = [f"-I{self.directory / 'src'}", "-w"]
-            run(command)
-            self.compiled[output] = path
+            compile_object(output, path, f"-I{self.directory / 'src'}", *self.options, source=source if source.exists() else None)
+            self.compiled[output] = str(path)
         return self.compiled[output]
 
     def link(self, program: Program) -> pathlib.Path:
@@ -170,7 +175,7 @@ class Mutation:
         command = [objects.get(word, word) for word in link_command(program)]
         at = command.index("-o")
         command[at + 1] = str(path)
-        command[at + 2 : at + 2] = [new for new in objects.values() if new not in command]
+        command[at + 2 : at + 2] = [*self.options, *(new for new in objects.values() if new not in command)]
         taken = traced(run([*command, "-Wl,-t"]))
         if not set(objects.values()) <= taken or set(objects) & taken:
             raise Broken(f"{self.mutant.id}: {program.name} has another object than the mutant's")

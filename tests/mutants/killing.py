@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 import zlib
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 import build
 from build import Broken, Mutation, Program
@@ -151,9 +151,13 @@ class Runner:
             return None
         return f"{outcome.killed_by or name} ({outcome.how}; {directory}/output.txt)"
 
+    def rooms(self, mutation: Mutation) -> Set[str]:
+        """As the tests of rooms are called."""
+        return {pathlib.Path(file).parts[1].replace("wal", "log") for file in mutation.mutant.files}
+
     def order(self, mutation: Mutation) -> List[Program]:
         stems = {re.sub(r"_", "-", pathlib.Path(file).stem) for file in mutation.mutant.files}
-        rooms = {pathlib.Path(file).parts[1].replace("wal", "log") for file in mutation.mutant.files}
+        rooms = self.rooms(mutation)
 
         def rank(program: Program) -> Tuple[int, float]:
             seconds = self.seconds.get(program.name, 0)
