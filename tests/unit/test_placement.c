@@ -99,6 +99,7 @@ static void TestPlacementMovesToTheFaster(void **state) {
     assert_int_equal(step(&world), N1);
     assert_says(&world, "move: n1 would commit in 0.3 ms instead of 50.0 ms");
     assert_string_equal(world.placement.moved_to.text, "n1");
+    assert_int_equal(world.placement.moved_us, world.now_us);
     // The faster of two.
     world = far_leader();
     world.reports[N1].links[N2].rtt_ms = 0.4;
@@ -108,6 +109,11 @@ static void TestPlacementMovesToTheFaster(void **state) {
 static void TestPlacementStaysWhereItIsBest(void **state) {
     (void)state;
     struct world world = world_of(3, two_clouds, N1, "");
+    assert_says(&world, "the leader decides");
+    world.answers[N1] = false;
+    step(&world);
+    assert_says(&world, "stay: the round trips are not known yet");
+    world.answers[N1] = true;
     assert_int_equal(run(&world, 600), NO_MOVE);
     assert_says(&world, "stay: no fit voter would commit markedly faster than in 0.3 ms");
 }
@@ -399,6 +405,8 @@ static void TestPlacementPrefersACloud(void **state) {
     assert_says(&world, "in the preferred cloud");
     world = world_of(3, two_clouds, N3, "aws");
     assert_int_equal(run(&world, 60), NO_MOVE);
+    world = world_of(3, two_clouds, N1, "gcp");
+    assert_int_equal(run(&world, 60), NO_MOVE);  // nor within it without a gain
     // To the fastest inside.
     world = world_of(3, two_clouds, N3, "gcp");
     world.reports[N1].links[N2].rtt_ms = 0.5;
@@ -461,7 +469,13 @@ static void TestPlacementEstimates(void **state) {
     world.reports[N1].links[N3].losses = world.reports[N1].links[N4].losses = PLACEMENT_LOSSES_MAX;
     step(&world);
     assert_true(placement_commit_ms(&world.placement, world.now_us, N1) < 0);
+    assert_true(placement_commit_ms(&world.placement, world.now_us + PLACEMENT_FRESH_US, N2) > 0);
     assert_true(placement_commit_ms(&world.placement, world.now_us + PLACEMENT_FRESH_US + 1, N2) < 0);
+    world.reports[N5].links[N1].rtt_ms = 80;  // the nearer come last
+    world.reports[N5].links[N2].rtt_ms = 70;
+    world.reports[N5].links[N3].rtt_ms = 60;
+    step(&world);
+    assert_float_equal(placement_commit_ms(&world.placement, world.now_us, N5), 60, 0);
     world.answers[N3] = false;
     step(&world);
     assert_float_equal(placement_commit_ms(&world.placement, world.now_us, N3), 0.3, 0);  // a second old
@@ -473,7 +487,7 @@ static void TestPlacementEstimates(void **state) {
 
 static void TestPlacementTakesAnyNumber(void **state) {
     (void)state;
-    static const double odd[] = {NAN, INFINITY, -INFINITY, -1, 1e300, 0};
+    static const double odd[] = {NAN, INFINITY, -INFINITY, -1, 1e6, 0};
     for (size_t i = 0; i < ARRAY_COUNT(odd); i++) {
         struct world world = far_leader();
         world.reports[N1].links[N2].rtt_ms = odd[i];
@@ -700,6 +714,7 @@ static void TestPlacementTellsTheCostOfAChange(void **state) {
     (void)state;
     struct world world = world_of(3, two_clouds, N1, "");
     assert_true(cost(&world, true, true, true) < 0);  // nobody has reported
+    assert_true(cost(&world, false, true, true) < 0);
     run(&world, 3);
     assert_true(cost(&world, true, true, true) == 0.3);
     assert_true(cost(&world, true, false, true) == 50);
@@ -739,6 +754,7 @@ static void TestPlacementCostsOfLayouts(void **state) {
         {{"a", "a", "a", "b", "b"}, 5, 0.3, 50},      // 3+2
         {{"a", "a", "b", "b", "c"}, 5, 50, 50},       // 2+2+1
         {{"a", "a", "b", "b", "c", "c"}, 6, 50, 50},  // 2+2+2
+        {{"a", "a", "b", "b", "c", "c", "d", "d", "e", "e"}, PLACEMENT_MEMBERS_MAX, 50, 50},
     };
     for (size_t i = 0; i < ARRAY_COUNT(layouts); i++) {
         struct world world = world_of(layouts[i].count, layouts[i].clouds, N1, "");

@@ -42,6 +42,12 @@ static const struct {
      DIVERGENCE_OWN,
      10,
      1},
+    {"three of five, and a third digest",
+     5,
+     {{VOTER, {{10, 9}}}, {VOTER, {{10, 1}}}, {VOTER, {{10, 1}}}, {VOTER, {{10, 1}}}, {VOTER, {{10, 2}}}},
+     DIVERGENCE_OWN,
+     10,
+     1},
     {"two of five, one has not told",
      5,
      {{VOTER, {{10, 9}}}, {VOTER, {{10, 9}}}, {VOTER, {{0, 0}}}, {VOTER, {{10, 1}}}, {VOTER, {{10, 1}}}},
@@ -137,7 +143,25 @@ static void TestDivergenceKeepsTheNewest(void **state) {
     assert_int_equal(digests.list[digests.count - 2].index, (NOTED - 11) * DIGEST_INTERVAL);
 }
 
+// A digest of the state that was replaced is compared with nobody's, and nobody's with it.
+static void TestDivergenceForgetsWhatWasReplaced(void **state) {
+    (void)state;
+    struct digests replaced = {.count = 0};
+    struct digests others = {.count = 0};
+    digests_note(&replaced, 10, 1);
+    digests_note(&replaced, 20, 9);
+    digests_note(&replaced, 10, 1);
+    digests_note(&others, 10, 1);
+    digests_note(&others, 20, 2);
+    struct divergence_member members[] = {
+        {.voter = true, .digests = &replaced}, {.voter = true, .digests = &others}, {.voter = true, .digests = &others}};
+    assert_int_equal(divergence_find(members, 3, 0).verdict, DIVERGENCE_NONE);
+    members[2].digests = &replaced;
+    assert_int_equal(divergence_find(members, 3, 1).verdict, DIVERGENCE_NONE);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestDivergenceForgetsWhatWasReplaced),
     cmocka_unit_test(TestDivergenceVerdicts),
     cmocka_unit_test(TestDivergenceKeepsTheNewest),
 };

@@ -124,9 +124,39 @@ static void TestWorkerLivenessHeardSince(void **state) {
     liveness_free(liveness);
 }
 
+// The deadline is when liveness_next_us says, to the microsecond, and no more rows are told than there is room for.
+static void TestWorkerLivenessDeadline(void **state) {
+    (void)state;
+    struct liveness *liveness = liveness_new();
+    uint64_t heard;
+    uint32_t rows[] = {77, 77};
+    assert_false(liveness_watches(liveness, 0));
+    assert_false(liveness_last_heard(liveness, 0, &heard));
+    liveness_heard(liveness, 0, SECOND);
+    liveness_heard(liveness, 1, SECOND);
+    uint64_t due = liveness_next_us(liveness);
+    assert_int_equal(liveness_expired(liveness, due - 1, rows, 2), 0);
+    assert_int_equal(liveness_expired(liveness, due, rows, 1), 1);
+    assert_int_equal(rows[1], 77);
+    liveness_free(liveness);
+}
+
+// Deadlines that were granted say nothing of when who was heard, though all were.
+static void TestWorkerLivenessGranted(void **state) {
+    (void)state;
+    struct liveness *liveness = liveness_new();
+    uint64_t since;
+    liveness_heard(liveness, 0, 1 * SECOND);
+    liveness_heard(liveness, 1, 2 * SECOND);
+    liveness_watch(liveness, 1, 3 * SECOND);
+    liveness_watch(liveness, 0, 4 * SECOND);
+    assert_true(liveness_heard_since(liveness, &since) && since == SECOND);
+    liveness_free(liveness);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestWorkerLiveness),
-    cmocka_unit_test(TestWorkerLivenessNewLeader),
+    cmocka_unit_test(TestWorkerLivenessDeadline),   cmocka_unit_test(TestWorkerLivenessGranted),
+    cmocka_unit_test(TestWorkerLiveness),           cmocka_unit_test(TestWorkerLivenessNewLeader),
     cmocka_unit_test(TestWorkerLivenessHeardSince),
 };
 

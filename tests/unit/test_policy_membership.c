@@ -63,10 +63,38 @@ static void TestMembershipRefusals(void **state) {
     assert_int_equal(check(&world, CHANGE_ADD, "n4"), CHANGE_NOT_ESTABLISHED);
 }
 
+// With as many members as there may be, and removed ones.
+static void TestMembershipOfAFullCluster(void **state) {
+    (void)state;
+    struct change_world world = three();
+    for (char id[] = "n4"; world.count < MEMBERS_MAX; id[1]++) {
+        world.members[world.count++] = member(id, "aws");
+    }
+    struct raft_id *removed = calloc(REMOVED_MAX, sizeof *removed);
+    world.removed = removed;
+    world.removed_count = REMOVED_MAX - 1;
+    assert_int_equal(check(&world, CHANGE_ADD, "m"), CHANGE_TOO_MANY);
+    assert_int_equal(check(&world, CHANGE_REMOVE, "n3"), CHANGE_ALLOWED);
+    world.removed_count = REMOVED_MAX;
+    assert_int_equal(check(&world, CHANGE_REMOVE, "m"), CHANGE_NO_MEMBER);
+    assert_int_equal(check(&world, CHANGE_REMOVE, "n3"), CHANGE_TOO_MANY_REMOVED);
+    assert_int_equal(check(&world, CHANGE_UPDATE, "n3"), CHANGE_ALLOWED);
+    world.count = 3;
+    struct change taken = {.kind = CHANGE_ADD, .id = id_of("n4"), .address = slice_of_str("n3")};
+    struct change_effect effect;
+    assert_int_equal(change_check(&world, &taken, &effect), CHANGE_ADDRESS_TAKEN);
+    free(removed);
+}
+
 static void TestMembershipLearnersCatchUpFirst(void **state) {
     (void)state;
     struct change_world world = three();
     world.members[2].voter = false;
+    struct change promotion = change_of(CHANGE_PROMOTE, "n3");
+    struct change_effect effect;
+    assert_int_equal(change_check(&world, &promotion, &effect), CHANGE_ALLOWED);
+    assert_int_equal(effect.voters, 3);
+    world.members[2].match_index = 90;
     assert_int_equal(check(&world, CHANGE_PROMOTE, "n3"), CHANGE_ALLOWED);
     world.members[2].match_index = 89;
     assert_int_equal(check(&world, CHANGE_PROMOTE, "n3"), CHANGE_BEHIND);
@@ -159,9 +187,13 @@ static void TestMembershipLayouts(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestMembershipRefusals),       cmocka_unit_test(TestMembershipLearnersCatchUpFirst),
-    cmocka_unit_test(TestMembershipTooOldALearner), cmocka_unit_test(TestMembershipKeepsAMajority),
-    cmocka_unit_test(TestMembershipEffects),        cmocka_unit_test(TestMembershipLayouts),
+    cmocka_unit_test(TestMembershipOfAFullCluster),
+    cmocka_unit_test(TestMembershipRefusals),
+    cmocka_unit_test(TestMembershipLearnersCatchUpFirst),
+    cmocka_unit_test(TestMembershipTooOldALearner),
+    cmocka_unit_test(TestMembershipKeepsAMajority),
+    cmocka_unit_test(TestMembershipEffects),
+    cmocka_unit_test(TestMembershipLayouts),
 };
 
 UNIT_MAIN(tests)

@@ -48,7 +48,27 @@ static void TestRetentionBounds(void **state) {
     assert_in_range(dropped, 100, STEPS * STEPS * STEPS * STEPS * STEPS * 2);
 }
 
+// A member that lags keeps what it lacks, unless the log would be too long: then it keeps what there is room for.
+static void TestRetentionOfALongLog(void **state) {
+    (void)state;
+    enum { LAST = 4 * RETAINED_ENTRIES };
+    struct retention r = {.image_index = LAST,
+                          .last_index = LAST,
+                          .log_bytes = 1000,
+                          .bytes_max = 1000,
+                          .lowest_match = 5,
+                          .sending_index = UINT64_MAX};
+    assert_int_equal(retention_limit(&r), 5);
+    r.bytes_max = 500;
+    assert_int_equal(retention_limit(&r), LAST / 2);
+    r.lowest_match = LAST / 2 + 7;
+    assert_int_equal(retention_limit(&r), LAST / 2 + 7);
+    r.bytes_max = 10;
+    assert_int_equal(retention_limit(&r), LAST - RETAINED_ENTRIES);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(TestRetentionOfALongLog),
     cmocka_unit_test(TestRetentionOfAShortLog),
     cmocka_unit_test(TestRetentionBounds),
 };
