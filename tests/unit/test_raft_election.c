@@ -283,12 +283,30 @@ static void TestElectionAgain(void **state) {
     solo_free(solo);
 }
 
+// Nobody's request gets no vote, which would be the same as none, and neither does one of an absurd term; the last term that
+// is not absurd is like any other.
+static void TestVoteOutlandish(void **state) {
+    (void)state;
+    const raft_term last = UINT64_MAX / 2;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    struct raft_message message = solo_vote(solo, 2, 6, at(1, 1));
+    message.from = (struct raft_id){.len = 0};
+    solo_message(solo, message);
+    assert_vote(solo, false, 5);
+    solo_message(solo, solo_vote(solo, 2, last + 1, at(1, 1)));
+    assert_vote(solo, false, 5);
+    solo_message(solo, solo_vote(solo, 2, last, at(1, 1)));
+    assert_vote(solo, true, last);
+    solo_free(solo);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestTermMonotonic),         cmocka_unit_test(TestVoteOncePerTerm),
-    cmocka_unit_test(TestElectionTimeoutRange),  cmocka_unit_test(TestElectionNextTick),
-    cmocka_unit_test(TestHeartbeatResetsTimer),  cmocka_unit_test(TestCheckQuorum),
-    cmocka_unit_test(TestCheckQuorumCountsSent), cmocka_unit_test(TestCheckQuorumLearners),
-    cmocka_unit_test(TestCheckQuorumGap),        cmocka_unit_test(TestElectionAgain),
+    cmocka_unit_test(TestVoteOutlandish),      cmocka_unit_test(TestTermMonotonic),
+    cmocka_unit_test(TestVoteOncePerTerm),     cmocka_unit_test(TestElectionTimeoutRange),
+    cmocka_unit_test(TestElectionNextTick),    cmocka_unit_test(TestHeartbeatResetsTimer),
+    cmocka_unit_test(TestCheckQuorum),         cmocka_unit_test(TestCheckQuorumCountsSent),
+    cmocka_unit_test(TestCheckQuorumLearners), cmocka_unit_test(TestCheckQuorumGap),
+    cmocka_unit_test(TestElectionAgain),
 };
 
 UNIT_MAIN(tests)

@@ -347,6 +347,7 @@ static void TestTransferGivesUp(void **state) {
     uint64_t start_us = solo->now_us;
     assert_int_not_equal(solo_sent(solo, 3, RAFT_TIMEOUT_NOW).call, 0);
     while (solo->update.transfer == RAFT_TRANSFER_NONE && solo->now_us < start_us + 2 * US_PER_S) {
+        assert_true(solo->update.next_tick_us <= start_us + ELECTION_TIMEOUT_MAX_US);
         struct raft_message heartbeat = solo_sent_heartbeat(solo, 2);
         if (heartbeat.call != 0) {
             solo_accept(solo, &heartbeat, 2);

@@ -1,6 +1,7 @@
 // Replication: what a leader knows of its followers, what it sends them, and what becomes committed. A follower's side and
 // the rules of the paper are in tests/scenarios.
 #include "base/array.h"
+#include "raft/node.h"
 #include "raft_solo.h"
 
 static void TestStorageFullLeader(void **state) {
@@ -176,6 +177,17 @@ static void TestStaleAckOfOldTerm(void **state) {
     assert_int_equal(after.inflight, before.inflight);
     assert_int_equal(after.last_heard_us, before.last_heard_us);
     assert_int_equal(raft_commit_index(solo->node), index - 1);
+    // Nor does a reply to what was never sent, by a node that has it all.
+    struct raft_message never = solo_sent_append(solo, 2);
+    solo_accept(solo, &never, index);
+    solo_propose(solo, 8);
+    never = solo_sent_append(solo, 2);
+    solo_accept(solo, &never, index + 1);
+    before = solo_progress(solo, 2);
+    never.call += RAFT_CALL_KINDS;
+    solo_reject(solo, &never, 0, 1);
+    assert_int_equal(solo_progress(solo, 2).next_index, before.next_index);
+    assert_int_equal(solo_progress(solo, 2).forgot.index, 0);
     // A new leader starts without knowledge of its peers.
     solo_tick(solo, QUORUM_TIMEOUT_US + 1);
     solo_persist(solo);
