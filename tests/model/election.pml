@@ -9,8 +9,11 @@
  * that is never delivered is one that is lost, so messages may be lost, delayed for ever and overtaken.
  *
  * Variants of the whole: none, what may happen at all; STEADY, a leader with one follower who hear each other, and a third
- * node that comes and goes; EARLY, a leader that has died and no timer; LIVE, the network is good from some moment on.
+ * node that comes and goes; EARLY, a leader that has died and no timer; TRANSFER, a TimeoutNow on its way to a follower, and no
+ * timer; LIVE, timers and a network that has become good.
  */
+#include "trace.pml"
+
 #ifndef TERMS
 #define TERMS 3
 #endif
@@ -21,7 +24,11 @@
 #define CRASHES 1
 #endif
 
-#if defined(STEADY) || defined(EARLY)
+#ifndef DISKS /* LIVE: which of them differ at the start */
+#define DISKS 3
+#endif
+
+#if defined(STEADY) || defined(EARLY) || defined(TRANSFER)
 #define FIRST_TERM 2
 #else
 #define FIRST_TERM 1
@@ -42,6 +49,13 @@ mtype = { down, follower, candidate, leader, PreVote, RequestVote, current, stal
 #define up_to_date(a, b, j) ((a) > lt[j] || ((a) == lt[j] && (b) >= li[j]))
 #define bit_of(i) (1 << (i))
 #define has(set, i) (((set) >> (i)) & 1)
+
+/* Whether the network is good, and nobody crashes or starts. */
+#if defined(EARLY) || defined(TRANSFER) || defined(LIVE)
+#define calm 1
+#else
+#define calm 0
+#endif
 
 /* --- nodes: number i is "n" + (i + 1), and 0 is nobody where a node is named --- */
 mtype role[3] = follower;
@@ -70,6 +84,12 @@ byte hb[9]; /* a heartbeat: its term */
 bit hb_dead[9];
 byte no[9]; /* the reply to one of an earlier term: this node's term */
 byte flight;
+#ifdef TRANSFER
+bit now; /* TimeoutNow, from n1 to n2 */
+#define timeout_now(i, j) (now && (i) == 0 && (j) == 1)
+#else
+#define timeout_now(i, j) 0
+#endif
 
 /* --- PreVotes whose answer is kept, by sender and keeper --- */
 byte kv_term[9];
@@ -79,8 +99,10 @@ mtype kv_age[9] = none;
 
 byte crashes;
 byte leader_of[TERMS + 1]; /* ghost: who was elected */
-bit calm;                  /* LIVE: the network is good from now on, and nobody crashes */
-byte fired;                /* LIVE: whose timer has fired in this epoch, a bit each */
+#ifdef LIVE
+byte fired;                /* whose timer has fired in this epoch, a bit each */
+bit delivering;            /* some of what is on its way has arrived, and not all */
+#endif
 
 hidden byte from;
 hidden byte me;
@@ -94,9 +116,11 @@ hidden byte yes;
 hidden mtype said;
 
 #ifdef LIVE
-#define reset(i) if :: calm -> fired = fired | bit_of(i) :: else fi
+#define reset(i) fired = fired | bit_of(i)
+#define note_delivery() delivering = (flight > 0)
 #else
 #define reset(i) skip
+#define note_delivery() skip
 #endif
 #define would_elect(j, t, a, b) (role[j] != leader && (t) >= term[j] && up_to_date(a, b, j))
 #define room() (flight < FLIGHT || calm)
@@ -117,22 +141,6 @@ inline tell(i) {
     fi
 }
 
-inline tell_all() {
-    tell(0); tell(1); tell(2)
-}
-
-#define say1(f, a) printf(f, a)
-#define say3(f, a, b, c) printf(f, a, b, c)
-#define say4(f, a, b, c, d) printf(f, a, b, c, d)
-#define say6(f, a, b, c, d, e, g) printf(f, a, b, c, d, e, g)
-#define say8(f, a, b, c, d, e, g, h, i) printf(f, a, b, c, d, e, g, h, i)
-#else
-#define tell_all() skip
-#define say1(f, a) skip
-#define say3(f, a, b, c) skip
-#define say4(f, a, b, c, d) skip
-#define say6(f, a, b, c, d, e, g) skip
-#define say8(f, a, b, c, d, e, g, h, i) skip
 #endif
 
 /* --- sending: it may be lost at once, which is as good as later --- */
@@ -217,11 +225,20 @@ inline start_election(i) {
     new_round(i)
 }
 
+inline beat(i, j) {
+    here = at(i, j);
+    if :: hb[here] == 0 && room() -> hb[here] = term[i]; hb_dead[here] = 0; flight++ :: else fi
+}
+
 inline become_leader(i) {
     role[i] = leader; led[i] = i + 1; got[i] = 0; rounds[i] = 0;
     assert(leader_of[term[i]] == 0 || leader_of[term[i]] == i + 1); /* one leader a term: paper section 5.2 */
     leader_of[term[i]] = i + 1;
-    lt[i] = term[i]; li[i]++
+    lt[i] = term[i]; li[i]++;
+#ifdef LIVE
+    reset(i);
+    beat(i, (i + 1) % 3); beat(i, (i + 2) % 3)
+#endif
 }
 
 #ifdef BROKEN_INSISTING
@@ -295,7 +312,7 @@ inline end_step(j) {
 
 /* A node that hears nobody from when the network is good on, though it is heard. */
 #ifdef DEAF
-#define deaf(i) (calm && (i) == 0)
+#define deaf(i) ((i) == 0)
 #else
 #define deaf(i) 0
 #endif
@@ -346,7 +363,7 @@ inline handle_vote(i, j) {
     said = refused;
     if
     :: m_term < term[j]
-#ifndef BROKEN_NO_STICKINESS
+#if !defined(BROKEN_NO_STICKINESS) && (!defined(TRANSFER) || defined(BROKEN_NO_BYPASS))
     :: m_term >= term[j] && (hears[j] || role[j] == leader)
     :: m_term >= term[j] && !hears[j] && role[j] != leader ->
 #else
@@ -418,15 +435,30 @@ inline take_refusal(i, j) {
     if :: m_term > term[j] -> enter_term(j, m_term); follow(j) :: else fi
 }
 
+/* The leader has asked this node to take over: its election needs no pre-votes, and who hears the leader votes, too. */
+inline take_timeout_now(j) {
+#ifdef TRANSFER
+    now = 0;
+#ifdef BROKEN_TIMEOUT_NOW_PRE_VOTE
+    ask_pre_votes(j)
+#else
+    start_election(j)
+#endif
+#else
+    skip
+#endif
+}
+
 #define receives(j) (role[j] != down && !deaf(j))
-#define arrives(i, j) (receives(j) && in_flight(at(i, j)))
+#define arrives(i, j) (receives(j) && (in_flight(at(i, j)) || timeout_now(i, j)))
 #define gone(i, j) (calm && !receives(j) && in_flight(at(i, j)))
 #define in_flight(r) (vr[r] != none || vp[r] != none || hb[r] > 0 || no[r] > 0)
 
 inline drop_all(r) {
     flight = flight - (vr[r] != none) - (vp[r] != none) - (hb[r] > 0) - (no[r] > 0);
     clear_request(r); clear_reply(r);
-    hb[r] = 0; hb_dead[r] = 0; no[r] = 0
+    hb[r] = 0; hb_dead[r] = 0; no[r] = 0;
+    note_delivery()
 }
 
 inline take(i, j) {
@@ -435,35 +467,44 @@ inline take(i, j) {
     :: vp[at(i, j)] != none -> take_reply(i, j)
     :: hb[at(i, j)] > 0 -> take_heartbeat(i, j)
     :: no[at(i, j)] > 0 -> take_refusal(i, j)
+    :: timeout_now(i, j) -> take_timeout_now(j)
     fi;
-    end_step(j)
+    end_step(j);
+    note_delivery()
 }
 
 /* --- what happens by itself --- */
 
-#ifdef EARLY
+#if defined(EARLY) || defined(TRANSFER)
 #define timers 0
 #else
 #define timers 1
 #endif
 
 #ifdef LIVE
-#define campaigns(i) (term[i] < (calm -> TERMS : PRE_TERMS) && !(calm && (has(fired, i) || deaf(i))))
+/* Timers fire at one moment, or so far apart that all messages arrive in between (paper section 5.6); none fires twice before
+   each has fired once, since they differ by less than a factor of two. */
+#define may_fire(i) (!has(fired, i) && !delivering)
+#define campaigns(i) (term[i] < TERMS && may_fire(i) && !deaf(i))
 #define follows_live(i) (led[i] > 0 && role[led[i] - 1] == leader && term[led[i] - 1] == term[i])
-#define may_fall_silent(i) (!calm || (!has(fired, i) && !follows_live(i)))
-#define connection_may_end(i) (!calm || role[led[i] - 1] == down)
+#define may_fall_silent(i) (may_fire(i) && !follows_live(i))
+#define connection_may_end(i) (role[led[i] - 1] == down)
 #ifdef BROKEN_NO_CHECK_QUORUM
 #define quorum_may_be_silent(i) 0
 #define deaf_leader_beats 1
 #else
-#define quorum_may_be_silent(i) (!calm || (deaf(i) && !has(fired, i)))
+#define quorum_may_be_silent(i) (deaf(i) && may_fire(i))
 #define deaf_leader_beats 0
 #endif
-#define beats(i) (!calm || ((!deaf(i) || deaf_leader_beats) && !has(fired, i)))
-#elif defined(EARLY)
+#define beats(i) ((!deaf(i) || deaf_leader_beats) && may_fire(i))
+#elif defined(EARLY) || defined(TRANSFER)
 #define campaigns(i) (term[i] < TERMS)
 #define may_fall_silent(i) 0
+#ifdef EARLY
 #define connection_may_end(i) 1
+#else
+#define connection_may_end(i) 0
+#endif
 #define quorum_may_be_silent(i) 0
 #define beats(i) 0
 #elif defined(STEADY)
@@ -479,11 +520,6 @@ inline take(i, j) {
 #define quorum_may_be_silent(i) 1
 #define beats(i) 1
 #endif
-
-inline beat(i, j) {
-    here = at(i, j);
-    if :: hb[here] == 0 && room() -> hb[here] = term[i]; hb_dead[here] = 0; flight++ :: else fi
-}
 
 #define may_be_silent(i) (role[i] == follower && hears[i] && may_fall_silent(i))
 #define may_lose(i) (role[i] == follower && led[i] > 0 && connection_may_end(i) && campaigns(i))
@@ -574,7 +610,11 @@ inline live_or_die(i) {
 #define settled_by(i, j) (role[i] == leader && !deaf(i) && role[j] != down && led[j] == i + 1 && term[j] == term[i])
 #define settled (settled_by(0, 1) || settled_by(0, 2) || settled_by(1, 0) || settled_by(1, 2) || settled_by(2, 0) || settled_by(2, 1))
 
-ltl live { [] (calm -> <> settled) }
+ltl live { <> settled }
+#endif
+
+#ifdef TRANSFER
+ltl transfer { <> (role[1] == leader) }
 #endif
 
 #ifdef EARLY
@@ -582,15 +622,45 @@ ltl early { <> (role[1] == leader || role[2] == leader) }
 #endif
 
 inline set_up() {
+#ifdef TRANSFER
+    role[0] = leader; vote[0] = 1; led[0] = 1; lt[0] = 2; li[0] = 2; leader_of[2] = 1;
+    led[1] = 1; hears[1] = 1; lt[1] = 2; li[1] = 2; now = 1;
+    if :: vote[1] = 1 :: skip fi;
+    if :: vote[2] = 1 :: vote[2] = 2 :: term[2] = 1 :: skip fi;
+    if :: term[2] == 2 -> led[2] = 1; hears[2] = 1 :: skip fi;
+    if :: led[2] == 1 -> lt[2] = 2; li[2] = 2 :: skip fi;
+#endif
 #ifdef STEADY
     role[0] = leader; vote[0] = 1; vote[1] = 1; led[0] = 1; led[1] = 1; hears[1] = 1; lt[0] = 2; li[0] = 2; leader_of[2] = 1;
     if :: lt[1] = 2; li[1] = 2 :: skip fi;
     if :: lt[2] = 2; li[2] = 2 :: skip fi;
     if :: lt[2] == 1 -> term[2] = 1 :: vote[2] = 1 :: skip fi;
 #endif
+#ifdef LIVE
+    /* Whatever a bad network has left: disks that differ, a leader or none, a node that is down; nothing is on its way. */
+    each = 0;
+    do
+    :: each < DISKS ->
+        if :: term[each] = 2; if :: skip :: vote[each] = 1 :: vote[each] = 2 :: vote[each] = 3 fi :: skip fi;
+        if :: li[each] = 2 :: skip fi;
+        each++
+    :: else -> break
+    od;
+    each = 0;
+    if
+    :: skip
+#ifndef DEAF
+    :: role[0] = down
+    :: role[1] = down
+    :: role[2] = down
+#endif
+    :: term[0] == 2 && vote[0] == 1 && li[0] == 2 && term[1] == 2 && vote[1] == 1 ->
+        role[0] = leader; leader_of[2] = 1; led[0] = 1; led[1] = 1; hears[1] = 1; lt[0] = 2; li[0] = 3
+    fi;
+#endif
 #ifdef EARLY
     role[0] = down; vote[0] = 1; lt[0] = 2; li[0] = 2; leader_of[2] = 1;
-    led[1] = 1; led[2] = 1; hears[1] = 1; hears[2] = 1; calm = 1;
+    led[1] = 1; led[2] = 1; hears[1] = 1; hears[2] = 1;
     if :: lt[1] = 2; li[1] = 2 :: skip fi;
     if :: lt[2] = 2; li[2] = 2 :: skip fi;
 #endif
@@ -630,7 +700,6 @@ end:
         live_or_die(me)
     }
 #ifdef LIVE
-    :: atomic { !calm -> calm = 1 }
     :: atomic {
         if
         :: gone(0, 1) -> drop_all(1)
@@ -641,9 +710,7 @@ end:
         :: gone(2, 1) -> drop_all(7)
         fi
     }
-    /* Timers differ by less than a factor of two, and messages are fast: a timer fires at most once in an epoch, and what is
-       sent in an epoch arrives in it. */
-    :: atomic { calm && flight == 0 && has_fired(0) && has_fired(1) && has_fired(2) -> fired = 0 }
+    :: atomic { flight == 0 && has_fired(0) && has_fired(1) && has_fired(2) -> fired = 0 }
 #endif
     od
 }

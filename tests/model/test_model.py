@@ -13,7 +13,7 @@ import traces  # noqa: E402
 
 @pytest.mark.parametrize("check", model.CHECKS, ids=lambda check: check.name)
 def test_model(check: model.Check) -> None:
-    wrong = [f"{result.variant or 'the model'}: {result.verdict}" for result in model.verify_all(check, full=False) if not result.ok]
+    wrong = [f"{result.variant or 'the model'}: {result.verdict()}" for result in model.verify_all(check, full=False) if not result.ok]
     assert not wrong, "\n".join(wrong)
 
 
