@@ -27,6 +27,7 @@ class Trace:
 
 
 ELECTION = ("TERMS=6", "CRASHES=3")
+LOG = ("TERMS=15", "ENTRIES=40")
 TRACES = (
     *(Trace(f"election-{seed}", "election.pml", seed, (*ELECTION, "FLIGHT=6", "RELIABLE")) for seed in range(1, 17)),
     *(Trace(f"election-lossy-{seed}", "election.pml", seed, (*ELECTION, "FLIGHT=4")) for seed in range(1, 9)),
@@ -37,6 +38,7 @@ TRACES = (
         )
         for seed in range(1, 5)
     ),
+    *(Trace(f"log-{seed}", "replication.pml", seed, (*LOG, "MEMBERS")) for seed in range(1, 17)),
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 // must be what the model says. The argument is the folder of traces. A line of a trace is an event, or what a node is after
 // the events before it; see tests/model/README.md.
 #include <dirent.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -219,15 +220,158 @@ static void happen(struct replay *replay, const char *what, unsigned number) {
     }
 }
 
+// --- the log: replication.pml tells it in larger steps, and has neither pre-votes nor stickiness ---
+
+static void command(struct replay *replay, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void command(struct replay *replay, const char *format, ...) {
+    char text[LINE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    script_run(&replay->cluster, text);
+}
+
+// Its pre-votes are granted, whatever the others would say.
+static void campaign(struct replay *replay, struct server *server) {
+    lose_quorum(replay, server);
+    size_t first = replay->cluster.packet_count;
+    time_out(replay, server);
+    size_t count = replay->cluster.packet_count;
+    for (size_t i = first; i < count && raft_state(server->core) == RAFT_FOLLOWER; i++) {
+        const struct raft_message *message = &replay->cluster.packets[i]->message;
+        if (message->type == RAFT_REQUEST_VOTE && raft_id_equal(&message->from, &server->id)) {
+            command(replay, "reply m%zu granted", i + 1);
+        }
+    }
+}
+
+static void vote(struct replay *replay, unsigned from, unsigned to, const char *says) {
+    struct server *voter = node_of(replay, from);
+    struct server *candidate = node_of(replay, to);
+    struct packet *request = latest_request(replay, candidate, voter);
+    if (request == NULL || request->message.request_vote.pre_vote || request->place != PACKET_IN_FLIGHT) {
+        complain(replay, "no core has sent this request");
+        return;
+    }
+    if (!request->message.request_vote.leadership_transfer) {
+        lose_quorum(replay, voter);
+        wait_until(replay, voter, voter->now_us + ELECTION_TIMEOUT_MIN_US);
+    }
+    size_t first = replay->cluster.packet_count;
+    cluster_deliver(&replay->cluster, request);
+    if (strcmp(answer_to(replay, request, first), says) != 0) {
+        complain(replay, "the core answers otherwise");
+        return;
+    }
+    for (size_t i = first; i < replay->cluster.packet_count; i++) {
+        if (replay->cluster.packets[i]->request == request) {
+            cluster_deliver(&replay->cluster, replay->cluster.packets[i]);
+            return;
+        }
+    }
+}
+
+static bool has_all(const struct server *leader, const struct server *follower) {
+    struct raft_entry_id last = raft_last_log(leader->core);
+    struct raft_entry_id theirs = raft_last_log(follower->core);
+    struct raft_progress progress[MEMBERS_MAX];
+    size_t count = raft_progress(leader->core, progress);
+    for (size_t i = 0; i < count; i++) {
+        if (raft_id_equal(&progress[i].id, &follower->id) && progress[i].match_index != last.index) {
+            return false;
+        }
+    }
+    return theirs.index == last.index && theirs.term == last.term;
+}
+
+static void exchange(struct replay *replay, struct server *leader, struct server *follower) {
+    raft_term term = raft_current_term(leader->core);
+    for (size_t i = 0; i < replay->cluster.packet_count; i++) {  // more are sent meanwhile
+        struct packet *packet = replay->cluster.packets[i];
+        bool there = goes(packet, leader, follower, RAFT_APPEND_ENTRIES);
+        bool back = goes(packet, follower, leader, RAFT_APPEND_ENTRIES_REPLY) && !outlived(packet->request, leader);
+        if (packet->place == PACKET_IN_FLIGHT && packet->message.term == term && (there || back) &&
+            !outlived(packet, there ? leader : follower)) {
+            cluster_deliver(&replay->cluster, packet);
+        }
+    }
+}
+
+// The follower gets all that the leader has; those who know this leader are in touch with it meanwhile.
+static void replicate(struct replay *replay, struct server *leader, struct server *follower) {
+    for (size_t round = 0; round < TICKS_MAX && !has_all(leader, follower); round++) {
+        if (round > 0) {
+            cluster_time_out(&replay->cluster, leader);
+        }
+        exchange(replay, leader, follower);
+        if (raft_state(leader->core) != RAFT_LEADER) {
+            return;
+        }
+    }
+}
+
+static void transfer(struct replay *replay, unsigned from, unsigned to) {
+    command(replay, "transfer n%u n%u", from, to);
+    for (size_t i = replay->cluster.packet_count; i > 0; i--) {
+        struct packet *packet = replay->cluster.packets[i - 1];
+        if (goes(packet, node_of(replay, from), node_of(replay, to), RAFT_TIMEOUT_NOW) &&
+            packet->place == PACKET_IN_FLIGHT) {
+            cluster_deliver(&replay->cluster, packet);
+            cluster_report_failed(&replay->cluster, packet);  // its reply is lost: the leader goes on if it still is one
+            return;
+        }
+    }
+    complain(replay, "the core tells nobody to take over");
+}
+
+// The others are learners.
+static void change(struct replay *replay, unsigned number, unsigned voters) {
+    struct raft_configuration members = {.count = NODES};
+    for (unsigned i = 0; i < NODES; i++) {
+        members.members[i] = (struct raft_member){.id = cluster_id(i + 1), .voter = (voters >> i & 1) != 0};
+    }
+    char text[CONFIGURATION_TEXT_MAX];
+    configuration_write(&members, text);
+    command(replay, "propose n%u %s", number, text);
+}
+
+// False: it is none of these.
+static bool run_log_line(struct replay *replay, const char *line) {
+    unsigned from, to, voters;
+    char word[NAME_SIZE];
+    if (sscanf(line, "campaign n%u", &from) == 1) {
+        campaign(replay, node_of(replay, from));
+    } else if (sscanf(line, "vote n%u->n%u %63s", &from, &to, word) == 3) {
+        vote(replay, from, to, word);
+    } else if (sscanf(line, "entries n%u->n%u", &from, &to) == 2) {
+        replicate(replay, node_of(replay, from), node_of(replay, to));
+    } else if (sscanf(line, "transfer n%u->n%u", &from, &to) == 2) {
+        transfer(replay, from, to);
+    } else if (sscanf(line, "propose n%u", &from) == 1) {
+        command(replay, "propose n%u x", from);
+    } else if (sscanf(line, "change n%u voters %u", &from, &voters) == 2) {
+        change(replay, from, voters);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 // --- what nodes are ---
 
 static unsigned number_of(const struct raft_id *id) {
     return id->len == 0 ? 0 : (unsigned)(id->text[1] - '0');
 }
 
-static void describe(const struct server *server, unsigned number, char text[LINE_SIZE]) {
+static const char *role_of(const struct server *server) {
     static const char *const roles[] = {
         [RAFT_FOLLOWER] = "follower", [RAFT_CANDIDATE] = "candidate", [RAFT_LEADER] = "leader"};
+    return roles[raft_state(server->core)];
+}
+
+static void describe(const struct server *server, unsigned number, char text[LINE_SIZE]) {
     const struct disk *disk = &server->disk;
     struct raft_entry_id last = disk->count > 0 ? disk->entries[disk->count - 1]->id : disk->base;
     unsigned long long term = disk->hard_state.current_term;
@@ -239,15 +383,36 @@ static void describe(const struct server *server, unsigned number, char text[LIN
     }
     assert_int_equal(term, raft_current_term(server->core));
     last = raft_last_log(server->core);
-    snprintf(text, LINE_SIZE, "n%u %s term %llu vote %u leader %u log %llu(t%llu) commit %llu", number,
-             roles[raft_state(server->core)], term, vote, number_of(raft_leader(server->core)),
-             (unsigned long long)last.index, (unsigned long long)last.term,
+    snprintf(text, LINE_SIZE, "n%u %s term %llu vote %u leader %u log %llu(t%llu) commit %llu", number, role_of(server),
+             term, vote, number_of(raft_leader(server->core)), (unsigned long long)last.index, (unsigned long long)last.term,
              (unsigned long long)raft_commit_index(server->core));
+}
+
+// What replication.pml knows of a node. `commits`: it leads, and is known to have committed something in its term.
+static void describe_log(const struct server *server, unsigned number, bool commits, char text[LINE_SIZE]) {
+    raft_index index;
+    const struct raft_configuration *members = raft_configuration(server->core, &index);
+    struct raft_entry_id last = raft_last_log(server->core);
+    unsigned voters = 0;
+    for (size_t i = 0; i < members->count; i++) {
+        voters |= members->members[i].voter ? 1U << (number_of(&members->members[i].id) - 1) : 0;
+    }
+    size_t len =
+        (size_t)snprintf(text, LINE_SIZE, "n%u %s term %llu vote %u log %llu(t%llu) voters %u", number, role_of(server),
+                         (unsigned long long)raft_current_term(server->core), number_of(&server->disk.hard_state.voted_for),
+                         (unsigned long long)last.index, (unsigned long long)last.term, voters);
+    if (commits) {
+        snprintf(text + len, LINE_SIZE - len, " committed %llu", (unsigned long long)raft_commit_index(server->core));
+    }
 }
 
 static void compare(struct replay *replay, unsigned number, const char *line) {
     char text[LINE_SIZE];
-    describe(node_of(replay, number), number, text);
+    if (strstr(line, " voters ") != NULL) {
+        describe_log(node_of(replay, number), number, strstr(line, " committed ") != NULL, text);
+    } else {
+        describe(node_of(replay, number), number, text);
+    }
     if (strcmp(text, line) != 0) {
         char why[2 * LINE_SIZE + 32];
         snprintf(why, sizeof why, "the core is: %s", text);
@@ -271,6 +436,16 @@ static void answered(struct replay *replay, unsigned from, unsigned to, const ch
     complain(replay, "the core does not answer");
 }
 
+static void run_event(struct replay *replay, const char *line) {
+    unsigned number;
+    char word[NAME_SIZE];
+    if (sscanf(line, "%63s n%u", word, &number) == 2) {
+        happen(replay, word, number);
+    } else {
+        complain(replay, "this is no line of a trace");
+    }
+}
+
 static void run_line(struct replay *replay, const char *line) {
     struct request_line request;
     unsigned from, to, term;
@@ -292,10 +467,8 @@ static void run_line(struct replay *replay, const char *line) {
         answered(replay, from, to, word);
     } else if (sscanf(line, "n%u ", &from) == 1) {
         compare(replay, from, line);
-    } else if (sscanf(line, "%63s n%u", word, &from) == 2) {
-        happen(replay, word, from);
-    } else {
-        complain(replay, "this is no line of a trace");
+    } else if (!run_log_line(replay, line)) {
+        run_event(replay, line);
     }
     if (cluster_failed(&replay->cluster)) {
         complain(replay, replay->cluster.error);
