@@ -67,8 +67,10 @@ static void TestMembershipRefusals(void **state) {
 static void TestMembershipOfAFullCluster(void **state) {
     (void)state;
     struct change_world world = three();
-    for (char id[] = "n4"; world.count < MEMBERS_MAX; id[1]++) {
-        world.members[world.count++] = member(id, "aws");
+    char ids[MEMBERS_MAX][16];
+    for (; world.count < MEMBERS_MAX; world.count++) {
+        snprintf(ids[world.count], sizeof ids[world.count], "n%zu", world.count + 1);
+        world.members[world.count] = member(ids[world.count], "aws");
     }
     struct raft_id *removed = calloc(REMOVED_MAX, sizeof *removed);
     world.removed = removed;
