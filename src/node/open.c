@@ -144,6 +144,7 @@ bool node_decode_configuration(void *user, struct slice command, struct raft_con
             .preferred = strcmp(member->cloud, node->config->leader_cloud) == 0,
         };
     }
+    out->past = configuration.generation < node->identity.generation;
     return true;
 }
 
@@ -289,10 +290,10 @@ enum error_code open_directory(struct node *node, struct error *error) {
         code = damage.code;
     }
     if (code == OK) {
+        generation_follow(node, recovered.generation);  // first: configurations are read in the light of it
         code = restore(node, &recovered, &image, error);
     }
     if (code == OK) {
-        generation_follow(node, recovered.generation);
         generation_follow(node, node->configuration.generation);
     }
     memcpy(node->identity.incarnation, recovered.incarnation, sizeof node->identity.incarnation);

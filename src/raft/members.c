@@ -315,7 +315,8 @@ const struct raft_configuration *raft_configuration(const struct raft_node *node
 
 bool raft_is_electable(const struct raft_node *node) {
     for (size_t i = 0; i < node->memberships.count; i++) {
-        if (is_voter(&membership_at(node, i)->configuration, &node->id)) {
+        const struct raft_configuration *configuration = &membership_at(node, i)->configuration;
+        if (is_voter(configuration, &node->id) && !configuration->past) {
             return true;
         }
     }

@@ -67,6 +67,9 @@ struct raft_member {
 struct raft_configuration {
     struct raft_member members[MEMBERS_MAX];  // each id once, in any order
     size_t count;
+    // It is of an earlier generation than this node, which has not got all of the log yet: who is a voter in it alone cannot
+    // be elected, since the cluster was founded anew without him.
+    bool past;
 };
 
 // The persistent state besides the log (paper figure 2); term and vote are always written together.

@@ -3,9 +3,13 @@
 #include "raft_configuration.h"
 #include "raft_solo.h"
 
+static bool is_past;  // what is decoded is of an earlier generation
+
 static bool decode(void *user, struct slice command, struct raft_configuration *out) {
     ++*(size_t *)user;
-    return configuration_read(command, out);
+    bool readable = configuration_read(command, out);
+    out->past = is_past;
+    return readable;
 }
 
 static struct raft_entry *configuration_entry(struct raft_slab *slab, struct raft_entry_id id, const char *text) {
@@ -52,6 +56,26 @@ static void TestMembersUnreadableLog(void **state) {
     assert_false(raft_may_contact(node, &(struct raft_id){.len = 2, .text = "n1"}));
     raft_free(node);
     raft_slab_free(slab);
+}
+
+// A node that has rejoined, and so far has only the beginning of the log, may be a voter there; even alone it is not
+// elected.
+static void TestMembersOfAnEarlierGeneration(void **state) {
+    (void)state;
+    for (size_t past = 0; past <= 1; past++) {
+        is_past = past == 1;
+        struct raft_slab *slab = raft_slab_new();
+        size_t decoded = 0;
+        struct raft_node *node = new_node(slab, "[n1]", &decoded);
+        struct raft_event tick = {.type = RAFT_EVENT_TICK};
+        struct raft_update update;
+        raft_step(node, US_PER_S + ELECTION_TIMEOUT_MAX_US, &tick, 1, &update);
+        assert_int_equal(raft_current_term(node), past == 1 ? 1 : 2);
+        assert_null(raft_check_invariants(node));
+        raft_free(node);
+        raft_slab_free(slab);
+    }
+    is_past = false;
 }
 
 static enum raft_refusal propose(struct solo *solo, const char *text) {
@@ -122,6 +146,7 @@ static void TestMembersRefusedCost(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestMembersUnreadableLog),
+    cmocka_unit_test(TestMembersOfAnEarlierGeneration),
     cmocka_unit_test(TestMembersManyLeave),
     cmocka_unit_test(TestMembersRefusedCost),
 };
