@@ -121,7 +121,7 @@ CHECKS = (
         "one leader a term, and no committed entry is lost",
         small={"TERMS": 4, "ENTRIES": 3},
         full=({"TERMS": 6, "ENTRIES": 3}, {"TERMS": 5, "ENTRIES": 4}),
-        broken={"DOUBLE_VOTE": {}, "EARLIER_TERM": {"TERMS": 5}, "TIMEOUT_NOW_LEADS": {}},
+        broken={"DOUBLE_VOTE": {}, "EARLIER_TERM": {"TERMS": 5, "LOSS": 1}, "TIMEOUT_NOW_LEADS": {}},
     ),
     Check(
         "members",
@@ -129,10 +129,10 @@ CHECKS = (
         "the same, while voters are added and removed",
         flags=("MEMBERS",),
         small={"TERMS": 3, "ENTRIES": 3},
-        full=({"TERMS": 5, "ENTRIES": 4}, {"TERMS": 3, "ENTRIES": 3, "NODES": 4, "VOTERS": 15}, LED),
+        full=({"TERMS": 4, "ENTRIES": 4}, {"TERMS": 3, "ENTRIES": 3, "NODES": 4, "VOTERS": 15}),
         broken={
             "BEFORE_NO_OP": LED,
-            "CHANGE_PENDING": {"ENTRIES": 4},
+            "CHANGE_PENDING": {"ENTRIES": 4, "LOSS": 1},
             "TWO_VOTERS": {},
             "NOT_TAKEN_BACK": LED,
         },
@@ -144,16 +144,16 @@ CHECKS = (
         flags=("WIPES",),
         small={"TERMS": 3, "ENTRIES": 2, "NODES": 4},
         full=({"TERMS": 4, "ENTRIES": 3, "NODES": 4},),
-        broken={"WIPED_VOTES": {}, "WIPED_FOLLOWS": {}},
+        broken={"WIPED_VOTES": {}, "WIPED_FOLLOWS": {"LOSS": 1}},
     ),
     Check(
         "generations",
         "replication.pml",
         "the same in each generation, whoever is promoted",
         flags=("GENERATIONS",),
-        small={"TERMS": 2, "ENTRIES": 3, "NEW_TERMS": 1},
-        full=({"TERMS": 3, "ENTRIES": 4, "NEW_TERMS": 2},),
-        broken={"OLD_GENERATION_HEARD": {}, "TERM_IN_REACH": {}},
+        small={"TERMS": 2, "ENTRIES": 3, "NEW_TERMS": 2},
+        full=({"TERMS": 2, "ENTRIES": 4, "NEW_TERMS": 2},),
+        broken={"OLD_GENERATION_HEARD": {"LOSS": 1}, "TERM_IN_REACH": {}, "OLD_CONFIGURATION": {"LOSS": 1}},
     ),
 )
 

@@ -10,7 +10,7 @@
  * is a node that does nothing until it campaigns: what it has besides the durable concerns its own term alone.
  *
  * Bounds: NODES, TERMS, and ENTRIES in a log, the first of which is the founding configuration. LED: it begins with a leader
- * of term 2 whose no-op all have.
+ * of term 2 whose no-op all have. LOSS: of broken variants, that they lose entries, not that a term has two leaders.
  *
  * Variants: none, a fixed configuration; MEMBERS, voters are added and removed, one at a time; WIPES, a member's disk is
  * wiped, and its machine waits to be added as another one; GENERATIONS, a survivor is promoted, and the others rejoin or not.
@@ -188,7 +188,9 @@ inline truncate(i, last) {
 #define may_lead(i) (lives(i) && role[i] == candidate && is_quorum(got[i], voters[i]))
 
 inline lead(i) {
+#ifndef LOSS
     assert(!elected[term[i]]); /* one leader a term: paper section 5.2 */
+#endif
     elected[term[i]] = 1;
     k = 1;
     do
@@ -201,7 +203,12 @@ inline lead(i) {
     if :: length[i] < ENTRIES -> append(i, 0) :: else fi /* its no-op */
 }
 
-#define voter_by(i, n) ((n) <= ENTRIES && has(voters_of(log_at(i, n)), i))
+#if defined(GENERATIONS) && !defined(BROKEN_OLD_CONFIGURATION)
+#define is_of_generation(i, n) (!generation[i] || term_of(log_at(i, n)) >= founded) /* who rejoins has those of the old one first */
+#else
+#define is_of_generation(i, n) 1
+#endif
+#define voter_by(i, n) ((n) <= ENTRIES && has(voters_of(log_at(i, n)), i) && is_of_generation(i, n))
 #ifdef TRACE
 #define electable(i) has(voters[i], i)
 #else
