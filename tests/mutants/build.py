@@ -94,8 +94,9 @@ def objects_of(file: str) -> Set[str]:
     return {output for output in found if "fuzz" not in output}
 
 
-def compile_object(output: str, path: pathlib.Path, *options: str, source: Optional[pathlib.Path] = None) -> None:
-    """Makes `path` as the build makes the object `output`, from another source if one is given, and with more options."""
+def compile_object(output: str, path: pathlib.Path, source: Optional[pathlib.Path], headers: pathlib.Path, *options: str) -> None:
+    """Makes `path` as the build makes the object `output`, but with these headers first, perhaps from another source, and without
+    what is for debuggers."""
     command = list(compile_commands()[output])
     if command[0] == "ccache":
         command = command[1:]
@@ -105,7 +106,7 @@ def compile_object(output: str, path: pathlib.Path, *options: str, source: Optio
     command[command.index("-o") + 1] = str(path)
     if source is not None:
         command[-1] = str(source)
-    run([command[0], *options, *command[1:], "-w", "-g0"])
+    run([command[0], f"-I{headers}", *command[1:], "-g0", *options])
 
 
 def link_command(program: Program) -> List[str]:
@@ -164,7 +165,8 @@ class Mutation:
         if output not in self.compiled:
             path = self.directory / f"{len(self.compiled)}.o"
             source = self.directory / source_of(output)
-            compile_object(output, path, f"-I{self.directory / 'src'}", *self.options, source=source if source.exists() else None)
+            changed = source if source.exists() else None
+            compile_object(output, path, changed, self.directory / "src", "-w", *self.options)
             self.compiled[output] = str(path)
         return self.compiled[output]
 
