@@ -55,6 +55,7 @@ static void TestMembersUnreadableLog(void **state) {
     assert_true(raft_may_contact(node, &(struct raft_id){.len = 2, .text = "n3"}));
     assert_false(raft_may_contact(node, &(struct raft_id){.len = 2, .text = "n1"}));
     raft_free(node);
+    raft_free(NULL);
     raft_slab_free(slab);
 }
 

@@ -159,7 +159,8 @@ static void TestStaleAckOfOldTerm(void **state) {
     solo_propose(solo, 8);  // 3 in term 6
     struct raft_message old = solo_sent_append(solo, 2);
     static const raft_term other[] = {7};
-    solo_append(solo, 3, 7, at(6, 2), other, 1, 0);  // replaced by 3 in term 7
+    solo_append(solo, 3, 7, at(6, 2), other, 1, 0);          // replaced by 3 in term 7
+    assert_int_equal(solo_progress(solo, 2).next_index, 0);  // who does not lead knows nothing of the others
     solo_persist(solo);
     solo_establish(solo);  // term 8
     raft_index index = solo_propose(solo, 8);
