@@ -12,9 +12,9 @@ import re
 import shlex
 import subprocess
 import threading
-from typing import Dict, List, Optional, Sequence, Set
+from typing import Any, Dict, List, Optional, Sequence, Set
 
-from catalogue import ROOT, Mutant
+from catalogue import ROOT
 
 RELEASE = ROOT / "build/release"
 CACHE = ROOT / "build/mutants"
@@ -143,8 +143,8 @@ class Links:
 class Mutation:
     """A mutant's objects and programs, below a directory of its own."""
 
-    def __init__(self, mutant: Mutant, directory: pathlib.Path, links: Links, options: Sequence[str] = ()) -> None:
-        self.mutant = mutant
+    def __init__(self, mutant: Any, directory: pathlib.Path, links: Links, options: Sequence[str] = ()) -> None:
+        self.mutant = mutant  # or what else has an id, files and apply()
         self.options = options  # for the changed objects and the linker
         self.directory = directory
         self.links = links

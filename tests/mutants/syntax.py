@@ -68,7 +68,8 @@ class _Finder:
         self.root = unit.cursor
         self.macros = [self._span(cursor) for cursor in self.root.get_children()
                        if cursor.kind == K.MACRO_INSTANTIATION and self._is_here(cursor)]  # fmt: skip
-        self.found: List[Tuple[str, str, int, int, Tuple[int, int], str]] = []  # function, kind, start, end, outer, new text
+        # Function, kind, start, end, outer, new text.
+        self.found: List[Tuple[str, str, int, int, Tuple[int, int], str]] = []
 
     def _is_here(self, cursor: Any) -> bool:
         return cursor.location.file is not None and pathlib.Path(cursor.location.file.name) == ROOT / self.file
