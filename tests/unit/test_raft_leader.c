@@ -343,7 +343,8 @@ static void TestTransferGivesUp(void **state) {
     raft_index index = solo_propose(solo, 8);
     struct raft_message to3 = solo_sent_append(solo, 3);
     solo_accept(solo, &to3, index);
-    transfer(solo, 0);  // the most up to date: n3
+    solo_tick(solo, 10 * US_PER_MS);  // so that no heartbeat is due at the deadline
+    transfer(solo, 0);                // the most up to date: n3
     uint64_t start_us = solo->now_us;
     assert_int_not_equal(solo_sent(solo, 3, RAFT_TIMEOUT_NOW).call, 0);
     while (solo->update.transfer == RAFT_TRANSFER_NONE && solo->now_us < start_us + 2 * US_PER_S) {
