@@ -129,6 +129,20 @@ static void TestLogContradictions(void **state) {
     craft_mark(&c, 2, 0);
     expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: the vote in term 1 changes from n1");
 
+    // A vote that comes later in a term that began without one, again and again.
+    c = craft_begin();
+    craft_hard_state(&c, 2, "");
+    craft_hard_state(&c, 2, "n2");
+    craft_hard_state(&c, 2, "n2");
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, OK, "");
+
+    // There is no entry 0.
+    c = craft_begin();
+    craft_entry(&c, 0);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: an entry has index 0");
+
     c = craft_begin();
     craft_header(&c, 1, 0, c.chain);
     craft_mark(&c, 2, 0);
