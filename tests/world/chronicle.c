@@ -106,8 +106,10 @@ static void look_for_offline(const struct chronicle *h, const struct pb_command 
     }
 }
 
+// What it does to the sessions and the cluster's level.
 static enum session_use use_session(struct chronicle *h, struct committed *committed) {
-    if (committed->bounds_bytes) {
+    h->level = committed->raised > h->level ? committed->raised : h->level;
+    if (h->level >= COMMAND_LEVEL_SESSION_BYTES) {
         sessions_bound_bytes(&h->sessions);
     }
     committed->use = committed->client == 0
@@ -116,10 +118,15 @@ static enum session_use use_session(struct chronicle *h, struct committed *commi
     return committed->use;
 }
 
-static void apply(struct chronicle *h, struct committed *committed, raft_index index, const struct pb_command *command) {
+static void apply(struct chronicle *h, struct committed *committed, raft_index index, const struct pb_command *command,
+                  bool newest) {
     // Commands bear the time of the leader that proposed them, which may jump but not fall.
     if (command->time_unix_ms < committed->time_ms) {
         world_broken("the time of entry %llu is before that of one before", (unsigned long long)index);
+    }
+    if (command->level > h->level && command->op != PB_COMMAND_OP_RAISE_LEVEL) {
+        world_broken("entry %llu is of level %u, and the cluster at %u", (unsigned long long)index, command->level,
+                     h->level);
     }
     committed->time_ms = command->time_unix_ms;
     if (command->op == PB_COMMAND_OP_PUT || command->op == PB_COMMAND_OP_DELETE) {
@@ -130,7 +137,10 @@ static void apply(struct chronicle *h, struct committed *committed, raft_index i
             apply_write(h, index, command);
         }
     } else if (command->op == PB_COMMAND_OP_RAISE_LEVEL) {
-        committed->bounds_bytes = command->raise_level.level >= COMMAND_LEVEL_SESSION_BYTES;
+        committed->raised = command->raise_level.level;
+        if (newest) {
+            members_raised(command->raise_level.level);
+        }
         use_session(h, committed);
     } else if (command->op == PB_COMMAND_OP_CHANGE_WORKERS) {
         look_for_offline(h, command);
@@ -149,11 +159,14 @@ void chronicle_append(struct chronicle *h, const struct raft_entry *entry, uint3
     if (entry->type == RAFT_ENTRY_COMMAND) {
         struct pb_command command;
         struct error error;
+        int host = current_host();
         arena_reset(arena);
+        set_current_host(NO_HOST);  // whatever its program reads
         if (wire_command_decode(arena, entry, &command, &error) != OK) {
             world_broken("entry %llu: %s", (unsigned long long)h->count, error.message);
         }
-        apply(h, committed, h->count, &command);
+        set_current_host(host);
+        apply(h, committed, h->count, &command, newest);
     }
 }
 

@@ -22,7 +22,7 @@ struct committed {
     uint64_t sequence;
     uint64_t acknowledged_below;
     enum session_use use;
-    bool bounds_bytes;  // it raises the cluster's level so far that sessions are bounded by their bytes
+    uint32_t raised;  // the cluster's level, by it; 0: it does not
 };
 
 struct made {
@@ -47,6 +47,7 @@ struct chronicle {
     raft_index changed[KEYS];  // revision of it; 0: there is none
     bool *made;                // [value]: by a write that had an effect
     size_t made_cap;
+    uint32_t level;  // the cluster's
     struct sessions_model sessions;
     uint64_t again;      // writes that were done once more, as their sessions were gone
     int leaders[TERMS];  // [term - founded_term]: host + 1

@@ -6,6 +6,7 @@
 #include "generations.h"
 #include "host.h"
 #include "ledger.h"
+#include "levels.h"
 #include "members.h"
 #include "node/internal.h"
 #include "operator.h"
@@ -414,6 +415,9 @@ bool fault_strike(const struct fault *fault, int host, int other) {
         return stop(host);
     case FAULT_PAUSE:
         return pause_host(host, fault->for_us);
+    case FAULT_EXCHANGE:
+        host_of(host)->next_level = LEVEL_OLDEST + (uint32_t)(fault->amount / 2 % (LEVEL_NEWEST - LEVEL_OLDEST + 1));
+        return fault->amount % 2 == 0 ? stop(host) : power_off(host, false, fault->for_us);
     case FAULT_GONE:
         return generations_lose_majority(host, fault->amount, fault->for_us);
     case FAULT_WALL_JUMP:

@@ -30,6 +30,7 @@
     X(FAULT_FLIP, "flipped bit", 20, 2000)                                                                                  \
     X(FAULT_SET_BACK, "older disk", 50, 3000)                                                                               \
     X(FAULT_GONE, "majority gone", 500, 6000)                                                                               \
+    X(FAULT_EXCHANGE, "another version", 20, 2000)                                                                          \
     X(FAULT_ADD, "member added", 0, 0)                                                                                      \
     X(FAULT_PROMOTE, "member promoted", 0, 0)                                                                               \
     X(FAULT_REMOVE, "member removed", 0, 0)                                                                                 \

@@ -69,6 +69,12 @@ static bool look_whether_founded(struct host *h, enum error_code *code) {
     return founded;
 }
 
+static void look_at_version(int host, enum error_code code) {
+    if (code == ERR_UNKNOWN_COMMAND) {
+        ledger_too_old(host);
+    }
+}
+
 static void promote(int host) {
     struct host *h = host_of(host);
     struct error error = {0};
@@ -83,6 +89,7 @@ static void promote(int host) {
         }
     }
     g.ending[host] = founded ? DONE : code == ERR_INVALID ? REFUSED : FAILED;
+    look_at_version(host, code);
 }
 
 static void rejoin_one(int host) {
@@ -94,6 +101,7 @@ static void rejoin_one(int host) {
     if (code != OK) {
         world_trace(host, "%s", error.message);
     }
+    look_at_version(host, code);
     g.ending[host] = code == OK ? DONE : code == ERR_WAL_CORRUPT || code == ERR_INVALID ? REFUSED : FAILED;
 }
 

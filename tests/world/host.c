@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ledger.h"
+#include "levels.h"
 #include "node/internal.h"
 #include "verbs/verbs.h"
 #include "world.h"
@@ -41,6 +42,10 @@ const char *host_address(int host) {
 
 bool host_has_power(int host) {
     return hosts[host].power;
+}
+
+uint32_t world_level(void) {
+    return current_host() == NO_HOST ? LEVEL_NEWEST : hosts[current_host()].level;
 }
 
 uint64_t host_generation(int host) {
@@ -100,6 +105,9 @@ int host_add(const char *name, const char *cloud, bool is_node) {
 static void on_stopped(void *user, enum error_code failure) {
     struct host *h = user;
     h->failure = failure;
+    if (failure == ERR_UNKNOWN_COMMAND) {
+        ledger_too_old((int)(h - hosts));
+    }
     h->stopping = true;
     loop_leave(h->loop);
 }
@@ -170,6 +178,8 @@ static void begin(struct host *h, void (*run)(void *user)) {
     }
     h->torn = h->killed = h->disk.dead = false;
     h->disk.crash_at = 0;
+    h->level = h->next_level;
+    h->level_ever = h->level > h->level_ever ? h->level : h->level_ever;
     configure(h);
     h->power = h->running = true;
     h->failure = OK;
@@ -287,6 +297,7 @@ void host_recycle(int host) {
     struct host *h = &hosts[host];
     host_wipe(host);
     host_forget(host);
+    h->level_ever = 0;
     snprintf(h->name, sizeof h->name, "r%d-%u", host % 100, ++h->lives % 100);
 }
 

@@ -20,6 +20,9 @@ struct host {
     bool failing;    // its disk has been told to fail a call
     bool hands_off;  // its disk is being changed: it must not be started
     unsigned lives;
+    uint32_t level;       // the highest that its program reads (levels.h)
+    uint32_t next_level;  // the same from its next start on
+    uint32_t level_ever;  // the highest of its programs so far
 
     bool power;
     bool stopping;  // it ends, but its fiber has still to clear away

@@ -11,6 +11,7 @@
 #include "chronicle.h"
 #include "coverage.h"
 #include "host.h"
+#include "levels.h"
 #include "members.h"
 #include "node/internal.h"
 #include "raft/node.h"
@@ -25,7 +26,7 @@ static struct {
     uint64_t seen_generation[HOSTS_MAX];
     raft_index durable[HOSTS_MAX];  // what its disk has, as it was last seen
     raft_term led[HOSTS_MAX];
-    uint64_t acknowledged, lost, expired;
+    uint64_t acknowledged, lost, expired, too_old;
     struct arena arena;
 } l;
 
@@ -76,6 +77,10 @@ uint64_t ledger_lost(void) {
 
 uint64_t ledger_sessions_gone(void) {
     return l.expired;
+}
+
+uint64_t ledger_programs_too_old(void) {
+    return l.too_old;
 }
 
 uint64_t ledger_again(void) {
@@ -264,6 +269,10 @@ void ledger_look(int host) {
                                                          : 'C',
                raft_current_term(node->raft));
     look_at_digest(host, h, node);
+    if (state_level(node->state) > host_of(host)->level) {
+        world_broken("%s has a state of level %u, and a program that reads %u", host_of(host)->name,
+                     state_level(node->state), host_of(host)->level);
+    }
     coverage_look();
 }
 
@@ -278,10 +287,29 @@ void ledger_start_failed(int host, const struct error *error) {
         h->lost = true;
         return;
     }
+    if (error->code == ERR_UNKNOWN_COMMAND) {
+        ledger_too_old(host);
+        return;
+    }
     if (error->code == ERR_NO_SPACE || (error->code == ERR_IO && h->failing)) {
         return;  // it is started again
     }
     world_broken("%s does not start: %s", host_of(host)->name, error->message);
+}
+
+// Its operator gives it the newest program. A newer one must have run somewhere.
+void ledger_too_old(int host) {
+    struct host *h = host_of(host);
+    bool newer = false;
+    for (int i = 0; i < host_count(); i++) {
+        newer = newer || host_of(i)->level_ever > h->level;
+    }
+    if (!newer) {
+        world_broken("%s, whose program reads level %u, is too old, and nobody has a newer one", h->name, h->level);
+    }
+    world_trace(host, "is too old, with a program that reads level %u", h->level);
+    l.too_old++;
+    h->next_level = LEVEL_NEWEST;
 }
 
 bool ledger_all_equal(void) {

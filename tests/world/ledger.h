@@ -10,6 +10,7 @@
 //   linearizability       a write's revision, and what a read reflects, is after everything that had ended when it began,
 //                         and the value is that of the store at this index
 //   watches               every change, once, in order
+//   levels                what is made is not above the cluster's level, and no program has a state above its own
 //   generations           a new one begins with all that its survivor had on its disk, and loses nothing else; each has
 //                         leaders, a history and clients' promises of its own
 //
@@ -32,6 +33,9 @@ void ledger_free(void);
 void ledger_look(int host);
 // Its node does not start, or has ended by itself.
 void ledger_start_failed(int host, const struct error *error);
+
+// It says that its program is too old for what the others have made.
+void ledger_too_old(int host);
 
 // A survivor's log, which begins with what it had and ends with the entry that founds the generation.
 void ledger_founded(int host, uint64_t generation, const struct raft_restored *log);
@@ -70,9 +74,10 @@ size_t ledger_move(size_t place, uint64_t next_revision, uint64_t from, uint64_t
 
 uint64_t ledger_committed(void);  // of the newest generation
 uint64_t ledger_acknowledged(void);
-uint64_t ledger_lost(void);           // writes that were acknowledged, and that a later generation does not have
-uint64_t ledger_sessions_gone(void);  // so often a client was told so
-uint64_t ledger_again(void);          // first writes of sessions that were evicted, done once more
+uint64_t ledger_lost(void);              // writes that were acknowledged, and that a later generation does not have
+uint64_t ledger_sessions_gone(void);     // so often a client was told so
+uint64_t ledger_again(void);             // first writes of sessions that were evicted, done once more
+uint64_t ledger_programs_too_old(void);  // so often one said so
 // At the end: all members that run have applied the same and have the same digest.
 bool ledger_all_equal(void);
 // What each node has, on standard error: for a run that does not end.

@@ -106,13 +106,15 @@ static void tell(const struct options *options, double took) {
     }
     printf("%llu seeds from %llu, %llu s each: %llu events, %llu entries, %llu calls, %llu changes watched, %llu changes of "
            "members, %llu workers offline, %llu generations founded (%llu nodes rejoined, %llu acknowledged writes lost), "
-           "%llu times a session was gone (%llu first writes done again); "
+           "%llu times a session was gone (%llu first writes done again), the level raised %llu times and %llu programs too "
+           "old; "
            "%.1f s of processor, %.0f times real time\n",
            (unsigned long long)ran.seeds, (unsigned long long)options->seed, (unsigned long long)options->seconds,
            (unsigned long long)ran.events, (unsigned long long)ran.entries, (unsigned long long)ran.calls,
            (unsigned long long)ran.watched, (unsigned long long)ran.changes, (unsigned long long)ran.offline,
            (unsigned long long)ran.founded, (unsigned long long)ran.rejoined, (unsigned long long)ran.lost,
-           (unsigned long long)ran.sessions_gone, (unsigned long long)ran.again, took, (double)ran.seconds / took);
+           (unsigned long long)ran.sessions_gone, (unsigned long long)ran.again, (unsigned long long)ran.raised,
+           (unsigned long long)ran.too_old, took, (double)ran.seconds / took);
 }
 
 static void write_results(const struct options *options, double took) {
@@ -131,13 +133,14 @@ static void write_results(const struct options *options, double took) {
             " \"changes_watched\": %llu,\n \"changes_of_members\": %llu,\n \"workers_offline\": %llu,\n"
             " \"generations_founded\": %llu,\n \"nodes_rejoined\": %llu,\n \"acknowledged_writes_lost\": %llu,\n"
             " \"sessions_gone\": %llu,\n \"first_writes_again\": %llu,\n"
+            " \"levels_raised\": %llu,\n \"programs_too_old\": %llu,\n"
             " \"states\": %zu,\n \"steps\": %zu,\n ",
             date, (unsigned long long)options->seed, (unsigned long long)ran.seeds, (double)ran.seconds / 3600,
             (double)ran.seconds / took, (unsigned long long)ran.events, (unsigned long long)ran.entries,
             (unsigned long long)ran.calls, (unsigned long long)ran.watched, (unsigned long long)ran.changes,
             (unsigned long long)ran.offline, (unsigned long long)ran.founded, (unsigned long long)ran.rejoined,
             (unsigned long long)ran.lost, (unsigned long long)ran.sessions_gone, (unsigned long long)ran.again,
-            coverage_states(), coverage_steps());
+            (unsigned long long)ran.raised, (unsigned long long)ran.too_old, coverage_states(), coverage_steps());
     faults_write(out);
     fprintf(out, "\n}\n");
     fclose(out);

@@ -12,7 +12,7 @@
 static struct {
     struct wire_configuration now;
     bool known;
-    uint64_t changes;
+    uint64_t changes, raises;
     raft_index in_force[HOSTS_MAX];  // of the configuration that was last in force on a host
     raft_index durable[HOSTS_MAX];   // the same of one that its disk surely has
     raft_index named[HOSTS_MAX];     // the first configuration that names the present directory; 0: none
@@ -111,6 +111,22 @@ void members_founded(int host, const struct raft_entry *entry) {
 void members_in_force(int host, raft_index index, raft_index durable) {
     m.in_force[host] = index;
     m.durable[host] = index <= durable ? index : m.durable[host] < index ? m.durable[host] : 0;
+}
+
+void members_raised(uint32_t level) {
+    for (int i = 0; i < host_count(); i++) {
+        const struct host *h = host_of(i);
+        if (h->is_node && members_have(i) && h->level_ever < level) {
+            world_broken("the cluster is raised to level %u, and %s never had a program that reads more than %u", level,
+                         h->name, h->level_ever);
+        }
+    }
+    world_trace(NO_HOST, "the cluster is at level %u", level);
+    m.raises++;
+}
+
+uint64_t members_raises(void) {
+    return m.raises;
 }
 
 bool members_have(int host) {

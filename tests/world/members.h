@@ -2,6 +2,7 @@
 //
 //   overlapping quorums   two configurations that follow each other differ in one voter at most   (thesis section 4.1)
 //   an id that was removed never comes back
+//   the cluster's level is one that each member's program has read
 #ifndef BATON_TESTS_WORLD_MEMBERS_H
 #define BATON_TESTS_WORLD_MEMBERS_H
 
@@ -14,6 +15,9 @@ void members_begin(void);
 void members_committed(const struct raft_entry *entry);
 // A host has founded a generation with this entry, and is its only member. The others may come back under their ids.
 void members_founded(int host, const struct raft_entry *entry);
+// The cluster's level is raised: every member must have had a program that reads it.
+void members_raised(uint32_t level);
+uint64_t members_raises(void);  // so often
 // The configuration that is in force on a node, committed or not; its log is durable up to there.
 void members_in_force(int host, raft_index index, raft_index durable);
 

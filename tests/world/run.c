@@ -121,6 +121,8 @@ void world_run(uint64_t seed, uint64_t seconds) {
     ran.lost += ledger_lost();
     ran.sessions_gone += ledger_sessions_gone();
     ran.again += ledger_again();
+    ran.too_old += ledger_programs_too_old();
+    ran.raised += members_raises();
     ran.hash = world_hash();
     ledger_free();
 }

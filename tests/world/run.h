@@ -22,6 +22,8 @@ struct world_ran {
     uint64_t rejoined;       // nodes
     uint64_t lost;           // acknowledged writes that a survivor did not have
     uint64_t sessions_gone;  // so often a client was told so
+    uint64_t raised;         // the cluster's level
+    uint64_t too_old;        // programs that said so
     uint64_t again;          // first writes of sessions that were evicted, done once more
     uint64_t hash;           // of the last one's trace
 };

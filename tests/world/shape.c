@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host.h"
+#include "levels.h"
 #include "world.h"
 
 enum { MEMBERS_MOST = 7, SPARES_MOST = 3, CLIENTS_MOST = 8, WATCHERS_MOST = 2, WORKERS_MOST = 4, DRIFT_PPM = 50000 };
@@ -39,7 +40,12 @@ static void link_hosts(void) {
     }
 }
 
-static void configure(int host, const struct shape *shape, bool leases) {
+// All programs are of this version, or of any.
+static uint32_t draw_level(bool mixed) {
+    return mixed ? (uint32_t)world_between(LEVEL_OLDEST, LEVEL_NEWEST) : (uint32_t)LEVEL_THIS;
+}
+
+static void configure(int host, const struct shape *shape, bool leases, bool mixed) {
     struct host *h = host_of(host);
     struct node_config *config = &h->config;
     config->heartbeat_interval_us = HEARTBEAT_INTERVAL_US;
@@ -50,6 +56,7 @@ static void configure(int host, const struct shape *shape, bool leases) {
     config->log_retention = 64 * KIB;
     config->snapshot_rate = 64 * MIB;
     config->placement = true;
+    h->next_level = draw_level(mixed);
     h->founder = host < shape->members;
     for (int k = 0; k < shape->members && h->founder; k++) {
         struct wire_member *member = &config->peers[k];
@@ -85,8 +92,9 @@ struct shape shape_draw(void) {
     add("op", 1, shape.clouds, false);
     link_hosts();
     bool leases = world_chance(4);
+    bool mixed = world_chance(2);
     for (int i = 0; i < shape.members + shape.spares; i++) {
-        configure(i, &shape, leases);
+        configure(i, &shape, leases, mixed);
     }
     return shape;
 }

@@ -16,6 +16,7 @@
 //   ledger.c   the checks
 //   endpoints.c  channels from a client to all nodes
 //   members.c  who the members are, and who of them is lost
+//   levels.h   programs of several versions
 //   sessions.c  a model of sessions; small_sessions.h: their bounds
 //   generations.c  a majority that is gone for good, and what the operator does then
 //   chronicle.c  what a generation has committed, and a model of the store after it
