@@ -8,14 +8,8 @@
 #error "context_jump is written for x86-64: add this processor's"
 #endif
 
-#ifndef __has_feature
-#define __has_feature(name) 0
-#endif
-#if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer)
+#if WITH_SHADOW
 #include <sanitizer/common_interface_defs.h>
-#define WITH_SHADOW 1
-#else
-#define WITH_SHADOW 0
 #endif
 
 void context_jump(void **save, void *to);

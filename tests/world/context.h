@@ -6,6 +6,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer)
+#define WITH_SHADOW 1
+#else
+#define WITH_SHADOW 0
+#endif
+
 struct context {
     void *sp;     // of one that does not run
     void *stack;  // its lowest byte

@@ -11,6 +11,7 @@
 //   server.c   rpc/rpc.h over these connections: servers and their calls
 //   channel.c  the same: channels
 //   files.c    wal/io.h on a disk in memory (tests/unit/wal_disk.h), and the rest of the system: clocks, random numbers
+//   pages.c    the system's pages
 //   host.c     a machine, and the node on it: start, crash, pause
 //   client.c   what clients do, and what they saw; worker.c and operator.c the same
 //   ledger.c   the checks
