@@ -55,6 +55,9 @@ static void TestWorld(void **state) {
         assert_true(ran.calls - before.calls > 100 * FIXED);
         assert_true(ran.watched - before.watched > 20 * FIXED);
         assert_true(ran.changes - before.changes > FIXED);
+        assert_true(ran.founded - before.founded > FIXED / 10);
+        assert_true(ran.sessions_gone - before.sessions_gone > FIXED);
+        assert_true(ran.raised - before.raised > FIXED / 4);
     }
 }
 

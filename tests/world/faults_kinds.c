@@ -201,7 +201,8 @@ static void end_slow(void *a, uint64_t host) {
 // --- disks that are lost ---
 
 static bool may_lose(int host) {
-    return operator_is_idle() && members_may_lose(host) && !host_of(host)->lost && !host_of(host)->set_back;
+    const struct host *h = host_of(host);
+    return operator_is_idle() && members_may_lose(host) && !h->lost && !h->set_back && !h->hands_off;
 }
 
 static void wipe(void *a, uint64_t host) {

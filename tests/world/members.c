@@ -159,8 +159,10 @@ static bool is_lost(int host) {
     return members_have(host) && host_of(host)->lost;
 }
 
+// One whose disk may turn out to be damaged is not promoted: with few voters it would take their majority with it.
 static bool is_learner(int host) {
-    return members_have(host) && !members_vote(host) && !host_of(host)->lost;
+    const struct host *h = host_of(host);
+    return members_have(host) && !members_vote(host) && !h->lost && !h->flipped && !h->set_back;
 }
 
 static bool is_spare(int host) {
