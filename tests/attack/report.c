@@ -84,7 +84,7 @@ void report_write(FILE *out, uint64_t seed, double seconds) {
     fprintf(out,
             "{\n  \"date\": \"%s\",\n  \"command\": \"make attack SEED=%llu\",\n  \"seconds\": %.1f,\n  \"broken\": %llu,\n "
             " \"attacks\": {",
-            (unsigned long long)seed, seconds, (unsigned long long)failures);
+            date, (unsigned long long)seed, seconds, (unsigned long long)failures);
     for (size_t a = 0; a < ATTACKS; a++) {
         fprintf(out, "%s\n    \"%s\": {\"cases\": %llu", a > 0 ? "," : "", attack_names[a],
                 (unsigned long long)total((enum attack)a));

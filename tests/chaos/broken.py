@@ -20,7 +20,7 @@ def names() -> List[str]:
 
 
 def build(name: str) -> Path:
-    """Its batond. The build is made from scratch, but for what ccache knows."""
+    """Its batond, with batonctl beside it. The build is made from scratch, but for what ccache knows."""
     directory = OUT / name
     source, made = directory / "source", directory / "build"
     shutil.rmtree(directory, ignore_errors=True)
@@ -33,5 +33,5 @@ def build(name: str) -> Path:
     patch = str(PATCHES / f"{name}.patch")
     programs.run(source, "patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch", "-i", patch)
     programs.run(source, "meson", "setup", str(made), str(source))
-    programs.run(source, "nice", "ninja", "-C", str(made), "-j", "2", "src/cmd/batond")
+    programs.run(source, "nice", "ninja", "-C", str(made), "-j", "2", "src/cmd/batond", "src/cmd/batonctl")
     return made / "src/cmd/batond"

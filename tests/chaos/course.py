@@ -196,6 +196,13 @@ class OwnCourse(Course):
         self.find("nodes hold the same", found, (done.stdout.splitlines() or ["nothing"])[-1].rstrip("."))
 
 
+def in_a_line(complaint: str) -> str:
+    """For a report: the end of a traceback, and no path of this machine."""
+    lines = [line for line in complaint.splitlines() if line.strip()]
+    first, last = lines[0].removesuffix(" Traceback (most recent call last):"), lines[-1]
+    return (first if first == last else f"{first} {last}").replace(f"{harness.ROOT}/", "")[:300]
+
+
 def run(of: plan.Plan, make: Callable[[plan.Plan, Path, Path], Course], is_strict: bool, command: str) -> List[str]:
     """What is wrong. Strict: rates must be there again in time, too, which a busy machine does not allow."""
     out = programs.OUT / "run"
@@ -214,7 +221,7 @@ def run(of: plan.Plan, make: Callable[[plan.Plan, Path, Path], Course], is_stric
     told = report.tell(of, tally, faults.done, faults.skipped, course.load_began, course.verdicts, command)
     if is_strict:
         complaints += [f"half of the rate was back only {late['seconds']} s after a heal" for late in told["heals_late"]]
-    told["complaints"] = complaints
+    told["complaints"] = [in_a_line(complaint) for complaint in complaints]
     (out / "report.json").write_text(json.dumps(told, indent=1) + "\n")
     (out / "faults.json").write_text(json.dumps([fault.told() for fault in faults.done], indent=1) + "\n")
     if of.seconds >= page.LONG:

@@ -221,11 +221,12 @@ class World:
         return max(known, key=lambda one: one[0])[1] if known else None
 
     def batonctl(self, *words: str, patience: float = PATIENCE) -> str:
-        """A command that may be given again until it succeeds, and what it printed. Everything may fail meanwhile."""
+        """A command that may be given again until it succeeds, and what it printed. Everything may fail meanwhile. It is of the
+        nodes' version: an older one does not read their backups."""
         until = time.monotonic() + patience
         while True:
             endpoints = ",".join(node.address for node in self.nodes if node.running)
-            command = [str(harness.BUILD / "batonctl"), *words, "--endpoints", endpoints, *self.certificates.flags("operator")]
+            command = [str(self.program.with_name("batonctl")), *words, "--endpoints", endpoints, *self.certificates.flags("operator")]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30.0)
                 if done.returncode == 0:

@@ -73,7 +73,9 @@ def figures(run: Dict[str, Any]) -> Dict[str, str]:
         "heals judged": f"{heals['n']}",
         "half of the rate after a heal": f"p50 {seconds(heals.get('p50'))}, longest {seconds(heals.get('max'))}",
         f"later than {rates.LIMIT:g} s": f"{len(run['heals_late'])}",
-        "all is well": "no: " + "; ".join(run["complaints"])[:300].replace("|", "/") if run["complaints"] else "yes",
+        "all is well": f"no, {len(run['complaints'])} complaints; the first: {run['complaints'][0]}".replace("|", "/")
+        if run["complaints"]
+        else "yes",
     }
 
 

@@ -1,5 +1,5 @@
 """The programs that a run needs besides those of `make`: the load and the judge in Go, built into build/chaos from copies, so
-that nothing generated is in the tree; and a batond of the next version, for upgrades."""
+that nothing generated is in the tree; and batond and batonctl of the next version, for upgrades."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def run(directory: Path, *command: str) -> None:
 
 
 def build_next() -> Path:
-    """A batond that reads one level more."""
+    """A batond that reads one level more; its batonctl is beside it."""
     directory = OUT / "next"
     if not (directory / "build.ninja").exists():
         run(ROOT, "meson", "setup", "-Dc_args=-DBATON_LEVELS_AHEAD=1", str(directory), str(ROOT))
-    run(ROOT, "nice", "ninja", "-C", str(directory), "-j", "2", "src/cmd/batond")
+    run(ROOT, "nice", "ninja", "-C", str(directory), "-j", "2", "src/cmd/batond", "src/cmd/batonctl")
     return directory / "src/cmd/batond"
 
 
