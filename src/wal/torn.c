@@ -10,6 +10,7 @@ struct torn {
     uint64_t batch;
     bool hole;    // newlines where there were bytes
     bool marked;  // the batch's mark is present
+    bool alone;   // a newline alone at a sector's beginning may be a hole, too
 };
 
 static size_t sector_end(const struct torn *t, size_t at) {
@@ -65,15 +66,45 @@ static bool fragment_fits(struct torn *t, size_t from, size_t to) {
     return true;
 }
 
-// Newlines from a sector's beginning on, as a crash leaves them: all of the sector, or two and more, where a repair's write
-// took only part of it. One alone may be a line's end, or a flipped bit.
-static size_t hole_at(const struct torn *t, size_t at) {
+// Newlines from a sector's beginning on, as a crash leaves them: all of the sector, or some, where a repair's write took
+// only part of it.
+static size_t newlines_at(const struct torn *t, size_t at) {
     size_t end = sector_end(t, at);
     size_t to = at;
     while (to < end && t->bytes.data[to] == '\n') {
         to++;
     }
-    return to == end || to - at >= 2 ? to - at : 0;
+    return to - at;
+}
+
+// One newline alone may be a line's end, or a flipped bit: it is no proof.
+static bool is_hole(const struct torn *t, size_t at, size_t newlines) {
+    return newlines >= 2 || (newlines == 1 && sector_end(t, at) == at + 1);
+}
+
+static size_t hole_at(const struct torn *t, size_t at) {
+    size_t newlines = newlines_at(t, at);
+    return is_hole(t, at, newlines) || t->alone ? newlines : 0;
+}
+
+static bool fragments_fit(struct torn *t) {
+    for (size_t at = 0; at < t->bytes.len;) {
+        size_t hole = hole_at(t, at);
+        if (hole > 0) {
+            t->hole = t->hole || is_hole(t, at, hole);
+            at += hole;
+            continue;
+        }
+        size_t end = sector_end(t, at);
+        while (end < t->bytes.len && hole_at(t, end) == 0) {
+            end = sector_end(t, end);
+        }
+        if (!fragment_fits(t, at, end)) {
+            return false;
+        }
+        at = end;
+    }
+    return true;
 }
 
 bool wal_is_torn_batch(struct slice bytes, uint64_t offset, uint64_t batch) {
@@ -81,21 +112,10 @@ bool wal_is_torn_batch(struct slice bytes, uint64_t offset, uint64_t batch) {
         return false;
     }
     struct torn t = {.bytes = bytes, .offset = offset, .batch = batch};
-    for (size_t at = 0; at < bytes.len;) {
-        size_t hole = hole_at(&t, at);
-        if (hole > 0) {
-            t.hole = true;
-            at += hole;
-            continue;
-        }
-        size_t end = sector_end(&t, at);
-        while (end < bytes.len && hole_at(&t, end) == 0) {
-            end = sector_end(&t, end);
-        }
-        if (!fragment_fits(&t, at, end)) {
-            return false;
-        }
-        at = end;
+    if (fragments_fit(&t)) {
+        return t.hole || !t.marked;
     }
-    return t.hole || !t.marked;
+    // A repair's write may have taken one byte of a sector. A mark may be what lacks that byte, so the proof is elsewhere.
+    t = (struct torn){.bytes = bytes, .offset = offset, .batch = batch, .alone = true};
+    return fragments_fit(&t) && (t.hole || bytes.data[bytes.len - 1] != '}');
 }

@@ -5,8 +5,9 @@
 // before that batch is durable. So a crash leaves in each sector of the last batch either its new bytes or newlines.
 //
 // The bytes after the last complete mark are a torn batch exactly if a part is provably missing (the end, or the beginning
-// of a sector, which is newlines) and every byte present is what the writer wrote. docs/wal-format.md, "Torn or damaged",
-// has the reasoning, and why no flipped bit makes a damaged batch look torn.
+// of a sector, which is newlines) and every byte present is what the writer wrote, but for single newlines at the beginnings
+// of sectors, which a repair may have left. docs/wal-format.md, "Torn or damaged", has the reasoning, and why no flipped bit
+// makes a damaged batch look torn.
 #ifndef BATON_WAL_TORN_H
 #define BATON_WAL_TORN_H
 

@@ -192,6 +192,40 @@ static void TestLogTornTail(void **state) {
     }
 }
 
+// A write of the repair ended one byte behind a sector's beginning, and of all that it wrote only this byte reached the
+// disk: with what was missing before, that is a torn batch; in a batch of which all else is there it is damage.
+static void check_one_byte(struct scene *s, uint64_t at) {
+    struct buf bytes = {0};
+    buf_append_slice(&bytes, buf_slice(&s->file));
+    bytes.data[at] = '\n';
+    assert_int_equal(scene_open(s, buf_slice(&bytes)), ERR_WAL_CORRUPT);
+    uint64_t missing = s->end - 10;
+    if (at < missing) {
+        memset(bytes.data + missing, '\n', s->end - missing);
+        check_torn(s, buf_slice(&bytes), torn_len(s, buf_slice(&bytes)));
+        check_repaired(s, &s->before);
+        memcpy(bytes.data + missing, s->file.data + missing, s->end - missing);
+    }
+    memset(bytes.data + s->begin, '\n', (s->begin / 512 + 1) * 512 - s->begin);
+    check_torn(s, buf_slice(&bytes), torn_len(s, buf_slice(&bytes)));
+    check_repaired(s, &s->before);
+    buf_free(&bytes);
+}
+
+static void TestLogRepairOfOneByte(void **state) {
+    (void)state;
+    for (uint32_t len = 300; len < 320; len++) {
+        struct scene s;
+        scene_init(&s, false, 9, len);
+        for (uint64_t at = (s.begin / 512 + 1) * 512; at < s.end; at += 512) {
+            if (s.file.data[at] != '\n' && s.file.data[at + 1] != '\n') {
+                check_one_byte(&s, at);
+            }
+        }
+        scene_free(&s);
+    }
+}
+
 // Filling that in part did not reach the disk before a crash reads as zeros, which are cut off. None follow a torn batch:
 // filling is synced before a batch is written into it.
 static void TestLogUnfilled(void **state) {
@@ -448,10 +482,8 @@ static void TestLogCrashEverywhere(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestLogTornTail),
-    cmocka_unit_test(TestLogUnfilled),
-    cmocka_unit_test(TestLogCorruption),
-    cmocka_unit_test(TestLogCrashEverywhere),
+    cmocka_unit_test(TestLogTornTail),   cmocka_unit_test(TestLogRepairOfOneByte), cmocka_unit_test(TestLogUnfilled),
+    cmocka_unit_test(TestLogCorruption), cmocka_unit_test(TestLogCrashEverywhere),
 };
 
 UNIT_MAIN(tests)
