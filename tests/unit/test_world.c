@@ -11,11 +11,7 @@
 #include "base/slog.h"
 #include "unit.h"
 
-#ifdef __SANITIZE_ADDRESS__
-enum { SLOWER = 40 };
-#else
-enum { SLOWER = 1 };
-#endif
+enum { SLOWER = UNDER_ASAN ? 40 : 1 };
 enum { SECONDS = 10, FIXED = 500 / SLOWER, FRESH = 2000 / SLOWER, QUIET = SLOG_ERROR + 1 };
 
 static const struct {

@@ -11,6 +11,18 @@
 
 #include <cmocka.h>
 
+// AddressSanitizer makes tests slow, so those that go through many cases take fewer. GCC and Clang tell of it differently.
+#if defined __SANITIZE_ADDRESS__
+#define UNDER_ASAN 1
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define UNDER_ASAN 1
+#endif
+#endif
+#ifndef UNDER_ASAN
+#define UNDER_ASAN 0
+#endif
+
 // `tests` is an array of struct CMUnitTest; the exit status is the number of failures.
 #define UNIT_MAIN(tests)                                                                                                    \
     int main(void) {                                                                                                        \
