@@ -76,7 +76,8 @@ static void put_header(struct buf *out, const struct wal_image_header *header) {
     char *base64 = (char *)buf_reserve(out, base64_encoded_len(header->configuration.len));
     out->len += base64_encode(base64, header->configuration.data, header->configuration.len);
     buf_append_str(out, "\"");
-    out->len = wal_finish_line(out->data, buf_reserve(out, WAL_CRC_TAIL + 1));
+    uint8_t *end = buf_reserve(out, WAL_CRC_TAIL + 1);  // and only then out->data: it may move
+    out->len = wal_finish_line(out->data, end);
 }
 
 enum error_code wal_image_begin(const struct wal_directory *dir, const struct wal_image_header *header, uint64_t room,
