@@ -129,7 +129,7 @@ def TestClusterRestoredRefusesTheOld(cluster: Cluster, tmp_path: Path) -> None:
     """A node of the generation before that still runs: nobody believes it, it believes nobody, and it says why."""
     file, old = tmp_path / "backup", cluster["n3"]
     wait_for(lambda: cluster.leader().status().cluster_level, "the cluster's level is raised: the leader writes no more by itself")
-    for number in range(40):  # more than the queues between node and client hold
+    for number in range(120):  # more than the queues between node and client hold
         cluster.put(f"piece-{number}", "v" * 256 * 1024)
     cluster.wait_applied(cluster.put("k", "old"))
     told = backed_up(cluster, file)
