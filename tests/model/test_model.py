@@ -1,4 +1,5 @@
-"""The models hold within small bounds, and each broken variant of them is found; `make model` has larger bounds."""
+"""The models hold within small bounds, and the broken variants of them are found, but for the slowest; `make model` has larger
+bounds, and all variants."""
 
 import pathlib
 import sys
