@@ -33,4 +33,18 @@ void *mem_map(size_t size);
 void *mem_try_map(size_t size);
 void mem_unmap(void *pages, size_t size);
 
+enum { MEM_HUGE_PAGE = 2 * 1024 * 1024 };  // bytes
+
+// The next two are for a start alone, which fills tens of MiB at once: in pages of the usual size each first access is an
+// exception, and under a hypervisor two. A loop that serves must never ask for huge ones, as it may have to wait until the
+// system has moved others' pages out of their way.
+
+// Zeroed pages, huge where the system has such; `size` a multiple of them. Freed by mem_unmap, in parts too. NULL if there
+// is no memory.
+void *mem_try_map_huge(size_t size);
+
+// The heap will soon grow by about `size` bytes: has it grow in huge pages. For the process's main thread, once (further
+// calls do nothing); less than two such pages do not count, and of more than a GiB only that.
+void mem_expect(size_t size);
+
 #endif

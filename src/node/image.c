@@ -210,7 +210,13 @@ enum error_code image_load_newest(const struct wal_directory *dir, struct image 
     size_t count;
     enum error_code code = wal_images(dir, &list, &count, error);
     for (size_t i = 0; code == OK && i < count && image->state == NULL; i++) {
-        code = image_load(dir, list[i], image, error);
+        struct wal_image_reader reader;
+        struct wal_image_header header;
+        code = wal_image_open(dir, list[i], &reader, &header, error);
+        if (code == OK) {
+            mem_expect(reader.file.size);  // more than the state takes, and the rest of the log is then applied
+        }
+        code = load(code, &reader, &header, image, error);
         if (code == ERR_SNAP_CORRUPT) {
             skipped(user, error);
             code = OK;

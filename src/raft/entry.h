@@ -51,6 +51,11 @@ void raft_slab_free(struct raft_slab *slab);
 // Bytes held in blocks.
 size_t raft_slab_bytes(const struct raft_slab *slab);
 
+// Between the two, entries come by the hundred thousand, as when a log is read at a start: their blocks are cut from huge
+// pages (base/mem.h says when not to).
+void raft_slab_bulk_begin(struct raft_slab *slab);
+void raft_slab_bulk_end(struct raft_slab *slab);
+
 // A new entry with room for `len` bytes of command, which the caller fills in; the caller owns its one reference. NULL if
 // out of memory (the size comes from outside: the caller answers RESOURCE_EXHAUSTED).
 struct raft_entry *raft_entry_new(struct raft_slab *slab, enum raft_entry_type type, struct raft_entry_id id, size_t len);

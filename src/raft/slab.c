@@ -2,7 +2,8 @@
 //
 // A log grows at one end and is dropped at the other, so entries allocated together are freed together; a count for each
 // entry would cost a cache line for each access and gain nothing. The slab has a reference to the block that it fills, so
-// that the block is not freed while there is room in it.
+// that the block is not freed while there is room in it. Blocks are mapped one by one, but for those of a log that is read
+// at a start, which are cut from regions of huge pages: so the first of its accesses cost a fraction.
 #include "raft/slab.h"
 
 #include "base/limits.h"
@@ -12,7 +13,11 @@ enum {
     SLAB_BLOCK_BYTES = 256 * KIB,
     SLAB_ALONE_BYTES =
         SLAB_BLOCK_BYTES / 4,  // an entry this large has a block of its own, so as not to waste the rest of one
+    SLAB_REGION_BYTES = 16 * MIB
 };
+
+static_assert(SLAB_REGION_BYTES % MEM_HUGE_PAGE == 0 && SLAB_REGION_BYTES % SLAB_BLOCK_BYTES == 0,
+              "regions are cut up whole");
 
 struct raft_slab_block {
     struct raft_slab *slab;
@@ -24,6 +29,9 @@ struct raft_slab_block {
 struct raft_slab {
     struct raft_slab_block *filling;  // may be NULL
     size_t bytes;
+    bool bulk;        // blocks come from a region, once they are more than a huge page
+    uint8_t *region;  // what is not cut up yet; NULL: nothing
+    size_t region_left;
 };
 
 // Where blocks come from: those that many entries share from the system, so that what compaction frees goes back to it.
@@ -66,6 +74,7 @@ void raft_slab_free(struct raft_slab *slab) {
         block_unref(slab->filling);
     }
     assert(slab->bytes == 0);  // else an entry is still referenced
+    assert(!slab->bulk);
     free(slab);
 }
 
@@ -73,8 +82,44 @@ size_t raft_slab_bytes(const struct raft_slab *slab) {
     return slab->bytes;
 }
 
+void raft_slab_bulk_begin(struct raft_slab *slab) {
+    slab->bulk = true;
+}
+
+void raft_slab_bulk_end(struct raft_slab *slab) {
+    if (slab->region_left > 0) {
+        mem_unmap(slab->region, slab->region_left);
+    }
+    slab->region = NULL;
+    slab->region_left = 0;
+    slab->bulk = false;
+}
+
+// NULL: there is none, and a block is to be mapped alone.
+static void *cut_from_region(struct raft_slab *slab) {
+    if (!slab->bulk || slab->bytes < MEM_HUGE_PAGE) {
+        return NULL;
+    }
+    if (slab->region_left == 0) {
+        slab->region = mem_try_map_huge(SLAB_REGION_BYTES);
+        slab->region_left = slab->region != NULL ? SLAB_REGION_BYTES : 0;
+    }
+    if (slab->region == NULL) {
+        return NULL;
+    }
+    void *block = slab->region;
+    slab->region += SLAB_BLOCK_BYTES;
+    slab->region_left -= SLAB_BLOCK_BYTES;
+    return block;
+}
+
+static void *map_block(struct raft_slab *slab, const struct memory *memory) {
+    void *block = cut_from_region(slab);
+    return block != NULL ? block : memory->map(SLAB_BLOCK_BYTES);
+}
+
 static struct raft_slab_block *block_new(struct raft_slab *slab, size_t size, const struct memory *memory) {
-    struct raft_slab_block *block = size == SLAB_BLOCK_BYTES ? memory->map(size) : memory->alloc(size);
+    struct raft_slab_block *block = size == SLAB_BLOCK_BYTES ? map_block(slab, memory) : memory->alloc(size);
     if (block == NULL) {
         return NULL;
     }

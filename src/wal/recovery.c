@@ -87,7 +87,9 @@ enum error_code wal_collect(const struct wal_directory *dir, const struct wal_id
     *recovered = (struct wal_recovered){.empty = true};
     struct collector c = {.slab = slab, .log = &recovered->log, .from = from};
     struct wal_visitor visitor = {.self = &c, .begins = collect_base, .entry = collect_entry};
+    raft_slab_bulk_begin(slab);
     enum error_code code = wal_scan(dir, want, from, &visitor, end, error);
+    raft_slab_bulk_end(slab);
     if (code != OK) {
         wal_recovered_free(recovered);
         return code;
