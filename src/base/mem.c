@@ -87,8 +87,10 @@ void *mem_try_map_huge(size_t size) {
         munmap(pages, before);
     }
     munmap(pages + before + size, MEM_HUGE_PAGE - before);
-    madvise(pages + before, size, MADV_HUGEPAGE);  // where it is refused, its pages are as any others
-    return pages + before;
+    pages += before;
+    madvise(pages, size, MADV_HUGEPAGE);  // where it is refused, they are as any others
+    madvise(pages, size, MADV_POPULATE_WRITE);
+    return pages;
 }
 
 // The whole pages between them.

@@ -39,8 +39,7 @@ enum { MEM_HUGE_PAGE = 2 * 1024 * 1024 };  // bytes
 // exception, and under a hypervisor two. A loop that serves must never ask for huge ones, as it may have to wait until the
 // system has moved others' pages out of their way.
 
-// Zeroed pages, huge where the system has such; `size` a multiple of them. Freed by mem_unmap, in parts too. NULL if there
-// is no memory.
+// Zeroed pages, huge where the system has such; `size` a multiple of them. Freed by mem_unmap. NULL if there is no memory.
 void *mem_try_map_huge(size_t size);
 
 // The heap will soon grow by about `size` bytes: has it grow in huge pages. For the process's main thread, once (further

@@ -51,8 +51,8 @@ void raft_slab_free(struct raft_slab *slab);
 // Bytes held in blocks.
 size_t raft_slab_bytes(const struct raft_slab *slab);
 
-// Between the two, entries come by the hundred thousand, as when a log is read at a start: their blocks are cut from huge
-// pages (base/mem.h says when not to).
+// Between the two, entries come by the hundred thousand, as when a log is read at a start: their blocks are huge pages
+// (base/mem.h says when not to).
 void raft_slab_bulk_begin(struct raft_slab *slab);
 void raft_slab_bulk_end(struct raft_slab *slab);
 

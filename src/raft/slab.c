@@ -2,8 +2,7 @@
 //
 // A log grows at one end and is dropped at the other, so entries allocated together are freed together; a count for each
 // entry would cost a cache line for each access and gain nothing. The slab has a reference to the block that it fills, so
-// that the block is not freed while there is room in it. Blocks are mapped one by one, but for those of a log that is read
-// at a start, which are cut from regions of huge pages: so the first of its accesses cost a fraction.
+// that the block is not freed while there is room in it. Only the log that is read at a start has blocks of a huge page.
 #include "raft/slab.h"
 
 #include "base/limits.h"
@@ -13,11 +12,7 @@ enum {
     SLAB_BLOCK_BYTES = 256 * KIB,
     SLAB_ALONE_BYTES =
         SLAB_BLOCK_BYTES / 4,  // an entry this large has a block of its own, so as not to waste the rest of one
-    SLAB_REGION_BYTES = 16 * MIB
 };
-
-static_assert(SLAB_REGION_BYTES % MEM_HUGE_PAGE == 0 && SLAB_REGION_BYTES % SLAB_BLOCK_BYTES == 0,
-              "regions are cut up whole");
 
 struct raft_slab_block {
     struct raft_slab *slab;
@@ -29,9 +24,7 @@ struct raft_slab_block {
 struct raft_slab {
     struct raft_slab_block *filling;  // may be NULL
     size_t bytes;
-    bool bulk;        // blocks come from a region, once they are more than a huge page
-    uint8_t *region;  // what is not cut up yet; NULL: nothing
-    size_t region_left;
+    bool bulk;
 };
 
 // Where blocks come from: those that many entries share from the system, so that what compaction frees goes back to it.
@@ -53,14 +46,20 @@ struct raft_slab *raft_slab_new(void) {
     return slab;
 }
 
+// A block for many entries, by its size: one for a single entry is never as large as a huge page.
+static bool is_shared(size_t size) {
+    static_assert((size_t)COMMAND_MAX + KIB < (size_t)MEM_HUGE_PAGE, "else it may be");
+    return size == SLAB_BLOCK_BYTES || size == MEM_HUGE_PAGE;
+}
+
 static void block_unref(struct raft_slab_block *block) {
     assert(block->refs > 0);
     if (--block->refs > 0) {
         return;
     }
     block->slab->bytes -= block->size;
-    if (block->size == SLAB_BLOCK_BYTES) {
-        mem_unmap(block, SLAB_BLOCK_BYTES);
+    if (is_shared(block->size)) {
+        mem_unmap(block, block->size);
     } else {
         free(block);
     }
@@ -87,39 +86,16 @@ void raft_slab_bulk_begin(struct raft_slab *slab) {
 }
 
 void raft_slab_bulk_end(struct raft_slab *slab) {
-    if (slab->region_left > 0) {
-        mem_unmap(slab->region, slab->region_left);
-    }
-    slab->region = NULL;
-    slab->region_left = 0;
     slab->bulk = false;
 }
 
-// NULL: there is none, and a block is to be mapped alone.
-static void *cut_from_region(struct raft_slab *slab) {
-    if (!slab->bulk || slab->bytes < MEM_HUGE_PAGE) {
-        return NULL;
-    }
-    if (slab->region_left == 0) {
-        slab->region = mem_try_map_huge(SLAB_REGION_BYTES);
-        slab->region_left = slab->region != NULL ? SLAB_REGION_BYTES : 0;
-    }
-    if (slab->region == NULL) {
-        return NULL;
-    }
-    void *block = slab->region;
-    slab->region += SLAB_BLOCK_BYTES;
-    slab->region_left -= SLAB_BLOCK_BYTES;
-    return block;
-}
-
-static void *map_block(struct raft_slab *slab, const struct memory *memory) {
-    void *block = cut_from_region(slab);
-    return block != NULL ? block : memory->map(SLAB_BLOCK_BYTES);
-}
-
 static struct raft_slab_block *block_new(struct raft_slab *slab, size_t size, const struct memory *memory) {
-    struct raft_slab_block *block = size == SLAB_BLOCK_BYTES ? map_block(slab, memory) : memory->alloc(size);
+    struct raft_slab_block *block;
+    if (size == MEM_HUGE_PAGE) {
+        block = mem_try_map_huge(size);
+    } else {
+        block = is_shared(size) ? memory->map(size) : memory->alloc(size);
+    }
     if (block == NULL) {
         return NULL;
     }
@@ -140,7 +116,8 @@ static struct raft_slab_block *block_for(struct raft_slab *slab, size_t size, co
     if (filling != NULL && filling->size - filling->used >= size) {
         return filling;
     }
-    struct raft_slab_block *fresh = block_new(slab, SLAB_BLOCK_BYTES, memory);
+    bool huge = slab->bulk && slab->bytes >= MEM_HUGE_PAGE && memory == &memory_or_null;  // not for a small log
+    struct raft_slab_block *fresh = block_new(slab, huge ? MEM_HUGE_PAGE : SLAB_BLOCK_BYTES, memory);
     if (fresh == NULL) {
         return NULL;
     }
