@@ -97,7 +97,31 @@ static struct options read_options(int argc, char **argv) {
     return options;
 }
 
-static void tell(const struct options *options, double took) {
+// --- how fast worlds are: virtual seconds, and the processor's ---
+
+struct speed {
+    double virtual_s, took_s;
+};
+
+static struct speed all, of_three;  // three nodes, and none to be added
+
+static double times_real_time(const struct speed *speed) {
+    return speed->took_s > 0 ? speed->virtual_s / speed->took_s : 0;
+}
+
+static void run_one(uint64_t seed, uint64_t seconds) {
+    double from = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+    uint64_t before_us = world_ran().virtual_us;
+    world_run(seed, seconds);
+    struct speed one = {(double)(world_ran().virtual_us - before_us) / US_PER_S,
+                        seconds_of(CLOCK_PROCESS_CPUTIME_ID) - from};
+    all = (struct speed){all.virtual_s + one.virtual_s, all.took_s + one.took_s};
+    if (world_ran().nodes == 3) {
+        of_three = (struct speed){of_three.virtual_s + one.virtual_s, of_three.took_s + one.took_s};
+    }
+}
+
+static void tell(const struct options *options) {
     struct world_ran ran = world_ran();
     faults_print();
     if (options->minutes > 0) {
@@ -108,16 +132,16 @@ static void tell(const struct options *options, double took) {
            "members, %llu workers offline, %llu generations founded (%llu nodes rejoined, %llu acknowledged writes lost), "
            "%llu times a session was gone (%llu first writes done again), the level raised %llu times and %llu programs too "
            "old; "
-           "%.1f s of processor, %.0f times real time\n",
+           "%.1f s of processor, %.0f times real time, with three nodes %.0f times\n",
            (unsigned long long)ran.seeds, (unsigned long long)options->seed, (unsigned long long)options->seconds,
            (unsigned long long)ran.events, (unsigned long long)ran.entries, (unsigned long long)ran.calls,
            (unsigned long long)ran.watched, (unsigned long long)ran.changes, (unsigned long long)ran.offline,
            (unsigned long long)ran.founded, (unsigned long long)ran.rejoined, (unsigned long long)ran.lost,
            (unsigned long long)ran.sessions_gone, (unsigned long long)ran.again, (unsigned long long)ran.raised,
-           (unsigned long long)ran.too_old, took, (double)ran.seconds / took);
+           (unsigned long long)ran.too_old, all.took_s, times_real_time(&all), times_real_time(&of_three));
 }
 
-static void write_results(const struct options *options, double took) {
+static void write_results(const struct options *options) {
     struct world_ran ran = world_ran();
     FILE *out = fopen(options->results, "w");
     if (out == NULL) {
@@ -129,18 +153,20 @@ static void write_results(const struct options *options, double took) {
     strftime(date, sizeof date, "%Y-%m-%d", gmtime(&now));
     fprintf(out,
             "{\n \"date\": \"%s\",\n \"first_seed\": %llu,\n \"seeds\": %llu,\n \"virtual_hours\": %.1f,\n"
-            " \"times_real_time\": %.0f,\n \"events\": %llu,\n \"entries\": %llu,\n \"calls\": %llu,\n"
+            " \"times_real_time\": %.0f,\n \"times_real_time_of_three_nodes\": %.0f,\n \"events\": %llu,\n \"entries\": "
+            "%llu,\n \"calls\": %llu,\n"
             " \"changes_watched\": %llu,\n \"changes_of_members\": %llu,\n \"workers_offline\": %llu,\n"
             " \"generations_founded\": %llu,\n \"nodes_rejoined\": %llu,\n \"acknowledged_writes_lost\": %llu,\n"
             " \"sessions_gone\": %llu,\n \"first_writes_again\": %llu,\n"
             " \"levels_raised\": %llu,\n \"programs_too_old\": %llu,\n"
             " \"states\": %zu,\n \"steps\": %zu,\n ",
-            date, (unsigned long long)options->seed, (unsigned long long)ran.seeds, (double)ran.seconds / 3600,
-            (double)ran.seconds / took, (unsigned long long)ran.events, (unsigned long long)ran.entries,
-            (unsigned long long)ran.calls, (unsigned long long)ran.watched, (unsigned long long)ran.changes,
-            (unsigned long long)ran.offline, (unsigned long long)ran.founded, (unsigned long long)ran.rejoined,
-            (unsigned long long)ran.lost, (unsigned long long)ran.sessions_gone, (unsigned long long)ran.again,
-            (unsigned long long)ran.raised, (unsigned long long)ran.too_old, coverage_states(), coverage_steps());
+            date, (unsigned long long)options->seed, (unsigned long long)ran.seeds, all.virtual_s / 3600,
+            times_real_time(&all), times_real_time(&of_three), (unsigned long long)ran.events,
+            (unsigned long long)ran.entries, (unsigned long long)ran.calls, (unsigned long long)ran.watched,
+            (unsigned long long)ran.changes, (unsigned long long)ran.offline, (unsigned long long)ran.founded,
+            (unsigned long long)ran.rejoined, (unsigned long long)ran.lost, (unsigned long long)ran.sessions_gone,
+            (unsigned long long)ran.again, (unsigned long long)ran.raised, (unsigned long long)ran.too_old,
+            coverage_states(), coverage_steps());
     faults_write(out);
     fprintf(out, "\n}\n");
     fclose(out);
@@ -148,7 +174,7 @@ static void write_results(const struct options *options, double took) {
 
 static void run_seeds(const struct options *options) {
     for (uint64_t i = 0; i < options->count; i++) {
-        world_run(options->seed + i, options->seconds);
+        run_one(options->seed + i, options->seconds);
         if (options->count <= 10) {
             printf("seed %llu: hash %016llx\n", (unsigned long long)(options->seed + i),
                    (unsigned long long)world_ran().hash);
@@ -160,7 +186,7 @@ static void run_for(const struct options *options) {
     double from = seconds_of(CLOCK_MONOTONIC);
     double said = from;
     for (uint64_t seed = options->seed; seconds_of(CLOCK_MONOTONIC) - from < (double)options->minutes * 60; seed++) {
-        world_run(seed, options->seconds);
+        run_one(seed, options->seconds);
         if (seconds_of(CLOCK_MONOTONIC) - said >= 60) {
             said = seconds_of(CLOCK_MONOTONIC);
             printf("%.0f min: %llu seeds, %zu states, %zu steps\n", (said - from) / 60,
@@ -181,17 +207,15 @@ int main(int argc, char **argv) {
         options.count = 1;
     }
     trace_begin(options.trace);
-    double from = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     if (options.minutes > 0) {
         coverage_begin();
         run_for(&options);
     } else {
         run_seeds(&options);
     }
-    double took = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - from;
-    tell(&options, took);
+    tell(&options);
     if (options.results != NULL) {
-        write_results(&options, took);
+        write_results(&options);
     }
     coverage_free();
     faults_reset();

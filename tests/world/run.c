@@ -107,9 +107,9 @@ void world_run(uint64_t seed, uint64_t seconds) {
     faults_begin();
     world_run_until(seconds * US_PER_S);
     settle();
+    ran.virtual_us += world_now();
     turn_off(&shape);
     ran.seeds++;
-    ran.seconds += seconds;
     ran.events += world_steps();
     ran.entries += ledger_committed();
     ran.calls += clients_ended();
@@ -123,6 +123,7 @@ void world_run(uint64_t seed, uint64_t seconds) {
     ran.again += ledger_again();
     ran.too_old += ledger_programs_too_old();
     ran.raised += members_raises();
+    ran.nodes = shape_first_client(&shape);
     ran.hash = world_hash();
     ledger_free();
 }

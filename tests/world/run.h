@@ -11,7 +11,7 @@ void world_run(uint64_t seed, uint64_t seconds);
 // Of all so far.
 struct world_ran {
     uint64_t seeds;
-    uint64_t seconds;
+    uint64_t virtual_us;  // until all was well
     uint64_t events;
     uint64_t entries;
     uint64_t calls;
@@ -25,7 +25,8 @@ struct world_ran {
     uint64_t raised;         // the cluster's level
     uint64_t too_old;        // programs that said so
     uint64_t again;          // first writes of sessions that were evicted, done once more
-    uint64_t hash;           // of the last one's trace
+    int nodes;               // of the last one, those that are added later included
+    uint64_t hash;           // of its trace
 };
 struct world_ran world_ran(void);
 
