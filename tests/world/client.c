@@ -182,6 +182,13 @@ static void take_answer(struct client *c, const struct rpc_result *result) {
     end_call(c);
 }
 
+// Once all is mended, a call has to end: with what will never come back it would wait for each of its deadlines.
+static void go_to_next(struct client *c) {
+    do {
+        endpoints_next(&c->nodes);
+    } while (stopping && host_of(c->nodes.guess)->lost);
+}
+
 static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
     struct client *c = user;
     (void)tag;
@@ -209,7 +216,7 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
         return;
     case RPC_FAILED_PRECONDITION:
         if (!endpoints_follow(&c->nodes, rpc_result_trailer(result, "baton-leader-address"))) {
-            endpoints_next(&c->nodes);
+            go_to_next(c);
         }
         break;
     case RPC_OUT_OF_RANGE:
@@ -220,7 +227,7 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
         world_broken("a call ends with %s: %.*s", rpc_status_name(result->status), (int)result->message.len,
                      (const char *)result->message.data);
     default:
-        endpoints_next(&c->nodes);
+        go_to_next(c);
         break;
     }
     if (is_list(c)) {
