@@ -113,6 +113,17 @@ def link_command(program: Program) -> List[str]:
     return shlex.split(run(["ninja", "-t", "commands", program.path]).splitlines()[-1])
 
 
+def without_whole_archives(command: Sequence[str], objects: Set[str]) -> List[str]:
+    """The command with the members in place of the archives that are taken whole and have one of these objects."""
+    words: List[str] = []
+    whole = False
+    for word in command:
+        whole = whole and word != "-Wl,--no-whole-archive" or word == "-Wl,--whole-archive"
+        members = run(["ar", "t", word]).split() if whole and word.endswith(".a") else []  # thin: their paths
+        words += members if objects & set(members) else [word]
+    return words
+
+
 def traced(trace: str) -> Set[str]:
     """The objects in the linker's list of what it has taken, which names one of an archive behind the archive's name."""
     return {re.sub(r"^\(.*\)", "", line.strip()) for line in trace.splitlines() if line.strip().endswith(".o")}
@@ -174,7 +185,7 @@ class Mutation:
         """The program with the mutant in it: the linker takes the first definition that it is given, and says which it took."""
         objects = {output: self.object(output) for output in sorted(self.changed & self.links.of(program))}
         path = self.directory / f"test-{program.name}"
-        command = [objects.get(word, word) for word in link_command(program)]
+        command = [objects.get(word, word) for word in without_whole_archives(link_command(program), set(objects))]
         at = command.index("-o")
         command[at + 1] = str(path)
         command[at + 2 : at + 2] = [*self.options, *(new for new in objects.values() if new not in command)]
