@@ -82,9 +82,11 @@ static void TestMembershipOfAFullCluster(void **state) {
     assert_int_equal(check(&world, CHANGE_REMOVE, "n3"), CHANGE_TOO_MANY_REMOVED);
     assert_int_equal(check(&world, CHANGE_UPDATE, "n3"), CHANGE_ALLOWED);
     world.count = 3;
-    struct change taken = {.kind = CHANGE_ADD, .id = id_of("n4"), .address = slice_of_str("n3")};
+    struct change taken = {.kind = CHANGE_ADD, .id = id_of("m"), .address = slice_of_str("n3")};
     struct change_effect effect;
     assert_int_equal(change_check(&world, &taken, &effect), CHANGE_ADDRESS_TAKEN);
+    taken.address = world.members[world.count].address;  // of one that is a member no more
+    assert_int_equal(change_check(&world, &taken, &effect), CHANGE_ALLOWED);
     free(removed);
 }
 
