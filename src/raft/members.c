@@ -37,10 +37,8 @@ static bool is_voter(const struct raft_configuration *configuration, const struc
 }
 
 static bool makes_sense(const struct raft_configuration *configuration) {
+    assert(configuration->count <= MEMBERS_MAX);  // a decoder has no room for more
     size_t voters = 0;
-    if (configuration->count > MEMBERS_MAX) {
-        return false;
-    }
     for (size_t i = 0; i < configuration->count; i++) {
         const struct raft_member *member = &configuration->members[i];
         if (member->id.len == 0 || find_member(configuration, &member->id) != member) {

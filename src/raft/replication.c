@@ -42,8 +42,9 @@ static void probe_from(struct raft_peer *peer, raft_index next_index) {
 // What is in flight has failed, which says nothing about the follower's log: it is sent again from the oldest of it on. Not
 // from match_index + 1, which is the whole log for a peer that has not answered this leader yet.
 static void probe_again(struct raft_peer *peer) {
+    assert(append_is_in_flight(peer, peer->appends_first));
     raft_index next = peer->match_index + 1;
-    if (peer->appends_first < peer->appends_next && append_at(peer, peer->appends_first)->prev_index >= next) {
+    if (append_at(peer, peer->appends_first)->prev_index >= next) {
         next = append_at(peer, peer->appends_first)->prev_index + 1;
     }
     probe_from(peer, next);

@@ -301,13 +301,33 @@ static void TestVoteOutlandish(void **state) {
     solo_free(solo);
 }
 
+// A node whose write takes longer than a disk may take does not campaign, not even for its leader.
+static void TestElectionWithAStuckDisk(void **state) {
+    (void)state;
+    for (uint64_t late_us = 0; late_us <= 1; late_us++) {
+        struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+        static const raft_term terms[] = {5};
+        solo_append(solo, 2, 5, at(1, 1), terms, 1, 0);
+        for (uint64_t us = 0; us + HEARTBEAT_INTERVAL_US <= DISK_STUCK_US; us += HEARTBEAT_INTERVAL_US) {
+            solo->now_us += HEARTBEAT_INTERVAL_US;
+            solo_heartbeat(solo, 2, 5, at(1, 1), 0);
+        }
+        solo->now_us += DISK_STUCK_US % HEARTBEAT_INTERVAL_US + late_us;
+        struct raft_message timeout_now = solo_vote(solo, 2, 5, at(0, 0));
+        timeout_now.type = RAFT_TIMEOUT_NOW;
+        solo_message(solo, timeout_now);
+        assert_int_equal(raft_state(solo->node), late_us == 0 ? RAFT_CANDIDATE : RAFT_FOLLOWER);
+        solo_free(solo);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestVoteOutlandish),      cmocka_unit_test(TestTermMonotonic),
     cmocka_unit_test(TestVoteOncePerTerm),     cmocka_unit_test(TestElectionTimeoutRange),
     cmocka_unit_test(TestElectionNextTick),    cmocka_unit_test(TestHeartbeatResetsTimer),
     cmocka_unit_test(TestCheckQuorum),         cmocka_unit_test(TestCheckQuorumCountsSent),
     cmocka_unit_test(TestCheckQuorumLearners), cmocka_unit_test(TestCheckQuorumGap),
-    cmocka_unit_test(TestElectionAgain),
+    cmocka_unit_test(TestElectionAgain),       cmocka_unit_test(TestElectionWithAStuckDisk),
 };
 
 UNIT_MAIN(tests)

@@ -3,12 +3,16 @@
 #include "raft_configuration.h"
 #include "raft_solo.h"
 
-static bool is_past;  // what is decoded is of an earlier generation
+static bool is_past;        // what is decoded is of an earlier generation
+static bool n1_was_member;  // and lies behind the last member still
 
 static bool decode(void *user, struct slice command, struct raft_configuration *out) {
     ++*(size_t *)user;
     bool readable = configuration_read(command, out);
     out->past = is_past;
+    if (n1_was_member) {
+        out->members[out->count] = (struct raft_member){.id = solo_id(1), .voter = true};
+    }
     return readable;
 }
 
@@ -79,6 +83,22 @@ static void TestMembersOfAnEarlierGeneration(void **state) {
     is_past = false;
 }
 
+// Who is no member any more is not elected, though the decoder has left it behind those who are.
+static void TestMembersBehindTheLast(void **state) {
+    (void)state;
+    n1_was_member = true;
+    struct raft_slab *slab = raft_slab_new();
+    size_t decoded = 0;
+    struct raft_node *node = new_node(slab, "[n2,n3]", &decoded);
+    struct raft_event tick = {.type = RAFT_EVENT_TICK};
+    struct raft_update update;
+    raft_step(node, US_PER_S + ELECTION_TIMEOUT_MAX_US, &tick, 1, &update);
+    assert_int_equal(update.send_now_count + update.send_after_persist_count, 0);
+    raft_free(node);
+    raft_slab_free(slab);
+    n1_was_member = false;
+}
+
 static enum raft_refusal propose(struct solo *solo, const char *text) {
     struct raft_entry *entry = configuration_entry(solo->slab, at(0, 0), text);
     struct raft_event event = {.type = RAFT_EVENT_PROPOSE, .propose = {.entries = &entry, .count = 1, .tag = 7}};
@@ -127,6 +147,51 @@ static void TestMembersManyLeave(void **state) {
     solo_free(solo);
 }
 
+// n2, a learner, is removed while it answers nothing. The messages that were sent to it meanwhile.
+static struct solo *without_n2(struct raft_message *removal, struct raft_message *next) {
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 1, .learners = 1, .term = 1});
+    solo_establish(solo);
+    assert_int_equal(propose(solo, "[n1]"), RAFT_ACCEPTED);
+    *removal = solo_sent_append(solo, 2);
+    solo_persist(solo);
+    assert_int_equal(raft_commit_index(solo->node), 3);
+    solo_propose(solo, 8);
+    *next = solo_sent_append(solo, 2);
+    assert_int_equal(next->append.leader_commit, 3);
+    solo_persist(solo);
+    return solo;
+}
+
+// Who is removed has heard of it once it has accepted anything that says so; it need not be a heartbeat.
+static void TestMembersLeaveWithAnEntry(void **state) {
+    (void)state;
+    struct raft_message removal, next;
+    struct solo *solo = without_n2(&removal, &next);
+    struct raft_id n2 = solo_id(2);
+    solo_accept(solo, &removal, 3);
+    assert_true(raft_may_contact(solo->node, &n2));  // it does not know yet that its removal is committed
+    solo_accept(solo, &next, 4);
+    assert_false(raft_may_contact(solo->node, &n2));
+    solo_free(solo);
+}
+
+// Or else it is sent to for LEAVING_US.
+static void TestMembersLeaveInTime(void **state) {
+    (void)state;
+    struct raft_message removal, next;
+    struct solo *solo = without_n2(&removal, &next);
+    struct raft_id n2 = solo_id(2);
+    uint64_t until_us = solo->now_us + LEAVING_US;
+    while (solo->now_us + HEARTBEAT_INTERVAL_US < until_us) {
+        solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    }
+    solo_tick(solo, until_us - 1 - solo->now_us);
+    assert_true(raft_may_contact(solo->node, &n2));
+    solo_tick(solo, 1);
+    assert_false(raft_may_contact(solo->node, &n2));
+    solo_free(solo);
+}
+
 // A refused change counts nowhere: proposals go on being accepted (etcd/raft a370b6f).
 static void TestMembersRefusedCost(void **state) {
     (void)state;
@@ -146,10 +211,10 @@ static void TestMembersRefusedCost(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestMembersUnreadableLog),
-    cmocka_unit_test(TestMembersOfAnEarlierGeneration),
-    cmocka_unit_test(TestMembersManyLeave),
-    cmocka_unit_test(TestMembersRefusedCost),
+    cmocka_unit_test(TestMembersUnreadableLog), cmocka_unit_test(TestMembersOfAnEarlierGeneration),
+    cmocka_unit_test(TestMembersManyLeave),     cmocka_unit_test(TestMembersRefusedCost),
+    cmocka_unit_test(TestMembersBehindTheLast), cmocka_unit_test(TestMembersLeaveWithAnEntry),
+    cmocka_unit_test(TestMembersLeaveInTime),
 };
 
 UNIT_MAIN(tests)

@@ -304,6 +304,35 @@ static void TestAppendBatch(void **state) {
     solo_free(solo);
 }
 
+// The length of a command whose entry costs that much.
+static size_t len_of_cost(size_t cost) {
+    return cost - sizeof(struct raft_entry);
+}
+
+// What just fills a limit fits it, and nothing fits beside it.
+static void TestAppendLimits(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    struct raft_entry *entries[3];
+    for (size_t i = 0; i < 3; i++) {
+        entries[i] = solo_entry(solo, 0, 0, len_of_cost(APPEND_BATCH_MAX / 2));
+    }
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_PROPOSE, .propose = {.entries = entries, .count = 3}});
+    assert_int_equal(solo_sent_append(solo, 2).append.count, 2);
+    solo_free(solo);
+
+    solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    for (size_t i = 0; i < INFLIGHT_BYTES_MAX / MIB; i++) {
+        solo_propose(solo, len_of_cost(MIB));
+        assert_int_not_equal(solo_sent_append(solo, 2).call, 0);
+    }
+    solo_propose(solo, 8);
+    assert_int_equal(solo_sent_append(solo, 2).call, 0);
+    solo_free(solo);
+}
+
 // Heartbeats: every 150 ms to all peers, empty, on the control connection, with prev_log at match_index.
 static void TestHeartbeat(void **state) {
     (void)state;
@@ -372,6 +401,22 @@ static void TestHeardLate(void **state) {
     assert_int_equal(solo_progress(solo, 2).last_heard_us, sent_us);
     solo_accept(solo, &heartbeats[0], raft_commit_index(solo->node));
     assert_int_equal(solo_progress(solo, 2).last_heard_us, sent_us);
+    // The answer to the oldest heartbeat that is still known counts, and that to one before it does not.
+    for (size_t i = 0; i < 2; i++) {
+        solo_tick(solo, HEARTBEAT_INTERVAL_US);
+        heartbeats[i] = solo_sent_heartbeat(solo, 2);
+    }
+    sent_us = solo->now_us;
+    for (size_t i = 1; i < RAFT_TRACKED; i++) {
+        struct raft_message to3 = solo_sent_heartbeat(solo, 3);
+        solo_accept(solo, &to3, 2);
+        solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    }
+    uint64_t before_us = solo_progress(solo, 2).last_heard_us;
+    solo_accept(solo, &heartbeats[0], 2);
+    assert_int_equal(solo_progress(solo, 2).last_heard_us, before_us);
+    solo_accept(solo, &heartbeats[1], 2);
+    assert_int_equal(solo_progress(solo, 2).last_heard_us, sent_us);
     solo_free(solo);
 }
 
@@ -393,6 +438,30 @@ static void TestSendLost(void **state) {
     solo_elect(solo);  // nothing is known about n2
     again = await_append(solo, RAFT_BULK, 0);
     assert_int_equal(again.append.prev_log.index, 3);
+    solo_free(solo);
+}
+
+// Not before it has waited for that long, to the microsecond.
+static void TestSendLostInTime(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    const uint64_t waits = APPEND_RETRY_US / HEARTBEAT_INTERVAL_US;
+    solo->now_us += HEARTBEAT_INTERVAL_US - APPEND_RETRY_US % HEARTBEAT_INTERVAL_US;
+    solo_propose(solo, APPEND_COPY_MAX);  // too large to be sent twice
+    assert_int_not_equal(solo_sent_append(solo, 2).call, 0);
+    uint64_t sent_us = solo->now_us;
+    for (uint64_t i = 0; i <= waits; i++) {
+        solo_tick(solo, i == 0 ? APPEND_RETRY_US % HEARTBEAT_INTERVAL_US : HEARTBEAT_INTERVAL_US);
+        assert_int_equal(solo_sent_append(solo, 2).call, 0);
+        struct raft_message heartbeat = solo_sent_heartbeat(solo, 3);
+        solo_accept(solo, &heartbeat, 2);
+        solo_persist(solo);
+    }
+    assert_int_equal(solo->now_us, sent_us + APPEND_RETRY_US);
+    solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    assert_int_not_equal(solo_sent_append(solo, 2).call, 0);
     solo_free(solo);
 }
 
@@ -420,6 +489,36 @@ static void TestSendStuck(void **state) {
     await_append(solo, RAFT_CONTROL, 2);
     assert_true(solo->now_us - start_us >= 5 * US_PER_S);
     solo_free(solo);
+
+    // One as large as may be, right behind what the leader has compacted.
+    solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    solo_propose(solo, len_of_cost(APPEND_COPY_MAX));
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_APPLIED, .applied_index = 2});
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_COMPACT, .compact_index = 2});
+    assert_int_equal(raft_base(solo->node).index, 2);
+    start_us = solo->now_us;
+    copy = await_append(solo, RAFT_CONTROL, 2);
+    assert_in_range(solo->now_us, start_us + APPEND_COPY_US, start_us + APPEND_COPY_US + 2 * HEARTBEAT_INTERVAL_US);
+    assert_int_equal(copy.append.prev_log.index, 2);
+    assert_int_equal(copy.append.prev_log.term, 6);
+    solo_free(solo);
+}
+
+// What a peer has lost may be the last entry that the leader has compacted: its term is still known.
+static void TestForgotTheBase(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .term = 5});
+    solo_establish(solo);
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_APPLIED, .applied_index = 2});
+    solo_event(solo, (struct raft_event){.type = RAFT_EVENT_COMPACT, .compact_index = 2});
+    assert_int_equal(raft_base(solo->node).index, 2);
+    solo_tick(solo, HEARTBEAT_INTERVAL_US);
+    struct raft_message heartbeat = solo_sent_heartbeat(solo, 2);
+    solo_reject(solo, &heartbeat, 0, 2);
+    assert_int_equal(solo_progress(solo, 2).forgot.index, 2);
+    assert_int_equal(solo_progress(solo, 2).forgot.term, 6);
+    solo_free(solo);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -427,7 +526,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestFigure8),           cmocka_unit_test(TestRollback),       cmocka_unit_test(TestStaleAckOfOldTerm),
     cmocka_unit_test(TestPipeline),          cmocka_unit_test(TestPipelineSteady), cmocka_unit_test(TestPipelineBytes),
     cmocka_unit_test(TestAppendBatch),       cmocka_unit_test(TestHeartbeat),      cmocka_unit_test(TestHeardLate),
-    cmocka_unit_test(TestSendLost),          cmocka_unit_test(TestSendStuck),
+    cmocka_unit_test(TestSendLost),          cmocka_unit_test(TestSendStuck),      cmocka_unit_test(TestSendLostInTime),
+    cmocka_unit_test(TestAppendLimits),      cmocka_unit_test(TestForgotTheBase),
 };
 
 UNIT_MAIN(tests)
