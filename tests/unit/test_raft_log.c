@@ -1,7 +1,9 @@
 // The parts of the core: entry memory, the log and how far it is durable, the queue, the random generator.
 #include <stdalign.h>
 
+#include "base/array.h"
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/rng.h"
 #include "raft/log.h"
 #include "raft/queue.h"
@@ -50,6 +52,109 @@ static void TestSlab(void **state) {
     assert_int_equal(raft_slab_bytes(slab), held);
     raft_slab_free(slab);
     raft_slab_free(NULL);
+}
+
+// --- memory: the linker has the slab call these ---
+
+static bool no_memory;
+static size_t mapped, unmapped;  // bytes
+
+void *__real_mem_try_alloc(size_t size);
+void *__wrap_mem_try_alloc(size_t size);
+void *__real_mem_try_map(size_t size);
+void *__wrap_mem_try_map(size_t size);
+void __real_mem_unmap(void *pages, size_t size);
+void __wrap_mem_unmap(void *pages, size_t size);
+
+void *__wrap_mem_try_alloc(size_t size) {
+    return no_memory ? NULL : __real_mem_try_alloc(size);
+}
+
+void *__wrap_mem_try_map(size_t size) {
+    mapped += no_memory ? 0 : size;
+    return no_memory ? NULL : __real_mem_try_map(size);
+}
+
+void __wrap_mem_unmap(void *pages, size_t size) {
+    unmapped += size;
+    __real_mem_unmap(pages, size);
+}
+
+// Without memory there is no new entry, and nothing else has changed: the block that is filled is filled further.
+static void TestSlabWithoutMemory(void **state) {
+    (void)state;
+    no_memory = true;
+    assert_null(raft_slab_new());
+    no_memory = false;
+    struct raft_slab *slab = raft_slab_new();
+    no_memory = true;
+    assert_null(entry(slab, 1, 1, 8));
+    assert_null(entry(slab, 1, 1, 300 * KIB));
+    assert_int_equal(raft_slab_bytes(slab), 0);
+    no_memory = false;
+    struct raft_entry *first = entry(slab, 1, 1, 60 * KIB);
+    size_t held = raft_slab_bytes(slab);
+    struct raft_entry *others[8];
+    size_t count = 0;
+    no_memory = true;
+    do {
+        others[count] = entry(slab, 1, 2, 60 * KIB);
+    } while (others[count++] != NULL);
+    assert_in_range(count, 2, ARRAY_COUNT(others) - 1);
+    struct raft_entry *last = entry(slab, 1, 3, 8);  // this one fits still
+    assert_non_null(last);
+    assert_int_equal(raft_slab_bytes(slab), held);
+    no_memory = false;
+    assert_ptr_equal(first->block, last->block);
+    for (size_t i = 0; i + 1 < count; i++) {
+        raft_entry_unref(others[i]);
+    }
+    raft_entry_unref(first);
+    raft_entry_unref(last);
+    raft_slab_free(slab);
+}
+
+// What was taken from the system goes back to it with the last entry of each block.
+static void TestSlabGivesMemoryBack(void **state) {
+    (void)state;
+    mapped = unmapped = 0;
+    struct raft_slab *slab = raft_slab_new();
+    struct raft_entry *entries[1000];
+    for (size_t i = 0; i < ARRAY_COUNT(entries); i++) {
+        entries[i] = entry(slab, 1, i + 1, 4 * KIB);
+    }
+    assert_true(mapped >= ARRAY_COUNT(entries) * 4 * KIB);
+    for (size_t i = 0; i < ARRAY_COUNT(entries); i++) {
+        raft_entry_unref(entries[i]);
+    }
+    assert_int_equal(mapped - unmapped, raft_slab_bytes(slab));
+    raft_slab_free(slab);
+    assert_int_equal(mapped, unmapped);
+}
+
+// In bulk, what comes behind the first MEM_HUGE_PAGE bytes is in blocks of that size; and then again in small ones.
+static void TestSlabInBulk(void **state) {
+    (void)state;
+    enum { LEN = 4096, COUNT = 3 * MEM_HUGE_PAGE / LEN };
+    struct raft_slab *slab = raft_slab_new();
+    static struct raft_entry *entries[COUNT];
+    size_t before = 0, count = 0;
+    raft_slab_bulk_begin(slab);
+    while (raft_slab_bytes(slab) <= MEM_HUGE_PAGE) {
+        before = raft_slab_bytes(slab);
+        entries[count++] = entry(slab, 1, 1, LEN);
+    }
+    assert_int_equal(before, MEM_HUGE_PAGE);
+    assert_int_equal(raft_slab_bytes(slab), 2 * MEM_HUGE_PAGE);
+    raft_slab_bulk_end(slab);
+    while (raft_slab_bytes(slab) <= 2 * (size_t)MEM_HUGE_PAGE) {
+        entries[count++] = entry(slab, 1, 1, LEN);
+    }
+    assert_int_equal(raft_slab_bytes(slab), 2 * MEM_HUGE_PAGE + 256 * KIB);
+    for (size_t i = 0; i < count; i++) {
+        raft_entry_unref(entries[i]);
+    }
+    raft_slab_free(slab);
 }
 
 static struct raft_log log_of(struct raft_slab *slab, struct raft_entry_id base, const raft_term *terms, size_t count) {
@@ -217,8 +322,9 @@ static void TestRaftRng(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestSlab),           cmocka_unit_test(TestRaftLogTerms), cmocka_unit_test(TestRaftLogDurable),
-    cmocka_unit_test(TestRaftLogCompact), cmocka_unit_test(TestRaftQueue),    cmocka_unit_test(TestRaftRng),
+    cmocka_unit_test(TestSlab),           cmocka_unit_test(TestSlabWithoutMemory), cmocka_unit_test(TestSlabGivesMemoryBack),
+    cmocka_unit_test(TestSlabInBulk),     cmocka_unit_test(TestRaftLogTerms),      cmocka_unit_test(TestRaftLogDurable),
+    cmocka_unit_test(TestRaftLogCompact), cmocka_unit_test(TestRaftQueue),         cmocka_unit_test(TestRaftRng),
 };
 
 UNIT_MAIN(tests)
