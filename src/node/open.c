@@ -124,16 +124,22 @@ static uint64_t draw_seed(void) {
     return seed;
 }
 
+// OK, ERR_FOREIGN, or why it cannot be read.
+static enum error_code read_members(const struct node *node, struct slice command, struct wire_configuration *out,
+                                    struct error *error) {
+    enum error_code code = wire_configuration_read(command, out, error);
+    if (code == OK && !raft_id_equal(&out->cluster_id, &node->config->cluster_id)) {
+        code = error_set(error, ERR_FOREIGN, "it is of cluster %s", out->cluster_id.text);
+    }
+    return code;
+}
+
 bool node_decode_configuration(void *user, struct slice command, struct raft_configuration *out) {
     const struct node *node = user;
     struct wire_configuration configuration;
     struct error error = {0};
-    if (wire_configuration_read(command, &configuration, &error) != OK) {
-        slog(SLOG_ERROR, "cannot read a configuration of the log", F_STR("reason", error.message));
-        return false;
-    }
-    if (!raft_id_equal(&configuration.cluster_id, &node->config->cluster_id)) {
-        slog(SLOG_ERROR, "refused a configuration of another cluster", F_STR("theirs", configuration.cluster_id.text));
+    if (read_members(node, command, &configuration, &error) != OK) {
+        slog(SLOG_ERROR, "refused a configuration", F_STR("reason", error.message));
         return false;
     }
     for (size_t i = 0; i < configuration.count; i++) {
@@ -150,6 +156,7 @@ bool node_decode_configuration(void *user, struct slice command, struct raft_con
 
 // The part of the log's tail that the image covers is for Watches, and for followers that lag: it changes nothing else. The
 // entries after it are applied later, or truncated; but a node that holds one that it cannot apply must not acknowledge it.
+// Nor does it start with a configuration that it cannot read, even one that a later one has replaced.
 static enum error_code recall_tail(struct node *node, const struct wal_recovered *recovered, raft_index covered,
                                    struct error *error) {
     for (size_t i = 0; i < recovered->log.count; i++) {
@@ -157,7 +164,14 @@ static enum error_code recall_tail(struct node *node, const struct wal_recovered
         struct pb_command command;
         bool is_command = entry->type == RAFT_ENTRY_COMMAND;
         arena_reset(&node->scratch);
-        enum error_code code = is_command ? wire_command_decode(&node->scratch, entry, &command, error) : OK;
+        enum error_code code = OK;
+        if (is_command) {
+            code = wire_command_decode(&node->scratch, entry, &command, error);
+        } else if (entry->type == RAFT_ENTRY_CONFIGURATION && entry->id.index > covered) {
+            struct wire_configuration configuration;
+            code = read_members(node, raft_entry_command(entry), &configuration, error);
+            code = code == OK ? OK : error_wrap(error, "configuration %llu", (unsigned long long)entry->id.index);
+        }
         if (code != OK) {
             return error_wrap(error, "%s", node->config->data_dir);
         }
@@ -200,15 +214,16 @@ static enum error_code start_core(struct node *node, struct wal_recovered *recov
     }
     recovered->log.applied = image->last.index;
     node->raft = raft_new(&config, node->slab, &recovered->log, node_clock_us());
+    free(recovered->log.entries);  // only the array: the core has taken the references, whether it starts or not
+    recovered->log.entries = NULL;
     if (node->raft == NULL) {
-        return error_set(error, ERR_NO_MEMORY, "the consensus core has no memory, or cannot read a configuration");
+        return error_set(error, ERR_WAL_CORRUPT, "%s has a configuration whose members make no sense",
+                         node->config->data_dir);
     }
     slog(SLOG_INFO, "recovered the log", F_STR("dir", node->config->data_dir), F_U64("entries", recovered->log.count),
          F_U64("snapshot", image->last.index), F_U64("segments", recovered->segments),
          F_U64("term", recovered->log.hard_state.current_term), F_STR("voted_for", recovered->log.hard_state.voted_for.text),
          F_U64("seed", config.seed));
-    free(recovered->log.entries);  // only the array: the core owns the references
-    recovered->log.entries = NULL;
     return OK;
 }
 

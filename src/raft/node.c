@@ -30,10 +30,7 @@ struct raft_node *raft_new(const struct raft_config *config, struct raft_slab *s
     assert(config->heartbeat_interval_us > 0 && config->heartbeat_interval_us * 2 <= config->election_timeout_min_us);
     assert(config->heartbeat_interval_us * 2 <= config->quorum_timeout_us);
     assert(config->decode_configuration != NULL);
-    struct raft_node *node = calloc(1, sizeof *node);
-    if (node == NULL) {
-        return NULL;
-    }
+    struct raft_node *node = mem_zalloc(sizeof *node);
     node->id = config->id;
     node->election_timeout_min_us = config->election_timeout_min_us;
     node->election_timeout_max_us = config->election_timeout_max_us;

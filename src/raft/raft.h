@@ -364,7 +364,7 @@ struct raft_restored {
                          // here, too, are for followers that lag
 };
 
-// NULL if out of memory, or if a configuration entry of the log cannot be read (of which decode_configuration knows). The
+// NULL if a configuration entry of the log cannot be read (of which decode_configuration knows), or makes no sense. The
 // relations stated in raft_config must hold (the caller has checked its flags). The node starts as a follower with a full
 // election timeout from `now_us` on. `slab` must outlive the node.
 struct raft_node *raft_new(const struct raft_config *config, struct raft_slab *slab, const struct raft_restored *restored,

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "node/found.h"
 #include "node/generation.h"
 #include "node/membership.h"
 #include "node/node.h"
@@ -342,6 +343,43 @@ static void TestNodeGenerationHeard(void **state) {
     whole_node_end(&whole);
 }
 
+// Appends a configuration of n1 alone, in that cluster, to the log of the cluster "test".
+static void append_configuration(const char *dir, const char *cluster, bool voter) {
+    struct raft_slab *slab = raft_slab_new();
+    struct wal_options options = {.dir = dir,
+                                  .cluster_id = slice_of_str("test"),
+                                  .node_id = slice_of_str("n1"),
+                                  .incarnation = slice_of_str("00112233445566778899aabbccddeeff"),
+                                  .generation = 1};
+    struct wire_configuration configuration = {.generation = 1, .cluster_id = raft_id_of(slice_of_str(cluster)), .count = 1};
+    configuration.members[0] =
+        (struct wire_member){.id = raft_id_of(slice_of_str("n1")), .address = "127.0.0.1:1", .cloud = "gcp", .voter = voter};
+    struct raft_entry_id founded;
+    struct error error = {0};
+    assert_int_equal(found_generation(&options, slab, &configuration, &founded, &error), OK);
+    raft_slab_free(slab);
+}
+
+// A node starts with no configuration that it cannot take, even if a later one has replaced it; and says which.
+static void TestNodeMembersOfAnotherClusterBefore(void **state) {
+    (void)state;
+    struct whole_node whole;
+    whole_node_start(&whole, 1);
+    char dir[sizeof whole.dir + sizeof "/other"];
+    snprintf(dir, sizeof dir, "%s/other", whole.dir);
+    append_configuration(dir, "other", true);
+    append_configuration(dir, "test", true);
+    whole.config.data_dir = dir;
+    struct error error = {0};
+    assert_int_equal(whole_node_restart(&whole, &error), ERR_FOREIGN);
+    assert_non_null(strstr(error.message, ": configuration 1: it is of cluster other"));
+    dir[strlen(dir) - 1] = '2';
+    append_configuration(dir, "test", false);  // of no voter, which the core alone notices
+    append_configuration(dir, "test", true);
+    assert_int_equal(whole_node_restart(&whole, &error), ERR_WAL_CORRUPT);
+    whole_node_end(&whole);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestNodeGenerationParse),
     cmocka_unit_test(TestNodeGenerationHeard),
@@ -353,6 +391,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestNodeMembersStayUntilTheirRemovalIsCommitted),
     cmocka_unit_test(TestNodeRemovedStops),
     cmocka_unit_test(TestNodeMembersOfAnotherCluster),
+    cmocka_unit_test(TestNodeMembersOfAnotherClusterBefore),
 };
 
 UNIT_MAIN(tests)
