@@ -112,6 +112,8 @@ class _Finder:
 
     def _visit(self, cursor: Any, function: str, last: Optional[Any]) -> None:
         """`last`: the function's last statement; if that is a return, it stays, for it may be the result."""
+        if cursor.kind == K.STATIC_ASSERT:
+            return  # the compiler's business
         children = list(cursor.get_children())
         condition = self._condition(cursor, children)
         if condition is not None:
