@@ -40,8 +40,11 @@ enum error_code wal_segment_failed(const char *doing, uint64_t number, struct er
     char name[WAL_SEGMENT_NAME_SIZE];
     wal_segment_name(name, number);
     if (error_of_errno(failed) == ERR_NO_SPACE) {
-        return error_set(error, ERR_NO_SPACE, "%s wal/%s: %s; free some space, the log then continues by itself", doing,
-                         name, strerror(failed));
+        return error_set(
+            error, ERR_NO_SPACE,
+            "%s wal/%s: %s; free some space, the log then continues by itself, or when a node that has ended is "
+            "started again",
+            doing, name, strerror(failed));
     }
     return error_set(error, ERR_IO, "%s wal/%s: %s; check the disk and start again, nothing unsynced was acknowledged",
                      doing, name, strerror(failed));

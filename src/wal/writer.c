@@ -258,7 +258,7 @@ static enum error_code write_batch(struct wal_writer *w, const struct batch *b, 
         uint64_t end = w->current.end;
         if (wal_segment_blank(w->dir.io, &w->current, end, end + bytes.len, &cleaning) != OK) {
             *error = cleaning;
-            return ERR_IO;
+            return error->code = ERR_IO;  // whatever the reason: this is final
         }
     }
     if (code == OK) {

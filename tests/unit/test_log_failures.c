@@ -210,6 +210,10 @@ static void TestLogNoSpaceCannotBlank(void **state) {
     log_append(&log, 3, 3000);
     log_run(&log);
     assert_int_equal(log.writer->condition, WAL_FAILED);
+    assert_int_equal(log.writer->error.code, ERR_IO);
+    assert_string_equal(log.writer->error.message,
+                        "blanking wal/0000000000000001.jsonl: No space left on device; free some space, the log then "
+                        "continues by itself, or when a node that has ended is started again");
     log_free(&log);
     disk_free(&disk);
 }
@@ -251,7 +255,9 @@ static void expect_failed_for_good(struct log *log, uint64_t durable) {
     assert_false(wal_writer_prepare(log->writer, true));
     assert_int_equal(log->writer->durable_write, durable);
     assert_int_equal(log->disk->calls, calls);
+    struct error failed = log->writer->error;
     assert_int_equal(log_close(log, true), ERR_IO);
+    assert_string_equal(log->error.message, failed.message);
 }
 
 static void TestLogSyncFails(void **state) {
