@@ -25,7 +25,6 @@ struct batch {
     size_t stop_written;        // how many of its entries are durable then
     uint64_t hard_state_write;
     struct raft_hard_state hard_state;
-    bool has_hard_state;
     bool begins_with_hard_state;
     bool begins_segment;        // it must be the first of its segment:
     struct raft_entry_id base;  // the log continues, or begins anew, after this entry
@@ -49,13 +48,12 @@ static void begin_batch(struct wal_writer *w, struct batch *b, uint64_t reserve)
     };
     buf_clear(&w->batch_buf);
     buf_reserve(&w->batch_buf, HEAD_ROOM);
-    w->batch_buf.len = HEAD_ROOM;
+    w->batch_buf.len += HEAD_ROOM;
 }
 
 static void add_hard_state(struct wal_writer *w, struct batch *b, const struct raft_hard_state *hard_state) {
     assert(hard_state->current_term >= b->hard_state.current_term);
     b->begins_with_hard_state |= lines_len(w) == 0;
-    b->has_hard_state = true;
     b->hard_state = *hard_state;
     w->batch_buf.len += wal_put_hard_state(buf_reserve(&w->batch_buf, WAL_HARD_STATE_LINE_MAX), hard_state);
 }
@@ -64,7 +62,6 @@ static void add_hard_state(struct wal_writer *w, struct batch *b, const struct r
 static bool restart(struct wal_writer *w, struct batch *b, struct wal_write *write) {
     if (lines_len(w) > 0) {
         b->stop = write;
-        b->stop_written = write->written;
         return false;
     }
     b->begins_segment = true;
@@ -95,9 +92,9 @@ static void gather_all(struct wal_writer *w, struct batch *b) {
     b->begins_segment = w->generation > w->last_generation;
     for (struct wal_write *write = w->head; write != NULL; write = write->next) {
         const struct raft_persist *persist = &write->persist;
+        assert(write == w->head || write->written == 0);  // so b->stop_written is 0 for one that is not in this batch
         if (lines_len(w) + WAL_HARD_STATE_LINE_MAX > LINES_MAX) {
             b->stop = write;
-            b->stop_written = write->written;
             return;
         }
         if (persist->reset.index > 0 && !write->restarted && !restart(w, b, write)) {
@@ -129,7 +126,7 @@ static bool gather_hard_state(struct wal_writer *w, struct batch *b) {
         add_hard_state(w, b, last);
     }
     b->stop = w->head;
-    b->stop_written = w->head != NULL ? w->head->written : 0;
+    b->stop_written = w->head->written;
     b->hard_state_write = w->pushed_write;
     return last != NULL;
 }
@@ -295,12 +292,12 @@ static void fail(struct wal_writer *w, const struct error *error) {
     w->error = *error;
 }
 
-// Writes a batch of everything queued; with an empty queue, probes for space. True: something was done.
+// Writes a batch of everything queued. True: something was done.
 static bool step_all(struct wal_writer *w) {
     struct error error;
     struct batch b;
     gather_all(w, &b);
-    enum error_code code = w->head != NULL ? write_batch(w, &b, &error) : make_room(w, FILL_STEP, WAL_RESERVE_BYTES, &error);
+    enum error_code code = write_batch(w, &b, &error);
     if (code == OK) {
         w->condition = WAL_GOOD;
         return true;
@@ -330,7 +327,8 @@ static bool step_hard_state(struct wal_writer *w) {
 }
 
 bool wal_writer_step(struct wal_writer *w) {
-    if (w->condition == WAL_FAILED || (w->condition == WAL_GOOD && w->head == NULL)) {
+    if (w->condition == WAL_FAILED || w->head == NULL) {
+        assert(w->condition != WAL_FULL);  // what found no space waits
         return false;
     }
     if (w->condition == WAL_FULL && w->dir.io->now_us(w->dir.io->self) < w->retry_us) {
