@@ -27,7 +27,8 @@ static void skipped(void *user, const struct error *error) {
 
 static bool has_directory(const struct victim *v) {
     const struct wal_io *io = &v->disk->io;
-    return io->open_at(io->self, AT_FDCWD, "data", O_RDONLY | O_DIRECTORY, 0) >= 0;
+    int fd = io->open_at(io->self, AT_FDCWD, "data", O_RDONLY | O_DIRECTORY, 0);
+    return fd >= 0 && io->close(io->self, fd) == 0;
 }
 
 static enum error_code load_image(struct victim *v, struct image *image, struct error *damage) {

@@ -49,8 +49,11 @@ enum error_code log_open(struct log *log) {
                                   .segment_bytes = log->segment_bytes,
                                   .io = &log->disk->io};
     wal_recovered_free(&log->recovered);
+    memset(&log->recovered, 0xff, sizeof log->recovered);  // it need not be anything
     log->write = 0;
-    return wal_writer_open(&options, log->slab, &log->writer, &log->recovered, &log->error);
+    enum error_code code = wal_writer_open(&options, log->slab, &log->writer, &log->recovered, &log->error);
+    assert(code == OK || (disk_open_files(log->disk) == 0 && log->recovered.empty && log->recovered.log.entries == NULL));
+    return code;
 }
 
 enum error_code log_close(struct log *log, bool trim) {
@@ -58,6 +61,7 @@ enum error_code log_close(struct log *log, bool trim) {
     if (log->writer != NULL) {
         code = wal_writer_close(log->writer, trim, &log->error);
         log->writer = NULL;
+        assert(disk_open_files(log->disk) == 0);
     }
     while (log->made != NULL) {
         struct wal_write *write = log->made;
@@ -92,6 +96,9 @@ void log_push(struct log *log, raft_term term, const char *vote, raft_index firs
     }
     write->next_outstanding = log->made;
     log->made = write;
+    write->next = write;  // the writer sets these three itself
+    write->written = SIZE_MAX;
+    write->restarted = true;
     wal_writer_push(log->writer, write);
 }
 

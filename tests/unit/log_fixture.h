@@ -7,6 +7,7 @@
 
 #define SEGMENT_1 "data/wal/0000000000000001.jsonl"
 #define SEGMENT_2 "data/wal/0000000000000002.jsonl"
+#define SEGMENT_3 "data/wal/0000000000000003.jsonl"
 
 #define INCARNATION "0123456789abcdef0123456789abcdef"
 

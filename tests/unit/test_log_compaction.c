@@ -202,6 +202,47 @@ static void TestLogNoBatchLeft(void **state) {
     end(&log, &disk);
 }
 
+// A segment that is damaged is for the next start to find: those before it stay, whatever was removed before.
+static void TestLogPurgeBeforeDamage(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 60);
+    disk_put(&disk, "data/wal/0000000000000004.jsonl", slice_of_str("{\"v\":2,\"cluster\":\"dem0\"}\n"));
+    purge(&log, 60);
+    assert_int_equal(log.writer->first_segment, 3);
+    assert_false(has_segment(&disk, 2));
+    assert_true(has_segment(&disk, 3));
+    assert_int_equal(log.writer->condition, WAL_GOOD);
+    log_free(&log);
+    disk_free(&disk);
+}
+
+// The directory cannot be synced, or the file cannot be removed: the process ends, and it is told why.
+static void TestLogPurgeFails(void **state) {
+    (void)state;
+    for (int unlinked = 0; unlinked < 2; unlinked++) {
+        struct disk disk;
+        struct log log;
+        begin(&log, &disk, 60);
+        disk.fail_errno = EIO;
+        disk.fail_sync_at = 1;
+        if (unlinked == 1) {
+            disk_remove(&disk, SEGMENT_1);
+        }
+        assert_false(wal_writer_purge(log.writer, 60));
+        assert_int_equal(log.writer->first_segment, 1);
+        assert_int_equal(log.writer->condition, WAL_FAILED);
+        uint64_t calls = disk.calls;
+        assert_false(wal_writer_purge(log.writer, 60));
+        assert_int_equal(disk.calls, calls);
+        assert_int_equal(log_close(&log, true), ERR_IO);
+        static const char removing[] = "removing wal/0000000000000001.jsonl: ";
+        assert_memory_equal(log.error.message, removing, sizeof removing - 1);
+        end(&log, &disk);
+    }
+}
+
 // A power loss at any call of a purge, and of the writes around it.
 static void TestLogPurgeCrash(void **state) {
     (void)state;
@@ -322,6 +363,32 @@ static void TestLogBeginsAnew(void **state) {
     }
 }
 
+// Of the segments before the new beginning none is needed, but the one at which it is stays as long as others do.
+static void TestLogPurgeKeepsTheNewBeginning(void **state) {
+    (void)state;
+    struct raft_entry_id image = {.index = 200, .term = 3};
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 45);
+    push_reset(&log, image, 3);
+    log_run(&log);
+    uint64_t anew = log.writer->current.number;
+    size_t entries = 0;
+    for (; log.writer->current.number < anew + 2; entries++) {
+        log_append(&log, 1, 1000);
+        log_run(&log);
+    }
+    purge(&log, image.index);
+    assert_int_equal(log.writer->first_segment, anew);
+    assert_true(has_segment(&disk, anew) && !has_segment(&disk, anew - 1));
+    log_close(&log, false);
+    open_after(&log, image, image.index);
+    check_anew(&log, image, entries);
+    purge(&log, image.index + entries);
+    assert_int_equal(log.writer->first_segment, anew + 2);
+    end(&log, &disk);
+}
+
 // One batch may hold writes before, at and after the new beginning.
 static void TestLogBeginsAnewInOneStep(void **state) {
     (void)state;
@@ -376,7 +443,9 @@ static void TestLogBeginsAnewWithMuch(void **state) {
 // The crash came between the image and the first batch after it: the log lacks the image's last entry, or has another there.
 static void TestLogImageNotInLog(void **state) {
     (void)state;
-    for (raft_index index = 30; index <= 60; index += 5) {
+    static const raft_index indexes[] = {30, 35, 40, 45, 46, 50, 55, 60};  // 46: the very next
+    for (size_t i = 0; i < ARRAY_COUNT(indexes); i++) {
+        raft_index index = indexes[i];
         struct raft_entry_id image = {.index = index, .term = 2};
         struct disk disk;
         struct log log;
@@ -471,7 +540,7 @@ static void TestLogBeginsAnewCrash(void **state) {
                 disk_crash(&disk);
                 open_after(&log, image, 70);
             }
-            disk_kill(&disk);
+            disk.crash_at = 0;
             assert_int_equal(log.recovered.log.base.index, 70);
             assert_int_equal(log.recovered.log.base.term, 2);
             assert_true(log.recovered.log.count == 1 || (!durable && log.recovered.log.count == 0));
@@ -552,6 +621,24 @@ static void raise_and_append(struct log *log) {
     wal_writer_raise_generation(log->writer, 2);
     log_append(log, 1, 50);
     log_run(log);
+}
+
+// There is no generation 0, whatever is asked for.
+static void TestLogFirstGeneration(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    disk_init(&disk, 1);
+    log_init(&log, &disk, SEGMENT);
+    log.generation = 0;
+    assert_int_equal(log_open(&log), OK);
+    log_push(&log, 1, "n1", 1, 1, 10);
+    log_run(&log);
+    log_close(&log, false);
+    open_after(&log, (struct raft_entry_id){0}, 0);
+    assert_int_equal(log.recovered.generation, 1);
+    check_holds(&log);
+    end(&log, &disk);
 }
 
 static void TestLogGenerationRises(void **state) {
@@ -659,6 +746,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogSegmentMissing),
     cmocka_unit_test(TestLogNoBatchLeft),
     cmocka_unit_test(TestLogPurgeCrash),
+    cmocka_unit_test(TestLogPurgeBeforeDamage),
+    cmocka_unit_test(TestLogPurgeFails),
+    cmocka_unit_test(TestLogPurgeKeepsTheNewBeginning),
     cmocka_unit_test(TestLogBeginsAnew),
     cmocka_unit_test(TestLogBeginsAnewInOneStep),
     cmocka_unit_test(TestLogBeginsAnewCrash),
@@ -670,6 +760,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogImageOfALaterTerm),
     cmocka_unit_test(TestLogIncarnationStays),
     cmocka_unit_test(TestLogBeginCrash),
+    cmocka_unit_test(TestLogFirstGeneration),
     cmocka_unit_test(TestLogGenerationRises),
     cmocka_unit_test(TestLogGenerationCrash),
 };

@@ -1,5 +1,5 @@
-// The disk in memory. Files and directories live in one table; a name is a path, and a descriptor is an index into the
-// table, higher by DIRECT_FD if it leads past the page cache.
+// The disk in memory. Files and directories live in one table; a name is a path. A descriptor is the lowest free one, as of
+// a process.
 #include "wal_disk.h"
 
 #include <assert.h>
@@ -8,10 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
-enum { SECTOR = 512, BLOCK = 4096, PATH_SIZE = 128, FIRST_FD = 100, DIRECT_FD = 100000, LITTLE = 256 };
+enum { SECTOR = 512, BLOCK = 4096, PATH_SIZE = 128, LITTLE = 256 };
 
 struct disk_file {
     char path[PATH_SIZE];
@@ -64,14 +65,46 @@ static struct disk_file *add(struct disk *disk, const char *path, bool is_dir) {
     return file;
 }
 
-static bool is_direct(int fd) {
-    return fd >= DIRECT_FD;
+// What a descriptor leads to.
+struct disk_open {
+    bool used;
+    bool direct;  // past the page cache
+    size_t file;
+};
+
+static struct disk_open *open_of(const struct disk *disk, int fd) {
+    int at = fd - disk->first_fd;
+    assert(at >= 0 && (size_t)at < disk->open_count && disk->opens[at].used);
+    return &disk->opens[at];
+}
+
+static bool is_direct(const struct disk *disk, int fd) {
+    return open_of(disk, fd)->direct;
 }
 
 static struct disk_file *file_of(const struct disk *disk, int fd) {
-    fd -= is_direct(fd) ? DIRECT_FD : 0;
-    assert(fd >= FIRST_FD && (size_t)(fd - FIRST_FD) < disk->file_count);
-    return &disk->files[fd - FIRST_FD];
+    return &disk->files[open_of(disk, fd)->file];
+}
+
+static int open_new(struct disk *disk, const struct disk_file *file, bool direct) {
+    size_t at = 0;
+    while (at < disk->open_count && disk->opens[at].used) {
+        at++;
+    }
+    if (at == disk->open_count) {
+        array_reserve(disk->opens, disk->open_cap, at + 1);
+        disk->open_count++;
+    }
+    disk->opens[at] = (struct disk_open){.used = true, .direct = direct, .file = (size_t)(file - disk->files)};
+    return disk->first_fd + (int)at;
+}
+
+size_t disk_open_files(const struct disk *disk) {
+    size_t count = 0;
+    for (size_t i = 0; i < disk->open_count; i++) {
+        count += disk->opens[i].used;
+    }
+    return count;
 }
 
 static void resize(struct buf *buf, size_t size) {
@@ -183,17 +216,19 @@ static int disk_open_at(void *self, int dir, const char *name, int flags, mode_t
         errno = EIO;
         return -1;
     }
-    int fd = FIRST_FD + (int)(file - disk->files);
-    if ((flags & O_DIRECT) == 0) {
-        return fd;
-    }
+    bool direct = (flags & O_DIRECT) != 0;
     errno = EINVAL;
-    return disk->direct == DISK_NO_DIRECT ? -1 : fd + DIRECT_FD;
+    return direct && disk->direct == DISK_NO_DIRECT ? -1 : open_new(disk, file, direct);
 }
 
 static int disk_close(void *self, int fd) {
-    (void)self;
-    (void)fd;
+    struct disk *disk = self;
+    size_t at = (size_t)(fd - disk->first_fd);
+    if (at >= disk->open_count || !disk->opens[at].used) {  // a process that was killed is taken down in order, too
+        errno = EBADF;
+        return -1;
+    }
+    disk->opens[at].used = false;
     return 0;
 }
 
@@ -309,7 +344,7 @@ static ssize_t disk_write_at(void *self, int fd, const struct iovec *parts, int 
     for (int i = 0; i < count; i++) {
         len += parts[i].iov_len;
     }
-    if (is_direct(fd) && !takes_direct(disk, parts, count, offset)) {
+    if (is_direct(disk, fd) && !takes_direct(disk, parts, count, offset)) {
         return -1;
     }
     ssize_t allowed = transfer(disk, len);
@@ -320,7 +355,7 @@ static ssize_t disk_write_at(void *self, int fd, const struct iovec *parts, int 
     if (allowed < 0) {
         return -1;
     }
-    allowed = is_direct(fd) ? in_blocks(allowed) : allowed;
+    allowed = is_direct(disk, fd) ? in_blocks(allowed) : allowed;
     size_t grows = (size_t)offset + (size_t)allowed > file->seen.len ? (size_t)offset + (size_t)allowed - file->seen.len : 0;
     uint64_t left = disk->space - disk_used(disk);
     if (grows > left) {
@@ -513,7 +548,7 @@ static uint64_t disk_now_us(void *self) {
 // --- the test's side ---
 
 void disk_init(struct disk *disk, uint64_t seed) {
-    *disk = (struct disk){.seed = seed, .space = UINT64_MAX, .now_us = 1};
+    *disk = (struct disk){.seed = seed, .first_fd = DISK_FIRST_FD, .space = UINT64_MAX, .now_us = 1};
     disk->io = (struct wal_io){.self = disk,
                                .open_at = disk_open_at,
                                .close = disk_close,
@@ -547,9 +582,13 @@ static void free_files(struct disk *disk) {
 
 void disk_free(struct disk *disk) {
     free_files(disk);
+    free(disk->opens);
+    disk->opens = NULL;
+    disk->open_count = disk->open_cap = 0;
 }
 
 void disk_kill(struct disk *disk) {
+    disk->open_count = 0;
     disk->dead = false;
     disk->crash_at = 0;
 }
@@ -653,8 +692,9 @@ bool disk_equal(const struct disk *a, const struct disk *b) {
     return true;
 }
 
-// Files that it has already keep their memory: tests copy one disk some ten thousand times.
+// Nor has any process one of them open. They keep their memory: tests copy one disk some ten thousand times.
 static void forget_names(struct disk *disk) {
+    disk->open_count = 0;
     for (size_t i = 0; i < disk->file_count; i++) {
         disk->files[i].exists = false;
         disk->files[i].durable = false;

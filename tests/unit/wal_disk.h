@@ -13,6 +13,9 @@
 #include "wal/io.h"
 
 struct disk_file;
+struct disk_open;
+
+enum { DISK_FIRST_FD = 100 };
 
 // What the file system makes of O_DIRECT.
 enum disk_direct {
@@ -28,6 +31,10 @@ struct disk {
     struct wal_io io;  // give this to the log
     struct disk_file *files;
     size_t file_count;
+    struct disk_open *opens;  // by descriptor
+    size_t open_count;
+    size_t open_cap;
+    int first_fd;   // the lowest descriptor: a process without standard input has 0 for it
     uint64_t seed;  // of the coin
     enum disk_luck luck;
     enum disk_direct direct;
@@ -72,6 +79,9 @@ struct slice disk_bytes(const struct disk *disk, const char *path);
 void disk_put(struct disk *disk, const char *path, struct slice bytes);
 
 void disk_remove(struct disk *disk, const char *path);
+
+// The descriptors that are open.
+size_t disk_open_files(const struct disk *disk);
 
 // Bytes of all files, as processes see them.
 uint64_t disk_used(const struct disk *disk);
