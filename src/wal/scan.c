@@ -447,15 +447,15 @@ bool wal_segment_base(const struct wal_directory *dir, uint64_t number, raft_ind
     return read;
 }
 
-// The segment to begin with: the last one whose base is not above `from`.
-static uint64_t choose_first(struct scan *s, raft_index from, const uint64_t *numbers, size_t count) {
+// The segment to begin with: the last of these whose base is not above `from`.
+static size_t choose_first(const struct wal_directory *dir, raft_index from, const uint64_t *numbers, size_t count) {
     raft_index base;
-    for (size_t i = count; i-- > 1;) {
-        if (wal_segment_base(s->dir, numbers[i], &base) && base <= from) {
-            return numbers[i];
+    for (size_t i = count; from > 0 && i-- > 1;) {
+        if (wal_segment_base(dir, numbers[i], &base) && base <= from) {
+            return i;
         }
     }
-    return numbers[0];
+    return 0;
 }
 
 static enum error_code check_sequence(struct scan *s, const uint64_t *numbers, size_t count, struct error *error) {
@@ -469,27 +469,31 @@ static enum error_code check_sequence(struct scan *s, const uint64_t *numbers, s
     return OK;
 }
 
-static enum error_code scan_from(struct scan *s, raft_index from, const uint64_t *numbers, size_t count,
-                                 struct error *error) {
-    enum error_code code = check_sequence(s, numbers, count, error);
-    uint64_t first = from == 0 || code != OK ? numbers[0] : choose_first(s, from, numbers, count);
+static struct scan scan_of(const struct wal_directory *dir, const struct wal_identity *want,
+                           const struct wal_visitor *visitor, struct wal_log_end *end) {
+    *end = (struct wal_log_end){.current.fd = -1, .next.fd = -1};
+    struct scan s = {.dir = dir, .visitor = visitor, .end = end, .has_want = want != NULL, .reader.fd = -1};
+    if (want != NULL) {
+        s.want = *want;
+    }
+    return s;
+}
+
+static enum error_code scan_from(struct scan *s, size_t first, const uint64_t *numbers, size_t count, struct error *error) {
+    enum error_code code = OK;
     s->end->first_segment = numbers[0];
-    for (size_t i = (size_t)(first - numbers[0]); code == OK && i < count; i++) {
+    for (size_t i = first; code == OK && i < count; i++) {
         s->number = numbers[i];
         code = scan_segment(s, error);
         s->end->segments++;
     }
-    if (code == OK && !s->begun && numbers[0] != 1) {
-        s->number = numbers[0];
-        error_set(error, ERR_WAL_GAP, "segment %" PRIu64 " is missing, and there is no batch after it", numbers[0] - 1);
-        return located(s, 1, error);
-    }
+    buf_free(&s->reader.window);
     return code;
 }
 
 enum error_code wal_scan(const struct wal_directory *dir, const struct wal_identity *want, raft_index from,
                          const struct wal_visitor *visitor, struct wal_log_end *end, struct error *error) {
-    *end = (struct wal_log_end){.current.fd = -1, .next.fd = -1};
+    struct scan s = scan_of(dir, want, visitor, end);
     if (dir->wal < 0) {
         return OK;
     }
@@ -499,13 +503,18 @@ enum error_code wal_scan(const struct wal_directory *dir, const struct wal_ident
     if (code != OK || count == 0) {
         return code;
     }
-    struct scan s = {.dir = dir, .visitor = visitor, .end = end, .has_want = want != NULL, .reader.fd = -1};
-    if (want != NULL) {
-        s.want = *want;
+    code = check_sequence(&s, numbers, count, error);
+    // Of a torn first batch the header may be whole. The segment holds nothing then: the log ends in one before it.
+    for (size_t first = count; code == OK && !s.begun && first > 0;) {
+        first = choose_first(dir, from, numbers, first);
+        s = scan_of(dir, want, visitor, end);
+        code = scan_from(&s, first, numbers, count, error);
     }
-    code = scan_from(&s, from, numbers, count, error);
+    if (code == OK && !s.begun && numbers[0] != 1) {
+        error_set(error, ERR_WAL_GAP, "segment %" PRIu64 " is missing, and there is no batch after it", numbers[0] - 1);
+        code = located(&s, 1, error);
+    }
     assert(code != OK || end->next.number == 0 || end->current.number == 0 || end->next.number == end->current.number + 1);
-    buf_free(&s.reader.window);
     free(numbers);
     return code;
 }

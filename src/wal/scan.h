@@ -46,10 +46,10 @@ struct wal_log_end {
     uint64_t bytes;  // up to the last mark, in all segments
 };
 
-// Scans the segments that hold the entries after `from`: it begins with the last one whose base is not above that, and with
-// the first one if `from` is 0. The log need not begin with segment 1: an image may have taken the place of earlier ones.
-// `want` NULL: any identity, but the same in all. ERR_WAL_CORRUPT, ERR_WAL_GAP, ERR_FOREIGN, ERR_WAL_VERSION with file:line,
-// ERR_IO, or the visitor's.
+// Scans the segments that hold the entries after `from`: it begins with the last one that has a batch and whose base is not
+// above that, and with the first one if `from` is 0. The log need not begin with segment 1: an image may have taken the
+// place of earlier ones. `want` NULL: any identity, but the same in all. ERR_WAL_CORRUPT, ERR_WAL_GAP, ERR_FOREIGN,
+// ERR_WAL_VERSION with file:line, ERR_IO, or the visitor's.
 enum error_code wal_scan(const struct wal_directory *dir, const struct wal_identity *want, raft_index from,
                          const struct wal_visitor *visitor, struct wal_log_end *end, struct error *error);
 

@@ -555,6 +555,49 @@ static void TestLogBeginsAnewCrash(void **state) {
     }
 }
 
+// The crash came in the first batch of a segment. Its header, which says that nothing before it is needed, is there, the
+// rest is not: the segment holds nothing, and term and vote are those of the log before it.
+static void TestLogBeginsAnewTorn(void **state) {
+    (void)state;
+    struct raft_entry_id image = {.index = 70, .term = 2};
+    for (int purged = 0; purged < 2; purged++) {
+        struct disk disk;
+        struct log log;
+        begin(&log, &disk, 45);
+        log_push(&log, 2, "n2", log.model.count + 1, 0, 0);
+        log_run(&log);
+        purge(&log, purged != 0 ? 40 : 0);
+        uint64_t first = log.writer->first_segment;
+        uint64_t before = log.writer->current.number;
+        struct model model = log.model;
+        push_reset(&log, image, 3);
+        log_append(&log, 1, 1000);
+        log_run(&log);
+        assert_int_equal(log.writer->current.number, before + 1);
+        log_close(&log, false);
+        char path[64];
+        snprintf(path, sizeof path, "data/wal/%016llu.jsonl", (unsigned long long)before + 1);
+        struct buf torn = {0};
+        buf_append(&torn, disk_bytes(&disk, path).data, 512);
+        disk_put(&disk, path, buf_slice(&torn));
+        buf_free(&torn);
+        open_after(&log, image, 70);
+        assert_int_equal(log.recovered.torn_bytes, 512);
+        assert_int_equal(log.writer->first_segment, first);
+        assert_string_equal(log.recovered.log.hard_state.voted_for.text, "n2");
+        log.model = model;
+        log.model.count = 70;
+        log.model.entries[69].term = 2;
+        check_anew(&log, image, 0);
+        log_append(&log, 1, 100);
+        log_run(&log);
+        log_close(&log, false);
+        open_after(&log, image, 70);
+        check_anew(&log, image, 1);
+        end(&log, &disk);
+    }
+}
+
 // A directory that has a restored image and no log: founding writes one batch. After a crash at any call there is all of it,
 // or no log.
 static void TestLogFoundedCrash(void **state) {
@@ -752,6 +795,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogBeginsAnew),
     cmocka_unit_test(TestLogBeginsAnewInOneStep),
     cmocka_unit_test(TestLogBeginsAnewCrash),
+    cmocka_unit_test(TestLogBeginsAnewTorn),
     cmocka_unit_test(TestLogFoundedCrash),
     cmocka_unit_test(TestLogBeginsAnewWithMuch),
     cmocka_unit_test(TestLogImageNotInLog),
