@@ -85,7 +85,6 @@ static enum error_code take_incarnation(struct scan *s, const struct wal_header 
         return error_set(error, ERR_WAL_CORRUPT, "the generation falls from %" PRIu64 " to %" PRIu64, s->end->generation,
                          header->generation);
     }
-    memset(s->incarnation, 0, sizeof s->incarnation);
     if (header->incarnation.len > 0) {
         memcpy(s->incarnation, header->incarnation.data, header->incarnation.len);
     }
@@ -223,8 +222,8 @@ static enum error_code read_batch(struct scan *s, struct error *error) {
         bool ended;
         enum error_code code = wal_reader_line(&s->reader, s->offset, &line, &ended, error);
         if (code == OK && line.len == 0) {
-            code =
-                error_set(error, ERR_WAL_CORRUPT, ended ? "the file ends inside a batch" : "an empty line inside a batch");
+            // Or the file's end: what was read until there is a torn batch (judge_tail).
+            code = error_set(error, ERR_WAL_CORRUPT, "an empty line inside a batch");
         }
         if (code == OK) {
             code = wal_record_decode(line, &record, error);
@@ -295,9 +294,6 @@ static enum error_code accept_batch(struct scan *s, struct error *error) {
     }
     struct wal_log_end *end = s->end;
     assert(s->offset > s->reader.at && s->lines > 0);
-    if (s->reader.at == 0) {
-        end->current = (struct wal_segment){.fd = -1, .number = s->number};
-    }
     end->hard_state = s->hard_state;
     end->last = s->last;
     end->batch++;
@@ -325,7 +321,7 @@ static enum error_code judge_tail(struct scan *s, enum error_code wrong, struct 
         return OK;
     }
     struct slice bytes = slice_of(NULL, 0);
-    if (survey->end > at && survey->zeros >= s->reader.size && survey->end - at <= WAL_BATCH_MAX + WAL_MARK_LINE_MAX) {
+    if (survey->zeros >= s->reader.size && survey->end - at <= WAL_BATCH_MAX + WAL_MARK_LINE_MAX) {
         code = wal_reader_bytes(&s->reader, survey->end, &bytes, error);
         if (code != OK) {
             return located(s, s->line, error);
@@ -381,7 +377,6 @@ static enum error_code read_segment(struct scan *s, struct error *error) {
         note_torn(s, survey.end - at);
     }
     struct wal_segment *segment = at == 0 ? &s->end->next : &s->end->current;
-    segment->fd = -1;
     segment->number = s->number;
     segment->filled = survey.zeros;
     *(at == 0 ? &s->end->next_size : &s->end->current_size) = s->reader.size;

@@ -1,7 +1,6 @@
 // The rule for torn batches, on bytes in memory.
 #include "wal/torn.h"
 
-#include "base/limits.h"
 #include "wal/record.h"
 
 struct torn {
@@ -108,9 +107,6 @@ static bool fragments_fit(struct torn *t) {
 }
 
 bool wal_is_torn_batch(struct slice bytes, uint64_t offset, uint64_t batch) {
-    if (bytes.len > WAL_BATCH_MAX + WAL_MARK_LINE_MAX) {
-        return false;
-    }
     struct torn t = {.bytes = bytes, .offset = offset, .batch = batch};
     if (fragments_fit(&t)) {
         return t.hole || !t.marked;

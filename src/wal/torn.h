@@ -16,7 +16,7 @@
 enum { WAL_SECTOR = 512 };  // a disk writes at least so many bytes atomically
 
 // `bytes` begins at `offset` in its file, directly after the last mark's line, and ends with the file's last byte that is
-// not a newline. `batch`: the number of the batch that was being written.
+// not a newline; no more of them than a batch can have. `batch`: the number of the batch that was being written.
 bool wal_is_torn_batch(struct slice bytes, uint64_t offset, uint64_t batch);
 
 #endif

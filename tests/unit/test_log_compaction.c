@@ -77,12 +77,24 @@ static void TestLogFromIndex(void **state) {
     struct disk disk;
     struct log log;
     begin(&log, &disk, 60);
-    assert_true(log.writer->current.number >= 5);
+    uint64_t last = log.writer->current.number;
+    uint64_t bytes = log.writer->bytes;
+    raft_index bases[10] = {0};
+    assert_in_range(last, 5, ARRAY_COUNT(bases) - 1);
+    for (uint64_t number = 1; number <= last; number++) {
+        assert_true(wal_segment_base(&log.writer->dir, number, &bases[number]));
+    }
     log_close(&log, false);
     for (raft_index from = 0; from <= 60; from++) {
         open_after(&log, id_at(&log, from > 50 ? from : 50), from);
         check_holds(&log);
         assert_int_equal(log.recovered.log.base.index, from);
+        uint64_t first = last;  // nothing is read before the last segment that follows no later entry
+        while (bases[first] > from) {
+            first--;
+        }
+        assert_int_equal(log.recovered.segments, last - first + 1);
+        assert_true(first == 1 ? log.recovered.bytes == bytes : log.recovered.bytes < bytes);
         log_close(&log, false);
     }
     end(&log, &disk);
@@ -183,7 +195,8 @@ static void TestLogSegmentMissing(void **state) {
     log.from = 60;
     assert_int_equal(log_open(&log), ERR_WAL_GAP);
     char missing[64];
-    snprintf(missing, sizeof missing, ":1: segment %llu is missing", (unsigned long long)first + 1);
+    snprintf(missing, sizeof missing, "/%016llu.jsonl:1: segment %llu is missing", (unsigned long long)first + 2,
+             (unsigned long long)first + 1);
     assert_non_null(strstr(log.error.message, missing));
     end(&log, &disk);
 }
@@ -487,6 +500,24 @@ static void TestLogImageInOpenSegment(void **state) {
         }
         end(&log, &disk);
     }
+}
+
+// The log's last entry replaced one before those that are needed: the image, which another node has sent since, is not in
+// it.
+static void TestLogReplacedBeforeTheImage(void **state) {
+    (void)state;
+    struct raft_entry_id image = {.index = 20, .term = 2};
+    struct disk disk;
+    struct log log;
+    begin(&log, &disk, 45);
+    log_push(&log, 2, "n2", 15, 1, 100);
+    log_run(&log);
+    log_close(&log, false);
+    log.model.entries[19].term = 2;
+    log.model.count = 20;
+    open_after(&log, image, 20);
+    check_anew(&log, image, 0);
+    end(&log, &disk);
 }
 
 // The crash came before the first write with the term of the leader whose image it is: the core adopts the term.
@@ -802,6 +833,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogImageInOpenSegment),
     cmocka_unit_test(TestLogPurgeFull),
     cmocka_unit_test(TestLogImageOfALaterTerm),
+    cmocka_unit_test(TestLogReplacedBeforeTheImage),
     cmocka_unit_test(TestLogIncarnationStays),
     cmocka_unit_test(TestLogBeginCrash),
     cmocka_unit_test(TestLogFirstGeneration),

@@ -1,4 +1,6 @@
 // Lines and batches with right checksums that the writer cannot have written.
+#include <fcntl.h>
+
 #include "base/array.h"
 #include "base/crc32c.h"
 #include "log_fixture.h"
@@ -57,6 +59,18 @@ static void craft_entry(struct craft *c, raft_index index) {
     craft_entry_of(c, index, 1);
 }
 
+// An entry's line of term 2, or of its first `len` bytes, with a command of as many characters as given.
+static void craft_command(struct craft *c, raft_index index, size_t chars, size_t len) {
+    struct buf line = {0};
+    buf_printf(&line, "{\"index\":%llu,\"term\":2,\"type\":\"command\",\"command\":\"", (unsigned long long)index);
+    memset(buf_reserve(&line, chars), 'A', chars);
+    line.len += chars;
+    buf_append_str(&line, "\"");
+    buf_printf(&line, ",\"crc\":\"%08x\"}\n", crc32c(0, line.data, line.len));
+    buf_append(&c->bytes, line.data, line.len < len ? line.len : len);
+    buf_free(&line);
+}
+
 static void craft_mark(struct craft *c, uint64_t batch, size_t bytes_off) {
     size_t len = c->bytes.len - c->begin;
     uint8_t *at = buf_reserve(&c->bytes, WAL_MARK_LINE_MAX);
@@ -90,11 +104,16 @@ static void expect_crafted(struct craft *first, struct craft *second, enum error
         buf_free(&second->bytes);
     }
     buf_free(&first->bytes);
+    struct disk before;
+    disk_init(&before, 1);
+    disk_copy(&before, &disk);
     enum error_code code = log_open(&log);
     if (code != wanted || (code != OK && strstr(log.error.message, what) == NULL)) {
         fail_msg("wanted %s, got %d: %s", what, code, code == OK ? "opened" : log.error.message);
     }
+    assert_true(code == OK || disk_equal(&before, &disk));
     log_free(&log);
+    disk_free(&before);
     disk_free(&disk);
 }
 
@@ -239,6 +258,21 @@ static void TestLogSegmentsContradict(void **state) {
         craft_mark(&old[i], (uint64_t)i + 1, 0);
     }
     expect_crafted(&old[0], &old[1], ERR_WAL_GAP, "2.jsonl:1: the segment follows entry 3 of term 1, but the log before it");
+    for (int what = 0; what < 3; what++) {  // it must follow by index and by term
+        for (int i = 0; i < 2; i++) {
+            old[i] = (struct craft){.begin = 0};
+            craft_header(&old[i], (uint64_t)i + 1, i == 0 ? 0 : what == 1 ? 2 : 1, i == 0 ? 0 : old[0].chain);
+            craft_edit(&old[i], "{\"v\":2", "{\"v\":1");
+            craft_edit(&old[i], ",\"incarnation\":\"" INCARNATION "\"", "");
+            if (i == 1 && what == 2) {
+                craft_edit(&old[i], "\"base_term\":1", "\"base_term\":2");
+            }
+            craft_hard_state(&old[i], 1, "n1");
+            craft_entry(&old[i], (raft_index)i + 1);
+            craft_mark(&old[i], (uint64_t)i + 1, 0);
+        }
+        expect_crafted(&old[0], &old[1], what == 0 ? OK : ERR_WAL_GAP, "2.jsonl:1: the segment follows entry");
+    }
     for (int what = 0; what < 2; what++) {  // segment 1 follows nothing
         struct craft first = {.begin = 0};
         craft_header(&first, 1, what == 0 ? 4 : 0, what == 0 ? 0 : 5);
@@ -267,6 +301,170 @@ static void TestLogFoundedBehindAnImage(void **state) {
                        what == 0 ? "the log begins after entry 4, and no image in snap/ reaches that far"
                                  : "1.jsonl:1: segment 1 says that a log lies before it");
     }
+}
+
+// A good first batch, and as many lines in term 2 after it.
+static struct craft craft_lines(size_t bytes) {
+    enum { ENTRIES = 7, CHARS = 1200000 };  // fewer than the 1 MiB of a command make
+    struct craft c = craft_begin();
+    size_t vote = 1;
+    for (;; vote++) {  // whose length makes what is left for the last command a multiple of four
+        c.bytes.len = c.begin;
+        craft_hard_state(&c, 2, &"nnnn"[4 - vote]);
+        for (raft_index index = 3; index < 2 + ENTRIES; index++) {
+            craft_command(&c, index, CHARS, SIZE_MAX);
+        }
+        size_t before = c.bytes.len;
+        craft_command(&c, 2 + ENTRIES, 0, SIZE_MAX);
+        size_t left = bytes - (c.bytes.len - c.begin);
+        if (left % 4 == 0) {
+            c.bytes.len = before;
+            craft_command(&c, 2 + ENTRIES, left, SIZE_MAX);
+            assert_int_equal(c.bytes.len - c.begin, bytes);
+            return c;
+        }
+    }
+}
+
+// A batch may have WAL_BATCH_MAX bytes and its mark, and what is left of a torn one no more than that.
+static void TestLogBatchLength(void **state) {
+    (void)state;
+    for (size_t more = 0; more < 2; more++) {
+        struct craft c = craft_lines(WAL_BATCH_MAX + more);
+        craft_mark(&c, 2, 0);
+        expect_crafted(&c, NULL, more == 0 ? OK : ERR_WAL_CORRUPT, ".jsonl:14: the batch is longer than 8388608 bytes");
+        c = craft_lines(WAL_BATCH_MAX);
+        craft_command(&c, 10, 500, WAL_MARK_LINE_MAX + more);
+        expect_crafted(&c, NULL, more == 0 ? OK : ERR_WAL_CORRUPT, ".jsonl:14: the line does not end in");
+    }
+}
+
+// What the checksums of a whole batch do not tell.
+static void TestLogBatchIsOdd(void **state) {
+    (void)state;
+    struct craft c = craft_begin();
+    craft_entry(&c, 3);
+    buf_append_str(&c.bytes, "\n");
+    craft_entry(&c, 4);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:7: an empty line inside a batch");
+
+    c = craft_begin();
+    buf_append_str(&c.bytes, "\n\n# a note\n");
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: unexpected bytes follow the last batch");
+
+    c = craft_begin();
+    buf_append_str(&c.bytes, "{\"index\":3,\"term\":1,\"type\":\"command\",\"command\":\"AA*A\"");
+    buf_printf(&c.bytes, ",\"crc\":\"%08x\"}\n", crc32c(0, c.bytes.data + c.begin, c.bytes.len - c.begin));
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:6: the command is not base64");
+
+    c = craft_begin();
+    craft_hard_state(&c, 2, "");
+    craft_command(&c, 3, COMMAND_MAX / 3 * 4 + 8, SIZE_MAX);
+    craft_mark(&c, 2, 0);
+    expect_crafted(&c, NULL, ERR_WAL_CORRUPT, ".jsonl:7: the command is longer than 1048576 bytes");
+}
+
+// A torn first batch is blanked, but not in a file of another node, or of a version to come.
+static void TestLogTornOfAnother(void **state) {
+    (void)state;
+    static const struct {
+        const char *old;
+        const char *new;
+        enum error_code code;
+        const char *message;
+    } edits[] = {
+        {"\"node\":\"n1\"", "\"node\":\"n1\"", OK, ""},
+        {"\"node\":\"n1\"", "\"node\":\"n2\"", ERR_FOREIGN, "1.jsonl:1: this log belongs to node n2 of cluster demo"},
+        {"{\"v\":2", "{\"v\":3", ERR_WAL_VERSION, "1.jsonl:1: format version 3"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(edits); i++) {
+        struct craft c = {.begin = 0};
+        craft_header(&c, 1, 0, 0);
+        craft_edit(&c, edits[i].old, edits[i].new);
+        expect_crafted(&c, NULL, edits[i].code, edits[i].message);
+    }
+}
+
+// Who verifies a log without knowing whose it is takes the first segment's word for it.
+static void TestLogCheckForeign(void **state) {
+    (void)state;
+    for (int foreign = 0; foreign < 2; foreign++) {
+        struct disk disk;
+        struct log log;
+        struct wal_recovered recovered;
+        disk_init(&disk, 1);
+        log_init(&log, &disk, 0);
+        assert_int_equal(log_open(&log), OK);
+        log_close(&log, false);
+        struct craft first = craft_begin();
+        struct craft second = {.begin = 0};
+        craft_header(&second, 2, 2, first.chain);
+        craft_edit(&second, "\"node\":\"n1\"", foreign == 0 ? "\"node\":\"n1\"" : "\"node\":\"n2\"");
+        craft_hard_state(&second, 1, "n1");
+        craft_mark(&second, 2, 0);
+        disk_put(&disk, SEGMENT_1, buf_slice(&first.bytes));
+        disk_put(&disk, SEGMENT_2, buf_slice(&second.bytes));
+        enum error_code code = wal_check("data", &disk.io, log.slab, &recovered, &log.error);
+        assert_int_equal(code, foreign == 0 ? OK : ERR_FOREIGN);
+        assert_true(foreign == 0 || strstr(log.error.message, "2.jsonl:1: this log belongs to node n2 of") != NULL);
+        assert_string_equal(recovered.incarnation, foreign == 0 ? INCARNATION : "");
+        assert_int_equal(recovered.bytes, foreign == 0 ? first.bytes.len + second.bytes.len : 0);
+        wal_recovered_free(&recovered);
+        buf_free(&first.bytes);
+        buf_free(&second.bytes);
+        log_free(&log);
+        disk_free(&disk);
+    }
+}
+
+// There may be no wal/ yet.
+static void TestLogCheckWithoutALog(void **state) {
+    (void)state;
+    struct disk disk;
+    struct wal_recovered recovered;
+    struct error error;
+    disk_init(&disk, 1);
+    disk.io.make_dir(&disk, AT_FDCWD, "data", 0);
+    struct raft_slab *slab = raft_slab_new();
+    assert_int_equal(wal_check("data", &disk.io, slab, &recovered, &error), ERR_INVALID);
+    raft_slab_free(slab);
+    disk_free(&disk);
+}
+
+// A segment's header says what it follows, if it can be read at all.
+static void TestLogSegmentBase(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    disk_init(&disk, 1);
+    log_init(&log, &disk, 0);
+    assert_int_equal(log_open(&log), OK);
+    struct craft c = {.begin = 0};
+    craft_header(&c, 2, 7, 5);
+    size_t open = disk_open_files(&disk);
+    raft_index base = 0;
+    const struct wal_directory *dir = &log.writer->dir;
+    assert_false(wal_segment_base(dir, 2, &base));  // it is missing
+    disk_put(&disk, SEGMENT_2, buf_slice(&c.bytes));
+    assert_true(wal_segment_base(dir, 2, &base));
+    assert_int_equal(base, 7);
+    disk_put(&disk, SEGMENT_2, slice_of(c.bytes.data, c.bytes.len - 1));  // its newline is
+    assert_false(wal_segment_base(dir, 2, &base));
+    c.bytes.data[20] ^= 1;
+    disk_put(&disk, SEGMENT_2, buf_slice(&c.bytes));
+    assert_false(wal_segment_base(dir, 2, &base));
+    buf_clear(&c.bytes);
+    craft_hard_state(&c, 1, "n1");
+    disk_put(&disk, SEGMENT_2, buf_slice(&c.bytes));
+    assert_false(wal_segment_base(dir, 2, &base));
+    disk_put(&disk, SEGMENT_2, slice_of_str("\n\n"));
+    assert_false(wal_segment_base(dir, 2, &base));
+    assert_int_equal(disk_open_files(&disk), open);
+    buf_free(&c.bytes);
+    log_free(&log);
+    disk_free(&disk);
 }
 
 // Lines with a right checksum that a JSON parser may accept, but that the encoder never writes.
@@ -321,6 +519,12 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogTermsContradict),
     cmocka_unit_test(TestLogSegmentsContradict),
     cmocka_unit_test(TestLogFoundedBehindAnImage),
+    cmocka_unit_test(TestLogBatchLength),
+    cmocka_unit_test(TestLogBatchIsOdd),
+    cmocka_unit_test(TestLogTornOfAnother),
+    cmocka_unit_test(TestLogCheckForeign),
+    cmocka_unit_test(TestLogCheckWithoutALog),
+    cmocka_unit_test(TestLogSegmentBase),
 };
 
 UNIT_MAIN(tests)

@@ -1,6 +1,11 @@
 // What recovery makes of a log whose end a crash has torn, and of one that is damaged, on a disk in memory.
+#include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "log_fixture.h"
 #include "unit.h"
@@ -78,6 +83,7 @@ static void check_repaired(struct scene *s, const struct model *holds) {
     log_close(&s->log, false);
     assert_int_equal(log_open(&s->log), OK);
     assert_int_equal(s->log.recovered.torn_bytes, 0);
+    assert_string_equal(s->log.recovered.torn_where, "");
     assert_true(model_holds(holds, &s->log.recovered));
     s->log.model = *holds;
     log_append(&s->log, 1, 10);
@@ -248,6 +254,197 @@ static void TestLogUnfilled(void **state) {
     assert_int_equal(scene_open(&s, buf_slice(&bytes)), ERR_WAL_CORRUPT);
     buf_free(&bytes);
     scene_free(&s);
+}
+
+// The newline after the last mark is missing, and the machine stops in any call of the next write: there are never zeros in
+// that newline's place, which would be damage.
+static void TestLogLastNewlineMissing(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s, false, 4, 150);
+    bool finished = false;
+    for (uint64_t call = 1; !finished; call++) {
+        for (uint64_t seed = 1; seed <= 8; seed++) {
+            assert_int_equal(scene_open(&s, slice_of(s.file.data, s.end - 1)), OK);
+            s.log.model = s.after;
+            s.scratch.seed = seed;
+            s.scratch.crash_at = s.scratch.calls + call;
+            log_append(&s.log, 1, 3000);
+            log_run(&s.log);
+            finished = !s.scratch.dead;
+            disk_crash(&s.scratch);
+            log_close(&s.log, false);
+            if (log_open(&s.log) != OK) {
+                fail_msg("a crash in call %llu: %s", (unsigned long long)call, s.log.error.message);
+            }
+            assert_true(model_holds(&s.log.model, &s.log.recovered) ||
+                        (!finished && model_holds(&s.after, &s.log.recovered)));
+        }
+    }
+    scene_free(&s);
+}
+
+// Of a log that was stopped only its end is written again, not all of the segment.
+static void TestLogRepairWritesTheEndOnly(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s, false, 4, 150);
+    disk_copy(&s.scratch, &s.disk);
+    uint64_t moved = s.scratch.moved;
+    assert_int_equal(log_open(&s.log), OK);
+    assert_int_equal(s.scratch.moved - moved, s.file.len - s.begin);
+    scene_free(&s);
+}
+
+// --- failures meanwhile ---
+
+// A file that was being filled ahead: some of it has not reached the disk.
+static void put_zeros(struct buf *bytes) {
+    memset(buf_reserve(bytes, 2048), '\n', 2048);
+    memset(bytes->data + bytes->len + 512, 0, 1024);
+    bytes->len += 2048;
+}
+
+enum ending { WHOLE, WHOLE_AND_BLANK, TORN_AND_BLANK, TORN_LARGE, ENDINGS };
+
+static const struct model *scene_of(struct scene *s, enum ending ending) {
+    scene_init(s, ending == TORN_LARGE, ending == TORN_LARGE ? 9 : 4, ending == TORN_LARGE ? 20000 : 150);
+    struct buf bytes = {0};
+    buf_append(&bytes, s->file.data, s->end);
+    if (ending == TORN_AND_BLANK || ending == TORN_LARGE) {
+        uint64_t hole = (s->begin / 512 + 1) * 512;
+        memset(bytes.data + hole, '\n', 512);
+    } else {
+        put_zeros(&bytes);
+    }
+    disk_put(&s->disk, s->path, buf_slice(&bytes));
+    buf_clear(&bytes);
+    if (ending == WHOLE_AND_BLANK || ending == TORN_AND_BLANK) {
+        put_zeros(&bytes);
+        disk_put(&s->disk, SEGMENT_2, buf_slice(&bytes));
+    }
+    buf_free(&bytes);
+    return ending == WHOLE || ending == WHOLE_AND_BLANK ? &s->after : &s->before;
+}
+
+static void assert_no_zeros(const struct disk *disk, const char *path) {
+    struct slice bytes = disk_bytes(disk, path);
+    assert_non_null(bytes.data);
+    assert_null(memchr(bytes.data, '\0', bytes.len));
+}
+
+// The file that was being prepared is used, or goes with a clean stop, whatever the crash has left in it.
+static void TestLogBlankIsTakenOver(void **state) {
+    (void)state;
+    for (enum ending ending = WHOLE_AND_BLANK; ending <= TORN_AND_BLANK; ending++) {
+        for (int trim = 0; trim < 2; trim++) {
+            struct scene s;
+            const struct model *holds = scene_of(&s, ending);
+            disk_copy(&s.scratch, &s.disk);
+            assert_int_equal(log_open(&s.log), OK);
+            assert_true(model_holds(holds, &s.log.recovered));
+            assert_int_equal(s.log.writer->next.number, 2);
+            assert_no_zeros(&s.scratch, SEGMENT_1);
+            assert_no_zeros(&s.scratch, SEGMENT_2);
+            log_close(&s.log, trim != 0);
+            assert_true((disk_bytes(&s.scratch, SEGMENT_2).data == NULL) == (trim != 0));
+            scene_free(&s);
+        }
+    }
+}
+
+// The kinds of calls, and which of them is to fail.
+enum { READS, OPENS, WRITES, SYNCS, KINDS };
+
+static uint64_t *failing(struct disk *disk, int kind) {
+    uint64_t *const fail_at[] = {&disk->fail_read_at, &disk->fail_open_at, &disk->fail_write_at, &disk->fail_sync_at};
+    return fail_at[kind];
+}
+
+// The log is opened, and this call fails. False: there are fewer.
+static bool check_fault(struct scene *s, const struct model *holds, int kind, uint64_t at) {
+    struct disk *disk = &s->scratch;
+    disk_copy(disk, &s->disk);
+    disk->fail_errno = EIO;
+    disk->reads = disk->opened = disk->writes = disk->syncs = 0;
+    *failing(disk, kind) = at;
+    size_t open = disk_open_files(disk);
+    enum error_code code = log_open(&s->log);
+    bool failed = *failing(disk, kind) == 0;
+    *failing(disk, kind) = 0;
+    if (code != (failed ? ERR_IO : OK) && !(code == OK && kind == OPENS)) {  // O_DIRECT may be refused
+        fail_msg("call %llu of kind %d fails: %d, %s", (unsigned long long)at, kind, code, s->log.error.message);
+    }
+    assert_true(code != OK || model_holds(holds, &s->log.recovered));
+    log_close(&s->log, false);
+    assert_int_equal(disk_open_files(disk), open);
+    assert_int_equal(log_open(&s->log), OK);  // the disk is well again
+    assert_true(model_holds(holds, &s->log.recovered));
+    log_close(&s->log, false);
+    return failed;
+}
+
+// What cannot be read or repaired is neither taken for damage nor for the log's end, and no descriptor stays open.
+static void TestLogRecoveryFails(void **state) {
+    (void)state;
+    for (enum ending ending = WHOLE; ending < ENDINGS; ending++) {
+        struct scene s;
+        const struct model *holds = scene_of(&s, ending);
+        for (int kind = 0; kind < KINDS; kind++) {
+            for (uint64_t at = 1; check_fault(&s, holds, kind, at); at++) {
+            }
+        }
+        scene_free(&s);
+    }
+}
+
+// In a process of its own: opens the log with memory for a few more of its entries.
+static int open_with_little_memory(struct log *log) {
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+    if (file == NULL || fscanf(file, "%lu", &pages) != 1) {
+        return 2;
+    }
+    struct rlimit limit = {.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + 10 * MIB, .rlim_max = RLIM_INFINITY};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) {
+        return 3;
+    }
+    bool told = log_open(log) == ERR_NO_MEMORY && strcmp(log->error.message, "no memory for the entries of the log") == 0;
+    raft_slab_free(log->slab);  // no entry is left
+    return told && log->recovered.empty ? 0 : 1;
+}
+
+static void TestLogWithoutMemory(void **state) {
+    (void)state;
+    if (UNDER_ASAN) {
+        skip();  // it takes terabytes of the address space
+    }
+    mallopt(M_MMAP_THRESHOLD, 128 * KIB);  // what is freed goes back
+    struct disk disk;
+    struct log log;
+    disk_init(&disk, 1);
+    log_init(&log, &disk, 0);
+    assert_int_equal(log_open(&log), OK);
+    log_push(&log, 1, "n1", 1, 1, COMMAND_MAX);
+    log_run(&log);
+    for (int i = 0; i < 15; i++) {
+        log_append(&log, 1, COMMAND_MAX);
+        log_run(&log);
+    }
+    log_close(&log, false);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(open_with_little_memory(&log));
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(log_open(&log), OK);
+    assert_true(model_holds(&log.model, &log.recovered));
+    log_free(&log);
+    disk_free(&disk);
 }
 
 // --- corruption ---
@@ -482,8 +679,16 @@ static void TestLogCrashEverywhere(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestLogTornTail),   cmocka_unit_test(TestLogRepairOfOneByte), cmocka_unit_test(TestLogUnfilled),
-    cmocka_unit_test(TestLogCorruption), cmocka_unit_test(TestLogCrashEverywhere),
+    cmocka_unit_test(TestLogTornTail),
+    cmocka_unit_test(TestLogRepairOfOneByte),
+    cmocka_unit_test(TestLogUnfilled),
+    cmocka_unit_test(TestLogCorruption),
+    cmocka_unit_test(TestLogCrashEverywhere),
+    cmocka_unit_test(TestLogLastNewlineMissing),
+    cmocka_unit_test(TestLogRepairWritesTheEndOnly),
+    cmocka_unit_test(TestLogBlankIsTakenOver),
+    cmocka_unit_test(TestLogRecoveryFails),
+    cmocka_unit_test(TestLogWithoutMemory),
 };
 
 UNIT_MAIN(tests)

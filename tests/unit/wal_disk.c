@@ -188,9 +188,8 @@ static void path_at(const struct disk *disk, char path[PATH_SIZE], int dir, cons
     }
 }
 
-static int disk_open_at(void *self, int dir, const char *name, int flags, mode_t mode) {
+static int open_at(struct disk *disk, int dir, const char *name, int flags, mode_t mode) {
     (void)mode;
-    struct disk *disk = self;
     char path[PATH_SIZE];
     path_at(disk, path, dir, name);
     struct disk_file *file = find(disk, path);
@@ -219,6 +218,22 @@ static int disk_open_at(void *self, int dir, const char *name, int flags, mode_t
     bool direct = (flags & O_DIRECT) != 0;
     errno = EINVAL;
     return direct && disk->direct == DISK_NO_DIRECT ? -1 : open_new(disk, file, direct);
+}
+
+// Whether this call is the one that fails, with errno.
+static bool is_due(struct disk *disk, uint64_t *fail_at, uint64_t *calls) {
+    if (*fail_at == 0 || ++*calls != *fail_at) {
+        return false;
+    }
+    *fail_at = 0;
+    disk->failed_call = disk->calls;
+    errno = disk->fail_errno;
+    return true;
+}
+
+static int disk_open_at(void *self, int dir, const char *name, int flags, mode_t mode) {
+    struct disk *disk = self;
+    return is_due(disk, &disk->fail_open_at, &disk->opened) ? -1 : open_at(disk, dir, name, flags, mode);
 }
 
 static int disk_close(void *self, int fd) {
@@ -265,6 +280,9 @@ static ssize_t transfer(struct disk *disk, size_t len) {
 static ssize_t disk_read_at(void *self, int fd, void *out, size_t len, off_t offset) {
     struct disk *disk = self;
     const struct disk_file *file = file_of(disk, fd);
+    if (is_due(disk, &disk->fail_read_at, &disk->reads)) {
+        return -1;
+    }
     ssize_t allowed = transfer(disk, len);
     if (allowed < 0 || (size_t)offset >= file->seen.len) {
         return allowed < 0 ? -1 : 0;
@@ -313,13 +331,7 @@ static ssize_t plan_write(struct disk *disk, size_t len) {
 }
 
 static bool plan_sync(struct disk *disk) {
-    if (disk->fail_sync_at == 0 || ++disk->syncs != disk->fail_sync_at) {
-        return true;
-    }
-    disk->fail_sync_at = 0;
-    disk->failed_call = disk->calls;
-    errno = disk->fail_errno;
-    return false;
+    return !is_due(disk, &disk->fail_sync_at, &disk->syncs);
 }
 
 // Past the page cache everything is in whole blocks.
@@ -365,6 +377,7 @@ static ssize_t disk_write_at(void *self, int fd, const struct iovec *parts, int 
             return -1;
         }
     }
+    disk->moved += (uint64_t)allowed;
     store(file, parts, (size_t)allowed, (size_t)offset);
     if (disk->dead) {
         errno = EIO;

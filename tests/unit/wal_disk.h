@@ -49,11 +49,15 @@ struct disk {
     // The same of syncs, writes with RWF_DSYNC included: the bytes arrive, the sync fails, and as with Linux no later one
     // moves what this one should have: only writing it again does.
     uint64_t fail_sync_at;
+    uint64_t fail_read_at;  // the same of reads,
+    uint64_t fail_open_at;  // and of opening
     int fail_errno;
     uint64_t failed_call;  // which of `calls` it was; 0: none yet
     size_t fail_after;     // bytes that the failing write takes before, in a call of their own
     uint64_t writes;
     uint64_t syncs;
+    uint64_t reads;
+    uint64_t opened;
 
     size_t short_max;  // bytes of one read or write at most, but a block past the page cache; 0: all
     uint64_t eintr;    // each n-th read or write is interrupted; 0: none
@@ -61,6 +65,7 @@ struct disk {
     uint64_t transfers;
     uint64_t space;   // bytes that all files together may have
     uint64_t now_us;  // the clock; the test turns it
+    uint64_t moved;   // bytes written so far
 };
 
 void disk_init(struct disk *disk, uint64_t seed);
