@@ -426,13 +426,11 @@ bool wal_segment_base(const struct wal_directory *dir, uint64_t number, raft_ind
     struct wal_reader reader = {.fd = -1};
     const char *odd = NULL;
     struct error error;
-    if (wal_reader_open(&reader, dir->io, dir->wal, number, &odd, &error) != OK) {
-        return false;
-    }
     struct slice line;
     struct wal_record record;
     bool ended;
-    bool read = wal_reader_line(&reader, 0, &line, &ended, &error) == OK && !ended &&
+    bool read = wal_reader_open(&reader, dir->io, dir->wal, number, &odd, &error) == OK &&
+                wal_reader_line(&reader, 0, &line, &ended, &error) == OK && !ended &&
                 wal_record_decode(line, &record, &error) == OK && record.kind == WAL_RECORD_HEADER;
     if (read) {
         *base = record.header.base.index;

@@ -249,30 +249,6 @@ static void TestLogSegmentsContradict(void **state) {
         craft_mark(&second, 2, 0);
         expect_crafted(&first, &second, edits[i].code, edits[i].message);
     }
-    struct craft old[2] = {0};  // version 1 knew no image after which a log could begin anew
-    for (int i = 0; i < 2; i++) {
-        craft_header(&old[i], (uint64_t)i + 1, i == 0 ? 0 : 3, i == 0 ? 0 : old[0].chain);
-        craft_edit(&old[i], "{\"v\":2", "{\"v\":1");
-        craft_edit(&old[i], ",\"incarnation\":\"" INCARNATION "\"", "");
-        craft_hard_state(&old[i], 1, "n1");
-        craft_mark(&old[i], (uint64_t)i + 1, 0);
-    }
-    expect_crafted(&old[0], &old[1], ERR_WAL_GAP, "2.jsonl:1: the segment follows entry 3 of term 1, but the log before it");
-    for (int what = 0; what < 3; what++) {  // it must follow by index and by term
-        for (int i = 0; i < 2; i++) {
-            old[i] = (struct craft){.begin = 0};
-            craft_header(&old[i], (uint64_t)i + 1, i == 0 ? 0 : what == 1 ? 2 : 1, i == 0 ? 0 : old[0].chain);
-            craft_edit(&old[i], "{\"v\":2", "{\"v\":1");
-            craft_edit(&old[i], ",\"incarnation\":\"" INCARNATION "\"", "");
-            if (i == 1 && what == 2) {
-                craft_edit(&old[i], "\"base_term\":1", "\"base_term\":2");
-            }
-            craft_hard_state(&old[i], 1, "n1");
-            craft_entry(&old[i], (raft_index)i + 1);
-            craft_mark(&old[i], (uint64_t)i + 1, 0);
-        }
-        expect_crafted(&old[0], &old[1], what == 0 ? OK : ERR_WAL_GAP, "2.jsonl:1: the segment follows entry");
-    }
     for (int what = 0; what < 2; what++) {  // segment 1 follows nothing
         struct craft first = {.begin = 0};
         craft_header(&first, 1, what == 0 ? 4 : 0, what == 0 ? 0 : 5);
@@ -285,6 +261,54 @@ static void TestLogSegmentsContradict(void **state) {
     buf_append_str(&blank.bytes, "\n\n\n");
     buf_append_str(&second.bytes, "\n\n\n");
     expect_crafted(&blank, &second, ERR_WAL_GAP, "2.jsonl:1: segment 1 before it holds nothing");
+}
+
+static void craft_version_1(struct craft *c, uint64_t segment, struct raft_entry_id base, uint32_t prev) {
+    craft_header(c, segment, base.index, prev);
+    craft_edit(c, "{\"v\":2", "{\"v\":1");
+    craft_edit(c, ",\"incarnation\":\"" INCARNATION "\"", "");
+    if (base.term == 2) {
+        craft_edit(c, "\"base_term\":1", "\"base_term\":2");
+    }
+    craft_hard_state(c, 1, "n1");
+}
+
+// Version 1 knew no image after which a log could begin anew: a segment follows the entry before it, by index and by term.
+static void TestLogVersion1Contradicts(void **state) {
+    (void)state;
+    static const struct raft_entry_id bases[] = {
+        {.index = 1, .term = 1},
+        {.index = 3, .term = 1},
+        {.index = 0, .term = 0},
+        {.index = 1, .term = 2},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(bases); i++) {
+        struct craft first = {.begin = 0};
+        struct craft second = {.begin = 0};
+        craft_version_1(&first, 1, (struct raft_entry_id){0}, 0);
+        craft_entry(&first, 1);
+        craft_mark(&first, 1, 0);
+        craft_version_1(&second, 2, bases[i], first.chain);
+        craft_mark(&second, 2, 0);
+        expect_crafted(&first, &second, i == 0 ? OK : ERR_WAL_GAP, "2.jsonl:1: the segment follows entry");
+    }
+}
+
+// Where everything is needed all segments are read, entries or none.
+static void TestLogAllIsRead(void **state) {
+    (void)state;
+    for (int what = 0; what < 2; what++) {
+        struct craft first = {.begin = 0};
+        craft_header(&first, 1, 0, 0);
+        craft_edit(&first, "\"generation\":1", what == 0 ? "\"generation\":1" : "\"generation\":2");
+        craft_hard_state(&first, 1, "n1");
+        craft_mark(&first, 1, 0);
+        struct craft second = {.begin = 0};
+        craft_header(&second, 2, 0, first.chain);
+        craft_hard_state(&second, 1, "n1");
+        craft_mark(&second, 2, 0);
+        expect_crafted(&first, &second, what == 0 ? OK : ERR_WAL_CORRUPT, "2.jsonl:1: the generation falls from 2 to 1");
+    }
 }
 
 // Segment 1 may begin behind an image in a generation after the first, which was founded with it; but it has no log before
@@ -519,6 +543,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogTermsContradict),
     cmocka_unit_test(TestLogSegmentsContradict),
     cmocka_unit_test(TestLogFoundedBehindAnImage),
+    cmocka_unit_test(TestLogVersion1Contradicts),
+    cmocka_unit_test(TestLogAllIsRead),
     cmocka_unit_test(TestLogBatchLength),
     cmocka_unit_test(TestLogBatchIsOdd),
     cmocka_unit_test(TestLogTornOfAnother),
