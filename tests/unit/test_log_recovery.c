@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "log_fixture.h"
 #include "unit.h"
 
@@ -31,16 +32,20 @@ struct scene {
     struct log log;           // on it
 };
 
-// The last batch is of `count` entries of `len` bytes; `opens`: the first one of segment 2.
-static void scene_init(struct scene *s, bool opens, size_t count, uint32_t len) {
+// The last batch is of `count` entries of `len` bytes; `opens`: the first one of segment 2. `vote` and an entry of `pad`
+// bytes move it.
+static void scene_init_moved(struct scene *s, const char *vote, uint32_t pad, bool opens, size_t count, uint32_t len) {
     memset(s, 0, sizeof *s);
     disk_init(&s->disk, 1);
     struct log log;
     log_init(&log, &s->disk, 16 * KIB);
     assert_int_equal(log_open(&log), OK);
-    log_push(&log, 1, "n1", 1, 3, 100);
+    log_push(&log, 1, vote, 1, 3, 100);
     log_run(&log);
     log_append(&log, 5, 700);
+    if (pad > 0) {
+        log_append(&log, 1, pad);
+    }
     log_run(&log);
     if (opens) {
         log_append(&log, 1, 7000);
@@ -60,6 +65,10 @@ static void scene_init(struct scene *s, bool opens, size_t count, uint32_t len) 
     disk_init(&s->scratch, 1);
     disk_init(&s->before_open, 1);
     log_init(&s->log, &s->scratch, 16 * KIB);
+}
+
+static void scene_init(struct scene *s, bool opens, size_t count, uint32_t len) {
+    scene_init_moved(s, "n1", 0, opens, count, len);
 }
 
 static void scene_free(struct scene *s) {
@@ -218,6 +227,35 @@ static void check_one_byte(struct scene *s, uint64_t at) {
     buf_free(&bytes);
 }
 
+// Two newlines in a row are in no batch: they are proof enough.
+static void check_two_bytes(struct scene *s, uint64_t at) {
+    struct buf bytes = {0};
+    buf_append_slice(&bytes, buf_slice(&s->file));
+    memset(bytes.data + at, '\n', 2);
+    check_torn(s, buf_slice(&bytes), torn_len(s, buf_slice(&bytes)));
+    check_repaired(s, &s->before);
+    buf_free(&bytes);
+}
+
+// The batch begins at a sector's last byte, so that this byte is all that a sector has of it.
+static void TestLogSectorOfOneByte(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init_moved(&s, "n1", 0, false, 9, 300);
+    for (uint32_t i = 1; s.begin % 512 != 511; i++) {
+        assert_in_range(i, 1, 4 * 512);
+        scene_free(&s);
+        scene_init_moved(&s, &"nnnn"[i % 4], i / 4 * 3, false, 9, 300);
+    }
+    struct buf bytes = {0};
+    buf_append_slice(&bytes, buf_slice(&s.file));
+    bytes.data[s.begin] = '\n';
+    check_torn(&s, buf_slice(&bytes), torn_len(&s, buf_slice(&bytes)));
+    check_repaired(&s, &s.before);
+    buf_free(&bytes);
+    scene_free(&s);
+}
+
 static void TestLogRepairOfOneByte(void **state) {
     (void)state;
     for (uint32_t len = 300; len < 320; len++) {
@@ -226,6 +264,7 @@ static void TestLogRepairOfOneByte(void **state) {
         for (uint64_t at = (s.begin / 512 + 1) * 512; at < s.end; at += 512) {
             if (s.file.data[at] != '\n' && s.file.data[at + 1] != '\n') {
                 check_one_byte(&s, at);
+                check_two_bytes(&s, at);
             }
         }
         scene_free(&s);
@@ -443,6 +482,28 @@ static void TestLogWithoutMemory(void **state) {
     assert_int_equal(WEXITSTATUS(status), 0);
     assert_int_equal(log_open(&log), OK);
     assert_true(model_holds(&log.model, &log.recovered));
+    log_free(&log);
+    disk_free(&disk);
+}
+
+// The log that a start reads comes to lie in huge pages, but for a small one.
+static void TestLogInHugePages(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    disk_init(&disk, 1);
+    log_init(&log, &disk, 0);
+    assert_int_equal(log_open(&log), OK);
+    log_push(&log, 1, "n1", 1, 1, 10);
+    log_append(&log, 300, 8000);
+    log_run(&log);
+    struct raft_slab *slab = raft_slab_new();
+    struct wal_recovered recovered;
+    assert_int_equal(wal_check("data", &disk.io, slab, &recovered, &log.error), OK);
+    assert_true(model_holds(&log.model, &recovered));
+    assert_int_equal(raft_slab_bytes(slab), 2 * MEM_HUGE_PAGE);  // in usual blocks up to here, and one more
+    wal_recovered_free(&recovered);
+    raft_slab_free(slab);
     log_free(&log);
     disk_free(&disk);
 }
@@ -689,6 +750,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogBlankIsTakenOver),
     cmocka_unit_test(TestLogRecoveryFails),
     cmocka_unit_test(TestLogWithoutMemory),
+    cmocka_unit_test(TestLogInHugePages),
+    cmocka_unit_test(TestLogSectorOfOneByte),
 };
 
 UNIT_MAIN(tests)
