@@ -86,7 +86,7 @@ static enum error_code open_parts(struct wal_directory *dir, int data, bool crea
 static enum error_code check_whole(struct wal_directory *dir, int data, struct error *error) {
     int fd = open_dir(dir->io, data, "rejoin");
     if (fd < 0) {
-        return OK;
+        return errno == ENOENT ? OK : failed(dir, "opening", "/rejoin", error);
     }
     dir->io->close(dir->io->self, fd);
     return error_set(error, ERR_INVALID, "%s is between two generations: batond --rejoin was interrupted; run it again",

@@ -1,5 +1,6 @@
 // The log on disks that are full, fail, write short, or refuse O_DIRECT.
 #include <errno.h>
+#include <fcntl.h>
 
 #include "base/array.h"
 #include "log_fixture.h"
@@ -369,6 +370,31 @@ static void TestLogDirect(void **state) {
     }
 }
 
+// A directory whose rejoin was interrupted has no log for a while. It is never taken for a new one, whatever cannot be
+// opened.
+static void TestLogBetweenGenerations(void **state) {
+    (void)state;
+    struct disk disk;
+    struct log log;
+    disk_init(&disk, 1);
+    disk.fail_errno = EIO;
+    disk.io.make_dir(&disk, AT_FDCWD, "data", 0);
+    disk.io.make_dir(&disk, AT_FDCWD, "data/rejoin", 0);
+    log_init(&log, &disk, 0);
+    bool failed = true;
+    for (uint64_t at = 1; failed; at++) {
+        disk.opens = 0;
+        disk.fail_open_at = at;
+        enum error_code code = log_open(&log);
+        failed = disk.fail_open_at == 0;
+        assert_int_equal(code, failed ? ERR_IO : ERR_INVALID);
+        assert_int_equal(disk.open, 0);
+    }
+    assert_non_null(strstr(log.error.message, "data is between two generations: batond --rejoin was interrupted"));
+    log_free(&log);
+    disk_free(&disk);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogNoSpace),
     cmocka_unit_test(TestLogNoSpaceForVotes),
@@ -380,6 +406,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogSyncFails),
     cmocka_unit_test(TestLogShortWrites),
     cmocka_unit_test(TestLogDirect),
+    cmocka_unit_test(TestLogBetweenGenerations),
 };
 
 UNIT_MAIN(tests)
