@@ -383,12 +383,12 @@ static void TestLogBetweenGenerations(void **state) {
     log_init(&log, &disk, 0);
     bool failed = true;
     for (uint64_t at = 1; failed; at++) {
-        disk.opens = 0;
+        disk.opened = 0;
         disk.fail_open_at = at;
         enum error_code code = log_open(&log);
         failed = disk.fail_open_at == 0;
         assert_int_equal(code, failed ? ERR_IO : ERR_INVALID);
-        assert_int_equal(disk.open, 0);
+        assert_int_equal(disk_open_files(&disk), 0);
     }
     assert_non_null(strstr(log.error.message, "data is between two generations: batond --rejoin was interrupted"));
     log_free(&log);
