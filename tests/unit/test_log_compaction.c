@@ -4,60 +4,10 @@
 #include <stdio.h>
 
 #include "base/array.h"
-#include "log_fixture.h"
+#include "log_model.h"
 #include "unit.h"
 
 enum { SEGMENT = 16 * KIB };
-
-// Opens a log with `image` as the last entry that an image covers, of which entries after `from` are needed.
-static void open_after(struct log *log, struct raft_entry_id image, raft_index from) {
-    log->image = image;
-    log->from = from;
-    if (log_open(log) != OK) {
-        fail_msg("%s", log->error.message);
-    }
-}
-
-// The recovered entries are those of the model after the base.
-static void check_holds(const struct log *log) {
-    const struct raft_restored *restored = &log->recovered.log;
-    assert_int_equal(restored->base.index + restored->count, log->model.count);
-    for (size_t i = 0; i < restored->count; i++) {
-        const struct raft_entry *entry = restored->entries[i];
-        raft_index index = restored->base.index + 1 + i;
-        assert_int_equal(entry->id.index, index);
-        assert_int_equal(entry->id.term, log->model.entries[index - 1].term);
-        assert_true(entry_is_as_made(entry));
-    }
-    if (restored->base.index > 0) {
-        assert_int_equal(restored->base.term, log->model.entries[restored->base.index - 1].term);
-    }
-    assert_int_equal(restored->hard_state.current_term, log->model.term);
-    assert_string_equal(restored->hard_state.voted_for.text, log->model.vote);
-}
-
-static struct raft_entry_id id_at(const struct log *log, raft_index index) {
-    return (struct raft_entry_id){.index = index, .term = log->model.entries[index - 1].term};
-}
-
-// Entries of 1,000 bytes: eleven fill a segment.
-static void begin(struct log *log, struct disk *disk, size_t entries) {
-    disk_init(disk, 1);
-    log_init(log, disk, SEGMENT);
-    assert_int_equal(log_open(log), OK);
-    log_push(log, 1, "n1", 1, 1, 1000);
-    log_run(log);
-    for (size_t i = 1; i < entries; i++) {
-        log_append(log, 1, 1000);
-        log_run(log);
-    }
-}
-
-static void end(struct log *log, struct disk *disk) {
-    log_close(log, false);
-    log_free(log);
-    disk_free(disk);
-}
 
 static bool has_segment(const struct disk *disk, uint64_t number) {
     char path[64];
@@ -76,7 +26,7 @@ static void TestLogFromIndex(void **state) {
     (void)state;
     struct disk disk;
     struct log log;
-    begin(&log, &disk, 60);
+    log_begin(&log, &disk, SEGMENT, 60);
     uint64_t last = log.writer->current.number;
     uint64_t bytes = log.writer->bytes;
     raft_index bases[10] = {0};
@@ -86,8 +36,8 @@ static void TestLogFromIndex(void **state) {
     }
     log_close(&log, false);
     for (raft_index from = 0; from <= 60; from++) {
-        open_after(&log, id_at(&log, from > 50 ? from : 50), from);
-        check_holds(&log);
+        log_open_after(&log, log_id_at(&log, from > 50 ? from : 50), from);
+        log_check_holds(&log);
         assert_int_equal(log.recovered.log.base.index, from);
         uint64_t first = last;  // nothing is read before the last segment that follows no later entry
         while (bases[first] > from) {
@@ -97,7 +47,7 @@ static void TestLogFromIndex(void **state) {
         assert_true(first == 1 ? log.recovered.bytes == bytes : log.recovered.bytes < bytes);
         log_close(&log, false);
     }
-    end(&log, &disk);
+    log_end(&log, &disk);
 }
 
 // A segment's first entry may replace one that the segments before it hold: its base is then no entry of the log.
@@ -105,7 +55,7 @@ static void TestLogBaseReplaced(void **state) {
     (void)state;
     struct disk disk;
     struct log log;
-    begin(&log, &disk, 10);
+    log_begin(&log, &disk, SEGMENT, 10);
     uint64_t before = log.writer->current.number;
     log_push(&log, 2, "n2", 6, 1, 8000);  // does not fit: it begins a segment, whose base is entry 10 of term 1
     log_run(&log);
@@ -119,15 +69,15 @@ static void TestLogBaseReplaced(void **state) {
     assert_true(has_segment(&disk, before + 1));
     log_close(&log, false);
     for (raft_index from = 10; from <= 20; from++) {
-        open_after(&log, id_at(&log, 20), from);
-        check_holds(&log);
+        log_open_after(&log, log_id_at(&log, 20), from);
+        log_check_holds(&log);
         assert_int_equal(log.recovered.log.base.index, from);
         log_close(&log, false);
     }
-    open_after(&log, id_at(&log, 20), 3);  // more than there is: it begins as early as it can
-    check_holds(&log);
+    log_open_after(&log, log_id_at(&log, 20), 3);  // more than there is: it begins as early as it can
+    log_check_holds(&log);
     assert_int_equal(log.recovered.log.base.index, 6);
-    end(&log, &disk);
+    log_end(&log, &disk);
 }
 
 // --- removing segments ---
@@ -136,7 +86,7 @@ static void TestLogPurge(void **state) {
     (void)state;
     struct disk disk;
     struct log log;
-    begin(&log, &disk, 60);
+    log_begin(&log, &disk, SEGMENT, 60);
     uint64_t last = log.writer->current.number;
     purge(&log, 0);
     assert_true(has_segment(&disk, 1));
@@ -152,12 +102,12 @@ static void TestLogPurge(void **state) {
     log_append(&log, 3, 1000);
     log_run(&log);
     log_close(&log, true);
-    open_after(&log, id_at(&log, 58), 58);
-    check_holds(&log);
+    log_open_after(&log, log_id_at(&log, 58), 58);
+    log_check_holds(&log);
     log_append(&log, 30, 1000);
     log_run(&log);
     purge(&log, 90);
-    end(&log, &disk);
+    log_end(&log, &disk);
 }
 
 // Without an image that reaches the log's beginning it must not start.
@@ -165,7 +115,7 @@ static void TestLogBeginsLate(void **state) {
     (void)state;
     struct disk disk;
     struct log log;
-    begin(&log, &disk, 60);
+    log_begin(&log, &disk, SEGMENT, 60);
     purge(&log, 40);
     raft_index base = 0;
     assert_true(wal_segment_base(&log.writer->dir, log.writer->first_segment, &base));
@@ -173,32 +123,32 @@ static void TestLogBeginsLate(void **state) {
     log_close(&log, false);
     assert_int_equal(log_open(&log), ERR_WAL_GAP);
     assert_non_null(strstr(log.error.message, "no image in snap/ reaches that far"));
-    log.image = id_at(&log, base - 1);
+    log.image = log_id_at(&log, base - 1);
     assert_int_equal(log_open(&log), ERR_WAL_GAP);
-    open_after(&log, id_at(&log, base), base);
-    check_holds(&log);
-    end(&log, &disk);
+    log_open_after(&log, log_id_at(&log, base), base);
+    log_check_holds(&log);
+    log_end(&log, &disk);
 }
 
 static void TestLogSegmentMissing(void **state) {
     (void)state;
     struct disk disk;
     struct log log;
-    begin(&log, &disk, 60);
+    log_begin(&log, &disk, SEGMENT, 60);
     purge(&log, 20);
     uint64_t first = log.writer->first_segment;
     log_close(&log, false);
     char path[64];
     snprintf(path, sizeof path, "data/wal/%016llu.jsonl", (unsigned long long)first + 1);
     disk_remove(&disk, path);
-    log.image = id_at(&log, 60);
+    log.image = log_id_at(&log, 60);
     log.from = 60;
     assert_int_equal(log_open(&log), ERR_WAL_GAP);
     char missing[64];
     snprintf(missing, sizeof missing, "/%016llu.jsonl:1: segment %llu is missing", (unsigned long long)first + 2,
              (unsigned long long)first + 1);
     assert_non_null(strstr(log.error.message, missing));
-    end(&log, &disk);
+    log_end(&log, &disk);
 }
 
 // Only a blank segment is left.
@@ -206,13 +156,13 @@ static void TestLogNoBatchLeft(void **state) {
     (void)state;
     struct disk disk;
     struct log log;
-    begin(&log, &disk, 5);
+    log_begin(&log, &disk, SEGMENT, 5);
     log_close(&log, true);
     disk_remove(&disk, SEGMENT_1);
     disk_put(&disk, SEGMENT_2, slice_of_str("\n\n\n"));
     assert_int_equal(log_open(&log), ERR_WAL_GAP);
     assert_non_null(strstr(log.error.message, "2.jsonl:1: segment 1 is missing, and there is no batch after it"));
-    end(&log, &disk);
+    log_end(&log, &disk);
 }
 
 // A segment that is damaged is for the next start to find: those before it stay, whatever was removed before.
@@ -220,7 +170,7 @@ static void TestLogPurgeBeforeDamage(void **state) {
     (void)state;
     struct disk disk;
     struct log log;
-    begin(&log, &disk, 60);
+    log_begin(&log, &disk, SEGMENT, 60);
     disk_put(&disk, "data/wal/0000000000000004.jsonl", slice_of_str("{\"v\":2,\"cluster\":\"dem0\"}\n"));
     purge(&log, 60);
     assert_int_equal(log.writer->first_segment, 3);
@@ -237,7 +187,7 @@ static void TestLogPurgeFails(void **state) {
     for (int unlinked = 0; unlinked < 2; unlinked++) {
         struct disk disk;
         struct log log;
-        begin(&log, &disk, 60);
+        log_begin(&log, &disk, SEGMENT, 60);
         disk.fail_errno = EIO;
         disk.fail_sync_at = 1;
         if (unlinked == 1) {
@@ -252,7 +202,7 @@ static void TestLogPurgeFails(void **state) {
         assert_int_equal(log_close(&log, true), ERR_IO);
         static const char removing[] = "removing wal/0000000000000001.jsonl: ";
         assert_memory_equal(log.error.message, removing, sizeof removing - 1);
-        end(&log, &disk);
+        log_end(&log, &disk);
     }
 }
 
@@ -264,22 +214,22 @@ static void TestLogPurgeCrash(void **state) {
         for (uint64_t seed = 1; seed <= 4; seed++) {
             struct disk disk;
             struct log log;
-            begin(&log, &disk, 45);
+            log_begin(&log, &disk, SEGMENT, 45);
             disk.seed = seed;
             disk.crash_at = disk.calls + call;
             purge(&log, 33);
             finished = !disk.dead;
             disk_crash(&disk);
             log_close(&log, false);
-            open_after(&log, id_at(&log, 40), 33);
-            check_holds(&log);
+            log_open_after(&log, log_id_at(&log, 40), 33);
+            log_check_holds(&log);
             purge(&log, 33);
             log_append(&log, 1, 10);
             log_run(&log);
             log_close(&log, false);
-            open_after(&log, id_at(&log, 40), 33);
-            check_holds(&log);
-            end(&log, &disk);
+            log_open_after(&log, log_id_at(&log, 40), 33);
+            log_check_holds(&log);
+            log_end(&log, &disk);
         }
     }
 }
@@ -290,7 +240,7 @@ static void TestLogPurgeFull(void **state) {
     for (uint64_t write = 1; write <= 12; write++) {
         struct disk disk;
         struct log log;
-        begin(&log, &disk, 44);
+        log_begin(&log, &disk, SEGMENT, 44);
         disk.writes = 0;
         disk.fail_write_at = write;
         disk.fail_errno = ENOSPC;
@@ -308,10 +258,10 @@ static void TestLogPurgeFull(void **state) {
         disk_crash(&disk);
         uint64_t durable = log.writer->durable_write;  // one entry each
         log_close(&log, false);
-        open_after(&log, id_at(&log, 44), 44);
+        log_open_after(&log, log_id_at(&log, 44), 44);
         assert_true(log.recovered.log.base.index + log.recovered.log.count >= durable);
         assert_int_equal(log.recovered.log.hard_state.current_term, 1);
-        end(&log, &disk);
+        log_end(&log, &disk);
     }
 }
 
@@ -331,7 +281,7 @@ static void check_anew(struct log *log, struct raft_entry_id image, size_t entri
     assert_int_equal(log->recovered.log.base.index, image.index);
     assert_int_equal(log->recovered.log.base.term, image.term);
     assert_int_equal(log->recovered.log.count, entries);
-    check_holds(log);
+    log_check_holds(log);
 }
 
 static void TestLogBeginsAnew(void **state) {
@@ -345,7 +295,7 @@ static void TestLogBeginsAnew(void **state) {
         for (size_t entries = 0; entries < 3; entries++) {
             struct disk disk;
             struct log log;
-            begin(&log, &disk, 45);
+            log_begin(&log, &disk, SEGMENT, 45);
             uint64_t before = log.writer->current.number;
             push_reset(&log, images[i], 3);
             log_run(&log);
@@ -359,19 +309,19 @@ static void TestLogBeginsAnew(void **state) {
                 assert_int_equal(log.writer->first_segment, before + 1);
             }
             log_close(&log, entries == 1);
-            open_after(&log, images[i], images[i].index);
+            log_open_after(&log, images[i], images[i].index);
             check_anew(&log, images[i], entries);
             log_close(&log, false);
-            open_after(&log, images[i], 0);
+            log_open_after(&log, images[i], 0);
             check_anew(&log, images[i], entries);
             purge(&log, images[i].index);
             assert_int_equal(log.writer->first_segment, before + 1);
             log_append(&log, 1, 100);
             log_run(&log);
             log_close(&log, false);
-            open_after(&log, images[i], images[i].index);
+            log_open_after(&log, images[i], images[i].index);
             check_anew(&log, images[i], entries + 1);
-            end(&log, &disk);
+            log_end(&log, &disk);
         }
     }
 }
@@ -382,7 +332,7 @@ static void TestLogPurgeKeepsTheNewBeginning(void **state) {
     struct raft_entry_id image = {.index = 200, .term = 3};
     struct disk disk;
     struct log log;
-    begin(&log, &disk, 45);
+    log_begin(&log, &disk, SEGMENT, 45);
     push_reset(&log, image, 3);
     log_run(&log);
     uint64_t anew = log.writer->current.number;
@@ -395,11 +345,11 @@ static void TestLogPurgeKeepsTheNewBeginning(void **state) {
     assert_int_equal(log.writer->first_segment, anew);
     assert_true(has_segment(&disk, anew) && !has_segment(&disk, anew - 1));
     log_close(&log, false);
-    open_after(&log, image, image.index);
+    log_open_after(&log, image, image.index);
     check_anew(&log, image, entries);
     purge(&log, image.index + entries);
     assert_int_equal(log.writer->first_segment, anew + 2);
-    end(&log, &disk);
+    log_end(&log, &disk);
 }
 
 // One batch may hold writes before, at and after the new beginning.
@@ -408,7 +358,7 @@ static void TestLogBeginsAnewInOneStep(void **state) {
     struct raft_entry_id image = {.index = 100, .term = 2};
     struct disk disk;
     struct log log;
-    begin(&log, &disk, 5);
+    log_begin(&log, &disk, SEGMENT, 5);
     log_append(&log, 2, 100);
     push_reset(&log, image, 2);
     log_append(&log, 2, 100);
@@ -420,10 +370,10 @@ static void TestLogBeginsAnewInOneStep(void **state) {
     image.index = 120;
     for (raft_index from = 0; from <= 120; from += 120) {
         log_close(&log, false);
-        open_after(&log, image, from);
+        log_open_after(&log, image, from);
         check_anew(&log, image, 1);
     }
-    end(&log, &disk);
+    log_end(&log, &disk);
 }
 
 // Its entries fill more than one batch.
@@ -448,9 +398,9 @@ static void TestLogBeginsAnewWithMuch(void **state) {
     log_run(&log);
     assert_int_equal(log.writer->current.number, 2);
     log_close(&log, false);
-    open_after(&log, image, 100);
+    log_open_after(&log, image, 100);
     check_anew(&log, image, ENTRIES);
-    end(&log, &disk);
+    log_end(&log, &disk);
 }
 
 // The crash came between the image and the first batch after it: the log lacks the image's last entry, or has another there.
@@ -462,22 +412,22 @@ static void TestLogImageNotInLog(void **state) {
         struct raft_entry_id image = {.index = index, .term = 2};
         struct disk disk;
         struct log log;
-        begin(&log, &disk, 45);
+        log_begin(&log, &disk, SEGMENT, 45);
         log_push(&log, 2, "", log.model.count + 1, 0, 0);
         log_run(&log);
         log_close(&log, false);
         log.model.entries[index - 1].term = 2;
         log.model.count = index;
-        open_after(&log, image, index % 2 == 0 ? index : 0);
+        log_open_after(&log, image, index % 2 == 0 ? index : 0);
         check_anew(&log, image, 0);
         purge(&log, index);
         assert_int_equal(log.writer->first_segment, log.writer->current.number);
         log_append(&log, 1, 100);
         log_run(&log);
         log_close(&log, false);
-        open_after(&log, image, index);
+        log_open_after(&log, image, index);
         check_anew(&log, image, 1);
-        end(&log, &disk);
+        log_end(&log, &disk);
     }
 }
 
@@ -488,17 +438,17 @@ static void TestLogImageInOpenSegment(void **state) {
     for (raft_index index = 1; index <= 5; index++) {
         struct disk disk;
         struct log log;
-        begin(&log, &disk, 5);
+        log_begin(&log, &disk, SEGMENT, 5);
         assert_int_equal(log.writer->current.number, 1);
         log_close(&log, false);
         for (raft_index from = 0; from <= index; from++) {
-            open_after(&log, id_at(&log, index), from);
+            log_open_after(&log, log_id_at(&log, index), from);
             assert_int_equal(log.recovered.log.base.index, from);
-            check_holds(&log);
+            log_check_holds(&log);
             assert_int_equal(log.writer->current.number, 1);  // nothing began anew
             log_close(&log, false);
         }
-        end(&log, &disk);
+        log_end(&log, &disk);
     }
 }
 
@@ -509,15 +459,15 @@ static void TestLogReplacedBeforeTheImage(void **state) {
     struct raft_entry_id image = {.index = 20, .term = 2};
     struct disk disk;
     struct log log;
-    begin(&log, &disk, 45);
+    log_begin(&log, &disk, SEGMENT, 45);
     log_push(&log, 2, "n2", 15, 1, 100);
     log_run(&log);
     log_close(&log, false);
     log.model.entries[19].term = 2;
     log.model.count = 20;
-    open_after(&log, image, 20);
+    log_open_after(&log, image, 20);
     check_anew(&log, image, 0);
-    end(&log, &disk);
+    log_end(&log, &disk);
 }
 
 // The crash came before the first write with the term of the leader whose image it is: the core adopts the term.
@@ -526,9 +476,9 @@ static void TestLogImageOfALaterTerm(void **state) {
     struct raft_entry_id image = {.index = 60, .term = 2};
     struct disk disk;
     struct log log;
-    begin(&log, &disk, 45);
+    log_begin(&log, &disk, SEGMENT, 45);
     log_close(&log, false);
-    open_after(&log, image, 60);
+    log_open_after(&log, image, 60);
     assert_int_equal(log.recovered.log.base.index, 60);
     assert_int_equal(log.recovered.log.hard_state.current_term, 1);
     log.model.count = 60;
@@ -536,9 +486,9 @@ static void TestLogImageOfALaterTerm(void **state) {
     log_push(&log, 2, "", 61, 1, 100);
     log_run(&log);
     log_close(&log, false);
-    open_after(&log, image, 60);
+    log_open_after(&log, image, 60);
     check_anew(&log, image, 1);
-    end(&log, &disk);
+    log_end(&log, &disk);
 }
 
 // The image is durable first. Then a crash at any call leaves a log that the image continues, before or after the reset.
@@ -550,7 +500,7 @@ static void TestLogBeginsAnewCrash(void **state) {
         for (uint64_t seed = 1; seed <= 6; seed++) {
             struct disk disk;
             struct log log;
-            begin(&log, &disk, 45);
+            log_begin(&log, &disk, SEGMENT, 45);
             log_push(&log, 2, "", log.model.count + 1, 0, 0);  // the leader's term is durable before its image is taken
             log_run(&log);
             disk.seed = seed;
@@ -569,7 +519,7 @@ static void TestLogBeginsAnewCrash(void **state) {
             if (log_open(&log) != OK) {
                 assert_true(disk.dead);
                 disk_crash(&disk);
-                open_after(&log, image, 70);
+                log_open_after(&log, image, 70);
             }
             disk.crash_at = 0;
             assert_int_equal(log.recovered.log.base.index, 70);
@@ -579,9 +529,9 @@ static void TestLogBeginsAnewCrash(void **state) {
             log_append(&log, 1, 50);
             log_run(&log);
             log_close(&log, false);
-            open_after(&log, image, 70);
-            check_holds(&log);
-            end(&log, &disk);
+            log_open_after(&log, image, 70);
+            log_check_holds(&log);
+            log_end(&log, &disk);
         }
     }
 }
@@ -594,7 +544,7 @@ static void TestLogBeginsAnewTorn(void **state) {
     for (int purged = 0; purged < 2; purged++) {
         struct disk disk;
         struct log log;
-        begin(&log, &disk, 45);
+        log_begin(&log, &disk, SEGMENT, 45);
         log_push(&log, 2, "n2", log.model.count + 1, 0, 0);
         log_run(&log);
         purge(&log, purged != 0 ? 40 : 0);
@@ -612,7 +562,7 @@ static void TestLogBeginsAnewTorn(void **state) {
         buf_append(&torn, disk_bytes(&disk, path).data, 512);
         disk_put(&disk, path, buf_slice(&torn));
         buf_free(&torn);
-        open_after(&log, image, 70);
+        log_open_after(&log, image, 70);
         assert_int_equal(log.recovered.torn_bytes, 512);
         assert_int_equal(log.writer->first_segment, first);
         assert_string_equal(log.recovered.log.hard_state.voted_for.text, "n2");
@@ -623,9 +573,9 @@ static void TestLogBeginsAnewTorn(void **state) {
         log_append(&log, 1, 100);
         log_run(&log);
         log_close(&log, false);
-        open_after(&log, image, 70);
+        log_open_after(&log, image, 70);
         check_anew(&log, image, 1);
-        end(&log, &disk);
+        log_end(&log, &disk);
     }
 }
 
@@ -673,145 +623,6 @@ static void TestLogFoundedCrash(void **state) {
     assert_true(founded[false] && founded[true]);
 }
 
-// --- the directory's incarnation and generation ---
-
-static void TestLogIncarnationStays(void **state) {
-    (void)state;
-    struct disk disk;
-    struct log log;
-    begin(&log, &disk, 30);
-    log_close(&log, false);
-    open_after(&log, (struct raft_entry_id){0}, 0);
-    assert_string_equal(log.recovered.incarnation, INCARNATION);
-    assert_int_equal(log.recovered.generation, 1);
-    log_close(&log, false);
-    log.incarnation = "ffffffffffffffffffffffffffffffff";  // another start draws another one, for a new directory only
-    open_after(&log, (struct raft_entry_id){0}, 0);
-    assert_string_equal(log.recovered.incarnation, INCARNATION);
-    end(&log, &disk);
-}
-
-static void raise_and_append(struct log *log) {
-    wal_writer_raise_generation(log->writer, 2);
-    log_append(log, 1, 50);
-    log_run(log);
-}
-
-// There is no generation 0, whatever is asked for.
-static void TestLogFirstGeneration(void **state) {
-    (void)state;
-    struct disk disk;
-    struct log log;
-    disk_init(&disk, 1);
-    log_init(&log, &disk, SEGMENT);
-    log.generation = 0;
-    assert_int_equal(log_open(&log), OK);
-    log_push(&log, 1, "n1", 1, 1, 10);
-    log_run(&log);
-    log_close(&log, false);
-    open_after(&log, (struct raft_entry_id){0}, 0);
-    assert_int_equal(log.recovered.generation, 1);
-    check_holds(&log);
-    end(&log, &disk);
-}
-
-static void TestLogGenerationRises(void **state) {
-    (void)state;
-    struct disk disk;
-    struct log log;
-    begin(&log, &disk, 3);
-    uint64_t segment = log.writer->current.number;
-    wal_writer_raise_generation(log.writer, 2);
-    log_close(&log, false);
-    open_after(&log, (struct raft_entry_id){0}, 0);
-    assert_int_equal(log.recovered.generation, 1);  // nothing was written
-    raise_and_append(&log);
-    assert_int_equal(log.writer->current.number, segment + 1);
-    log_append(&log, 1, 50);
-    log_run(&log);
-    assert_int_equal(log.writer->current.number, segment + 1);  // once
-    log_close(&log, false);
-    open_after(&log, (struct raft_entry_id){0}, 0);  // the options say 1
-    assert_int_equal(log.recovered.generation, 2);
-    check_holds(&log);
-    log_append(&log, 1, 50);
-    log_run(&log);
-    assert_int_equal(log.writer->current.number, segment + 1);
-    wal_writer_raise_generation(log.writer, 1);  // it never falls
-    for (size_t i = 0; i < 15; i++) {
-        log_append(&log, 1, 1000);
-        log_run(&log);
-    }
-    assert_int_equal(log.writer->current.number, segment + 2);
-    log_close(&log, true);
-    open_after(&log, (struct raft_entry_id){0}, 0);
-    assert_int_equal(log.recovered.generation, 2);
-    check_holds(&log);
-    end(&log, &disk);
-}
-
-// A node without a log says who it is only once that is durable: a crash at any call leaves a directory that has either no
-// incarnation yet or the one that was drawn first, and that starts.
-static void TestLogBeginCrash(void **state) {
-    (void)state;
-    bool finished = false;
-    for (uint64_t call = 1; !finished; call++) {
-        for (uint64_t seed = 1; seed <= 6; seed++) {
-            struct disk disk;
-            struct log log;
-            disk_init(&disk, seed);
-            log_init(&log, &disk, SEGMENT);
-            disk.crash_at = call;
-            bool told = log_open(&log) == OK && wal_writer_begin(log.writer, &log.error) == OK;
-            finished = !disk.dead;
-            disk_crash(&disk);
-            log_close(&log, false);
-            log.incarnation = "ffffffffffffffffffffffffffffffff";
-            open_after(&log, (struct raft_entry_id){0}, 0);
-            assert_true(!told || strcmp(log.recovered.incarnation, INCARNATION) == 0);
-            assert_int_equal(log.recovered.log.count, 0);
-            assert_int_equal(log.recovered.log.hard_state.current_term, 0);
-            char first[INCARNATION_DIGITS + 1];
-            strcpy(first, log.recovered.incarnation);
-            if (log.recovered.empty) {
-                assert_int_equal(wal_writer_begin(log.writer, &log.error), OK);
-            }
-            log_push(&log, 3, "n2", 1, 2, 100);  // its first leader's
-            log_run(&log);
-            log_close(&log, seed % 2 == 0);
-            disk_crash(&disk);
-            open_after(&log, (struct raft_entry_id){0}, 0);
-            assert_string_equal(log.recovered.incarnation, first);
-            check_holds(&log);
-            end(&log, &disk);
-        }
-    }
-}
-
-// A power loss at any call leaves the entry with its generation, or neither.
-static void TestLogGenerationCrash(void **state) {
-    (void)state;
-    for (uint64_t seed = 1; seed <= 8; seed++) {
-        bool whole = false;
-        for (uint64_t at = 1; !whole; at++) {
-            struct disk disk;
-            struct log log;
-            begin(&log, &disk, 3);
-            disk.seed = seed;
-            disk.crash_at = disk.calls + at;
-            raise_and_append(&log);
-            whole = !disk.dead;
-            bool durable = log.writer->last.index == 4;
-            log_close(&log, false);
-            disk_crash(&disk);
-            open_after(&log, (struct raft_entry_id){0}, 0);
-            assert_int_equal(log.recovered.generation, 1 + (log.recovered.log.count == 4));
-            assert_true(log.recovered.log.count == 4 || (log.recovered.log.count == 3 && !durable));
-            end(&log, &disk);
-        }
-    }
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogFromIndex),
     cmocka_unit_test(TestLogBaseReplaced),
@@ -834,11 +645,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogPurgeFull),
     cmocka_unit_test(TestLogImageOfALaterTerm),
     cmocka_unit_test(TestLogReplacedBeforeTheImage),
-    cmocka_unit_test(TestLogIncarnationStays),
-    cmocka_unit_test(TestLogBeginCrash),
-    cmocka_unit_test(TestLogFirstGeneration),
-    cmocka_unit_test(TestLogGenerationRises),
-    cmocka_unit_test(TestLogGenerationCrash),
 };
 
 UNIT_MAIN(tests)
