@@ -16,6 +16,7 @@ struct heard {
     struct raft_id id;
     char incarnation[INCARNATION_DIGITS + 1];  // "": it is too old to have one
     bool waits;                                // it has no configuration yet
+    uint64_t generation;                       // 0: not told
 };
 
 struct membership {
@@ -161,7 +162,7 @@ void membership_heard(struct node *node, const struct raft_id *peer, const struc
         }
         heard = &own->heard[own->heard_count++];
     }
-    *heard = (struct heard){.id = *peer, .waits = status->configuration_index == 0};
+    *heard = (struct heard){.id = *peer, .waits = status->configuration_index == 0, .generation = status->generation};
     if (is_incarnation(status->incarnation)) {
         memcpy(heard->incarnation, status->incarnation.data, INCARNATION_DIGITS);
     }
@@ -172,8 +173,14 @@ bool membership_is_old(const struct node *node, const struct raft_id *id) {
     return heard != NULL && heard->incarnation[0] == '\0';
 }
 
-// True: one that was not known is known now. A voter whose directory is empty has lost what it had promised: the directory
-// that it has now is not the member's.
+// Whether the directory that it has is the one it will keep. A voter whose directory is empty has lost what it had promised:
+// that is not the member's. And who is of an earlier generation is to leave its directory behind (batond --rejoin).
+static bool has_own_directory(const struct node *node, const struct wire_member *member, const struct heard *heard) {
+    bool stays_behind = !heard->waits && heard->generation > 0 && heard->generation < node->identity.generation;
+    return !stays_behind && !(heard->waits && member->voter);
+}
+
+// True: one that was not known is known now.
 static bool fill_incarnations(const struct node *node, struct wire_configuration *configuration) {
     bool filled = false;
     for (size_t i = 0; i < configuration->count; i++) {
@@ -182,7 +189,7 @@ static bool fill_incarnations(const struct node *node, struct wire_configuration
         const char *incarnation = "";
         if (raft_id_equal(&member->id, node_id(node))) {
             incarnation = node->identity.incarnation;
-        } else if (heard != NULL && !(heard->waits && member->voter)) {
+        } else if (heard != NULL && has_own_directory(node, member, heard)) {
             incarnation = heard->incarnation;
         }
         if (member->incarnation[0] == '\0' && incarnation[0] != '\0') {

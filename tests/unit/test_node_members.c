@@ -229,6 +229,37 @@ static void TestNodeMembersDirectoriesAreWrittenDown(void **state) {
     whole_node_end(&whole);
 }
 
+// A node that was added before it has rejoined has another directory then: only that one is written down.
+static void TestNodeMembersDirectoriesOfEarlierGenerations(void **state) {
+    (void)state;
+    struct whole_node whole;
+    whole_node_start(&whole, 1);
+    struct node *node = whole.node;
+    whole_node_await_leading(&whole);
+    generation_follow(node, 3);
+    struct raft_id third = {.len = 2, .text = "n3"};
+    struct pb_status_response earlier = told(DIRECTORY_A, 7), rejoined = told(DIRECTORY_B, 0);
+    earlier.generation = 2;
+    rejoined.generation = 1;  // it knows of none yet
+    membership_heard(node, &third, &earlier);
+    propose(node, (const struct given *[]){&n1, &n3_learns, NULL});
+    // The leader writes down its own directory.
+    while (node->configuration.members[0].incarnation[0] == '\0' || node->configuration_index != node->configuration.index) {
+        turn(&whole);
+    }
+    membership_sample(node);
+    assert_false(membership_has_event(node->membership));
+    assert_string_equal(node->configuration.members[1].incarnation, "");
+    membership_heard(node, &third, &rejoined);
+    membership_sample(node);
+    assert_true(membership_has_event(node->membership));
+    while (node->configuration.members[1].incarnation[0] == '\0') {
+        turn(&whole);
+    }
+    assert_string_equal(node->configuration.members[1].incarnation, DIRECTORY_B);
+    whole_node_end(&whole);
+}
+
 static struct wire_member member_with(const char *id, const char *incarnation, bool voter) {
     struct wire_member member = {
         .id = raft_id_of(slice_of_str(id)), .voter = voter, .address = "127.0.0.1:9", .cloud = "gcp"};
@@ -384,6 +415,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestNodeGenerationParse),
     cmocka_unit_test(TestNodeGenerationHeard),
     cmocka_unit_test(TestNodeMembersDirectoriesAreWrittenDown),
+    cmocka_unit_test(TestNodeMembersDirectoriesOfEarlierGenerations),
     cmocka_unit_test(TestNodeRemovedNodeAnswers),
     cmocka_unit_test(TestNodeWipedDirectoryNeitherAsksNorVotes),
     cmocka_unit_test(TestNodeMembersFollowTheLog),

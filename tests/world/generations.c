@@ -244,6 +244,8 @@ static void see_to_old(void *a, uint64_t b) {
             g.rejoined++;
         }
         world_trace(host, g.ending[host] == DONE ? "has rejoined" : "cannot rejoin");
+        // It was added here and there while it was new, and has left the directory that is named here: it is to be replaced.
+        host_of(host)->lost = host_of(host)->lost || (g.ending[host] == DONE && members_are_named(host));
         hand_back(host);
     }
 }

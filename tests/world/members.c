@@ -208,9 +208,13 @@ int members_spare(uint64_t draw) {
 
 // --- losing one ---
 
+bool members_are_named(int host) {
+    return members_have(host) && member_of(&m.now, host)->incarnation[0] != '\0';
+}
+
 // A voter that has missed the entry which names the data directories takes a wiped one for what it was (docs/operations.md).
 static bool is_known(int host) {
-    return members_have(host) && member_of(&m.now, host)->incarnation[0] != '\0' && m.named[host] > 0;
+    return members_are_named(host) && m.named[host] > 0;
 }
 
 bool members_may_lose(int host) {

@@ -24,6 +24,9 @@ void members_in_force(int host, raft_index index, raft_index durable);
 // Whether the host's node, by its present id, is a member; or was one.
 bool members_have(int host);
 bool members_vote(int host);
+
+// Whether the configuration names the data directory that it has to have.
+bool members_are_named(int host);
 bool members_had(int host);
 uint64_t members_changes(void);  // committed
 size_t members_count(void);
