@@ -356,7 +356,7 @@ uint64_t registry_part_of_digest(const struct trie_leaf *leaf) {
 bool registry_load(struct registry *registry, const struct pb_image_worker *record, const char **problem) {
     struct slice id = record->registration.worker_id;
     if (!record->has_registration || id.len == 0 || id.len > ID_MAX) {
-        *problem = "a worker without an id";
+        *problem = "a worker without an id, or with one that is too long";
         return false;
     }
     if (record->reason.len > sizeof registry->offline_first->reason) {

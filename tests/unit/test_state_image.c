@@ -613,6 +613,95 @@ static void TestImageSaysWhatIsWrong(void **state) {
     }
 }
 
+// --- limits ---
+
+#define ALL_ARE_TAKEN "the digest is 0000000000000000; the records give "
+
+static uint8_t bytes[COMMAND_MAX + 1];
+
+// What the loader says of a record behind the meta record of an image that has two of each kind at most.
+static void assert_says(const struct pb_image_record *record, const struct pb_image_record *other, const char *says) {
+    struct pb_image_record meta = {.record = PB_IMAGE_RECORD_RECORD_META, .meta = {.last_applied = 9, .departures = 9}};
+    uint64_t count = other == NULL ? 1 : 2;
+    *(record->record == PB_IMAGE_RECORD_RECORD_SESSION  ? &meta.meta.sessions
+      : record->record == PB_IMAGE_RECORD_RECORD_WORKER ? &meta.meta.workers
+                                                        : &meta.meta.items) = count;
+    struct list list = {.records = {&meta, (struct pb_image_record *)record, (struct pb_image_record *)other},
+                        .count = 1 + count};
+    struct error error = {.code = OK};
+    assert_int_equal(load_list(&list, 0, &error), ERR_SNAP_CORRUPT);
+    if (strstr(error.message, says) == NULL) {
+        fail_msg("%s instead of %s", error.message, says);
+    }
+}
+
+static struct pb_image_record item(size_t key_len, size_t value_len) {
+    return (struct pb_image_record){
+        .record = PB_IMAGE_RECORD_RECORD_ITEM,
+        .item = {.key = slice_of(bytes, key_len), .value = slice_of(bytes, value_len), .revision = 9}};
+}
+
+static struct pb_image_record session(size_t id_len, uint64_t last_used, const struct pb_image_result *results,
+                                      size_t count) {
+    return (struct pb_image_record){.record = PB_IMAGE_RECORD_RECORD_SESSION,
+                                    .session = {.client_id = slice_of(bytes, id_len),
+                                                .last_used = last_used,
+                                                .held_from = 1,
+                                                .results = (struct pb_image_result *)results,
+                                                .results_count = count}};
+}
+
+static struct pb_image_record worker(size_t id_len, uint64_t departure, size_t reason_len) {
+    return (struct pb_image_record){.record = PB_IMAGE_RECORD_RECORD_WORKER,
+                                    .worker = {.has_registration = true,
+                                               .registration = {.worker_id = slice_of(bytes, id_len)},
+                                               .departure = departure,
+                                               .reason = slice_of(bytes, reason_len)}};
+}
+
+// What is just as long or as much as it may be is taken, and nothing more.
+static void TestImageLimits(void **state) {
+    (void)state;
+    memset(bytes, 'x', sizeof bytes);
+    struct pb_image_result results[SESSION_RESULTS_MAX + 1] = {{0}};
+    for (size_t i = 0; i < ARRAY_COUNT(results); i++) {
+        results[i].sequence = i + 1;
+    }
+    struct pb_image_result last = {.sequence = 1, .outcome = STATE_OUTCOME_LAST};
+    struct pb_image_result unknown = {.sequence = 1, .outcome = STATE_OUTCOME_LAST + 1};
+    struct pb_image_result early = {.sequence = 0};
+    const struct {
+        struct pb_image_record record;
+        const char *says;
+    } cases[] = {
+        {item(KEY_MAX, COMMAND_MAX), ALL_ARE_TAKEN},
+        {item(KEY_MAX + 1, 0), "an item whose key is empty, or whose key or value is too long"},
+        {item(1, COMMAND_MAX + 1), "an item whose key is empty, or whose key or value is too long"},
+        {session(ID_MAX, 9, NULL, 0), ALL_ARE_TAKEN},
+        {session(ID_MAX + 1, 9, NULL, 0), "a client id that is empty or too long"},
+        {session(1, 9, results, SESSION_RESULTS_MAX), ALL_ARE_TAKEN},
+        {session(1, 9, results, SESSION_RESULTS_MAX + 1), "a session with too many results"},
+        {session(1, 9, &last, 1), ALL_ARE_TAKEN},
+        {session(1, 9, &unknown, 1), "a result that this version does not know"},
+        {session(1, 9, &early, 1), "a session's results out of order"},
+        {worker(ID_MAX, 9, ID_MAX), ALL_ARE_TAKEN},
+        {worker(ID_MAX + 1, 9, 0), "a worker without an id, or with one that is too long"},
+        {worker(1, 9, ID_MAX + 1), "a worker's reason that is too long"},
+        {worker(1, 10, 0), "departures of workers that cannot be"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        assert_says(&cases[i].record, NULL, cases[i].says);
+    }
+    struct pb_image_record first = session(1, 5, NULL, 0), same = session(2, 5, NULL, 0), later = session(2, 4, NULL, 0);
+    assert_says(&first, &later, ALL_ARE_TAKEN);
+    assert_says(&first, &same, "two sessions were used last by one entry");
+    first = worker(1, 5, 0), same = worker(2, 5, 0), later = worker(2, 4, 0);
+    assert_says(&first, &later, ALL_ARE_TAKEN);
+    assert_says(&first, &same, "departures of workers that cannot be");
+    first = worker(1, 0, 0), same = worker(2, 0, 0);  // both are online
+    assert_says(&first, &same, ALL_ARE_TAKEN);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestImageSameBytes),
     cmocka_unit_test(TestImageKeepsTheOrderOfDropping),
@@ -622,6 +711,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestImageDamagedRecords),
     cmocka_unit_test(TestImageFindsDamagedMemory),
     cmocka_unit_test(TestImageSaysWhatIsWrong),
+    cmocka_unit_test(TestImageLimits),
 };
 
 UNIT_MAIN(tests)
