@@ -1,4 +1,5 @@
 // The state machine: each rule of the store and the sessions, and, by seed, the store against a naive model.
+#include "state/image.h"
 #include "state_machine.h"
 
 // --- store ---
@@ -178,7 +179,9 @@ static void TestStateSessionRepeats(void **state) {
     apply_to(&m, in_session(put_command("k", "a"), "c", 1, 0));
     assert_outcome(STATE_DONE, false, 1);
     apply_to(&m, put_command("k", "b"));
-    apply_to(&m, in_session(put_command("k", "a"), "c", 1, 0));
+    struct pb_command again = in_session(put_command("k", "a"), "c", 1, 0);
+    again.time_unix_ms = 5;  // another leader's, perhaps
+    apply_to(&m, again);
     assert_outcome(STATE_DONE, true, 1);
     assert_value("k", "b", 2);
     apply_to(&m, in_session(delete_command("k"), "c", 2, 0));
@@ -270,6 +273,20 @@ static void TestStateSessionResultsLimit(void **state) {
     assert_outcome(STATE_DONE, true, SESSION_RESULTS_MAX + 2);
 }
 
+// The only session, as an image would have it.
+static void assert_held(uint64_t held_from, uint64_t first, uint64_t count) {
+    struct state_version *version = state_version_new(m.state);
+    struct state_records *records = state_records_new(version);
+    struct pb_image_record record;
+    while (state_records_next(records, &record) && record.record != PB_IMAGE_RECORD_RECORD_SESSION) {
+    }
+    assert_int_equal(record.session.held_from, held_from);
+    assert_int_equal(record.session.results[0].sequence, first);
+    assert_int_equal(record.session.results_count, count);
+    state_records_free(records);
+    state_version_release(m.state, version);
+}
+
 // One that comes behind those which have filled the room is done all the same, but never a second time.
 static void TestStateSessionResultsLimitLate(void **state) {
     (void)state;
@@ -281,6 +298,7 @@ static void TestStateSessionResultsLimitLate(void **state) {
     apply_to(&m, in_session(put_command("other", "v"), "c", 4 + SESSION_RESULTS_MAX, 0));  // 1 is no longer kept
     apply_to(&m, in_session(put_command("late", "v"), "c", 3, 0));
     assert_outcome(STATE_DONE, false, m.index);
+    assert_held(4, 5, SESSION_RESULTS_MAX);
     uint64_t revision = m.index;
     apply_to(&m, in_session(put_command("late", "v"), "c", 3, 0));
     assert_outcome(STATE_SESSION_EXPIRED, false, 0);

@@ -244,6 +244,64 @@ static void TestImageKeepsTheOrderOfDropping(void **state) {
     buf_free(&other.lines);
 }
 
+static void add_worker(struct random_log *log, const char *id) {
+    random_log_add(log, (struct pb_command){.op = PB_COMMAND_OP_REGISTER_WORKER,
+                                            .register_worker = {.worker_id = slice_of_str(id),
+                                                                .instance_id = slice_of_str("i"),
+                                                                .address = slice_of_str("a:1"),
+                                                                .cloud = slice_of_str("gcp"),
+                                                                .slots = 1}});
+}
+
+static void set_offline(struct random_log *log, const char *id, uint64_t epoch) {
+    struct pb_worker_change change = {.worker_id = slice_of_str(id), .epoch = epoch, .reason = slice_of_str("left")};
+    random_log_add(log, (struct pb_command){.op = PB_COMMAND_OP_CHANGE_WORKERS,
+                                            .change_workers = {.changes = &change, .changes_count = 1}});
+}
+
+static bool has_worker(const struct state *state, const char *id) {
+    struct state_worker worker;
+    return state_worker(state, slice_of_str(id), &worker);
+}
+
+// Workers that are offline make room in the order in which they went, of a loaded state, too.
+static void TestImageKeepsTheOrderOfWorkers(void **state) {
+    (void)state;
+    static const char *const ids[] = {"a", "b", "c"};
+    struct random_log log;
+    random_log_open(&log, 0);
+    struct state *one = state_new();
+    for (size_t i = 0; i < WORKERS_MAX; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "w%zu", i);
+        add_worker(&log, i < 3 ? ids[i] : id);
+        random_log_apply(&log, one);
+    }
+    for (size_t i = 3; i > 0; i--) {  // not in the order of their ids
+        set_offline(&log, ids[i - 1], i);
+        random_log_apply(&log, one);
+    }
+    struct image image = {.digest = 0};
+    take_image(&image, one);
+    struct state *two = load(&image);
+    for (size_t i = 0; i < 3; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "other%zu", i);
+        add_worker(&log, id);
+        random_log_apply(&log, one);
+        random_log_apply(&log, two);
+        for (size_t k = 0; k < 3; k++) {
+            assert_int_equal(has_worker(two, ids[k]), k < 2 - i);
+        }
+        assert_true(state_digest(one) == state_digest(two));
+    }
+    take_image(&image, one);  // the digest that was kept is that of what is there
+    state_free(one);
+    state_free(two);
+    random_log_close(&log);
+    buf_free(&image.lines);
+}
+
 // Applies a write of the client to both, of which the second may be NULL.
 static void use_session(struct raft_slab *slab, struct state *one, struct state *two, size_t client, uint64_t sequence) {
     char id[32];
@@ -705,6 +763,7 @@ static void TestImageLimits(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestImageSameBytes),
     cmocka_unit_test(TestImageKeepsTheOrderOfDropping),
+    cmocka_unit_test(TestImageKeepsTheOrderOfWorkers),
     cmocka_unit_test(TestImageKeepsTheRoomOfSessions),
     cmocka_unit_test(TestImageRecallsHistory),
     cmocka_unit_test(TestImageDamagedText),

@@ -17,6 +17,7 @@ static void change_at_level(uint32_t level, const char *id, uint64_t epoch, bool
                                  .change_workers = {.changes = &change, .changes_count = 1}};
     apply_to(&m, command);
     assert_int_equal(m.result.outcome, STATE_DONE);
+    assert_int_equal(m.result.revision, m.index);
 }
 
 static void change_worker(const char *id, uint64_t epoch, bool online, const char *reason) {
@@ -61,6 +62,7 @@ static void TestStateRegister(void **state) {
     // The same instance again: nothing has changed, then its address has.
     apply_to(&m, register_command("w1", "i1", "a:1"));
     assert_int_equal(m.result.epoch, 1);
+    assert_int_equal(m.result.revision, 2);
     assert_status("w1", true, "", 1, 1);
     apply_to(&m, register_command("w1", "i1", "b:1"));
     assert_int_equal(m.result.epoch, 1);
