@@ -11,6 +11,7 @@ static void TestStatePutGetDelete(void **state) {
     assert_int_equal(m.result.outcome, STATE_DONE);
     assert_int_equal(m.result.revision, 1);
     assert_value("k", "one", 1);
+    assert_int_equal(state_command_bytes(m.state), strlen("kone"));
     apply_to(&m, put_command("k", ""));
     assert_value("k", "", 2);
     apply_to(&m, put_command("kk", "three"));
@@ -316,8 +317,10 @@ static void TestStateSessionsEvicted(void **state) {
     for (size_t client = 0; client < SESSIONS_MAX; client++) {
         use_session(client, 1);
     }
-    use_session(0, 1);  // used again: now client 1 is the one least recently used
+    struct state_version *version = state_version_new(m.state);  // has the session, so that it is changed in a copy
+    use_session(0, 1);                                           // used again: now client 1 is the one least recently used
     assert_true(m.result.repeated);
+    state_version_release(m.state, version);
     use_session(SESSIONS_MAX, 1);
     use_session(1, 2);
     assert_outcome(STATE_SESSION_EXPIRED, false, 0);

@@ -642,6 +642,8 @@ static void TestImageSaysWhatIsWrong(void **state) {
         {"", "fewer records than the image states"},
         {"\"item\":{\"key\":\"aw==\"}", "the first record is not the meta record"},
         {"\"meta\":{\"level\":9}", "an image of level 9; this version knows level 2: upgrade this node"},
+        {"\"meta\":{\"sessions\":10000,\"workers\":100000}", "fewer records than the image states"},
+        {"\"meta\":{\"workers\":100001}", "0 sessions and 100001 workers; at most 10000 and 100000 are possible"},
         {"\"meta\":{\"sessions\":10001}", "10001 sessions and 0 workers; at most 10000 and 100000 are possible"},
         {"\"meta\":{\"without_effect\":\"AQ==\"}", "a list of writes without effect that is not of this index"},
         {"\"meta\":{\"last_applied\":1,\"without_effect\":\"Ag==\"}", "a list of writes without effect"},
@@ -750,6 +752,12 @@ static void TestImageLimits(void **state) {
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         assert_says(&cases[i].record, NULL, cases[i].says);
     }
+    uint8_t higher[KEY_MAX];  // keys as long as they may be are in order, too
+    memset(higher, 'y', sizeof higher);
+    struct pb_image_record lower = item(KEY_MAX, 0), above = lower;
+    above.item.key = slice_of(higher, KEY_MAX);
+    assert_says(&lower, &above, ALL_ARE_TAKEN);
+    assert_says(&above, &lower, "a key that is not behind the one before it");
     struct pb_image_record first = session(1, 5, NULL, 0), same = session(2, 5, NULL, 0), later = session(2, 4, NULL, 0);
     assert_says(&first, &later, ALL_ARE_TAKEN);
     assert_says(&first, &same, "two sessions were used last by one entry");

@@ -58,6 +58,9 @@ static void TestStateRegister(void **state) {
     assert_true(slice_equal(worker.registration->labels[0].key, text("zone")));
     assert_true(slice_equal(worker.registration->labels[0].value, text("b")));
     assert_status("w1", true, "", 1, 1);
+    assert_true(state_worker_at(m.state, worker.row, &worker));
+    assert_true(slice_equal(worker.id, text("w1")));
+    assert_false(state_worker_at(m.state, worker.row + 1, &worker));
 
     // The same instance again: nothing has changed, then its address has.
     apply_to(&m, register_command("w1", "i1", "a:1"));
