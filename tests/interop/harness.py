@@ -151,7 +151,7 @@ class EchoServer:
 class Bystander:
     """A well-behaved client at the same time as a misbehaving one: it must not be affected."""
 
-    def __init__(self, server: EchoServer, slowest: float = 3) -> None:
+    def __init__(self, server: EchoServer, slowest: float = 10) -> None:
         self.channel = grpc.insecure_channel(server.address, options=OWN_CONNECTION)
         self.echo = echo_pb2_grpc.EchoStub(self.channel)
         self.slowest_allowed = slowest
