@@ -1,8 +1,11 @@
-// Base64 by lookup tables, for speed: every log entry's command is encoded when written and decoded at recovery.
+// Base64 by lookup tables, for speed: every log entry's command is encoded when written and decoded at recovery. Where the
+// processor can do more at once (base64_vector.h), the tables serve for short data and for ends.
 #include "base/base64.h"
 
 #include <endian.h>
 #include <string.h>
+
+#include "base/base64_vector.h"
 
 // Twelve bits at a time: pairs[v] are the two characters of the 12-bit number v. Written out by the preprocessor, so that
 // the 8 KiB are constant data.
@@ -51,9 +54,10 @@ static const uint32_t parts[4][256] = {
 // clang-format on
 
 size_t base64_encode(char *out, const void *data, size_t len) {
-    const uint8_t *in = data;
-    char *at = out;
-    for (; len >= 3; len -= 3, in += 3, at += 4) {
+    size_t done = base64_encode_vector(out, data, len);
+    const uint8_t *in = (const uint8_t *)data + done;
+    char *at = out + done / 3 * 4;
+    for (len -= done; len >= 3; len -= 3, in += 3, at += 4) {
         uint32_t bits = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
         memcpy(at, pairs[bits >> 12], 2);
         memcpy(at + 2, pairs[bits & 4095], 2);
@@ -96,8 +100,10 @@ ssize_t base64_decode(uint8_t *out, const char *text, size_t len) {
     if (len % 4 != 0) {
         return -1;
     }
-    uint8_t *at = out;
-    for (; len > 12; len -= 8, text += 8, at += 6) {
+    size_t done = base64_decode_vector(out, text, len);
+    uint8_t *at = out + done / 4 * 3;
+    text += done;
+    for (len -= done; len > 12; len -= 8, text += 8, at += 6) {
         uint32_t high = decode_group(text);
         uint32_t low = decode_group(text + 4);
         if ((high | low) >= INVALID) {

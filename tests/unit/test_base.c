@@ -1,4 +1,5 @@
 // base: memory, buffers, errors, checksums, checks of outside text, log lines, metrics.
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -290,7 +291,7 @@ static void TestBaseBase64(void **state) {
         assert_memory_equal(text, vectors[i][1], len);
     }
     // Every value of every byte in every place, there and back, in buffers of exactly the size promised.
-    for (size_t len = 0; len < 70; len++) {
+    for (size_t len = 0; len < 160; len++) {
         for (unsigned seed = 0; seed < 256; seed++) {
             uint8_t *bytes = malloc(len + 1);
             for (size_t i = 0; i < len; i++) {
@@ -299,6 +300,11 @@ static void TestBaseBase64(void **state) {
             size_t text_len = base64_encoded_len(len);
             char *text = malloc(text_len + 1);
             assert_int_equal(base64_encode(text, bytes, len), text_len);
+            for (size_t i = 0; i < len; i += 3) {  // long data is encoded as each group by itself is
+                char group[4];
+                assert_int_equal(base64_encode(group, bytes + i, len - i < 3 ? len - i : 3), 4);
+                assert_memory_equal(text + i / 3 * 4, group, 4);
+            }
             uint8_t *back = malloc(text_len / 4 * 3 + 1);
             assert_int_equal(base64_decode(back, text, text_len), len);
             assert_memory_equal(back, bytes, len);
@@ -321,14 +327,18 @@ static void TestBaseBase64Strict(void **state) {
         }
     }
     assert_int_equal(base64_decode(out, "Zm\0v", 4), -1);
-    // One such character, wherever it is in a text that is longer than what is decoded at once.
-    for (size_t at = 0; at < 32; at++) {
-        char text[32];
-        uint8_t decoded[24];
+    // Each such character, wherever it is in a text that is longer than what is decoded at once.
+    for (size_t at = 0; at < 128; at++) {
+        char text[128];
+        uint8_t decoded[96];
         memset(text, 'A', sizeof text);
-        assert_int_equal(base64_decode(decoded, text, sizeof text), sizeof decoded);
-        text[at] = '-';
-        assert_int_equal(base64_decode(decoded, text, sizeof text), -1);
+        for (int c = 0; c < 256; c++) {
+            text[at] = (char)c;
+            bool valid = isalnum(c) || c == '+' || c == '/' || (c == '=' && at == sizeof text - 1);
+            assert_int_equal(base64_decode(decoded, text, sizeof text), !valid     ? -1
+                                                                        : c == '=' ? (ssize_t)sizeof decoded - 1
+                                                                                   : (ssize_t)sizeof decoded);
+        }
     }
     // Of all texts of four characters, exactly those decode that encode back to themselves.
     static const char some[] = "AZaz09+/=Q\x80";
