@@ -15,6 +15,7 @@ struct wal_io {
     int (*close)(void *self, int fd);
     int (*make_dir)(void *self, int dir, const char *name, mode_t mode);
     ssize_t (*read_at)(void *self, int fd, void *out, size_t len, off_t offset);
+    void (*read_ahead)(void *self, int fd);  // a hint that all of the file will be read soon: posix_fadvise
     ssize_t (*write_at)(void *self, int fd, const struct iovec *parts, int count, off_t offset, int flags);  // pwritev2
     int (*sync)(void *self, int fd);  // fdatasync of a file, fsync of a directory
     int (*truncate)(void *self, int fd, off_t size);

@@ -34,6 +34,12 @@ static ssize_t system_read_at(void *self, int fd, void *out, size_t len, off_t o
     return pread(fd, out, len, offset);
 }
 
+// By itself the system reads 128 KiB ahead, and a start that finds its log outside the page cache waits for each.
+static void system_read_ahead(void *self, int fd) {
+    (void)self;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+}
+
 static ssize_t system_write_at(void *self, int fd, const struct iovec *parts, int count, off_t offset, int flags) {
     (void)self;
     return pwritev2(fd, parts, count, offset, flags);
@@ -118,6 +124,7 @@ const struct wal_io wal_io_system = {
     .close = system_close,
     .make_dir = system_make_dir,
     .read_at = system_read_at,
+    .read_ahead = system_read_ahead,
     .write_at = system_write_at,
     .sync = system_sync,
     .truncate = system_truncate,

@@ -73,6 +73,10 @@ enum error_code wal_reader_open(struct wal_reader *reader, const struct wal_io *
     return code == ERR_IO ? error_wrap(error, "wal") : code;
 }
 
+void wal_reader_ahead(const struct wal_reader *reader) {
+    reader->io->read_ahead(reader->io->self, reader->fd);
+}
+
 void wal_reader_close(struct wal_reader *reader) {
     if (reader->fd >= 0) {
         reader->io->close(reader->io->self, reader->fd);

@@ -31,6 +31,9 @@ enum error_code wal_reader_open_file(struct wal_reader *reader, const struct wal
 enum error_code wal_reader_open(struct wal_reader *reader, const struct wal_io *io, int dir, uint64_t segment,
                                 const char **odd, struct error *error);
 
+// A hint that all of the open file will be read soon.
+void wal_reader_ahead(const struct wal_reader *reader);
+
 // Closes the file. The window's memory is reused for the next file; free it with buf_free(&reader->window).
 void wal_reader_close(struct wal_reader *reader);
 

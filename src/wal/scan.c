@@ -417,6 +417,7 @@ static enum error_code scan_segment(struct scan *s, struct error *error) {
         return code;
     }
     s->line = 1;
+    wal_reader_ahead(&s->reader);
     code = ended ? read_blank(s, error) : read_segment(s, error);
     wal_reader_close(&s->reader);
     return code;

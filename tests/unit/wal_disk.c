@@ -554,6 +554,10 @@ static ssize_t disk_list(void *self, int fd, char **names) {
     return (ssize_t)count;
 }
 
+static void disk_read_ahead(void *self, int fd) {
+    (void)file_of(self, fd);  // it is open
+}
+
 static uint64_t disk_now_us(void *self) {
     return ((struct disk *)self)->now_us;
 }
@@ -567,6 +571,7 @@ void disk_init(struct disk *disk, uint64_t seed) {
                                .close = disk_close,
                                .make_dir = disk_make_dir,
                                .read_at = disk_read_at,
+                               .read_ahead = disk_read_ahead,
                                .write_at = disk_write_at,
                                .sync = disk_sync,
                                .truncate = disk_truncate,

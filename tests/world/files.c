@@ -99,11 +99,17 @@ static uint64_t now_us(void *self) {
     return host_clock(current_host());
 }
 
+static void read_ahead(void *self, int fd) {
+    (void)self;
+    io()->read_ahead(io()->self, fd);
+}
+
 const struct wal_io wal_io_system = {
     .open_at = open_at,
     .close = close_fd,
     .make_dir = make_dir,
     .read_at = read_at,
+    .read_ahead = read_ahead,
     .write_at = write_at,
     .sync = sync_fd,
     .truncate = truncate_fd,
