@@ -91,10 +91,9 @@ void history_forget(struct history *history, uint64_t from) {
 
 static void drop_first(struct history *history) {
     raft_entry_unref(change_at(history, history->first)->entry);
-    struct history_change **chunk = chunk_of(history, history->first++);
+    struct history_change *chunk = *chunk_of(history, history->first++);
     if (history->first % CHUNK_CHANGES == 0) {
-        free(*chunk);
-        *chunk = NULL;
+        free(chunk);
     }
 }
 

@@ -12,8 +12,11 @@ static_assert((int)PB_IMAGE_SESSION_RESULTS_MAX_ITEMS == (int)SESSION_RESULTS_MA
 
 struct state_loader {
     struct state *state;
-    uint32_t kind;              // of the last record, enum pb_image_record_record; 0: there was none
-    struct pb_image_meta meta;  // but for its texts
+    uint32_t kind;  // of the last record, enum pb_image_record_record; 0: there was none
+    // As many as the meta record states.
+    uint64_t sessions;
+    uint64_t workers;
+    uint64_t items;
     uint8_t last_key[KEY_MAX];  // of the last record, unless it was the meta record
     size_t last_key_len;
 };
@@ -59,24 +62,25 @@ static enum error_code load_meta(struct state_loader *loader, const struct pb_im
     state->registry.departures = meta->departures;
     state->command_bytes = meta->command_bytes;
     state->history.from = meta->last_applied + 1;
-    loader->meta = *meta;
-    loader->meta.without_effect = slice_of(NULL, 0);
+    loader->sessions = meta->sessions;
+    loader->workers = meta->workers;
+    loader->items = meta->items;
     return OK;
 }
 
 static enum error_code load_session(struct state_loader *loader, const struct pb_image_session *session,
                                     struct error *error) {
     const char *problem = "more sessions than the image states";
-    if (loader->state->sessions.by_client.tree.count == loader->meta.sessions ||
+    if (loader->state->sessions.by_client.tree.count == loader->sessions ||
         !session_load(&loader->state->sessions, session, &problem)) {
         return corrupt(error, problem);
     }
-    return session->last_used <= loader->meta.last_applied ? OK : corrupt(error, "a session used after the image's index");
+    return session->last_used <= loader->state->last_applied ? OK : corrupt(error, "a session used after the image's index");
 }
 
 static enum error_code load_worker(struct state_loader *loader, const struct pb_image_worker *worker, struct error *error) {
     const char *problem = "more workers than the image states";
-    if (loader->state->registry.by_id.tree.count == loader->meta.workers ||
+    if (loader->state->registry.by_id.tree.count == loader->workers ||
         !registry_load(&loader->state->registry, worker, &problem)) {
         return corrupt(error, problem);
     }
@@ -84,13 +88,13 @@ static enum error_code load_worker(struct state_loader *loader, const struct pb_
 }
 
 static enum error_code load_item(struct state_loader *loader, const struct pb_image_item *item, struct error *error) {
-    if (loader->state->store.items.tree.count == loader->meta.items) {
+    if (loader->state->store.items.tree.count == loader->items) {
         return corrupt(error, "more items than the image states");
     }
     if (item->key.len == 0 || item->key.len > KEY_MAX || item->value.len > COMMAND_MAX) {
         return corrupt(error, "an item whose key is empty, or whose key or value is too long");
     }
-    if (item->revision == 0 || item->revision > loader->meta.last_applied) {
+    if (item->revision == 0 || item->revision > loader->state->last_applied) {
         return corrupt(error, "an item whose revision is not that of an entry up to the image's");
     }
     store_load(&loader->state->store, item);
@@ -154,8 +158,8 @@ enum error_code state_loader_add(struct state_loader *loader, const struct pb_im
 // The counts of the meta record, which cannot be exceeded.
 static bool is_complete(const struct state_loader *loader) {
     const struct state *state = loader->state;
-    return loader->kind != 0 && state->sessions.by_client.tree.count == loader->meta.sessions &&
-           state->registry.by_id.tree.count == loader->meta.workers && state->store.items.tree.count == loader->meta.items;
+    return loader->kind != 0 && state->sessions.by_client.tree.count == loader->sessions &&
+           state->registry.by_id.tree.count == loader->workers && state->store.items.tree.count == loader->items;
 }
 
 enum error_code state_loader_finish(struct state_loader *loader, uint64_t digest, struct state **state,
