@@ -1,4 +1,8 @@
 // The state machine: each rule of the store and the sessions, and, by seed, the store against a naive model.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "state/image.h"
 #include "state_machine.h"
 
@@ -165,6 +169,44 @@ static void TestStateHistoryForgotten(void **state) {
     assert_history(CHANGES + 1, 9, "-k=@20001 ");
 }
 
+static void recall(raft_index index) {
+    struct raft_entry *entry = raft_entry_new(m.slab, RAFT_ENTRY_NOOP, (struct raft_entry_id){1, index}, 0);
+    state_recall(m.state, entry, NULL);
+    raft_entry_unref(entry);
+}
+
+static void apply_none(raft_index index) {
+    state_skip(m.state, index);
+}
+
+static void assert_aborts(void (*act)(raft_index index), raft_index index) {
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        fclose(stderr);
+        act(index);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+// A tail with a gap, or one that ends before the state does, would have watches miss changes: it is our own mistake.
+static void TestStateRecallsWithoutGap(void **state) {
+    (void)state;
+    for (raft_index index = 1; index <= 4; index++) {
+        apply_none(index);
+    }
+    recall(2);
+    assert_aborts(recall, 4);
+    recall(3);
+    assert_aborts(apply_none, 5);
+    recall(4);
+    apply_none(5);
+    assert_int_equal(state_history_from(m.state), 1);
+}
+
 // --- sessions ---
 
 static void assert_outcome(enum state_outcome outcome, bool repeated, uint64_t revision) {
@@ -288,6 +330,37 @@ static void assert_held(uint64_t held_from, uint64_t first, uint64_t count) {
     state_version_release(m.state, version);
 }
 
+// The fingerprint, as an image would have it, of what the client has written last.
+static uint64_t written_last(const char *client) {
+    struct state_version *version = state_version_new(m.state);
+    struct state_records *records = state_records_new(version);
+    struct pb_image_record record;
+    do {
+        assert_true(state_records_next(records, &record));
+    } while (record.record != PB_IMAGE_RECORD_RECORD_SESSION || !slice_equal(record.session.client_id, text(client)));
+    uint64_t fingerprint = record.session.results[record.session.results_count - 1].fingerprint;
+    state_records_free(records);
+    state_version_release(m.state, version);
+    return fingerprint;
+}
+
+// It covers what is written and nothing else; nodes of all versions make the same, since it is in the digest.
+static void TestStateSessionFingerprint(void **state) {
+    (void)state;
+    struct pb_command write = in_session(put_command("k", "v"), "c", 1, 0);
+    apply_to(&m, write);
+    uint64_t fingerprint = written_last("c");
+    write.time_unix_ms = 5;
+    write.sequence = 2;
+    write.acknowledged_below = 1;
+    apply_to(&m, write);
+    assert_true(written_last("c") == fingerprint);
+    apply_to(&m, in_session(put_command("k", "v"), "other", 1, 0));
+    assert_true(written_last("other") == fingerprint);
+    apply_to(&m, in_session(put_command("k", "w"), "c", 3, 0));
+    assert_true(written_last("c") != fingerprint);
+}
+
 // One that comes behind those which have filled the room is done all the same, but never a second time.
 static void TestStateSessionResultsLimitLate(void **state) {
     (void)state;
@@ -357,7 +430,13 @@ enum {
     FULL_SESSION = 160 + sizeof "client-0000" - 1 + SESSION_RESULTS_MAX * 64,
     FULL_SESSIONS = 1030,
     FULL_SESSIONS_ROOM = SESSIONS_BYTES_MAX / FULL_SESSION,
+    FITTING_RESULTS = 341,
 };
+
+#define FITTING_CLIENT "a-client-that-fills-the-room-left"
+static_assert(FULL_SESSIONS_ROOM * FULL_SESSION + 160 + sizeof FITTING_CLIENT - 1 + FITTING_RESULTS * 64 ==
+                  SESSIONS_BYTES_MAX,
+              "it takes what the full ones leave");
 
 static void use_full_session(size_t client, uint64_t sequence) {
     char id[32];
@@ -391,13 +470,19 @@ static void TestStateSessionBytes(void **state) {
     assert_true(m.result.repeated);
     use_full_session(2 + evicted, 2);
     assert_true(m.result.repeated);
+    // One that takes just the room that is left takes nobody's place.
+    for (uint64_t sequence = 1; sequence <= FITTING_RESULTS; sequence++) {
+        apply_to(&m, in_session(delete_command("k"), FITTING_CLIENT, sequence, 0));
+    }
+    use_full_session(3 + evicted, 2);
+    assert_true(m.result.repeated);
     // A further one takes the place of the next.
     for (uint64_t sequence = 1; sequence <= SESSION_RESULTS_MAX; sequence++) {
         use_full_session(FULL_SESSIONS, sequence);
     }
-    use_full_session(3 + evicted, 2);
-    assert_outcome(STATE_SESSION_EXPIRED, false, 0);
     use_full_session(4 + evicted, 2);
+    assert_outcome(STATE_SESSION_EXPIRED, false, 0);
+    use_full_session(5 + evicted, 2);
     assert_true(m.result.repeated);
 }
 
@@ -531,12 +616,14 @@ static const struct CMUnitTest tests[] = {
     MACHINE_TEST(TestStateList),
     MACHINE_TEST(TestStateHistory),
     MACHINE_TEST(TestStateHistoryForgotten),
+    MACHINE_TEST(TestStateRecallsWithoutGap),
     MACHINE_TEST(TestStateSessionRepeats),
     MACHINE_TEST(TestStateSessionExpired),
     MACHINE_TEST(TestStateSessionSequenceReused),
     MACHINE_TEST(TestStateSessionResultsOutOfOrder),
     MACHINE_TEST(TestStateSessionResultsLimit),
     MACHINE_TEST(TestStateSessionResultsLimitLate),
+    MACHINE_TEST(TestStateSessionFingerprint),
     MACHINE_TEST(TestStateSessionsEvicted),
     MACHINE_TEST(TestStateLevelNeverFalls),
     MACHINE_TEST(TestStateSessionBytes),

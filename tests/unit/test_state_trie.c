@@ -1,5 +1,7 @@
 // The ordered map and its versions, by seed, against a naive model: what a version shows never changes, whatever happens to
 // the map; and when all are given back, every leaf has been freed once.
+#include <malloc.h>
+
 #include "base/array.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -252,9 +254,29 @@ static void TestTrieCollectInSteps(void **state) {
     trie_free(&map);
 }
 
+// A branch gives back the room of the twigs that it loses.
+static void TestTrieBranchesShrink(void **state) {
+    (void)state;
+    enum { TWIGS = 16, LEFT = 2 };
+    map = (struct trie){.destroy = destroy};
+    for (uint8_t i = 0; i < TWIGS; i++) {
+        uint8_t key = (uint8_t)(i << 4);
+        trie_insert(&map, &new_leaf(slice_of(&key, 1), 1)->leaf);
+    }
+    size_t all = malloc_usable_size(map.tree.root.twigs);
+    for (uint8_t i = LEFT; i < TWIGS; i++) {
+        uint8_t key = (uint8_t)(i << 4);
+        trie_remove(&map, slice_of(&key, 1));
+    }
+    assert_true(malloc_usable_size(map.tree.root.twigs) < all / 2);
+    trie_free(&map);
+    assert_int_equal(living, 0);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestTrieVersions),
     cmocka_unit_test(TestTrieCollectInSteps),
+    cmocka_unit_test(TestTrieBranchesShrink),
 };
 
 UNIT_MAIN(tests)
