@@ -17,7 +17,8 @@ void draw_incarnation(char digits[INCARNATION_DIGITS + 1]);
 // begins behind options->image. The generation in the options is the configuration's. *founded: the entry. Errors as
 // wal_open; ERR_UNAVAILABLE: no thread.
 //
-// After a crash the log either has the entry, or is as before: it may have been created, but holds nothing then.
+// After a crash, or on a full disk, the log either has the entry, or is as before: it may have been created, but holds
+// nothing then.
 enum error_code found_generation(const struct wal_options *options, struct raft_slab *slab,
                                  const struct wire_configuration *configuration, struct raft_entry_id *founded,
                                  struct error *error);

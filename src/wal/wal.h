@@ -78,7 +78,9 @@ void wal_compact(struct wal *wal, raft_index index);
 
 enum wal_condition {
     WAL_GOOD,
-    WAL_FULL,    // no space: entries wait and are retried every second; hard state is still written, from the reserve
+    // No space: entries wait and are retried every second; hard state is still written, from the reserve, unless the log has
+    // no entry yet or its generation rises.
+    WAL_FULL,
     WAL_FAILED,  // a write or sync failed. It is never retried: the process must exit with EXIT_DISK_FAILED
 };
 

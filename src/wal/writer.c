@@ -312,9 +312,17 @@ static bool step_all(struct wal_writer *w) {
     return false;
 }
 
+// Nothing goes ahead of an entry that founds: with the term alone the log would be neither what it was nor what it becomes.
+static bool may_go_ahead(const struct wal_writer *w) {
+    return w->generation == w->last_generation && w->last.index > 0;
+}
+
 static bool step_hard_state(struct wal_writer *w) {
     struct error error;
     struct batch b;
+    if (!may_go_ahead(w)) {
+        return false;
+    }
     if (!gather_hard_state(w, &b)) {
         w->durable_hard_state_write = w->pushed_write;
         return false;

@@ -8,6 +8,10 @@
 // has been acknowledged, so a crash now leaves a node that has voted and never received them, a state that it could have
 // been in; and the vote was decided by the longer log, which is stricter on candidates (paper section 5.4.1). The last hard
 // state supersedes those before it. But the waiting writes must not be counted as durable: hence the two numbers below.
+//
+// Two logs wait with all that they have: one without an entry, since who knows no cluster never votes, and one whose
+// generation is about to rise. For both the next entry may be one that founds (node/found.h), which is there whole or not at
+// all. A term alone, in a segment of the new generation, would say of a generation that nobody founded that it exists.
 #ifndef BATON_WAL_WRITER_H
 #define BATON_WAL_WRITER_H
 

@@ -1,5 +1,6 @@
 // A log's incarnation, which stays, and its generation, which only rises and is durable with what is written under it. On a
 // disk in memory, with a crash at every call.
+#include "base/array.h"
 #include "log_model.h"
 #include "unit.h"
 
@@ -142,10 +143,87 @@ static void TestLogGenerationCrash(void **state) {
     }
 }
 
+// What founds is an entry and its term (node/found.h), behind `entries` others.
+static void open_to_found(struct log *log, struct disk *disk, size_t entries, bool begun, uint64_t generation) {
+    if (entries > 0) {
+        log_begin(log, disk, SEGMENT, entries);
+    } else {
+        disk_init(disk, 1);
+        log_init(log, disk, SEGMENT);
+        assert_int_equal(log_open(log), OK);
+    }
+    if (begun) {
+        assert_int_equal(wal_writer_begin(log->writer, &log->error), OK);
+        log_close(log, true);  // which leaves no filling but what a term needs
+        log_open_after(log, (struct raft_entry_id){0}, 0);
+    }
+    wal_writer_raise_generation(log->writer, generation);
+}
+
+static void check_copy(const struct disk *disk, const struct model *model, uint64_t generation) {
+    struct disk copy;
+    struct log again;
+    disk_init(&copy, 1);
+    disk_copy(&copy, disk);
+    log_init(&again, &copy, SEGMENT);
+    log_open_after(&again, (struct raft_entry_id){0}, 0);
+    assert_true(model_holds(model, &again.recovered));
+    assert_int_equal(again.recovered.generation, generation);
+    log_end(&again, &copy);
+}
+
+// True: there was room for the entry.
+static bool found_with_room(size_t entries, bool begun, uint64_t generation, uint64_t room) {
+    struct disk disk;
+    struct log log;
+    open_to_found(&log, &disk, entries, begun, generation);
+    struct model before = log.model;
+    uint64_t generation_before = log.writer->last_generation;
+    disk.space = disk_used(&disk) + room;
+    log_push(&log, (raft_term)1 << 20, "", entries + 1, 1, 1000);
+    log_run(&log);
+    bool founded = log.writer->condition == WAL_GOOD;
+    assert_int_equal(log.writer->durable_write, founded ? log.write : log.write - 1);
+    assert_int_equal(log.writer->durable_hard_state_write, log.writer->durable_write);
+    check_copy(&disk, founded ? &log.model : &before, founded ? generation : generation_before);
+    disk.space = UINT64_MAX;
+    disk.now_us = wal_writer_retry_us(log.writer);
+    log_run(&log);
+    check_copy(&disk, &log.model, generation);
+    log_end(&log, &disk);
+    return founded;
+}
+
+// However little room the disk has, the log either has the entry that founds, or it is what it was: neither of a generation
+// that nobody founded, nor in a term that it does not need. It goes on when there is room.
+static void TestLogFoundingWithoutSpace(void **state) {
+    (void)state;
+    static const struct {
+        size_t entries;
+        bool begun;
+        uint64_t generation;
+    } logs[] = {
+        {.entries = 0, .begun = false, .generation = 1},   // batond --bootstrap
+        {.entries = 0, .begun = true, .generation = 1},    // the same where a node has waited to be added
+        {.entries = 0, .begun = false, .generation = 2},   // batond --restore
+        {.entries = 3, .begun = false, .generation = 2},   // batond --promote-survivor
+        {.entries = 11, .begun = false, .generation = 2},  // the same, where the segment is full
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(logs); i++) {
+        size_t founded = 0;
+        size_t rooms = 0;
+        for (uint64_t room = 0; room <= 256 * KIB; room += 4 * KIB) {
+            founded += found_with_room(logs[i].entries, logs[i].begun, logs[i].generation, room);
+            rooms++;
+        }
+        assert_in_range(founded, 1, rooms - 1);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogIncarnationStays), cmocka_unit_test(TestLogFirstGeneration),
     cmocka_unit_test(TestLogGenerationRises),  cmocka_unit_test(TestLogBeginCrash),
-    cmocka_unit_test(TestLogGenerationCrash),
+    cmocka_unit_test(TestLogGenerationCrash),  cmocka_unit_test(TestLogFoundingWithoutSpace),
 };
 
 UNIT_MAIN(tests)
