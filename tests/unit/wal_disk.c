@@ -65,6 +65,11 @@ static struct disk_file *add(struct disk *disk, const char *path, bool is_dir) {
     return file;
 }
 
+struct disk_move {
+    char from[PATH_SIZE];
+    char to[PATH_SIZE];
+};
+
 // What a descriptor leads to.
 struct disk_open {
     bool used;
@@ -393,17 +398,27 @@ static ssize_t disk_write_at(void *self, int fd, const struct iovec *parts, int 
     return allowed;
 }
 
-static void sync_names(struct disk *disk, const struct disk_file *dir) {
+static bool is_in(const char *path, const struct disk_file *dir) {
     size_t len = strlen(dir->path);
+    const char *slash = strrchr(path, '/');
     bool root = strcmp(dir->path, ".") == 0;
+    return root ? slash == NULL : slash == path + len && strncmp(path, dir->path, len) == 0;
+}
+
+static void sync_names(struct disk *disk, const struct disk_file *dir) {
     for (size_t i = 0; i < disk->file_count; i++) {
         struct disk_file *file = &disk->files[i];
-        const char *slash = strrchr(file->path, '/');
-        bool inside = root ? slash == NULL : slash == file->path + len && strncmp(file->path, dir->path, len) == 0;
-        if (inside) {
+        if (is_in(file->path, dir)) {
             file->durable = file->exists;
         }
     }
+    size_t kept = 0;
+    for (size_t i = 0; i < disk->move_count; i++) {
+        if (!is_in(disk->moves[i].to, dir)) {
+            disk->moves[kept++] = disk->moves[i];
+        }
+    }
+    disk->move_count = kept;
 }
 
 static int disk_sync(void *self, int fd) {
@@ -459,7 +474,7 @@ static const char *below(const char *dir, const char *path) {
     return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0') ? path + len : NULL;
 }
 
-// All that is in it moves with it. After a crash one of the names is there: here the new one.
+// All that is in it moves with it. What had that name is gone.
 static void move_directory(struct disk *disk, const char *from, const char *to) {
     for (size_t i = 0; i < disk->file_count; i++) {
         struct disk_file *file = &disk->files[i];
@@ -491,6 +506,10 @@ static int disk_rename_at(void *self, int dir, const char *from, const char *to)
     }
     if (old->is_dir) {
         move_directory(disk, path, target);
+        array_reserve(disk->moves, disk->move_cap, disk->move_count + 1);
+        struct disk_move *move = &disk->moves[disk->move_count++];
+        memcpy(move->from, path, sizeof path);
+        memcpy(move->to, target, sizeof target);
         return disk->dead ? -1 : 0;
     }
     size_t at = (size_t)(old - disk->files);
@@ -594,8 +613,10 @@ static void free_files(struct disk *disk) {
         free(disk->files[i].dirty);
     }
     free(disk->files);
+    free(disk->moves);
     disk->files = NULL;
-    disk->file_count = 0;
+    disk->moves = NULL;
+    disk->file_count = disk->move_count = disk->move_cap = 0;
 }
 
 void disk_free(struct disk *disk) {
@@ -642,7 +663,19 @@ static bool is_reachable(const struct disk *disk, const struct disk_file *file) 
     return true;
 }
 
+static void lose_moves(struct disk *disk) {
+    for (size_t i = disk->move_count; i-- > 0;) {
+        const struct disk_move *move = &disk->moves[i];
+        const struct disk_file *there = find(disk, move->from);
+        if (!coin(disk)) {
+            move_directory(disk, move->to, there != NULL && there->exists ? "lost" : move->from);
+        }
+    }
+    disk->move_count = 0;
+}
+
 void disk_crash(struct disk *disk) {
+    lose_moves(disk);
     for (size_t i = 0; i < disk->file_count; i++) {
         struct disk_file *file = &disk->files[i];
         if (file->exists != file->durable) {
@@ -712,7 +745,7 @@ bool disk_equal(const struct disk *a, const struct disk *b) {
 
 // Nor has any process one of them open. They keep their memory: tests copy one disk some ten thousand times.
 static void forget_names(struct disk *disk) {
-    disk->open_count = 0;
+    disk->open_count = disk->move_count = 0;
     for (size_t i = 0; i < disk->file_count; i++) {
         disk->files[i].exists = false;
         disk->files[i].durable = false;
@@ -721,6 +754,10 @@ static void forget_names(struct disk *disk) {
 
 void disk_clone(struct disk *to, const struct disk *from) {
     forget_names(to);
+    array_reserve(to->moves, to->move_cap, from->move_count);
+    for (; to->move_count < from->move_count; to->move_count++) {
+        to->moves[to->move_count] = from->moves[to->move_count];
+    }
     for (size_t i = 0; i < from->file_count; i++) {
         const struct disk_file *file = &from->files[i];
         if (!file->exists && !file->durable) {

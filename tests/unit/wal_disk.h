@@ -4,8 +4,10 @@
 // The model. A file has what a process sees (its bytes and size) and what is on the platter. A sync moves all of it over, a
 // write with RWF_DSYNC only its own sectors. A crash keeps, by the toss of a coin, each sector that was written but not
 // synced, and each name that was created or removed but not synced, a directory's with all that is in it; the file's size is
-// that of what was kept, with zeros where a sector in the middle was not. A sector is written whole or not at all. With
-// another `luck` all of what was not synced is kept, or all of it lost, or little of it.
+// that of what was kept, with zeros where a sector in the middle was not. A sector is written whole or not at all. A
+// directory that was renamed has its new name once what it is in there is synced; before, a crash may give it the old one
+// back, and if that is another's by then, it is lost. With another `luck` all of what was not synced is kept, or all of it
+// lost, or little.
 #ifndef BATON_TESTS_WAL_DISK_H
 #define BATON_TESTS_WAL_DISK_H
 
@@ -13,6 +15,7 @@
 #include "wal/io.h"
 
 struct disk_file;
+struct disk_move;
 struct disk_open;
 
 enum { DISK_FIRST_FD = 100 };
@@ -31,6 +34,9 @@ struct disk {
     struct wal_io io;  // give this to the log
     struct disk_file *files;
     size_t file_count;
+    struct disk_move *moves;  // of directories, that may not be durable; in order
+    size_t move_count;
+    size_t move_cap;
     struct disk_open *opens;  // by descriptor
     size_t open_count;
     size_t open_cap;

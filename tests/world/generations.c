@@ -9,6 +9,7 @@
 #include "faults_kinds.h"
 #include "host.h"
 #include "ledger.h"
+#include "left_behind.h"
 #include "members.h"
 #include "node/internal.h"
 #include "node/quarantine.h"
@@ -102,6 +103,9 @@ static void rejoin_one(int host) {
         world_trace(host, "%s", error.message);
     }
     look_at_version(host, code);
+    if (code == OK && !h->stopping && !h->disk.dead) {
+        left_behind_check(host);
+    }
     g.ending[host] = code == OK ? DONE : code == ERR_WAL_CORRUPT || code == ERR_INVALID ? REFUSED : FAILED;
 }
 

@@ -2,6 +2,7 @@
 // batond's own --promote-survivor and --rejoin.
 //
 //   it is founded, or not      with all that is on the survivor's disk, wherever the command was ended (ledger_founded)
+//   nothing is lost silently   who rejoins keeps what only it had (left_behind.h)
 //   the old side hears of it   a node of an older generation that reaches one of the newest stops serving
 #ifndef BATON_TESTS_WORLD_GENERATIONS_H
 #define BATON_TESTS_WORLD_GENERATIONS_H

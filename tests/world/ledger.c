@@ -164,6 +164,18 @@ void ledger_founded(int host, uint64_t generation, const struct raft_restored *l
     members_founded(host, last);
 }
 
+// Equal terms are equal entries, also across generations.
+raft_index ledger_differs(const struct raft_restored *log) {
+    const struct chronicle *h = newest();
+    for (size_t i = 0; i < log->count; i++) {
+        raft_index index = log->base.index + 1 + i;
+        if (index > h->count || log->entries[i]->id.term != h->entries[index - 1].term) {
+            return index > h->count ? 0 : index;
+        }
+    }
+    return 0;
+}
+
 // --- nodes ---
 
 static void look_at_entry(int host, struct chronicle *h, raft_index index, const struct raft_entry *entry, raft_term in) {
@@ -229,6 +241,16 @@ static void look_at_leader(int host, struct chronicle *h, const struct node *nod
     }
 }
 
+// Or equal terms would not be equal entries.
+static void look_at_reach(int host, const struct chronicle *h, const struct node *node) {
+    raft_term term = raft_current_term(node->raft);
+    if (h->generation < l.newest && term >= l.chronicles[h->generation]->founded_term) {
+        world_broken("%s is in term %llu of generation %llu, and the next one began with %llu", host_of(host)->name,
+                     (unsigned long long)term, (unsigned long long)h->generation,
+                     (unsigned long long)l.chronicles[h->generation]->founded_term);
+    }
+}
+
 static void look_at_digest(int host, struct chronicle *h, const struct node *node) {
     raft_index applied = state_last_applied(node->state);
     if (applied == 0 || applied > h->count) {
@@ -263,6 +285,7 @@ void ledger_look(int host) {
     struct chronicle *h = chronicle_of(host_generation(host));
     look_at_commits(host, h, node);
     look_at_leader(host, h, node);
+    look_at_reach(host, h, node);
     trace_role(host,
                raft_state(node->raft) == RAFT_LEADER     ? 'L'
                : raft_state(node->raft) == RAFT_FOLLOWER ? 'F'

@@ -12,7 +12,7 @@
 //   watches               every change, once, in order
 //   levels                what is made is not above the cluster's level, and no program has a state above its own
 //   generations           a new one begins with all that its survivor had on its disk, and loses nothing else; each has
-//                         leaders, a history and clients' promises of its own
+//                         leaders, a history and clients' promises of its own, and terms that none before it reaches
 //
 // The ledger has a model of the store of its own, chronicle.h.
 #ifndef BATON_TESTS_WORLD_LEDGER_H
@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "raft/entry.h"
 
 struct pb_key_value;
 struct raft_restored;
@@ -43,6 +44,8 @@ uint64_t ledger_generation(void);  // the newest
 // Whether a node of it belongs to an older generation, and since when there is a newer one.
 bool ledger_is_old(int host);
 uint64_t ledger_founded_us(void);
+// The first entry of this log of which the newest generation has committed another one; 0: none is known.
+raft_index ledger_differs(const struct raft_restored *log);
 
 // In each generation everything that ended before now is at or below this index.
 struct floors {

@@ -20,6 +20,7 @@
 //   levels.h   programs of several versions
 //   sessions.c  a model of sessions; small_sessions.h: their bounds
 //   generations.c  a majority that is gone for good, and what the operator does then
+//   left_behind.c  what a node leaves that rejoins
 //   chronicle.c  what a generation has committed, and a model of the store after it
 //   faults.c   what goes wrong, drawn from the seed; faults_kinds.c does it
 //   coverage.c what runs have reached; shrink.c finds a shorter one that fails
