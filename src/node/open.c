@@ -12,6 +12,7 @@
 #include "node/internal.h"
 #include "node/marks.h"
 #include "node/snapshots.h"
+#include "wal/scan.h"
 #include "wire/command.h"
 
 // Writes entry 1, the configuration: all nodes of a new cluster begin with the same entry in the same term.
@@ -270,6 +271,7 @@ static enum error_code load_image(struct node *node, struct image *image, struct
     }
     enum error_code code = wal_directory_look(&dir, node->config->data_dir, &wal_io_system, error);
     if (code == OK && dir.snap >= 0) {
+        wal_scan_ahead(&dir);  // the disk reads the log while the image is loaded
         code = image_load_newest(&dir, image, image_skipped, damage, error);
     }
     wal_directory_close(&dir);

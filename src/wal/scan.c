@@ -441,6 +441,25 @@ bool wal_segment_base(const struct wal_directory *dir, uint64_t number, raft_ind
     return read;
 }
 
+void wal_scan_ahead(const struct wal_directory *dir) {
+    enum { NEWEST = 2 };
+    uint64_t *numbers;
+    size_t count;
+    struct error error;
+    if (dir->wal < 0 || wal_directory_segments(dir, &numbers, &count, &error) != OK) {
+        return;  // the scan will say so
+    }
+    for (size_t i = count > NEWEST ? count - NEWEST : 0; i < count; i++) {
+        struct wal_reader reader = {.fd = -1};
+        const char *odd = NULL;
+        if (wal_reader_open(&reader, dir->io, dir->wal, numbers[i], &odd, &error) == OK && odd == NULL) {
+            wal_reader_ahead(&reader);
+        }
+        wal_reader_close(&reader);
+    }
+    free(numbers);
+}
+
 // The segment to begin with: the last of these whose base is not above `from`.
 static size_t choose_first(const struct wal_directory *dir, raft_index from, const uint64_t *numbers, size_t count) {
     raft_index base;

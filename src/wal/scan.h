@@ -53,6 +53,10 @@ struct wal_log_end {
 enum error_code wal_scan(const struct wal_directory *dir, const struct wal_identity *want, raft_index from,
                          const struct wal_visitor *visitor, struct wal_log_end *end, struct error *error);
 
+// A hint that the log is about to be scanned, for a caller that has something else to do before: the newest segments, in
+// which a scan from the newest image on begins as a rule.
+void wal_scan_ahead(const struct wal_directory *dir);
+
 // The index of a segment's base; false: its header cannot be read, because it is blank, torn or damaged.
 bool wal_segment_base(const struct wal_directory *dir, uint64_t number, raft_index *base);
 
