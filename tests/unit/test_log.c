@@ -417,6 +417,12 @@ static void TestLogTruncation(void **state) {
     assert_int_equal(s.recovered.log.entries[13]->id.term, 2);
     assert_int_equal(s.recovered.log.entries[14]->id.term, 3);
     assert_int_equal(s.recovered.log.hard_state.voted_for.len, 0);
+    store_submit(&s, 4, "", 15, 1, 2, 50);  // by an entry of a lower term: a later leader's log may lack the higher one
+    store_wait(&s, s.write);
+    store_close(&s);
+    store_open(&s);
+    check_entries(&s, 15);
+    assert_int_equal(s.recovered.log.entries[14]->id.term, 2);
     store_submit(&s, 4, "n3", 1, 1, 4, 50);  // everything is replaced
     store_wait(&s, 1);
     store_close(&s);
