@@ -148,6 +148,7 @@ coverage: ## run the unit tests and report the lines they cover
 install: $(RELEASE)/build.ninja ## install the programs under PREFIX (and DESTDIR)
 	@meson configure $(RELEASE) "-Dprefix=$$(realpath -m "$(PREFIX)")"
 	@$(MAKE) --no-print-directory build
+	@ninja -C $(RELEASE) src/cmd/batond.8 src/cmd/batonctl.1
 	@DESTDIR="$(DESTDIR)" meson install -C $(RELEASE) --no-rebuild
 
 clean: down ## stop the local cluster and remove everything built, including its data

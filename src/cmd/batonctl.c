@@ -8,12 +8,43 @@
 #include "cmd/backup_file.h"
 #include "cmd/divergent_file.h"
 #include "ctl/commands.h"
+#include "ctl/completion.h"
 
-static int fail(enum ctl_exit status, const struct error *error) {
-    if (error->message[0] != '\0') {
+// Programs read what goes wrong as they read what is printed.
+static void print_error(enum ctl_exit status, const struct error *error, bool as_json) {
+    static const char *const names[] = {[CTL_FAILED] = "failed",
+                                        [CTL_USAGE] = "usage",
+                                        [CTL_UNREACHABLE] = "unreachable",
+                                        [CTL_NOT_FOUND] = "not-found",
+                                        [CTL_UNKNOWN] = "unknown"};
+    if (!as_json) {
         fprintf(stderr, "batonctl: %s\n", error->message);
+        return;
+    }
+    struct buf out = {.len = 0};
+    struct json json = {.out = &out};
+    json_begin(&json, '{');
+    json_text(&json, "error", slice_of_str(error->message));
+    json_text(&json, "status", slice_of_str(names[status]));
+    json_u64(&json, "exit_status", status);
+    json_end(&json, '}');
+    fprintf(stderr, "%.*s\n", (int)out.len, (const char *)out.data);
+    buf_free(&out);
+}
+
+static int fail(enum ctl_exit status, const struct error *error, const struct ctl_options *options) {
+    if (error->message[0] != '\0') {
+        print_error(status, error, options->json);
     }
     return (int)status;
+}
+
+static int complete(char **words, int count) {
+    struct buf out = {.len = 0};
+    completion_candidates(words, count, &out);
+    fwrite(out.data, 1, out.len, stdout);
+    buf_free(&out);
+    return CTL_OK;
 }
 
 // Takes from the environment what the command line does not set. *tls stays NULL if neither names files.
@@ -38,7 +69,7 @@ static int run(const struct ctl_options *options, const struct ctl_endpoints *en
     }
     enum ctl_exit status = ctl_run(&ctl);
     if (status != CTL_OK) {
-        fail(status, &ctl.error);
+        fail(status, &ctl.error, options);
     }
     if (endpoints != NULL) {
         ctl_client_free(ctl.client);
@@ -55,8 +86,11 @@ int main(int argc, char **argv) {
     struct ctl_endpoints endpoints;
     slog_setup(SLOG_ERROR, SLOG_LOGFMT, NULL);  // failures are reported once, at the end
     signal(SIGPIPE, SIG_IGN);                   // a closed pipe is reported by write, like any other error
+    if (argc > 1 && strcmp(argv[1], COMPLETION_WORD) == 0) {
+        return complete(argv + 2, argc - 2);
+    }
     if (ctl_options_parse(argc, argv, &options, &error) != OK) {
-        return fail(CTL_USAGE, &error);
+        return fail(CTL_USAGE, &error, &options);
     }
     if (options.version) {
         puts("batonctl " BATON_VERSION);
@@ -70,11 +104,11 @@ int main(int argc, char **argv) {
         return run(&options, NULL, NULL);
     }
     if (ctl_endpoints_find(options.endpoints, getenv("BATON_ENDPOINTS"), CTL_ENDPOINTS_FILE, &endpoints, &error) != OK) {
-        return fail(CTL_USAGE, &error);
+        return fail(CTL_USAGE, &error, &options);
     }
     struct tls *tls = NULL;
     if (open_tls(&options, &tls, &error) != OK) {
-        return fail(CTL_USAGE, &error);
+        return fail(CTL_USAGE, &error, &options);
     }
     int status = run(&options, &endpoints, tls);
     if (tls != NULL) {

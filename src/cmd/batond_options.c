@@ -321,7 +321,7 @@ static const struct flag rows[] = {
 
 static_assert(ARRAY_COUNT(rows) <= FLAGS_MAX, "flags_read has room for them");
 
-static const struct flag_table table = {
+const struct flag_table batond_flags = {
     .program = "batond", .environment_prefix = "BATON_", .rows = rows, .count = ARRAY_COUNT(rows)};
 
 void batond_help(FILE *out) {
@@ -334,7 +334,7 @@ void batond_help(FILE *out) {
         "so on. The command line takes precedence.\n"
         "\n",
         out);
-    flags_print(&table, out);
+    flags_print(&batond_flags, out);
     fputs("\n"
           "exit status: 0 stopped in order, 2 bad option or another node's data directory, 3 log or snapshot damaged, 4 "
           "disk failed,\n"
@@ -427,7 +427,7 @@ static enum error_code check_timing(const struct setting *heartbeat, const struc
 
 static enum error_code parse_node(const struct setting *settings, struct command_line *line, struct error *error) {
     const struct node_config *config = &line->options.node;
-    enum error_code code = flags_parse(&table, settings, NODE, line, error);
+    enum error_code code = flags_parse(&batond_flags, settings, NODE, line, error);
     const char *needs_peers = line->restore != NULL ? "--restore" : config->bootstrap ? "--bootstrap" : NULL;
     if (code == OK) {
         code = check_addresses(config, error);
@@ -436,11 +436,11 @@ static enum error_code parse_node(const struct setting *settings, struct command
         code = check_tls(line, error);
     }
     if (code == OK) {
-        code = check_peers(flags_setting(&table, settings, "peers"), config, needs_peers, error);
+        code = check_peers(flags_setting(&batond_flags, settings, "peers"), config, needs_peers, error);
     }
     if (code == OK) {
-        code = check_timing(flags_setting(&table, settings, "heartbeat-interval"),
-                            flags_setting(&table, settings, "election-timeout"), config, error);
+        code = check_timing(flags_setting(&batond_flags, settings, "heartbeat-interval"),
+                            flags_setting(&batond_flags, settings, "election-timeout"), config, error);
     }
     return code;
 }
@@ -474,7 +474,7 @@ static enum error_code parse_action(const struct setting *settings, struct comma
         options->wal_dir = options->action == BATOND_CHECK_WAL  ? line->check_wal
                            : options->action == BATOND_DUMP_WAL ? line->dump_wal
                                                                 : line->dump_snapshot;
-        return flags_parse(&table, settings, WAL, line, error);
+        return flags_parse(&batond_flags, settings, WAL, line, error);
     case BATOND_RESTORE:
         options->restore = line->restore;
         break;
@@ -491,12 +491,12 @@ static enum error_code parse_action(const struct setting *settings, struct comma
 enum error_code batond_options_parse(int argc, char **argv, struct batond_options *options, struct error *error) {
     struct setting settings[ARRAY_COUNT(rows)];
     struct command_line line = {.help = false};
-    enum error_code code = flags_read(&table, argc, argv, settings, error);
+    enum error_code code = flags_read(&batond_flags, argc, argv, settings, error);
     if (code == OK) {
-        code = flags_parse(&table, settings, ALWAYS, &line, error);
+        code = flags_parse(&batond_flags, settings, ALWAYS, &line, error);
     }
     if (code == OK) {
-        code = flags_parse(&table, settings, ACTION, &line, error);
+        code = flags_parse(&batond_flags, settings, ACTION, &line, error);
     }
     if (code == OK) {
         code = parse_action(settings, &line, error);

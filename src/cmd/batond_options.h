@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/slog.h"
+#include "cmd/flags.h"
 #include "node/node.h"
 #include "tls/tls.h"
 
@@ -41,6 +42,9 @@ struct batond_options {
 
 // Fills *options. ERR_INVALID: the message names the flag or variable and what is allowed.
 enum error_code batond_options_parse(int argc, char **argv, struct batond_options *options, struct error *error);
+
+// All flags, in the order of --help.
+extern const struct flag_table batond_flags;
 
 // Prints --help.
 void batond_help(FILE *out);

@@ -20,9 +20,9 @@ enum {
 
 // --- reading ---
 
-static void variable_of(const struct flag_table *table, const struct flag *flag, char name[static SOURCE_SIZE]) {
-    int len = snprintf(name, SOURCE_SIZE, "%s%s", table->environment_prefix, flag->name);
-    assert(len > 0 && len < SOURCE_SIZE);
+void flags_variable(const struct flag_table *table, const struct flag *flag, char *name, size_t size) {
+    int len = snprintf(name, size, "%s%s", table->environment_prefix, flag->name);
+    assert(len > 0 && (size_t)len < size);
     for (char *c = name; *c != '\0'; c++) {
         *c = *c == '-' ? '_' : (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
     }
@@ -33,7 +33,7 @@ static void read_environment(const struct flag_table *table, struct setting *set
         const struct flag *flag = &table->rows[i];
         struct setting *setting = &settings[i];
         if (flag->name != NULL && !flag->command_line_only) {
-            variable_of(table, flag, setting->source);
+            flags_variable(table, flag, setting->source, sizeof setting->source);
             setting->text = env_get(setting->source);
         }
         if (setting->text == NULL && flag->name != NULL) {
@@ -152,7 +152,7 @@ static void print_flag(const struct flag_table *table, const struct flag *flag, 
     }
     if (table->show_environment && !flag->command_line_only) {
         char variable[SOURCE_SIZE];
-        variable_of(table, flag, variable);
+        flags_variable(table, flag, variable, sizeof variable);
         fprintf(out, " [env: %s]", variable);
     }
     if (flag->required) {

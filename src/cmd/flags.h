@@ -61,6 +61,9 @@ enum error_code flags_parse(const struct flag_table *table, const struct setting
 // The setting of --name, which must be in the table.
 const struct setting *flags_setting(const struct flag_table *table, const struct setting *settings, const char *name);
 
+// The flag's variable in the environment, into `name`, which has room for it: SOURCE_SIZE bytes always suffice.
+void flags_variable(const struct flag_table *table, const struct flag *flag, char *name, size_t size);
+
 // The rows as --help shows them.
 void flags_print(const struct flag_table *table, FILE *out);
 

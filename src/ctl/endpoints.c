@@ -6,12 +6,44 @@
 #include <string.h>
 
 #include "base/address.h"
+#include "base/array.h"
+
+// Blanks around an address are what people write between two.
+static struct slice trim(struct slice text) {
+    while (text.len > 0 && text.data[0] == ' ') {
+        text = slice_of(text.data + 1, text.len - 1);
+    }
+    while (text.len > 0 && text.data[text.len - 1] == ' ') {
+        text.len--;
+    }
+    return text;
+}
+
+// Users of other systems write URLs.
+static enum error_code check_scheme(struct slice address, const char *source, struct error *error) {
+    static const struct {
+        const char *scheme;
+        const char *instead;
+    } schemes[] = {{"http://", ""}, {"https://", " (TLS is used with --tls-cert, --tls-key and --tls-ca)"}};
+    for (size_t i = 0; i < ARRAY_COUNT(schemes); i++) {
+        size_t len = strlen(schemes[i].scheme);
+        if (address.len >= len && memcmp(address.data, schemes[i].scheme, len) == 0) {
+            struct slice rest = slice_of(address.data + len, strcspn((const char *)address.data + len, "/, "));
+            return error_set(error, ERR_INVALID, "%s: an endpoint is HOST:PORT, without %s: write %.*s%s", source,
+                             schemes[i].scheme, (int)rest.len, (const char *)rest.data, schemes[i].instead);
+        }
+    }
+    return OK;
+}
 
 static enum error_code parse_list(const char *list, struct ctl_endpoints *endpoints, struct error *error) {
     for (const char *text = list;; text++) {
         const char *end = strchrnul(text, ',');
-        struct slice address = slice_of(text, (size_t)(end - text));
-        enum error_code code = address_check(address, endpoints->source, error);
+        struct slice address = trim(slice_of(text, (size_t)(end - text)));
+        enum error_code code = check_scheme(address, endpoints->source, error);
+        if (code == OK) {
+            code = address_check(address, endpoints->source, error);
+        }
         if (code != OK) {
             return code;
         }

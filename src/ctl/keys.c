@@ -209,12 +209,19 @@ enum ctl_exit ctl_get(struct ctl *ctl) {
     return ctl_print(ctl);
 }
 
+// How many keys the next page may have; 0: as many as a page has.
+static uint32_t page_limit(const struct ctl *ctl, const struct paging *paging) {
+    uint64_t left = ctl->options->limit - paging->count;
+    return ctl->options->limit == 0 || left > LIST_DEFAULT ? 0 : (uint32_t)left;
+}
+
 // Adds one page.
 static enum ctl_exit list_page(struct ctl *ctl, struct paging *paging) {
     enum { VALUE_SHOWN_MAX = 60 };
     struct pb_list_request request = {
         .prefix = slice_of_str(argument(ctl, 0)),
         .start_after = buf_slice(&paging->after),
+        .limit = page_limit(ctl, paging),
         .stale = ctl->options->stale,
         .follower = ctl->options->follower,
         .at = paging->at,
@@ -244,7 +251,9 @@ static enum ctl_exit list_page(struct ctl *ctl, struct paging *paging) {
         buf_free(&shown);
     }
     struct slice last = response.items_count > 0 ? response.items[response.items_count - 1].key : slice_of(NULL, 0);
-    paging_next(paging, response.more, last, response.read_index);
+    paging->count += response.items_count;
+    bool enough = ctl->options->limit != 0 && paging->count >= ctl->options->limit;
+    paging_next(paging, response.more && !enough, last, response.read_index);
     return CTL_OK;
 }
 

@@ -4,37 +4,8 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "ctl/vocabulary.h"
 #include "tls/tls.h"
-
-// Every command: X(constant CTL_..., function ctl_... of commands.h). Its words are a row in options.c. One of two words
-// comes before the one that is its first word.
-#define CTL_COMMANDS(X)                                                                                                     \
-    X(STATUS, status)                                                                                                       \
-    X(WORKER_LIST, worker_list)                                                                                             \
-    X(MEMBER_LIST, member_list)                                                                                             \
-    X(MEMBER_ADD, member_add)                                                                                               \
-    X(MEMBER_PROMOTE, member_promote)                                                                                       \
-    X(MEMBER_REMOVE, member_remove)                                                                                         \
-    X(MEMBER_UPDATE, member_update)                                                                                         \
-    X(MEMBER_REPLACE, member_replace)                                                                                       \
-    X(LEADER_TRANSFER, leader_transfer)                                                                                     \
-    X(PUT, put)                                                                                                             \
-    X(GET, get)                                                                                                             \
-    X(DELETE, delete)                                                                                                       \
-    X(LIST, list)                                                                                                           \
-    X(WATCH, watch)                                                                                                         \
-    X(LOG, log)                                                                                                             \
-    X(SNAPSHOT, snapshot)                                                                                                   \
-    X(BACKUP_CHECK, backup_check)                                                                                           \
-    X(BACKUP, backup)
-
-enum ctl_command {
-#define X(constant, function) CTL_##constant,
-    CTL_COMMANDS(X)
-#undef X
-        CTL_COMMAND_COUNT,
-    CTL_NO_COMMAND = CTL_COMMAND_COUNT,
-};
 
 struct ctl_options {
     enum ctl_command command;
@@ -58,6 +29,7 @@ struct ctl_options {
     bool has_from;
     uint64_t from;
     uint64_t to;       // 0: no end
+    uint64_t limit;    // list: at most so many; 0: all
     const char *file;  // log: which has the entries; NULL: the cluster's log
 };
 
@@ -66,11 +38,11 @@ enum { CTL_TIMEOUT_DEFAULT_MS = 5000 };
 // Parses argv, whose strings are borrowed. ERR_INVALID: the message says what is wrong and what is allowed.
 enum error_code ctl_options_parse(int argc, char **argv, struct ctl_options *options, struct error *error);
 
+// The command that the words begin with, and of how many it is the name; CTL_NO_COMMAND: none.
+enum ctl_command ctl_command_of(char **words, int count, int *name_words);
+
 // Whether the command, as it was given, asks no node.
 bool ctl_is_offline(const struct ctl_options *options);
-
-// Prints a command's help; for CTL_NO_COMMAND the general one.
-void ctl_help(enum ctl_command command);
 
 // The name most similar to `text`, if similar enough to be meant; else NULL.
 const char *ctl_nearest(const char *text, const char *const *names, size_t count);

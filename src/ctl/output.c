@@ -166,6 +166,11 @@ void table_u64(struct table *table, uint64_t value) {
     end_cell(table);
 }
 
+void table_pair(struct table *table, const char *name, struct slice value) {
+    table_text(table, slice_of_str(name));
+    table_text(table, value);
+}
+
 void table_printf(struct table *table, const char *format, ...) {
     char text[128];
     va_list args;

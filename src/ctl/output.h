@@ -43,6 +43,7 @@ void table_begin(struct table *table, const char *headings);
 // The next cell, row by row. Control characters are escaped; NULL or empty: "-".
 void table_text(struct table *table, struct slice text);
 void table_u64(struct table *table, uint64_t value);
+void table_pair(struct table *table, const char *name, struct slice value);  // two cells
 void table_printf(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // Appends the aligned table and frees it.

@@ -8,6 +8,7 @@
 struct paging {
     struct buf after;  // the last key so far; empty: none
     uint64_t at;       // of the next request: the version; 0: none yet
+    uint64_t count;    // of the rows so far
     bool more;
     struct table table;  // either this
     struct json json;    // or, with --json, this is filled

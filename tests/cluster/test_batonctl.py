@@ -87,12 +87,15 @@ def TestBatonctlListPages(cluster: Cluster, batonctl: Batonctl) -> None:
     with concurrent.futures.ThreadPoolExecutor(max_workers=64) as pool:
         list(pool.map(lambda key: leader.call("Put", timeout=DEADLINE, key=key.encode(), value=b"v"), keys))
     assert [item["key"] for item in batonctl.json("list")] == keys
+    for limit in (1, 1000, 1001, 5000):
+        assert [item["key"] for item in batonctl.json("ls", "--limit", str(limit))] == keys[:limit]
 
 
 def TestBatonctlWorkerListPages(cluster: Cluster, batonctl: Batonctl) -> None:
     """The same for workers; a client that does not page still gets all at once."""
     leader = cluster.lead_in("gcp")
-    ids = [f"w{number:04}" for number in range(1001)]
+    longest = "w0-" + 61 * "x"
+    ids = ["w", longest, *(f"w{number:04}" for number in range(1001))]
 
     def register(worker: str) -> None:
         fields = {"worker_id": worker, "instance_id": "i", "address": "10.0.0.1:9000", "cloud": "gcp", "slots": 1}
@@ -103,6 +106,11 @@ def TestBatonctlWorkerListPages(cluster: Cluster, batonctl: Batonctl) -> None:
         list(pool.map(register, ids))
     assert [worker["id"] for worker in batonctl.json("worker", "list")] == ids
     assert [line.split()[0] for line in batonctl("worker", "list").splitlines()[1:]] == ids
+    for worker in ("w", longest, "w0000", "w0500", "w1000"):
+        assert batonctl.json("worker", "show", worker)["id"] == worker
+    for nobody in ("v", "w0", longest[:-1], longest[:-1] + "y", "w10000", "x"):
+        assert f'no worker is registered as "{nobody}"' in batonctl.error(NOT_FOUND, "worker", "show", nobody)
+    assert "worker's id" in batonctl.error(USAGE, "worker", "show", "a worker")
     everybody = leader.call("ListWorkers")
     assert [worker.id for worker in everybody.workers] == ids and not everybody.more
     page = leader.call("ListWorkers", start_after="w0997", limit=2)
@@ -122,6 +130,11 @@ def TestBatonctlCluster(cluster: Cluster, batonctl: Batonctl) -> None:
     assert members["n3"]["cloud"] == "aws" and members["n3"]["voter"] and members[leader.name]["leader"]
     worker = batonctl.json("worker", "list")[0]
     assert (worker["id"], worker["status"], worker["cloud"]) == ("w1", "online", "gcp")
+    shown = dict(line.split("  ", 1) for line in batonctl("worker", "show", "w1").splitlines())
+    assert (shown["id"].strip(), shown["status"].strip(), shown["last seen by"].strip()) == ("w1", "online", "leader")
+    assert json.loads(batonctl.run("get", "nothing", "-o", "json", status=NOT_FOUND).stderr) == {
+        "error": 'there is no key "nothing"', "status": "not-found", "exit_status": NOT_FOUND}  # fmt: skip
+    assert json.loads(batonctl.run("gte", "nothing", "-o", "json", status=USAGE).stderr)["status"] == "usage"
     assert "w1" in batonctl("worker", "list") and "n3" in batonctl("status") and "n3" in batonctl("member", "list")
 
     target = cluster.followers()[0].name

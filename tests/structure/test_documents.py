@@ -78,8 +78,8 @@ def flags_of(program):
 
 def parsed_flags(program):
     """The long options that the program's source hands to getopt."""
-    sources = {"batond": "cmd/batond_options.c", "batonctl": "ctl/options.c"}
-    text = (ROOT / "src" / sources.get(program, f"cmd/{program}.c")).read_text()
+    sources = {"batond": "cmd/batond_options.c", "batonctl": "ctl/vocabulary.c"}
+    text = (ROOT / "src" / sources.get(program, f"cmd/{program}.c")).read_text().split("const struct manual_option ", 1)[-1]
     return {"--" + name for name in re.findall(r'(?:\{|\.name = )"([a-z-]+)",\s*(?:required_argument|no_argument|\.)', text)}
 
 

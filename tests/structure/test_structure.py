@@ -24,9 +24,10 @@ ROOMS = {
     "verbs": {"base", "raft", "state", "wire", "node/verb.h"},
     "http": {"base", "names", "tls", "node/view.h"},
     "wanlink": {"base"},
-    "ctl": {"base", "tls", "policy/membership.h", "wire", "rpc"},
+    "manual": {"base"},
+    "ctl": {"base", "manual", "tls", "policy/membership.h", "wire", "rpc"},
     "bench": {"base", "tls", "wire", "rpc", "ctl/endpoints.h"},
-    "cmd": {"base", "names", "tls", "raft", "wal", "wire", "state", "policy", "rpc", "node", "verbs", "http", "wanlink", "ctl", "bench"},
+    "cmd": {"base", "names", "tls", "raft", "wal", "wire", "state", "policy", "rpc", "node", "verbs", "http", "wanlink", "manual", "ctl", "bench"},
 }
 
 # What the build makes, by who may include it. protobuf-c's messages of baton are for tests alone, to compare with.

@@ -61,6 +61,12 @@ static void TestCtlCommands(void **state) {
     assert_parsed("watch jobs/", CTL_WATCH, "jobs/", NULL);
     assert_parsed("log", CTL_LOG, NULL, NULL);
     assert_parsed("get worker", CTL_GET, "worker", NULL);
+    assert_parsed("worker show w1", CTL_WORKER_SHOW, "w1", NULL);
+    assert_parsed("del k", CTL_DELETE, "k", NULL);
+    assert_parsed("ls", CTL_LIST, NULL, NULL);
+    assert_parsed("ls jobs/", CTL_LIST, "jobs/", NULL);
+    assert_parsed("completion zsh", CTL_COMPLETION, "zsh", NULL);
+    assert_true(ctl_is_offline(&options));
 }
 
 static void TestCtlOptions(void **state) {
@@ -99,6 +105,16 @@ static void TestCtlOptions(void **state) {
     assert_true(options.help && options.command == CTL_PUT);
     assert_int_equal(parse("--version"), OK);
     assert_true(options.version);
+    assert_int_equal(parse("version"), OK);
+    assert_true(options.version);
+    assert_int_equal(parse("help"), OK);
+    assert_true(options.help && options.command == CTL_NO_COMMAND);
+    assert_int_equal(parse("help worker show"), OK);
+    assert_true(options.help && options.command == CTL_WORKER_SHOW);
+    assert_int_equal(parse("put help version"), OK);
+    assert_false(options.help || options.version);
+    assert_parsed("list --limit 20", CTL_LIST, NULL, NULL);
+    assert_int_equal(options.limit, 20);
 }
 
 static void refuse(const char *line, const char *says) {
@@ -149,6 +165,12 @@ static void TestCtlUsage(void **state) {
     refuse("get k --stale --from follower", "--stale does not go with --from follower");
     refuse("watch --to 5", "--to does not go with watch");
     refuse("log --from 5 --to 4", "after --to 4");
+    refuse("list --limit 0", "--limit is 0");
+    refuse("list --limit all", "--limit is \"all\"; allowed is a number");
+    refuse("get k --limit 3", "--limit does not go with get");
+    refuse("worker show", "too few arguments; usage: batonctl worker show ID");
+    refuse("help pt", "did you mean \"put\"");
+    refuse("completion", "usage: batonctl completion bash|zsh|fish");
 }
 
 static void TestCtlNearest(void **state) {
@@ -193,6 +215,10 @@ static void TestCtlEndpoints(void **state) {
     assert_int_equal(found.count, 2);
     assert_string_equal(found.addresses[0], "a:1");
     assert_string_equal(found.addresses[1], "[::1]:7400");
+    assert_int_equal(ctl_endpoints_find("a:1, b:1 ,  c:1", NULL, path, &found, &error), OK);
+    assert_int_equal(found.count, 3);
+    assert_string_equal(found.addresses[1], "b:1");
+    assert_string_equal(found.addresses[2], "c:1");
     assert_int_equal(ctl_endpoints_find(NULL, "b:1", path, &found, &error), OK);
     assert_string_equal(found.source, "BATON_ENDPOINTS");
     assert_string_equal(found.addresses[0], "b:1");
@@ -220,6 +246,9 @@ static void TestCtlEndpointsRefused(void **state) {
     refuse_endpoints("a", NULL, "--endpoints");
     refuse_endpoints("a:70000", NULL, "--endpoints");
     refuse_endpoints(NULL, "a:1,", "BATON_ENDPOINTS");
+    refuse_endpoints("a:1, ", NULL, "--endpoints");
+    refuse_endpoints("http://a:1/x,b:1", NULL, "--endpoints: an endpoint is HOST:PORT, without http://: write a:1");
+    refuse_endpoints(NULL, "b:1,https://a:1", "without https://: write a:1 (TLS is used with --tls-cert");
     refuse_endpoints(NULL, NULL, path);  // empty
     write_file("a:1 b:1\n");
     refuse_endpoints(NULL, NULL, path);
