@@ -197,7 +197,7 @@ static enum error_code check(const struct arguments *arguments, struct error *er
 
 static enum error_code parse(int argc, char **argv, struct arguments *arguments, struct error *error) {
     struct setting settings[ARRAY_COUNT(rows)];
-    enum error_code code = flags_read(&table, argc, argv, settings, error);
+    enum error_code code = flags_read(&table, argc, argv, NULL, settings, error);
     if (code == OK) {
         code = flags_parse(&table, settings, 0, arguments, error);
     }

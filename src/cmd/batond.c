@@ -317,6 +317,34 @@ static int run(struct daemon *daemon) {
     return exit_status(code);
 }
 
+static int act(struct daemon *daemon) {
+    switch (daemon->options.action) {
+    case BATOND_HELP:
+        batond_help(stdout);
+        return EXIT_SUCCESS;
+    case BATOND_VERSION:
+        printf("batond %s\n", BATON_VERSION);
+        return EXIT_SUCCESS;
+    case BATOND_CHECK_CONFIG:
+        return check_config(daemon);
+    case BATOND_CHECK_WAL:
+    case BATOND_DUMP_WAL:
+    case BATOND_DUMP_SNAPSHOT:
+        return inspect(&daemon->options);
+    case BATOND_REBUILD:
+    case BATOND_REJOIN:
+        return ask_others(daemon);
+    case BATOND_PROMOTE_SURVIVOR:
+        return promote(&daemon->options);
+    case BATOND_RESTORE:
+        return restore(&daemon->options);
+    case BATOND_RUN:
+        return run(daemon);
+    }
+    assert(false);
+    return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv) {
     // glibc's list of small free chunks is tidied at once when a large one is freed, 90 ms after a million were: a loop that
     // owes heartbeats cannot wait for that.
@@ -326,29 +354,7 @@ int main(int argc, char **argv) {
     if (batond_options_parse(argc, argv, &daemon.options, &error) != OK) {
         return fail(&error);
     }
-    switch (daemon.options.action) {
-    case BATOND_HELP:
-        batond_help(stdout);
-        return EXIT_SUCCESS;
-    case BATOND_VERSION:
-        printf("batond %s\n", BATON_VERSION);
-        return EXIT_SUCCESS;
-    case BATOND_CHECK_CONFIG:
-        return check_config(&daemon);
-    case BATOND_CHECK_WAL:
-    case BATOND_DUMP_WAL:
-    case BATOND_DUMP_SNAPSHOT:
-        return inspect(&daemon.options);
-    case BATOND_REBUILD:
-    case BATOND_REJOIN:
-        return ask_others(&daemon);
-    case BATOND_PROMOTE_SURVIVOR:
-        return promote(&daemon.options);
-    case BATOND_RESTORE:
-        return restore(&daemon.options);
-    case BATOND_RUN:
-        return run(&daemon);
-    }
-    assert(false);
-    return EXIT_FAILURE;
+    int status = act(&daemon);
+    batond_options_free(&daemon.options);
+    return status;
 }

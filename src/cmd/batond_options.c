@@ -20,6 +20,7 @@ struct command_line {
     bool rebuild;
     bool help;
     bool version;
+    const char *config;
     const char *check_wal;
     const char *dump_wal;
     const char *dump_snapshot;
@@ -224,6 +225,16 @@ static const struct flag rows[] = {
      .offset = IN(options.log_format),
      .help = "logfmt or json"},
 
+    {.help = "on the command line only"},
+    {.name = "config",
+     .argument = "FILE",
+     .command_line_only = true,
+     .group = ALWAYS,
+     .parse = flag_text,
+     .offset = IN(config),
+     .help = "lines such as BATON_NODE_ID=n1, as of systemd's EnvironmentFile; for what neither the command\n"
+             "line nor the environment says"},
+
     {.help = "instead of starting, on the command line only"},
     {.name = "check-config",
      .command_line_only = true,
@@ -322,7 +333,7 @@ static const struct flag rows[] = {
 static_assert(ARRAY_COUNT(rows) <= FLAGS_MAX, "flags_read has room for them");
 
 const struct flag_table batond_flags = {
-    .program = "batond", .environment_prefix = "BATON_", .rows = rows, .count = ARRAY_COUNT(rows)};
+    .program = "batond", .environment_prefix = "BATON_", .config = "config", .rows = rows, .count = ARRAY_COUNT(rows)};
 
 void batond_help(FILE *out) {
     fputs(
@@ -330,8 +341,8 @@ void batond_help(FILE *out) {
         "       batond --check-wal DIR | --dump-wal DIR [--to INDEX] | --dump-snapshot DIR [--index INDEX]\n"
         "       batond --restore FILE --peers LIST (and the four above)\n"
         "\n"
-        "Runs a node of a baton control plane. Options can also be set in the environment: --node-id as BATON_NODE_ID, and\n"
-        "so on. The command line takes precedence.\n"
+        "Runs a node of a baton control plane. What the command line does not say, the environment may: --node-id as\n"
+        "BATON_NODE_ID, and so on; what neither says, the file of --config, with the same names; else the default counts.\n"
         "\n",
         out);
     flags_print(&batond_flags, out);
@@ -491,7 +502,7 @@ static enum error_code parse_action(const struct setting *settings, struct comma
 enum error_code batond_options_parse(int argc, char **argv, struct batond_options *options, struct error *error) {
     struct setting settings[ARRAY_COUNT(rows)];
     struct command_line line = {.help = false};
-    enum error_code code = flags_read(&batond_flags, argc, argv, settings, error);
+    enum error_code code = flags_read(&batond_flags, argc, argv, &line.options.config, settings, error);
     if (code == OK) {
         code = flags_parse(&batond_flags, settings, ALWAYS, &line, error);
     }
@@ -501,6 +512,13 @@ enum error_code batond_options_parse(int argc, char **argv, struct batond_option
     if (code == OK) {
         code = parse_action(settings, &line, error);
     }
+    if (code != OK) {
+        config_file_free(&line.options.config);
+    }
     *options = line.options;
     return code;
+}
+
+void batond_options_free(struct batond_options *options) {
+    config_file_free(&options->config);
 }

@@ -1,5 +1,5 @@
-// batond's configuration: the flag --some-name takes precedence over the variable BATON_SOME_NAME, and that over the
-// default. Everything is checked before the disk is touched.
+// batond's configuration: the flag --some-name takes precedence over the variable BATON_SOME_NAME, that over the line of
+// this name in the file of --config, and that over the default. Everything is checked before the disk is touched.
 #ifndef BATON_CMD_BATOND_OPTIONS_H
 #define BATON_CMD_BATOND_OPTIONS_H
 
@@ -27,9 +27,10 @@ enum batond_action {
 
 struct batond_options {
     enum batond_action action;
-    struct node_config node;  // its strings are argv's and the environment's
-    const char *http;         // HOST:PORT
-    bool tls;                 // `tls_files` is set
+    struct config_file config;  // empty if none is given
+    struct node_config node;    // its strings are argv's, the environment's and the file's
+    const char *http;           // HOST:PORT
+    bool tls;                   // `tls_files` is set
     struct tls_files tls_files;
     enum slog_level log_level;
     enum slog_format log_format;
@@ -40,8 +41,11 @@ struct batond_options {
     const char *restore;    // RESTORE: a backup
 };
 
-// Fills *options. ERR_INVALID: the message names the flag or variable and what is allowed.
+// Fills *options, to be freed if OK. ERR_INVALID: the message names the flag, variable or the file's line, and what is
+// allowed.
 enum error_code batond_options_parse(int argc, char **argv, struct batond_options *options, struct error *error);
+
+void batond_options_free(struct batond_options *options);
 
 // All flags, in the order of --help.
 extern const struct flag_table batond_flags;

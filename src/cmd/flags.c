@@ -87,6 +87,45 @@ static enum error_code read_arguments(const struct flag_table *table, int argc, 
     return OK;
 }
 
+static const struct flag *flag_of_variable(const struct flag_table *table, const char *name) {
+    char variable[SOURCE_SIZE];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct flag *flag = &table->rows[i];
+        if (flag->name != NULL && !flag->command_line_only) {
+            flags_variable(table, flag, variable, sizeof variable);
+            if (strcmp(variable, name) == 0) {
+                return flag;
+            }
+        }
+    }
+    return NULL;
+}
+
+// Where neither the command line nor the environment says anything, the file counts. All of its lines must be known, whether
+// they count or not.
+static enum error_code read_config(const struct flag_table *table, const char *path, struct config_file *file,
+                                   struct setting *settings, struct error *error) {
+    enum { PATH_SHOWN = 128 };
+    enum error_code code = config_file_read(path, file, error);
+    size_t hidden = strlen(path) > PATH_SHOWN ? strlen(path) - PATH_SHOWN : 0;
+    for (size_t i = 0; code == OK && i < file->count; i++) {
+        const struct config_line *line = &file->lines[i];
+        const struct flag *flag = flag_of_variable(table, line->name);
+        if (flag == NULL) {
+            code = error_set(error, ERR_INVALID, "%s:%u: %s is no option of %s; see %s --help (--node-id is BATON_NODE_ID)",
+                             path, line->line, line->name, table->program, table->program);
+            break;
+        }
+        struct setting *setting = &settings[flag - table->rows];
+        if (setting->text == NULL && line->value[0] != '\0') {
+            setting->text = line->value;
+            snprintf(setting->source, sizeof setting->source, "%s%s:%u: %s", hidden > 0 ? "..." : "", path + hidden,
+                     line->line, line->name);
+        }
+    }
+    return code;
+}
+
 static void fill_defaults(const struct flag_table *table, struct setting *settings) {
     for (size_t i = 0; i < table->count; i++) {
         const struct flag *flag = &table->rows[i];
@@ -100,12 +139,19 @@ static void fill_defaults(const struct flag_table *table, struct setting *settin
     }
 }
 
-enum error_code flags_read(const struct flag_table *table, int argc, char **argv, struct setting *settings,
-                           struct error *error) {
-    assert(table->count <= FLAGS_MAX);
+enum error_code flags_read(const struct flag_table *table, int argc, char **argv, struct config_file *file,
+                           struct setting *settings, struct error *error) {
+    assert(table->count <= FLAGS_MAX && (table->config == NULL) == (file == NULL));
     memset(settings, 0, table->count * sizeof *settings);
     read_environment(table, settings);
     enum error_code code = read_arguments(table, argc, argv, settings, error);
+    const char *config = code == OK && file != NULL ? flags_setting(table, settings, table->config)->text : NULL;
+    if (file != NULL) {
+        *file = (struct config_file){.count = 0};
+    }
+    if (config != NULL) {
+        code = read_config(table, config, file, settings, error);
+    }
     if (code == OK) {
         fill_defaults(table, settings);
     }

@@ -9,16 +9,17 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "cmd/config_file.h"
 
 enum {
-    FLAGS_MAX = 64,    // rows of a table
-    SOURCE_SIZE = 64,  // bytes of a flag's or variable's name
+    FLAGS_MAX = 64,     // rows of a table
+    SOURCE_SIZE = 256,  // bytes of where a value comes from
 };
 
-// The value that counts: the command line's, else the environment's, else the default.
+// The value that counts: the command line's, else the environment's, else the configuration file's, else the default.
 struct setting {
-    const char *text;          // argv's, the environment's or the row's; NULL: there is none
-    char source[SOURCE_SIZE];  // "--node-id" or "BATON_NODE_ID", for messages
+    const char *text;          // argv's, the environment's, the file's or the row's; NULL: there is none
+    char source[SOURCE_SIZE];  // "--node-id", "BATON_NODE_ID" or "/etc/default/baton:3: BATON_NODE_ID", for messages
 };
 
 struct flag;
@@ -45,13 +46,16 @@ struct flag_table {
     const char *program;             // "batond", for messages
     const char *environment_prefix;  // "BATON_": --node-id is BATON_NODE_ID
     bool show_environment;           // --help names each flag's variable
+    const char *config;              // the flag that names a configuration file; NULL: none does
     const struct flag *rows;
     size_t count;
 };
 
-// Fills settings[i] for each row i. ERR_INVALID: an unknown flag, a missing value, or one too many.
-enum error_code flags_read(const struct flag_table *table, int argc, char **argv, struct setting *settings,
-                           struct error *error);
+// Fills settings[i] for each row i. `file`: for the one that table->config names, if it is given, else empty; the caller
+// frees it when the settings are no longer needed; NULL if there is no such flag. ERR_INVALID: an unknown flag, a missing
+// value, or one too many, or the file is wrong or cannot be read.
+enum error_code flags_read(const struct flag_table *table, int argc, char **argv, struct config_file *file,
+                           struct setting *settings, struct error *error);
 
 // Parses the settings of one group, in the rows' order, into the fields of *target; a field without a value stays as it
 // is. ERR_INVALID: a required one is missing, or what the row's `parse` says.

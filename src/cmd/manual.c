@@ -26,9 +26,9 @@ static const struct manual batond = {
         "knows which workers can take work. Clients and the other nodes reach it by gRPC, operators with batonctl(1); "
         "metrics, "
         "health checks and a dashboard are on its second port.\n"
-        "Each option can also be set in the environment; the command line takes precedence, and both over the default. An "
-        "option "
-        "without a value is set by true, in a variable as well.\n"
+        "Each option can also be set in the environment, and in a file that --config names. The command line takes "
+        "precedence over "
+        "the environment, and that over the file. An option without a value is set by true there.\n"
         "SIGTERM and SIGINT stop it in order: a leader first hands leadership to another node. SIGHUP has it read its "
         "certificates again.",
     .exits = "0 stopped in order, or removed from the cluster\n"

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "../../src/cmd/batond_options.h"
 #include "../../src/cmd/flags.h"
@@ -12,6 +14,7 @@
 #include "base/array.h"
 #include "base/ids.h"
 #include "base/mem.h"
+#include "ctl/completion.h"
 #include "ctl/endpoints.h"
 #include "ctl/options.h"
 #include "fuzz.h"
@@ -76,6 +79,7 @@ static void parse_batond(struct words *words) {
     } else if (options.action == BATOND_RUN || options.action == BATOND_CHECK_CONFIG) {
         assert_node(&options.node);
     }
+    batond_options_free(&options);
 }
 
 // The flags of a node that may run, then those of the input.
@@ -121,7 +125,35 @@ static void parse_environment(struct slice input) {
     free(words.text);
 }
 
+// A configuration file, which may set all that a node needs.
+static void parse_config(struct slice input) {
+    int fd = memfd_create("config", MFD_CLOEXEC);
+    assert(fd >= 0 && write(fd, input.data, input.len) == (ssize_t)input.len);
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    struct words words = {.list = {"batond", "--config", path}, .count = 3};
+    parse_batond(&words);
+    close(fd);
+}
+
 // --- batonctl ---
+
+// Whole lines, each of the beginning that was asked for, or left to the shell.
+static void complete_batonctl(struct words *words) {
+    struct buf out = {.len = 0};
+    completion_candidates(words->list + 1, words->count - 1, &out);
+    const char *last = words->list[words->count - 1];
+    for (size_t at = 0; at < out.len;) {
+        const char *line = (const char *)out.data + at;
+        const char *end = memchr(line, '\n', out.len - at);
+        assert(end != NULL);
+        if (*line != ':' && words->count > 1) {
+            assert(memchr(line, '\t', (size_t)(end - line)) != NULL && strncmp(line, last, strlen(last)) == 0);
+        }
+        at += (size_t)(end - line) + 1;
+    }
+    buf_free(&out);
+}
 
 static void parse_batonctl(struct words *words) {
     struct ctl_options options;
@@ -202,7 +234,7 @@ static void parse_values(const char *text) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct slice input = slice_of(data, size);
-    uint8_t choice = take_byte(&input) % 8;
+    uint8_t choice = take_byte(&input) % 10;
     struct words words = split(input, "baton");
     switch (choice) {
     case 0:
@@ -223,6 +255,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         break;
     case 6:
         parse_address(input, (enum address_port)(input.len % 3));
+        break;
+    case 8:
+        parse_config(input);
+        break;
+    case 9:
+        complete_batonctl(&words);
         break;
     default:
         parse_values(words.text);

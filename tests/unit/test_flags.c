@@ -1,5 +1,7 @@
 // cmd/flags.h on a table of its own: sources and their precedence, defaults, groups, numbers, --help.
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "cmd/flags.h"
@@ -11,6 +13,7 @@ struct target {
     uint64_t number;
     uint64_t time_us;
     bool quiet;
+    const char *file;
 };
 
 enum { FIRST, SECOND };
@@ -49,10 +52,22 @@ static const struct flag rows[] = {
      .parse = flag_boolean,
      .offset = offsetof(struct target, quiet),
      .help = "say nothing"},
+    {.name = "file",
+     .argument = "FILE",
+     .command_line_only = true,
+     .parse = flag_text,
+     .offset = offsetof(struct target, file),
+     .help = "lines"},
 };
 
-static const struct flag_table table = {
-    .program = "prog", .environment_prefix = "FLAGS_", .show_environment = true, .rows = rows, .count = ARRAY_COUNT(rows)};
+static const struct flag_table table = {.program = "prog",
+                                        .environment_prefix = "FLAGS_",
+                                        .show_environment = true,
+                                        .config = "file",
+                                        .rows = rows,
+                                        .count = ARRAY_COUNT(rows)};
+
+static struct config_file config;  // of the last parse
 
 static enum error_code parse(const char *const *words, struct target *target, struct error *error) {
     char *argv[16] = {(char *)"prog"};
@@ -62,7 +77,8 @@ static enum error_code parse(const char *const *words, struct target *target, st
     }
     struct setting settings[ARRAY_COUNT(rows)];
     *target = (struct target){.time_us = 77};
-    enum error_code code = flags_read(&table, argc, argv, settings, error);
+    config_file_free(&config);
+    enum error_code code = flags_read(&table, argc, argv, &config, settings, error);
     for (unsigned group = FIRST; code == OK && group <= SECOND; group++) {
         code = flags_parse(&table, settings, group, target, error);
     }
@@ -110,7 +126,7 @@ static void TestFlagsGroups(void **state) {
     struct target target = {.name = NULL};
     struct error error;
     char *argv[] = {(char *)"prog", (char *)"--number", (char *)"9", NULL};
-    assert_int_equal(flags_read(&table, 3, argv, settings, &error), OK);
+    assert_int_equal(flags_read(&table, 3, argv, &config, settings, &error), OK);
     assert_int_equal(flags_parse(&table, settings, SECOND, &target, &error), OK);
     assert_null(target.name);
     assert_int_equal(target.number, 9);
@@ -145,6 +161,49 @@ static void TestFlagsRefused(void **state) {
         assert_int_equal(parse(cases[i].words, &target, &error), ERR_INVALID);
         assert_string_equal(error.message, cases[i].message);
     }
+}
+
+static char path[] = "/tmp/baton-flags-XXXXXX";
+
+static void write_config(const char *text) {
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+// The command line, the environment, the file, the default; a wrong value or line is told with its place.
+static void TestFlagsConfig(void **state) {
+    (void)state;
+    struct target target;
+    struct error error;
+    char expected[128];
+    int fd = mkstemp(path);
+    close(fd);
+    write_config("FLAGS_A_NAME=file\nFLAGS_NUMBER=7\nFLAGS_TIME=\n");
+    assert_int_equal(PARSE(&target, &error, "--file", path), OK);
+    assert_string_equal(target.name, "file");
+    assert_string_equal(target.alias, "file");
+    assert_int_equal(target.number, 7);
+    assert_int_equal(target.time_us, 77);  // an empty value is none
+    setenv("FLAGS_A_NAME", "env", 1);
+    assert_int_equal(PARSE(&target, &error, "--file", path, "--number", "8"), OK);
+    assert_string_equal(target.name, "env");
+    assert_int_equal(target.number, 8);
+    unsetenv("FLAGS_A_NAME");
+    write_config("\nFLAGS_NUMBER=1\n");
+    assert_int_equal(PARSE(&target, &error, "--file", path), ERR_INVALID);
+    snprintf(expected, sizeof expected, "%s:2: FLAGS_NUMBER is \"1\"; allowed is 2 to 18446744073709551615", path);
+    assert_string_equal(error.message, expected);
+    assert_int_equal(PARSE(&target, &error, "--file", path, "--number", "2"), OK);
+    for (size_t i = 0; i < 2; i++) {  // what is not known, or of the command line only, whether it would count or not
+        write_config(i == 0 ? "FLAGS_NUMBERS=2\n" : "FLAGS_QUIET=true\n");
+        assert_int_equal(PARSE(&target, &error, "--file", path, "--number", "2", "--quiet"), ERR_INVALID);
+        assert_non_null(strstr(error.message,
+                               i == 0 ? ":1: FLAGS_NUMBERS is no option of prog" : ":1: FLAGS_QUIET is no option of prog"));
+    }
+    config_file_free(&config);
+    unlink(path);
 }
 
 static void TestFlagsDuration(void **state) {
@@ -191,13 +250,14 @@ static void TestFlagsHelp(void **state) {
                               "  --alias TEXT              other [env: FLAGS_ALIAS] (default: as --a-name)\n"
                               "  --number N                how many [env: FLAGS_NUMBER] (required)\n"
                               "  --time T                  how long [env: FLAGS_TIME]\n"
-                              "  --quiet                   say nothing\n");
+                              "  --quiet                   say nothing\n"
+                              "  --file FILE               lines\n");
     free(text);
 }
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestFlagsSources),  cmocka_unit_test(TestFlagsGroups), cmocka_unit_test(TestFlagsRefused),
-    cmocka_unit_test(TestFlagsDuration), cmocka_unit_test(TestFlagsHelp),
+    cmocka_unit_test(TestFlagsDuration), cmocka_unit_test(TestFlagsConfig), cmocka_unit_test(TestFlagsHelp),
 };
 
 UNIT_MAIN(tests)
