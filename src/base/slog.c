@@ -100,7 +100,8 @@ static void write_line(const struct buf *line) {
     }
 }
 
-void slog_write(enum slog_level level, const char *message, const struct slog_field *fields, size_t count) {
+void slog_write(struct slog_kind *kind, enum slog_level level, const char *event, const char *message,
+                const struct slog_field *fields, size_t count) {
     struct buf *line = &slog_state.line;
     char time[RFC3339_SIZE];
     rfc3339_format(time, unix_ms_now());
@@ -115,6 +116,11 @@ void slog_write(enum slog_level level, const char *message, const struct slog_fi
     for (size_t i = 0; i < count; i++) {
         append_field(line, &fields[i]);
     }
+    if (kind->suppressed > 0) {
+        append_field(line, &F_U64("suppressed", kind->suppressed));
+        kind->suppressed = 0;
+    }
+    append_field(line, &F_STR("event", event));
     buf_append_str(line, slog_state.format == SLOG_JSON ? "}\n" : "\n");
     write_line(line);
 }
@@ -149,17 +155,19 @@ bool slog_format_parse(const char *text, enum slog_format *format) {
     return known;
 }
 
-bool slog_allowed(struct slog_limit *limit, uint64_t now_ms, uint64_t *suppressed) {
-    if (now_ms / 1000 != limit->second) {
-        limit->second = now_ms / 1000;
-        limit->count = 0;
+bool slog_allowed(struct slog_kind *kind, uint64_t now_ms) {
+    if (now_ms / 1000 != kind->second) {
+        kind->second = now_ms / 1000;
+        kind->count = 0;
     }
-    if (limit->count == LOG_PER_SECOND) {
-        limit->suppressed++;
+    if (kind->count == LOG_PER_SECOND) {
+        kind->suppressed++;
         return false;
     }
-    limit->count++;
-    *suppressed = limit->suppressed;
-    limit->suppressed = 0;
+    kind->count++;
     return true;
+}
+
+bool slog_allowed_now(struct slog_kind *kind) {
+    return slog_allowed(kind, (uint64_t)unix_ms_now());
 }

@@ -1,6 +1,7 @@
 // The structured log: one line per event on standard error, in logfmt or JSON.
 //
 //   time=2026-11-23T05:06:07.123Z level=INFO node=n1 msg="n1 transitioned from Follower to Candidate (term 3)" from=Follower
+//     to=Candidate term=3 event=role-changed
 //
 // Values are quoted where needed and control characters escaped, so that an event is always one line. Only the loop's thread
 // logs; a line is one write.
@@ -38,27 +39,32 @@ void slog_setup(enum slog_level level, enum slog_format format, const char *node
 
 bool slog_enabled(enum slog_level level);
 
-void slog_write(enum slog_level level, const char *message, const struct slog_field *fields, size_t count);
-
-// slog(SLOG_INFO, "listening", F_STR("address", a), F_U64("port", p));
-#define slog(level, message, ...)                                                                                           \
-    do {                                                                                                                    \
-        if (slog_enabled(level)) {                                                                                          \
-            const struct slog_field slog_fields_[] = {__VA_ARGS__ __VA_OPT__(, ){.key = NULL}};                             \
-            slog_write((level), (message), slog_fields_, ARRAY_COUNT(slog_fields_) - 1);                                    \
-        }                                                                                                                   \
-    } while (0)
-
-// A rate limit for lines that a peer or client can cause at will: at most LOG_PER_SECOND a second. Zero-initialized is ready
-// to use.
-struct slog_limit {
+// The lines of one call of slog. Of each kind at most LOG_PER_SECOND are written a second: peers and clients can cause some
+// of them at will. Zero-initialized is ready to use.
+struct slog_kind {
     uint64_t second;
-    unsigned count;  // lines within it
-    uint64_t suppressed;
+    unsigned count;       // lines within it
+    uint64_t suppressed;  // since the last line, which the next one tells
 };
 
-// Whether to log now; *suppressed is then the number of lines dropped since the last one.
-bool slog_allowed(struct slog_limit *limit, uint64_t now_ms, uint64_t *suppressed);
+// Whether a line of this kind may be written now.
+bool slog_allowed(struct slog_kind *kind, uint64_t now_ms);
+bool slog_allowed_now(struct slog_kind *kind);
+
+void slog_write(struct slog_kind *kind, enum slog_level level, const char *event, const char *message,
+                const struct slog_field *fields, size_t count);
+
+// slog(SLOG_INFO, "listening", "this node listens", F_STR("address", a), F_U64("port", p));
+//
+// The event is the line's name for programs. It stays when the message's words change, and docs/operations.md lists it.
+#define slog(level, event, message, ...)                                                                                    \
+    do {                                                                                                                    \
+        static struct slog_kind slog_kind_;                                                                                 \
+        if (slog_enabled(level) && slog_allowed_now(&slog_kind_)) {                                                         \
+            const struct slog_field slog_fields_[] = {__VA_ARGS__ __VA_OPT__(, ){.key = NULL}};                             \
+            slog_write(&slog_kind_, (level), (event), (message), slog_fields_, ARRAY_COUNT(slog_fields_) - 1);              \
+        }                                                                                                                   \
+    } while (0)
 
 // Parse "debug", "info", "warn", "error"; "logfmt", "json". False for anything else.
 bool slog_level_parse(const char *text, enum slog_level *level);

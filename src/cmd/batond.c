@@ -88,8 +88,9 @@ static enum error_code open_tls(struct daemon *daemon, struct error *error) {
 
 static void describe_tls(const struct daemon *daemon, const char *event) {
     bool expired = tls_expired(daemon->tls);
-    slog(expired ? SLOG_WARN : SLOG_INFO, expired ? "the certificate has expired: peers will refuse it" : event,
-         F_STR("identity", tls_identity(daemon->tls)), F_STR("good_until", tls_expiry(daemon->tls)));
+    slog(expired ? SLOG_WARN : SLOG_INFO, expired ? "certificate-expired" : "certificate-read",
+         expired ? "the certificate has expired: peers will refuse it" : event, F_STR("identity", tls_identity(daemon->tls)),
+         F_STR("good_until", tls_expiry(daemon->tls)));
 }
 
 static void reload_tls(struct daemon *daemon) {
@@ -100,7 +101,8 @@ static void reload_tls(struct daemon *daemon) {
     if (tls_reload(daemon->tls, &error) == OK) {
         describe_tls(daemon, "read the certificates again");
     } else {
-        slog(SLOG_ERROR, "the new certificates cannot be used; going on with the old", F_STR("reason", error.message));
+        slog(SLOG_ERROR, "certificate-unusable", "the new certificates cannot be used; going on with the old",
+             F_STR("reason", error.message));
     }
 }
 
@@ -194,7 +196,7 @@ static void on_stopped(void *user, enum error_code failure) {
 static void on_signal(uv_signal_t *handle, int number) {
     struct daemon *daemon = handle->data;
     if (daemon->leaving) {
-        slog(SLOG_WARN, "second signal: exiting at once", F_STR("signal", strsignal(number)));
+        slog(SLOG_WARN, "second-signal", "second signal: exiting at once", F_STR("signal", strsignal(number)));
         uv_stop(&daemon->loop);
         return;
     }
@@ -241,7 +243,8 @@ static void close_signals(struct daemon *daemon) {
 
 static void warn_exposed(const struct daemon *daemon, const char *what, const char *address) {
     if (daemon->tls == NULL && !address_is_loopback(address)) {
-        slog(SLOG_WARN, "listening beyond this machine in plaintext and without authentication: protect it by a firewall",
+        slog(SLOG_WARN, "plaintext-exposed",
+             "listening beyond this machine in plaintext and without authentication: protect it by a firewall",
              F_STR("service", what), F_STR("address", address));
     }
 }
@@ -268,7 +271,7 @@ static enum error_code start(struct daemon *daemon, struct error *error) {
         node_close(daemon->node);
         return code;
     }
-    slog(SLOG_INFO, "batond is up", F_STR("version", BATON_VERSION), F_STR("cluster", options->node.cluster_id.text),
+    slog(SLOG_INFO, "up", "batond is up", F_STR("version", BATON_VERSION), F_STR("cluster", options->node.cluster_id.text),
          F_STR("cloud", options->node.cloud), F_STR("grpc", node_address(daemon->node)), F_STR("http", options->http));
     warn_exposed(daemon, "gRPC", options->node.listen);
     warn_exposed(daemon, "HTTP", options->http);
@@ -279,8 +282,9 @@ static void allow_files(void) {
     size_t wanted = CONNECTIONS_SHARE * CONNECTIONS_MAX;
     size_t files = files_raise(wanted);
     if (files < wanted) {
-        slog(SLOG_WARN, "few open files are allowed (ulimit -n), so fewer clients can connect", F_U64("files", files),
-             F_U64("clients", files_share(CONNECTIONS_SHARE, CONNECTIONS_MAX)), F_U64("wanted", wanted));
+        slog(SLOG_WARN, "few-files", "few open files are allowed (ulimit -n), so fewer clients can connect",
+             F_U64("files", files), F_U64("clients", files_share(CONNECTIONS_SHARE, CONNECTIONS_MAX)),
+             F_U64("wanted", wanted));
     }
 }
 
@@ -300,9 +304,9 @@ static int run(struct daemon *daemon) {
         uv_close((uv_handle_t *)&daemon->watch, NULL);
         http_server_close(daemon->http, NULL, NULL);
         node_close(daemon->node);
-        slog(SLOG_INFO, "stopped", F_STR("result", error_name(code)));
+        slog(SLOG_INFO, "stopped", "stopped", F_STR("result", error_name(code)));
     } else {
-        slog(SLOG_ERROR, "cannot start", F_STR("error", error_name(code)), F_STR("reason", error.message));
+        slog(SLOG_ERROR, "start-failed", "cannot start", F_STR("error", error_name(code)), F_STR("reason", error.message));
     }
     close_signals(daemon);
     uv_run(&daemon->loop, UV_RUN_DEFAULT);  // runs the handles' close callbacks

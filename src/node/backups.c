@@ -122,7 +122,7 @@ static void send_chunk(struct backup *b) {
         read_chunk(b);
         return;
     }
-    slog(SLOG_INFO, "sent a backup", F_U64("index", b->last.index), F_U64("bytes", b->next),
+    slog(SLOG_INFO, "backup-sent", "sent a backup", F_U64("index", b->last.index), F_U64("bytes", b->next),
          F_DOUBLE("seconds", (double)(node_clock_us() - b->begun_us) / (double)US_PER_S));
     rpc_finish(node->server, b->call, RPC_OK, NULL);
     end(b);
@@ -191,7 +191,8 @@ static void verified(void *user) {
     if (b->ended) {
         release(b);
     } else if (b->code != OK) {
-        slog(SLOG_ERROR, "a snapshot is damaged and was not given as a backup", F_STR("reason", b->error.message));
+        slog(SLOG_ERROR, "backup-damaged", "a snapshot is damaged and was not given as a backup",
+             F_STR("reason", b->error.message));
         if (b->code == ERR_SNAP_CORRUPT) {
             snapshots_suspect(b->node, b->last);
         }

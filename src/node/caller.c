@@ -16,7 +16,7 @@ static void compare_directory(struct node *node, struct slice known, struct slic
         return;
     }
     node->wiped_told_us = now_us;
-    slog(SLOG_ERROR,
+    slog(SLOG_ERROR, "directory-unknown",
          "the cluster knows this node with another data directory: this one was wiped or replaced, and this node neither "
          "votes "
          "nor follows; stop it, remove it from the cluster, and add the machine under a new id",

@@ -136,7 +136,8 @@ static void tell_undecided(struct node *node, const struct divergence *found) {
     node->digests->undecided_logged = found->index;
     snprintf(own, sizeof own, "%016llx", (unsigned long long)found->own);
     snprintf(other, sizeof other, "%016llx", (unsigned long long)found->other);
-    slog(SLOG_ERROR, "the states of members differ, and no majority of voters agrees on one: do not trust them",
+    slog(SLOG_ERROR, "digests-undecided",
+         "the states of members differ, and no majority of voters agrees on one: do not trust them",
          F_U64("index", found->index), F_STR("own", own), F_STR("other", other));
 }
 

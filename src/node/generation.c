@@ -13,7 +13,8 @@ void generation_follow(struct node *node, uint64_t generation) {
     node->identity.generation = generation;
     // Before anything is written under it.
     wal_raise_generation(node->wal, generation);
-    slog(SLOG_INFO, "this node is of another generation of the cluster", F_U64("generation", generation));
+    slog(SLOG_INFO, "generation-changed", "this node is of another generation of the cluster",
+         F_U64("generation", generation));
 }
 
 void generation_heard(struct node *node, const struct raft_id *from, uint64_t generation) {

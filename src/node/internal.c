@@ -39,7 +39,7 @@ struct raft_event *node_event(struct node *node) {
 }
 
 void node_fail(struct node *node, enum error_code code, const char *message) {
-    slog(SLOG_ERROR, "fatal: this node stops", F_STR("error", error_name(code)), F_STR("reason", message));
+    slog(SLOG_ERROR, "fatal", "fatal: this node stops", F_STR("error", error_name(code)), F_STR("reason", message));
     if (node->stopping == STOPPED) {
         return;
     }

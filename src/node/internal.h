@@ -106,8 +106,7 @@ struct node {
     struct quarantine *quarantine;
     struct level_rule level_rule;
     struct placement placement;
-    struct slog_limit refused;  // limits log lines about refused messages
-    uint64_t wiped_told_us;     // when it was last logged that the data directory is not the member's; 0: never
+    uint64_t wiped_told_us;  // when it was last logged that the data directory is not the member's; 0: never
 
     enum stopping stopping;
     uint64_t stopping_until_us;

@@ -33,7 +33,8 @@ static void warn_of_no_voter(const struct node *node) {
         any |= node->configuration.members[i].voter && strcmp(node->configuration.members[i].cloud, cloud) == 0;
     }
     if (!any) {
-        slog(SLOG_WARN, "no voter is in the cloud of --leader-cloud, so it has no effect", F_STR("cloud", cloud));
+        slog(SLOG_WARN, "leader-cloud-without-voter", "no voter is in the cloud of --leader-cloud, so it has no effect",
+             F_STR("cloud", cloud));
     }
 }
 
@@ -109,7 +110,7 @@ static void decide(struct node *node) {
     if (target == NULL) {
         return;
     }
-    slog(SLOG_INFO, "leadership goes where it serves better", F_STR("target", target->text),
+    slog(SLOG_INFO, "placement-moves", "leadership goes where it serves better", F_STR("target", target->text),
          F_STR("reason", node->placement.moved_why));
     metric_add(node->m.placement_moves, 1);
     leadership_hand_over(node, target);

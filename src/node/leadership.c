@@ -17,8 +17,8 @@ void leadership_log(const struct node *node, const struct raft_transition *trans
     char message[2 * ID_MAX + 64];
     snprintf(message, sizeof message, "%s transitioned from %s to %s (term %llu)", node_id(node)->text,
              raft_state_name(transition->from), raft_state_name(transition->to), (unsigned long long)transition->term);
-    slog(SLOG_INFO, message, F_STR("from", raft_state_name(transition->from)), F_STR("to", raft_state_name(transition->to)),
-         F_U64("term", transition->term), F_STR("reason", transition->reason));
+    slog(SLOG_INFO, "role-changed", message, F_STR("from", raft_state_name(transition->from)),
+         F_STR("to", raft_state_name(transition->to)), F_U64("term", transition->term), F_STR("reason", transition->reason));
 }
 
 // The log may end with commands of earlier leaders that are not applied yet. What this one proposes is not earlier than
@@ -43,7 +43,8 @@ static void follow_leader(struct node *node) {
         node->leader_lost_us = node->now_us;
         return;
     }
-    slog(SLOG_INFO, "following a leader", F_STR("leader", leader->text), F_U64("term", raft_current_term(node->raft)));
+    slog(SLOG_INFO, "leader-followed", "following a leader", F_STR("leader", leader->text),
+         F_U64("term", raft_current_term(node->raft)));
     metric_add(node->m.leader_changes, 1);
     node->leader_lost_us = 0;
 }
@@ -117,7 +118,7 @@ static bool begin(struct node *node, const struct raft_id *target, struct rpc_ca
     if (!transfer_begin(node->transfer, target, call, done, node_clock_us())) {
         return false;
     }
-    slog(SLOG_INFO, "handing leadership over",
+    slog(SLOG_INFO, "leadership-handed-over", "handing leadership over",
          F_STR("target", target->len > 0 ? target->text : "the most up-to-date voter"));
     return true;
 }

@@ -39,7 +39,7 @@ void leave_begin(struct node *node) {
     if (node->stopping != RUNNING) {
         return;
     }
-    slog(SLOG_INFO, "shutting down");
+    slog(SLOG_INFO, "shutting-down", "shutting down");
     rpc_server_set_serving(node->server, "", false);
     if (!node_leads(node) || !has_successors(node)) {
         drain(node);

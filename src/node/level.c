@@ -12,7 +12,7 @@ static void raised(struct node *node, struct rpc_call call, const struct state_r
     (void)call;
     (void)result;
     node->level_rule.proposed = false;
-    slog(SLOG_INFO, "the cluster's level was raised: older versions cannot be members any more",
+    slog(SLOG_INFO, "level-raised", "the cluster's level was raised: older versions cannot be members any more",
          F_U64("level", state_level(node->state)));
 }
 

@@ -39,7 +39,7 @@ void lost_entries_settle(struct node *node, const struct raft_update *update) {
         snprintf(claim, sizeof claim, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, node->identity.generation,
                  raft_current_term(node->raft), peer->forgot.index, peer->forgot.term);
         if (peer->forgot.index > 0 && peers_tell_lost(node->peers, &peer->id, claim)) {
-            slog(SLOG_ERROR,
+            slog(SLOG_ERROR, "member-lost-entries",
                  "a member has lost entries that it had acknowledged as durable: its data directory was set back. It counts "
                  "for nothing any more, and is told to stop; remove it, and add the machine under a new id",
                  F_STR("peer", peer->id.text), F_U64("entry", peer->forgot.index));
@@ -84,7 +84,8 @@ void lost_entries_told(struct node *node, struct rpc_call call, const struct raf
              node->config->data_dir, claim.entry.index, from->text, claim.term, raft_last_log(node->raft).index);
     struct error error = {0};
     if (mark_leave(node->config->data_dir, MARK_LOST, reason, &error) != OK) {
-        slog(SLOG_ERROR, "a later start will not know that entries were lost", F_STR("reason", error.message));
+        slog(SLOG_ERROR, "lost-entries-unmarked", "a later start will not know that entries were lost",
+             F_STR("reason", error.message));
     }
     node_fail(node, ERR_WAL_GAP, reason);
 }

@@ -115,8 +115,9 @@ void membership_follow(struct node *node, const struct raft_update *update) {
     char members[MEMBERS_MAX * (ID_MAX + sizeof ", (learner)")];
     describe(&configuration, members, sizeof members);
     bool taken_back = index < node->configuration.index;
-    slog(SLOG_INFO, taken_back ? "a change of members was taken back" : "another configuration is in force",
-         F_STR("members", members), F_U64("entry", index));
+    slog(SLOG_INFO, taken_back ? "configuration-taken-back" : "configuration-changed",
+         taken_back ? "a change of members was taken back" : "another configuration is in force", F_STR("members", members),
+         F_U64("entry", index));
     node->configuration = configuration;
     generation_follow(node, configuration.generation);
     leader_placement_follow(node);
@@ -289,7 +290,7 @@ void membership_sample(struct node *node) {
 
 // `told_by`: this node, if its own log says so.
 static void stop_as_removed(struct node *node, const struct raft_id *told_by) {
-    slog(SLOG_WARN,
+    slog(SLOG_WARN, "removed",
          "this node was removed from the cluster and stops; its id is never used again, and its data directory can go",
          F_STR("dir", node->config->data_dir), F_STR("told_by", told_by->text));
     leave_begin(node);

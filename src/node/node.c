@@ -234,7 +234,7 @@ enum error_code node_start(uv_loop_t *loop, const struct node_config *config, st
         node_fail(node, code, error->message);
     }
     if (node->configuration.count == 0) {
-        slog(SLOG_WARN,
+        slog(SLOG_WARN, "no-cluster",
              "the data directory is empty and --bootstrap is not given: this node belongs to no cluster, never votes, and "
              "waits "
              "to be added",
@@ -254,7 +254,7 @@ static void close_log(struct node *node) {
     struct error error = {0};
     bool abandon = node->stopping != STOPPED || node->wal_status.condition != WAL_GOOD;
     if (wal_close(node->wal, abandon, &error) != OK) {
-        slog(SLOG_ERROR, "the log was not closed cleanly", F_STR("reason", error.message));
+        slog(SLOG_ERROR, "log-not-closed", "the log was not closed cleanly", F_STR("reason", error.message));
     }
 }
 

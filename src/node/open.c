@@ -63,7 +63,7 @@ static enum error_code open_log(struct node *node, const struct image *image, st
     if (code != OK) {
         return code;
     }
-    slog(SLOG_INFO, "founded the cluster", F_STR("cluster", node->config->cluster_id.text),
+    slog(SLOG_INFO, "cluster-founded", "founded the cluster", F_STR("cluster", node->config->cluster_id.text),
          F_U64("members", node->config->peer_count));
     return wal_open(&options, node->slab, &node->wal, recovered, error);
 }
@@ -102,17 +102,17 @@ static enum error_code read_configuration(struct node *node, const struct wal_re
     const struct wire_member *self = wire_configuration_member(&node->configuration, node_id(node));
     if (self == NULL) {
         // A learner that has not received the entry that adds it, or a member whose removal may yet be taken back.
-        slog(SLOG_WARN, "the members in the log do not include this node; it waits to hear from a leader",
+        slog(SLOG_WARN, "not-a-member", "the members in the log do not include this node; it waits to hear from a leader",
              F_STR("dir", dir));
         return OK;
     }
     if (strcmp(self->address, node->config->advertise) != 0) {
-        slog(SLOG_WARN, "the other members know this node by another address than it advertises",
+        slog(SLOG_WARN, "address-differs", "the other members know this node by another address than it advertises",
              F_STR("theirs", self->address), F_STR("advertise", node->config->advertise));
     }
     if (strcmp(self->cloud, node->config->cloud) != 0) {
-        slog(SLOG_WARN, "the log has this node in another cloud than --cloud; the log prevails", F_STR("log", self->cloud),
-             F_STR("cloud", node->config->cloud));
+        slog(SLOG_WARN, "cloud-differs", "the log has this node in another cloud than --cloud; the log prevails",
+             F_STR("log", self->cloud), F_STR("cloud", node->config->cloud));
     }
     return OK;
 }
@@ -140,7 +140,7 @@ bool node_decode_configuration(void *user, struct slice command, struct raft_con
     struct wire_configuration configuration;
     struct error error = {0};
     if (read_members(node, command, &configuration, &error) != OK) {
-        slog(SLOG_ERROR, "refused a configuration", F_STR("reason", error.message));
+        slog(SLOG_ERROR, "configuration-refused", "refused a configuration", F_STR("reason", error.message));
         return false;
     }
     for (size_t i = 0; i < configuration.count; i++) {
@@ -205,7 +205,7 @@ static enum error_code start_core(struct node *node, struct wal_recovered *recov
         return code;
     }
     if (config.may_have_promised) {
-        slog(SLOG_INFO, "an earlier process may have promised a lease: no vote until that is over",
+        slog(SLOG_INFO, "lease-may-last", "an earlier process may have promised a lease: no vote until that is over",
              F_U64("ms", LEASE_US / US_PER_MS));
     }
     if (image->configuration_index > 0 &&
@@ -221,10 +221,10 @@ static enum error_code start_core(struct node *node, struct wal_recovered *recov
         return error_set(error, ERR_WAL_CORRUPT, "%s has a configuration whose members make no sense",
                          node->config->data_dir);
     }
-    slog(SLOG_INFO, "recovered the log", F_STR("dir", node->config->data_dir), F_U64("entries", recovered->log.count),
-         F_U64("snapshot", image->last.index), F_U64("segments", recovered->segments),
-         F_U64("term", recovered->log.hard_state.current_term), F_STR("voted_for", recovered->log.hard_state.voted_for.text),
-         F_U64("seed", config.seed));
+    slog(SLOG_INFO, "log-recovered", "recovered the log", F_STR("dir", node->config->data_dir),
+         F_U64("entries", recovered->log.count), F_U64("snapshot", image->last.index),
+         F_U64("segments", recovered->segments), F_U64("term", recovered->log.hard_state.current_term),
+         F_STR("voted_for", recovered->log.hard_state.voted_for.text), F_U64("seed", config.seed));
     return OK;
 }
 
@@ -235,7 +235,7 @@ static enum error_code restore(struct node *node, struct wal_recovered *recovere
         return code;
     }
     if (recovered->torn_bytes > 0) {
-        slog(SLOG_WARN, "the last batch of the log was torn and never acknowledged; it is overwritten",
+        slog(SLOG_WARN, "log-torn", "the last batch of the log was torn and never acknowledged; it is overwritten",
              F_STR("where", recovered->torn_where), F_U64("bytes", recovered->torn_bytes));
     }
     node->state = image->state != NULL ? image->state : state_new();
@@ -258,7 +258,8 @@ static enum error_code restore(struct node *node, struct wal_recovered *recovere
 // A damaged image is passed over if an older one, or none, continues with the log.
 static void image_skipped(void *user, const struct error *error) {
     struct error *damage = user;
-    slog(SLOG_ERROR, "a snapshot is damaged; starting from an older one and the log", F_STR("reason", error->message));
+    slog(SLOG_ERROR, "snapshot-passed-over", "a snapshot is damaged; starting from an older one and the log",
+         F_STR("reason", error->message));
     if (damage->code == OK) {
         *damage = *error;
     }

@@ -58,8 +58,8 @@ static void lane_down(struct peer *peer, enum raft_lane lane, enum rpc_down_reas
     if (reason != RPC_DOWN_GOAWAY && reason != RPC_DOWN_CLOSED) {
         link_quality_lost(&peer->link, peer->options->now_us());
     }
-    slog(SLOG_WARN, "lost the connection to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address),
-         F_STR("reason", down_text(reason)));
+    slog(SLOG_WARN, "peer-lost", "lost the connection to peer", F_STR("peer", peer->id.text),
+         F_STR("address", peer->address), F_STR("reason", down_text(reason)));
 }
 
 // The socket is connected, but nothing has been received yet. The Status call goes out with the first bytes: it tells the
@@ -192,7 +192,7 @@ static void compare_members(struct peer *peer, const struct pb_status_response *
     bool founding = peer->options->configuration->index == 1 && status->configuration_index <= 1;  // 0: told by 0.1.0
     bool agrees = !founding || status->members_count == 0 || same_members(peer->options->configuration, status);
     if (!agrees && !peer->disagrees) {
-        slog(SLOG_ERROR,
+        slog(SLOG_ERROR, "peer-founded-otherwise",
              "this peer was founded with other --peers than this node: stop both, and bootstrap the wrong one again",
              F_STR("peer", peer->id.text), F_STR("address", peer->address));
     }
@@ -211,7 +211,7 @@ static void reject(struct peer *peer, enum raft_lane lane, const struct stranger
     peer->view.generation = stranger->generation;
     if (peer->stranger_logged_us == 0 || now_us - peer->stranger_logged_us >= STRANGER_LOGGED_US) {
         peer->stranger_logged_us = now_us;
-        slog(SLOG_WARN,
+        slog(SLOG_WARN, "peer-is-another",
              "another node answers at a peer's address: its answers are not used, and the address is looked up again",
              F_STR("peer", peer->id.text), F_STR("cluster", peer->options->us->cluster_id.text),
              F_STR("address", peer->address), F_STR("at", at), F_STR("found", stranger->text));
@@ -224,7 +224,8 @@ static void reject(struct peer *peer, enum raft_lane lane, const struct stranger
 
 static void meet(struct peer *peer, enum raft_lane lane) {
     if (!peer->met[lane] && lane == RAFT_CONTROL) {
-        slog(SLOG_INFO, "connected to peer", F_STR("peer", peer->id.text), F_STR("address", peer->address));
+        slog(SLOG_INFO, "peer-connected", "connected to peer", F_STR("peer", peer->id.text),
+             F_STR("address", peer->address));
         peer->options->on_event(peer->options->user, &(struct raft_event){.type = RAFT_EVENT_MET});
     }
     peer->met[lane] = true;
@@ -343,8 +344,8 @@ static void watch_absence(struct peer *peer, uint64_t now_us) {
     }
     if (!peer->told && now_us - peer->unreached_us >= UNREACHED_TOLD_US) {
         peer->told = true;
-        slog(SLOG_WARN, "cannot reach a peer", F_STR("peer", peer->id.text), F_STR("address", peer->address),
-             F_STR("reason", why_unreachable(peer, now_us)));
+        slog(SLOG_WARN, "peer-unreachable", "cannot reach a peer", F_STR("peer", peer->id.text),
+             F_STR("address", peer->address), F_STR("reason", why_unreachable(peer, now_us)));
     }
 }
 

@@ -42,8 +42,7 @@ struct peers {
     uint32_t request_cap;
     uint32_t free_request;  // index + 1
     struct buf out;
-    struct arena scratch;       // of answers: from outside, so limited
-    struct slog_limit refused;  // limits log lines about answers that are refused
+    struct arena scratch;  // of answers: from outside, so limited
     bool closed;
 };
 
@@ -80,7 +79,8 @@ static void close_gone(struct peers *peers) {
             (member == NULL && peers->options.is_wanted(peers->options.user, &peer->id))) {
             continue;
         }
-        slog(SLOG_INFO, moved ? "a peer has another address" : "a peer is no member any more", F_STR("peer", peer->id.text),
+        slog(SLOG_INFO, moved ? "peer-moved" : "peer-removed",
+             moved ? "a peer has another address" : "a peer is no member any more", F_STR("peer", peer->id.text),
              F_STR("address", peer->address));
         peer_close(peer);
     }
@@ -175,7 +175,7 @@ static bool decode_answer(struct peers *peers, const struct request *request, co
                           struct raft_event *event) {
     struct error error = {0};
     if (result->status != RPC_OK) {
-        slog(SLOG_DEBUG, "peer did not answer", F_STR("peer", request->peer->id.text),
+        slog(SLOG_DEBUG, "peer-silent", "peer did not answer", F_STR("peer", request->peer->id.text),
              F_STR("status", rpc_status_name(result->status)), F_BYTES("reason", result->message));
         hear_refusal(peers, request, result);
         return false;
@@ -186,10 +186,9 @@ static bool decode_answer(struct peers *peers, const struct request *request, co
     if (code == OK && !raft_id_equal(&event->message.from, &request->peer->id)) {
         code = error_set(&error, ERR_INVALID, "the answer is from %s", event->message.from.text);
     }
-    uint64_t suppressed;
-    if (code != OK && slog_allowed(&peers->refused, peers->options.now_us() / US_PER_MS, &suppressed)) {
-        slog(SLOG_WARN, "refused a peer's answer", F_STR("peer", request->peer->id.text), F_STR("reason", error.message),
-             F_U64("suppressed", suppressed));
+    if (code != OK) {
+        slog(SLOG_WARN, "answer-refused", "refused a peer's answer", F_STR("peer", request->peer->id.text),
+             F_STR("reason", error.message));
     }
     return code == OK;
 }

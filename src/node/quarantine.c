@@ -74,7 +74,8 @@ void quarantine_begin(struct node *node, enum quarantine_reason reason, const ch
     own->begun = true;
     own->reason = reason;
     snprintf(own->message, sizeof own->message, "%s", message);
-    slog(SLOG_ERROR, "this node stops serving", F_STR("cause", texts[reason].cause), F_STR("reason", own->message));
+    slog(SLOG_ERROR, "quarantined", "this node stops serving", F_STR("cause", texts[reason].cause),
+         F_STR("reason", own->message));
     for (size_t i = 0; i < REASONS; i++) {
         metric_set(own->metrics[i], i == reason);
     }

@@ -45,12 +45,9 @@ static void compare_generations(struct node *node, struct rpc_call call, struct 
 
 static void refuse(struct node *node, struct rpc_call call, struct rpc_peer peer, const char *path, struct slice bytes,
                    const struct error *error) {
-    uint64_t suppressed;
     compare_generations(node, call, peer, bytes, error->code);
-    if (slog_allowed(&node->refused, node_clock_us() / US_PER_MS, &suppressed)) {
-        slog(SLOG_WARN, "refused a message", F_STR("caller", peer.address), F_STR("path", path),
-             F_STR("reason", error->message), F_U64("suppressed", suppressed));
-    }
+    slog(SLOG_WARN, "message-refused", "refused a message", F_STR("caller", peer.address), F_STR("path", path),
+         F_STR("reason", error->message));
     outcome_refuse(node->server, call, error);
 }
 

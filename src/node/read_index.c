@@ -45,13 +45,13 @@ static bool decode(struct node *node, const struct rpc_result *result, raft_inde
     struct raft_id from;
     struct error error = {0};
     if (result->status != RPC_OK) {
-        slog(SLOG_DEBUG, "the leader confirms no read index", F_STR("status", rpc_status_name(result->status)),
-             F_BYTES("reason", result->message));
+        slog(SLOG_DEBUG, "read-index-unconfirmed", "the leader confirms no read index",
+             F_STR("status", rpc_status_name(result->status)), F_BYTES("reason", result->message));
         return false;
     }
     arena_reset(&node->scratch);
     if (wire_read_index_reply_decode(&node->identity, result->body, &node->scratch, &from, index, &error) != OK) {
-        slog(SLOG_WARN, "refused a read index", F_STR("reason", error.message));
+        slog(SLOG_WARN, "read-index-refused", "refused a read index", F_STR("reason", error.message));
         return false;
     }
     return true;

@@ -151,7 +151,7 @@ static void loaded(void *user) {
     }
     if (r->code != OK || !read_members(r)) {
         struct error ignored;
-        slog(SLOG_ERROR, "a snapshot from the leader cannot be used; it is asked for again",
+        slog(SLOG_ERROR, "received-snapshot-unusable", "a snapshot from the leader cannot be used; it is asked for again",
              F_STR("reason", r->error.message));
         if (r->dir.io != NULL) {
             wal_images_drop_parts(&r->dir, (struct raft_entry_id){0}, &ignored);
@@ -182,7 +182,8 @@ static void begin_loading(struct snapshot_receiver *r) {
     if (background_run(r->node->loop, load, loaded, r, &error) == OK) {
         r->phase = LOADING;
     } else {  // the leader goes on asking
-        slog(SLOG_WARN, "a snapshot from the leader cannot be loaded yet", F_STR("reason", error.message));
+        slog(SLOG_WARN, "received-snapshot-unloaded", "a snapshot from the leader cannot be loaded yet",
+             F_STR("reason", error.message));
     }
 }
 
@@ -191,7 +192,7 @@ static void begin_loading(struct snapshot_receiver *r) {
 static void store_next(struct snapshot_receiver *r);
 
 static void could_not_store(ssize_t result) {
-    slog(SLOG_WARN, "a snapshot from the leader could not be stored",
+    slog(SLOG_WARN, "received-snapshot-unstored", "a snapshot from the leader could not be stored",
          F_STR("reason", result < 0 ? uv_strerror((int)result) : "a short write"));
 }
 
@@ -277,11 +278,12 @@ static bool begin_part(struct node *node, const struct chunk *chunk) {
         code = open_part(r, chunk->last, &error);
     }
     if (code != OK) {
-        slog(SLOG_WARN, "a snapshot from the leader cannot be stored", F_STR("reason", error.message));
+        slog(SLOG_WARN, "received-snapshot-refused", "a snapshot from the leader cannot be stored",
+             F_STR("reason", error.message));
         close_part(r);
         return false;
     }
-    slog(SLOG_INFO, "a snapshot arrives from the leader", F_STR("leader", chunk->reply.to.text),
+    slog(SLOG_INFO, "snapshot-arrives", "a snapshot arrives from the leader", F_STR("leader", chunk->reply.to.text),
          F_U64("index", r->last.index), F_U64("size", chunk->size), F_U64("from", r->stored));
     return true;
 }
@@ -305,8 +307,8 @@ static void find_part(struct snapshot_receiver *r) {
         close_part(r);
         return;
     }
-    slog(SLOG_INFO, "a part of a snapshot has arrived before; going on from there", F_U64("index", r->last.index),
-         F_U64("from", r->stored));
+    slog(SLOG_INFO, "snapshot-arrives-on", "a part of a snapshot has arrived before; going on from there",
+         F_U64("index", r->last.index), F_U64("from", r->stored));
 }
 
 // Whether the part that is open is the chunk's; the leader is told which one it is. Only bytes from the start begin another.
@@ -422,8 +424,8 @@ static void install(struct node *node) {
     watches_replace_state(node->watches, node->state);
     snapshots_installed(node, r->last, r->image.bytes);
     digests_replaced(node);
-    slog(SLOG_INFO, "installed a snapshot", F_U64("index", r->last.index), F_U64("bytes", r->image.bytes),
-         F_U64("instead_of", from));
+    slog(SLOG_INFO, "snapshot-installed", "installed a snapshot", F_U64("index", r->last.index),
+         F_U64("bytes", r->image.bytes), F_U64("instead_of", from));
 }
 
 void snapshot_receiver_follow(struct node *node, const struct raft_update *update) {

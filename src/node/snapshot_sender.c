@@ -158,15 +158,15 @@ static void begin(struct sender *s, const struct raft_id *peer) {
     if (s->chunk == NULL) {
         s->chunk = mem_alloc(CHUNK_BYTES);
     }
-    slog(SLOG_INFO, "a follower lags behind the log and is sent a snapshot", F_STR("follower", peer->text),
+    slog(SLOG_INFO, "snapshot-sent", "a follower lags behind the log and is sent a snapshot", F_STR("follower", peer->text),
          F_U64("index", s->last.index), F_U64("bytes", s->size));
 }
 
 // The receiver has a part of another image: completes that one if it is here and its entries are still in the log.
 static void switch_image(struct sender *s, struct raft_entry_id part) {
     if (!s->reading && part.index >= raft_base(s->all->node->raft).index && open_image(s, part)) {
-        slog(SLOG_INFO, "going on with the snapshot that the follower has a part of", F_STR("follower", s->peer.text),
-             F_U64("index", part.index));
+        slog(SLOG_INFO, "snapshot-sent-on", "going on with the snapshot that the follower has a part of",
+             F_STR("follower", s->peer.text), F_U64("index", part.index));
     }
 }
 
@@ -238,7 +238,7 @@ static void chunk_read(uv_fs_t *fs) {
         return;
     }
     if (len != (ssize_t)s->chunk_len) {
-        slog(SLOG_WARN, "a snapshot cannot be read", F_U64("index", s->last.index),
+        slog(SLOG_WARN, "snapshot-unreadable", "a snapshot cannot be read", F_U64("index", s->last.index),
              F_STR("reason", len < 0 ? uv_strerror((int)len) : "the file is shorter than it was"));
         s->active = false;
         release(s);
@@ -359,13 +359,13 @@ static bool decode(struct sender *s, const struct rpc_result *result, struct raf
     struct node *node = s->all->node;
     struct error error = {0};
     if (result->status != RPC_OK) {
-        slog(SLOG_DEBUG, "a chunk of a snapshot did not arrive", F_STR("follower", s->peer.text),
+        slog(SLOG_DEBUG, "chunk-lost", "a chunk of a snapshot did not arrive", F_STR("follower", s->peer.text),
              F_STR("status", rpc_status_name(result->status)), F_BYTES("reason", result->message));
         return false;
     }
     arena_reset(&node->scratch);
     if (wire_chunk_reply_decode(&node->identity, result->body, &node->scratch, reply, chunk, &error) != OK) {
-        slog(SLOG_WARN, "refused a reply to a chunk of a snapshot", F_STR("follower", s->peer.text),
+        slog(SLOG_WARN, "chunk-refused", "refused a reply to a chunk of a snapshot", F_STR("follower", s->peer.text),
              F_STR("reason", error.message));
         return false;
     }

@@ -113,7 +113,7 @@ static void remove_others(const struct wal_directory *dir, struct raft_entry_id 
         }
     }
     if (code != OK) {
-        slog(SLOG_WARN, "old snapshots were not removed", F_STR("reason", error->message));
+        slog(SLOG_WARN, "old-snapshots-left", "old snapshots were not removed", F_STR("reason", error->message));
     }
     free(list);
 }
@@ -132,7 +132,8 @@ void snapshots_recovered(struct node *node, struct raft_entry_id last, uint64_t 
     take_newest(node, last, bytes, log_length(node));
     if (wal_directory_look(&dir, node->config->data_dir, &wal_io_system, &error) == OK) {
         if (wal_images_tidy(&dir, &error) != OK) {
-            slog(SLOG_WARN, "unfinished snapshots were not removed", F_STR("reason", error.message));
+            slog(SLOG_WARN, "unfinished-snapshots-left", "unfinished snapshots were not removed",
+                 F_STR("reason", error.message));
         }
         remove_others(&dir, last, &node->snapshots->before, &error);
     }
@@ -208,7 +209,7 @@ static void take_result(struct node *node, struct writing *w, double seconds) {
         take_newest(node, w->header.last, w->bytes, w->place);
         metric_add(node->m.snapshots, 1);
         histogram_observe(node->m.snapshot_seconds, seconds);
-        slog(SLOG_INFO, "took a snapshot", F_U64("index", w->header.last.index), F_U64("bytes", w->bytes),
+        slog(SLOG_INFO, "snapshot-taken", "took a snapshot", F_U64("index", w->header.last.index), F_U64("bytes", w->bytes),
              F_DOUBLE("seconds", seconds));
         return;
     }
@@ -218,8 +219,8 @@ static void take_result(struct node *node, struct writing *w, double seconds) {
     if (w->code == ERR_STATE_DAMAGED) {
         stop_serving(node, w);
     } else if (w->code != ERR_UNAVAILABLE) {
-        slog(SLOG_WARN, "no snapshot was taken; the log grows until one is", F_U64("index", w->header.last.index),
-             F_STR("reason", w->error.message));
+        slog(SLOG_WARN, "snapshot-failed", "no snapshot was taken; the log grows until one is",
+             F_U64("index", w->header.last.index), F_STR("reason", w->error.message));
     }
 }
 
@@ -335,7 +336,7 @@ static void checked(void *user) {
     struct snapshots *s = node->snapshots;
     s->checking = NULL;
     if (c->code == ERR_SNAP_CORRUPT) {
-        slog(SLOG_ERROR, "a snapshot of this node is damaged; it is dropped, and another one taken",
+        slog(SLOG_ERROR, "snapshot-damaged", "a snapshot of this node is damaged; it is dropped, and another one taken",
              F_STR("reason", c->error.message));
         if (same(c->last, s->newest)) {
             take_newest(node, s->before, s->newest_bytes, s->newest_place);

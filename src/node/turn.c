@@ -67,11 +67,11 @@ static void collect_log(struct node *node) {
         node->turn->condition = status->condition;
         metric_set(node->m.wal_full, status->condition == WAL_FULL);
         if (status->condition == WAL_FULL) {
-            slog(SLOG_ERROR,
+            slog(SLOG_ERROR, "disk-full",
                  "no space for the log: until there is, this node acknowledges nothing and neither leads nor campaigns",
                  F_STR("reason", status->error.message));
         } else {
-            slog(SLOG_INFO, "there is space for the log again");
+            slog(SLOG_INFO, "disk-not-full", "there is space for the log again");
         }
         *node_event(node) = (struct raft_event){
             .type = RAFT_EVENT_STORAGE,
@@ -283,7 +283,7 @@ void node_watch_writable(struct node *node, struct rpc_call call) {
 static void notice_stall(struct node *node) {
     uint64_t gap = node->now_us - node->turn->last_us;
     if (node->turn->last_us != 0 && gap > US_PER_S) {
-        slog(SLOG_WARN, "the event loop stalled", F_DOUBLE("seconds", (double)gap / (double)US_PER_S));
+        slog(SLOG_WARN, "loop-stalled", "the event loop stalled", F_DOUBLE("seconds", (double)gap / (double)US_PER_S));
     }
     node->turn->last_us = node->now_us;
 }

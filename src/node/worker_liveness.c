@@ -202,7 +202,8 @@ void worker_liveness_tick(struct node *node) {
 // --- what has been applied ---
 
 static void log_worker(const struct state_worker *worker) {
-    slog(SLOG_INFO, worker->online ? "worker is online" : "worker is offline", F_BYTES("worker", worker->id),
+    slog(SLOG_INFO, worker->online ? "worker-online" : "worker-offline",
+         worker->online ? "worker is online" : "worker is offline", F_BYTES("worker", worker->id),
          F_BYTES("cloud", worker->registration->cloud), F_BYTES("address", worker->registration->address),
          F_U64("epoch", worker->epoch), F_BYTES("reason", worker->reason));
 }

@@ -18,7 +18,7 @@ static void note_failure(struct rpc_channel *channel, const char *failure) {
     if (strcmp(failure, channel->failure) != 0) {
         snprintf(channel->failure, sizeof channel->failure, "%s", failure);
         channel->name_failed = false;
-        slog(SLOG_WARN, "cannot connect", F_STR("target", channel->target), F_STR("reason", failure));
+        slog(SLOG_WARN, "connect-failed", "cannot connect", F_STR("target", channel->target), F_STR("reason", failure));
     }
 }
 
@@ -54,8 +54,8 @@ static void note_resolution(struct rpc_channel *channel, const char *failure) {
     } else if (channel->addresses.count == 0) {
         note_nameless(channel, failure);
     } else if (!failed_before) {
-        slog(SLOG_WARN, "cannot resolve a name; its last addresses are used", F_STR("target", channel->target),
-             F_STR("reason", failure));
+        slog(SLOG_WARN, "resolve-failed", "cannot resolve a name; its last addresses are used",
+             F_STR("target", channel->target), F_STR("reason", failure));
     }
 }
 

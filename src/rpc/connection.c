@@ -149,11 +149,8 @@ static bool count_control(struct rpc_connection *connection) {
 }
 
 static void log_misbehaviour(struct rpc_connection *connection, const char *what) {
-    uint64_t suppressed;
-    if (rpc_log_allowed(connection->runtime, &suppressed)) {
-        slog(SLOG_WARN, "closing a connection: the peer misbehaves", F_STR("peer", connection->transport->address),
-             F_STR("reason", what), F_U64("suppressed", suppressed));
-    }
+    slog(SLOG_WARN, "peer-misbehaves", "closing a connection: the peer misbehaves",
+         F_STR("peer", connection->transport->address), F_STR("reason", what));
 }
 
 static void on_control(struct rpc_connection *connection) {
@@ -345,7 +342,7 @@ static void on_read(void *owner, struct slice bytes) {
         return;
     }
     if (taken < 0) {
-        slog(SLOG_DEBUG, "closing a connection: not HTTP/2", F_STR("peer", connection->transport->address),
+        slog(SLOG_DEBUG, "not-http2", "closing a connection: not HTTP/2", F_STR("peer", connection->transport->address),
              F_STR("reason", nghttp2_strerror((int)taken)));
         rpc_connection_close(connection, RPC_DOWN_RESET);
         return;
@@ -385,13 +382,12 @@ static enum rpc_down_reason reason_of(const struct rpc_connection *connection, i
 static void on_failed(void *owner, int uv_error) {
     struct rpc_connection *connection = owner;
     const char *failure = connection->transport->failure;
-    uint64_t suppressed;
     if (failure == NULL || !connection->role->server) {
-        slog(SLOG_DEBUG, "connection lost", F_STR("peer", connection->transport->address),
+        slog(SLOG_DEBUG, "connection-lost", "connection lost", F_STR("peer", connection->transport->address),
              F_STR("reason", failure == NULL ? uv_strerror(uv_error) : failure));
-    } else if (rpc_log_allowed(connection->runtime, &suppressed)) {
-        slog(SLOG_WARN, "refused a connection", F_STR("peer", connection->transport->address), F_STR("reason", failure),
-             F_U64("suppressed", suppressed));
+    } else {
+        slog(SLOG_WARN, "connection-refused", "refused a connection", F_STR("peer", connection->transport->address),
+             F_STR("reason", failure));
     }
     connection->error = uv_error;
     rpc_connection_close(connection, reason_of(connection, uv_error));
@@ -468,7 +464,7 @@ static void on_keepalive(struct rpc_timer *timer) {
         return;
     }
     if (connection->ping_sent_ms != 0 && connection->last_read_ms < connection->ping_sent_ms) {
-        slog(SLOG_DEBUG, "connection lost", F_STR("peer", connection->transport->address),
+        slog(SLOG_DEBUG, "connection-lost", "connection lost", F_STR("peer", connection->transport->address),
              F_STR("reason", "no answer to a PING"));
         rpc_connection_close(connection, RPC_DOWN_KEEPALIVE);
         return;

@@ -77,12 +77,8 @@ void rpc_enforce_memory_limit(struct rpc_runtime *runtime) {
             }
         }
         assert(largest != NULL && largest->held > 0 && largest->busy == 0);
-        uint64_t suppressed;
-        if (rpc_log_allowed(runtime, &suppressed)) {
-            slog(SLOG_WARN, "connections hold too much unread data; the one that holds most is closed",
-                 F_STR("peer", largest->transport->address), F_U64("bytes", largest->held), F_U64("limit", RPC_HELD_MAX),
-                 F_U64("suppressed", suppressed));
-        }
+        slog(SLOG_WARN, "unread-data", "connections hold too much unread data; the one that holds most is closed",
+             F_STR("peer", largest->transport->address), F_U64("bytes", largest->held), F_U64("limit", RPC_HELD_MAX));
         rpc_connection_close(largest, RPC_DOWN_CLOSED);
     }
 }

@@ -49,8 +49,6 @@ struct rpc_runtime {
 
     struct rpc_link accepted;  // connections of all servers, for rpc_enforce_memory_limit
     size_t held;               // bytes: sum of these connections' `held`
-
-    struct slog_limit log_limit;  // of lines about misbehaving peers
 };
 
 // Larger writes save system calls but delay the other connections'.
@@ -81,11 +79,6 @@ static inline void rpc_timer_start(struct rpc_runtime *runtime, struct rpc_timer
 
 static inline void rpc_timer_stop(struct rpc_runtime *runtime, struct rpc_timer *timer) {
     rpc_timers_stop(&runtime->timers, timer);
-}
-
-// Whether to log a line about a misbehaving peer (slog_allowed).
-static inline bool rpc_log_allowed(struct rpc_runtime *runtime, uint64_t *suppressed) {
-    return slog_allowed(&runtime->log_limit, rpc_now_ms(runtime), suppressed);
 }
 
 #endif

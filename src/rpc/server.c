@@ -177,12 +177,8 @@ static bool close_idle_connection(struct rpc_server *server) {
 
 static void on_connection(uv_stream_t *listener, int status) {
     struct rpc_server *server = listener->data;
-    uint64_t suppressed;
     if (status < 0) {
-        if (rpc_log_allowed(server->runtime, &suppressed)) {
-            slog(SLOG_WARN, "cannot accept a connection", F_STR("reason", uv_strerror(status)),
-                 F_U64("suppressed", suppressed));
-        }
+        slog(SLOG_WARN, "accept-failed", "cannot accept a connection", F_STR("reason", uv_strerror(status)));
         return;
     }
     struct rpc_transport *transport = rpc_tcp_accept(server->runtime, listener);
@@ -193,10 +189,8 @@ static void on_connection(uv_stream_t *listener, int status) {
         return;
     }
     if (server->connection_count >= server->connection_max && !close_idle_connection(server)) {
-        if (rpc_log_allowed(server->runtime, &suppressed)) {
-            slog(SLOG_WARN, "too many connections, none of them idle: refusing one", F_STR("peer", transport->address),
-                 F_U64("limit", server->connection_max), F_U64("suppressed", suppressed));
-        }
+        slog(SLOG_WARN, "too-many-connections", "too many connections, none of them idle: refusing one",
+             F_STR("peer", transport->address), F_U64("limit", server->connection_max));
         transport->ops->close(transport);
         return;
     }

@@ -109,6 +109,40 @@ def metrics_of_sources():
     return metrics
 
 
+def arguments_of(call):
+    """The text of a call from behind its opening bracket on, split at its commas."""
+    depth, quoted, arguments, at = 0, False, [""], 0
+    while depth >= 0:
+        c = call[at]
+        if quoted:
+            quoted = c != '"' or call[at - 1] == "\\"
+        elif c in "([{)]}":
+            depth += 1 if c in "([{" else -1
+        elif c == '"':
+            quoted = True
+        if c == "," and depth == 0 and not quoted:
+            arguments.append("")
+        else:
+            arguments[-1] += c
+        at += 1
+    return arguments
+
+
+def events_of_sources():
+    """{event: (level, message)} of every call of slog; the message is None where it is put together."""
+    events = {}
+    for path in c_files("src"):
+        text = re.sub(r"^\s*//.*", "", path.read_text(), flags=re.MULTILINE)
+        for call in re.finditer(r"^\s+slog\(", text, re.MULTILINE):
+            level, event, message = arguments_of(text[call.end() :])[:3]
+            levels, names = re.findall(r"SLOG_(\w+)", level), re.findall(r'"([^"]*)"', event)
+            messages = re.findall(r'"((?:\\.|[^"\\])*)"', re.sub(r'"\s*"', "", message))
+            for i, name in enumerate(names):
+                literal = messages[i] if len(messages) == len(names) else None
+                assert events.setdefault(name, (levels[min(i, len(levels) - 1)].lower(), literal))[1] == literal, name
+    return events
+
+
 # --- the comparison ---
 
 
@@ -168,3 +202,12 @@ def test_catalogue_names_tests_that_exist():
 def test_testing_tells_the_last_runs():
     """Its generated parts are what `make evidence` would write."""
     assert subprocess.run([ROOT / "tests/evidence", "--check"], check=False).returncode == 0, "run make evidence"
+
+
+def test_events_are_documented():
+    section = DOCUMENT.read_text().split("\n## Log lines\n", 1)[1].split("\n## ", 1)[0]
+    documented = re.findall(r"^\| `([a-z0-9-]+)` \| (debug|info|warn|error) \| (.*) \|$", section, re.MULTILINE)
+    events = events_of_sources()
+    assert [name for name, _, _ in documented] == sorted(events)
+    for name, level, message in documented:
+        assert level == events[name][0] and events[name][1] in (None, message), name

@@ -539,23 +539,25 @@ static void TestBaseSlog(void **state) {
     struct capture capture;
     capture_begin(&capture);
     slog_setup(SLOG_INFO, SLOG_LOGFMT, "n1");
-    slog(SLOG_INFO, "n1 transitioned from Follower to Candidate (term 3)", F_STR("from", "Follower"), F_U64("term", 3));
+    slog(SLOG_INFO, "an-event", "n1 transitioned from Follower to Candidate (term 3)", F_STR("from", "Follower"),
+         F_U64("term", 3));
     assert_logged(&capture, " level=INFO node=n1 msg=\"n1 transitioned from Follower to Candidate (term 3)\" from=Follower "
-                            "term=3\n");
-    slog(SLOG_ERROR, "short");
-    assert_logged(&capture, " level=ERROR node=n1 msg=\"short\"\n");
+                            "term=3 event=an-event\n");
+    slog(SLOG_ERROR, "an-event", "short");
+    assert_logged(&capture, " level=ERROR node=n1 msg=\"short\" event=an-event\n");
     slog_setup(SLOG_DEBUG, SLOG_LOGFMT, NULL);
-    slog(SLOG_DEBUG, "x", F_I64("i", -5), F_DOUBLE("d", 0.25), F_BOOL("b", false), F_STR("none", NULL), F_STR("e", ""));
-    assert_logged(&capture, " level=DEBUG msg=\"x\" i=-5 d=0.25 b=false none=\"\" e=\"\"\n");
+    slog(SLOG_DEBUG, "an-event", "x", F_I64("i", -5), F_DOUBLE("d", 0.25), F_BOOL("b", false), F_STR("none", NULL),
+         F_STR("e", ""));
+    assert_logged(&capture, " level=DEBUG msg=\"x\" i=-5 d=0.25 b=false none=\"\" e=\"\" event=an-event\n");
     // What somebody sends stays one value of one line, and cannot drive a terminal.
-    slog(SLOG_WARN, "a\nb", F_STR("v", "x=\"y\" \\ \t\r\n"), F_BYTES("w", slice_of("\0\x1b[2J\x7f\xff\xc2\x9b", 9)),
-         F_STR("u", "zürich"), F_STR("eq", "a=b"));
+    slog(SLOG_WARN, "an-event", "a\nb", F_STR("v", "x=\"y\" \\ \t\r\n"),
+         F_BYTES("w", slice_of("\0\x1b[2J\x7f\xff\xc2\x9b", 9)), F_STR("u", "zürich"), F_STR("eq", "a=b"));
     assert_logged(&capture, " level=WARN msg=\"a\\nb\" v=\"x=\\\"y\\\" \\\\ \\t\\r\\n\" "
-                            "w=\"\\x00\\x1b[2J\\x7f\\xff\\xc2\\x9b\" u=zürich eq=\"a=b\"\n");
+                            "w=\"\\x00\\x1b[2J\\x7f\\xff\\xc2\\x9b\" u=zürich eq=\"a=b\" event=an-event\n");
     // Below the level: nothing, and the fields are not even looked at.
     slog_setup(SLOG_WARN, SLOG_LOGFMT, NULL);
     int evaluated = 0;
-    slog(SLOG_INFO, "x", F_I64("i", ++evaluated));
+    slog(SLOG_INFO, "an-event", "x", F_I64("i", ++evaluated));
     assert_int_equal(evaluated, 0);
     assert_int_equal(read(capture.fds[0], capture.line, 1), -1);
     slog_setup(SLOG_INFO, SLOG_LOGFMT, NULL);
@@ -564,19 +566,33 @@ static void TestBaseSlog(void **state) {
 
 static void TestBaseSlogLimit(void **state) {
     (void)state;
-    struct slog_limit limit = {0};
-    uint64_t suppressed = 99;
+    struct capture capture;
+    struct slog_kind kind = {0};
+    capture_begin(&capture);
+    slog_setup(SLOG_INFO, SLOG_LOGFMT, NULL);
     for (unsigned i = 0; i < LOG_PER_SECOND; i++) {
-        assert_true(slog_allowed(&limit, 5000 + i, &suppressed));
-        assert_int_equal(suppressed, 0);
+        assert_true(slog_allowed(&kind, 5000 + i));
+        assert_int_equal(kind.suppressed, 0);
     }
     for (unsigned i = 0; i < 1000; i++) {
-        assert_false(slog_allowed(&limit, 5999, &suppressed));
+        assert_false(slog_allowed(&kind, 5999));
     }
-    assert_true(slog_allowed(&limit, 6000, &suppressed));
-    assert_int_equal(suppressed, 1000);
-    assert_true(slog_allowed(&limit, 6000, &suppressed));
-    assert_int_equal(suppressed, 0);
+    assert_true(slog_allowed(&kind, 6000));
+    slog_write(&kind, SLOG_INFO, "e", "m", NULL, 0);
+    assert_logged(&capture, " level=INFO msg=\"m\" suppressed=1000 event=e\n");
+    assert_true(slog_allowed(&kind, 6000));
+    slog_write(&kind, SLOG_INFO, "e", "m", NULL, 0);
+    assert_logged(&capture, " level=INFO msg=\"m\" event=e\n");
+    // The same of a call of slog, and of each by itself. It may take two seconds, or fall into two.
+    unsigned lines = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        slog(SLOG_INFO, "e", "many");
+        lines += read(capture.fds[0], capture.line, sizeof capture.line) > 0;
+    }
+    assert_in_range(lines, LOG_PER_SECOND, 10 * LOG_PER_SECOND);
+    slog(SLOG_INFO, "e", "another");
+    assert_logged(&capture, " level=INFO msg=\"another\" event=e\n");
+    capture_end(&capture);
 }
 
 static void TestBaseSlogLongValue(void **state) {
@@ -585,10 +601,10 @@ static void TestBaseSlogLongValue(void **state) {
     capture_begin(&capture);
     char *text = mem_alloc(1 * MIB);
     memset(text, 'x', 1 * MIB);
-    slog(SLOG_INFO, "long", F_BYTES("v", slice_of(text, 1 * MIB)));
+    slog(SLOG_INFO, "an-event", "long", F_BYTES("v", slice_of(text, 1 * MIB)));
     const char *line = capture_line(&capture);
     assert_true(strlen(line) < LOG_VALUE_MAX + 200);
-    assert_string_equal(line + strlen(line) - 7, "xx...\"\n");
+    assert_string_equal(line + strlen(line) - 22, "xx...\" event=an-event\n");
     free(text);
     capture_end(&capture);
 }
@@ -601,8 +617,10 @@ static void TestBaseSlogJson(void **state) {
     // Every byte, alone and behind a character of two bytes.
     for (int c = 0; c < 256; c++) {
         char bytes[3] = {'\xc3', '\xa4', (char)c};
-        slog(SLOG_INFO, "m \"q\"", F_BYTES("v", slice_of(bytes, 3)), F_DOUBLE("inf", (double)INFINITY),
-             F_U64("n", 1ull << 60));
+        struct slog_kind kind = {0};
+        const struct slog_field fields[] = {F_BYTES("v", slice_of(bytes, 3)), F_DOUBLE("inf", (double)INFINITY),
+                                            F_U64("n", 1ull << 60)};
+        slog_write(&kind, SLOG_INFO, "an-event", "m \"q\"", fields, ARRAY_COUNT(fields));
         json_error_t error;
         json_t *line = json_loads(capture_line(&capture), JSON_ALLOW_NUL, &error);
         assert_non_null(line);
