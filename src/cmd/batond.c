@@ -18,6 +18,7 @@
 #include "cmd/rebuild.h"
 #include "cmd/rejoin.h"
 #include "cmd/restore.h"
+#include "cmd/supervisor.h"
 #include "http/http.h"
 #include "verbs/verbs.h"
 
@@ -31,7 +32,8 @@ struct daemon {
     uv_loop_t loop;
     uv_signal_t signals[SIGNALS];
     uv_timer_t watch;  // polls the certificate files for changes
-    struct tls *tls;   // NULL: plaintext
+    struct supervisor supervisor;
+    struct tls *tls;  // NULL: plaintext
     char identity[TLS_IDENTITY_MAX + 1];
     struct batond_options options;
     struct metrics *metrics;
@@ -202,6 +204,7 @@ static void on_signal(uv_signal_t *handle, int number) {
     }
     assert(daemon->node != NULL);
     daemon->leaving = true;
+    supervisor_stopping(&daemon->supervisor);
     node_stop(daemon->node);
 }
 
@@ -299,8 +302,10 @@ static int run(struct daemon *daemon) {
     enum error_code code = start(daemon, &error);
     if (code == OK) {
         watch_certificates(daemon);
+        supervisor_start(&daemon->supervisor, &daemon->loop);
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
         code = daemon->failure;
+        supervisor_close(&daemon->supervisor);
         uv_close((uv_handle_t *)&daemon->watch, NULL);
         http_server_close(daemon->http, NULL, NULL);
         node_close(daemon->node);
