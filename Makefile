@@ -15,7 +15,7 @@ $(RELEASE)/build.ninja:
 	@meson setup $(RELEASE) >/dev/null || { cat $(RELEASE)/meson-logs/meson-log.txt; exit 1; }
 
 deps: ## install the Debian packages that building, running and testing need
-	@deploy/deps build run test bench baseline
+	@deploy/deps build run test bench baseline deb
 
 up: ## start a local cluster of three nodes in two clouds and three workers
 	@deploy/deps build run
@@ -48,7 +48,7 @@ acceptance: build ## check the release's criteria in separate containers and wri
 	@tests/docker/acceptance
 
 test: ## run all tests, or with RUN=TestLog those whose names begin so
-	@deploy/deps build run test bench baseline
+	@deploy/deps build run test bench baseline deb
 	@tests/run $(RUN)
 
 sim: $(RELEASE)/build.ninja ## run whole clusters on virtual time: N= of them (100) from SEED= (1), TIME= seconds each (10); TRACE=1, SHRINK=1, FAULTS=
@@ -150,6 +150,10 @@ install: $(RELEASE)/build.ninja ## install the programs under PREFIX (and DESTDI
 	@$(MAKE) --no-print-directory build
 	@ninja -C $(RELEASE) src/cmd/batond.8 src/cmd/batonctl.1
 	@DESTDIR="$(DESTDIR)" meson install -C $(RELEASE) --no-rebuild
+
+deb: ## build the Debian packages into build/deb
+	@deploy/deps build deb
+	@deploy/deb
 
 clean: down ## stop the local cluster and remove everything built, including its data
 	@rm -rf build
