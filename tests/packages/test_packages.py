@@ -30,8 +30,9 @@ def packages() -> Dict[str, Path]:
 
 
 def source() -> str:
-    """What of the source tree is new or changed."""
-    return subprocess.run(["git", "status", "--short"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    """What is new or changed of all that a build reads."""
+    folders = ["debian", "deploy", "docs", "proto", "src", "worker"]
+    return subprocess.run(["git", "status", "--short", "--", *folders], cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture
