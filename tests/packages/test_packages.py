@@ -114,6 +114,17 @@ def TestPackagesProto(packages: Dict[str, Path], tmp_path: Path) -> None:
     subprocess.run(["protoc", f"-I{folder}", f"--descriptor_set_out={tmp_path}/all", *files], check=True)
 
 
+def TestPackagesManualsAndCompletions(packages: Dict[str, Path]) -> None:
+    """Where man and the shells look for them."""
+    def has(package: str, path: str) -> bool:
+        listing = subprocess.run(["dpkg-deb", "-c", packages[package]], check=True, capture_output=True, text=True).stdout
+        return any(line.endswith(f" ./usr/share/{path}") for line in listing.splitlines())
+
+    assert has("baton-server", "man/man8/batond.8.gz") and has("baton-client", "man/man1/batonctl.1.gz")
+    for path in ("bash-completion/completions/batonctl", "zsh/vendor-completions/_batonctl", "fish/vendor_completions.d/batonctl.fish"):
+        assert has("baton-client", path), path
+
+
 def TestPackagesFromInstallationToPurge(packages: Dict[str, Path], system: System, tmp_path: Path) -> None:
     system.install(list(packages.values()))
     assert [line.split()[0] for line in versions(system)] == NAMES
