@@ -189,7 +189,7 @@ static enum error_code take_option(enum ctl_option option, struct ctl_options *o
     case CTL_OPTION_COUNT:
         break;
     }
-    assert(!"getopt gives the rows alone");
+    assert(false);  // getopt gives the rows alone
     return ERR_INVALID;
 }
 
