@@ -443,16 +443,16 @@ bool wal_segment_base(const struct wal_directory *dir, uint64_t number, raft_ind
 
 void wal_scan_ahead(const struct wal_directory *dir) {
     enum { NEWEST = 2 };
-    uint64_t *numbers;
-    size_t count;
-    struct error error;
-    if (dir->wal < 0 || wal_directory_segments(dir, &numbers, &count, &error) != OK) {
-        return;  // the scan will say so
+    uint64_t *numbers = NULL;
+    size_t count = 0;
+    struct error error;  // the scan will tell
+    if (dir->wal >= 0) {
+        (void)wal_directory_segments(dir, &numbers, &count, &error);
     }
-    for (size_t i = count > NEWEST ? count - NEWEST : 0; i < count; i++) {
+    for (size_t i = 0; i < NEWEST && i < count; i++) {
         struct wal_reader reader = {.fd = -1};
         const char *odd = NULL;
-        if (wal_reader_open(&reader, dir->io, dir->wal, numbers[i], &odd, &error) == OK && odd == NULL) {
+        if (wal_reader_open(&reader, dir->io, dir->wal, numbers[count - 1 - i], &odd, &error) == OK) {
             wal_reader_ahead(&reader);
         }
         wal_reader_close(&reader);

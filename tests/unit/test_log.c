@@ -21,7 +21,6 @@
 #include "scratch.h"
 #include "unit.h"
 #include "wal/record.h"
-#include "wal/scan.h"
 
 enum { DEADLINE_MS = 20000 };
 
@@ -721,60 +720,12 @@ static void TestLogDumpBeside(void **state) {
     store_free(&s);
 }
 
-static struct {
-    int ahead;        // of which all is to be read
-    uint64_t files;   // so far
-    uint64_t behind;  // reads of others
-} hinted;
-
-static void hinted_read_ahead(void *self, int fd) {
-    (void)self;
-    hinted.ahead = fd;
-    hinted.files++;
-}
-
-static ssize_t hinted_read_at(void *self, int fd, void *out, size_t len, off_t offset) {
-    hinted.behind += fd != hinted.ahead;
-    return wal_io_system.read_at(self, fd, out, len, offset);
-}
-
-// The system is told of each segment before it is read, and so reads more of it than it does by itself.
-static void TestLogReadsAhead(void **state) {
-    (void)state;
-    struct store s;
-    store_init(&s);
-    s.segment_bytes = 64 * KIB;
-    store_open(&s);
-    for (raft_index i = 1; i <= 91; i += 10) {
-        store_submit(&s, i == 1, i == 1 ? "n1" : NULL, i, 10, 1, 1000);
-        store_wait(&s, s.write);
-    }
-    store_close(&s);
-    struct wal_io io = wal_io_system;
-    io.read_at = hinted_read_at;
-    io.read_ahead = hinted_read_ahead;
-    struct wal_recovered recovered;
-    assert_int_equal(wal_check(s.dir, &io, s.slab, &recovered, &s.error), OK);
-    assert_in_range(recovered.segments, 3, 10);
-    assert_int_equal(hinted.files, recovered.segments);
-    assert_int_equal(hinted.behind, 0);
-    wal_recovered_free(&recovered);
-    // And of the newest two by a start that loads an image first.
-    struct wal_directory dir;
-    assert_int_equal(wal_directory_look(&dir, s.dir, &io, &s.error), OK);
-    hinted.files = 0;
-    wal_scan_ahead(&dir);
-    assert_int_equal(hinted.files, 2);
-    wal_directory_close(&dir);
-    store_free(&s);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestLogAppend),      cmocka_unit_test(TestLogRead),       cmocka_unit_test(TestLogRecovery),
     cmocka_unit_test(TestLogGroupCommit), cmocka_unit_test(TestLogRotation),   cmocka_unit_test(TestLogTruncation),
     cmocka_unit_test(TestLogForeign),     cmocka_unit_test(TestLogVersion),    cmocka_unit_test(TestLogHugeLine),
     cmocka_unit_test(TestLogOddFiles),    cmocka_unit_test(TestLogLock),       cmocka_unit_test(TestLogCheckAndDumpWantALog),
-    cmocka_unit_test(TestLogDumpEqual),   cmocka_unit_test(TestLogDumpBeside), cmocka_unit_test(TestLogReadsAhead),
+    cmocka_unit_test(TestLogDumpEqual),   cmocka_unit_test(TestLogDumpBeside),
 };
 
 UNIT_MAIN(tests)
