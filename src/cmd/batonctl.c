@@ -2,6 +2,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/env.h"
 #include "base/slog.h"
@@ -9,6 +11,8 @@
 #include "cmd/divergent_file.h"
 #include "ctl/commands.h"
 #include "ctl/completion.h"
+
+enum { WATCH_S = 2 };  // between two runs of --watch
 
 // Programs read what goes wrong as they read what is printed.
 static void print_error(enum ctl_exit status, const struct error *error, bool as_json) {
@@ -60,6 +64,30 @@ static enum error_code open_tls(const struct ctl_options *options, struct tls **
     return code == OK && given ? tls_new(&files, NULL, tls, error) : code;
 }
 
+// Once, or with --watch until the process is interrupted or its reader gone. What fails then is said, and may work the next
+// time.
+static enum ctl_exit run_command(struct ctl *ctl) {
+    static const struct timespec pause = {.tv_sec = WATCH_S};
+    static const char clear[] = "\033[H\033[J";  // to the upper left corner, and all below it
+    const bool terminal = isatty(STDOUT_FILENO);
+    enum ctl_exit status;
+    for (bool first = true;; first = false) {
+        if (ctl->options->watch && !ctl->options->json) {
+            buf_append_str(&ctl->out, terminal ? clear : first ? "" : "\n");
+        }
+        ctl->error.message[0] = '\0';
+        status = ctl_run(ctl);
+        bool gone = status == CTL_FAILED && ctl->error.message[0] == '\0';
+        if (status != CTL_OK) {
+            fail(status, &ctl->error, ctl->options);
+        }
+        if (!ctl->options->watch || gone) {
+            return status;
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
 // `endpoints` NULL: without a cluster.
 static int run(const struct ctl_options *options, const struct ctl_endpoints *endpoints, struct tls *tls) {
     struct ctl ctl = {
@@ -67,10 +95,7 @@ static int run(const struct ctl_options *options, const struct ctl_endpoints *en
     if (endpoints != NULL) {
         ctl.client = ctl_client_new(endpoints, tls, options->timeout_ms);
     }
-    enum ctl_exit status = ctl_run(&ctl);
-    if (status != CTL_OK) {
-        fail(status, &ctl.error, options);
-    }
+    enum ctl_exit status = run_command(&ctl);
     if (endpoints != NULL) {
         ctl_client_free(ctl.client);
     }

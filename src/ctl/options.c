@@ -150,6 +150,10 @@ static enum error_code take_option(enum ctl_option option, struct ctl_options *o
         options->stale = true;
         *given |= TAKES_STALE;
         return OK;
+    case CTL_OPTION_WATCH:
+        options->watch = true;
+        *given |= TAKES_WATCH;
+        return OK;
     case CTL_OPTION_LIMIT:
         *given |= TAKES_LIMIT;
         return parse_limit(optarg, &options->limit, error);
@@ -328,8 +332,8 @@ static int take_word_for_option(const char *word, struct ctl_options *options) {
 }
 
 enum error_code ctl_options_parse(int argc, char **argv, struct ctl_options *options, struct error *error) {
-    static const char *const optional[] = {"--stale", "--expect",  "--from",  "--to",   "--from follower",
-                                           "--from",  "--dry-run", "--force", "--file", "--limit"};
+    static const char *const optional[] = {"--stale",   "--expect", "--from", "--to",    "--from follower", "--from",
+                                           "--dry-run", "--force",  "--file", "--limit", "--watch"};
     *options = (struct ctl_options){.command = CTL_NO_COMMAND, .timeout_ms = CTL_TIMEOUT_DEFAULT_MS};
     unsigned given = 0;
     enum error_code code = read_options(argc, argv, options, &given, error);

@@ -29,6 +29,7 @@ struct ctl_options {
     bool has_from;
     uint64_t from;
     uint64_t to;       // 0: no end
+    bool watch;        // status, worker list: again and again
     uint64_t limit;    // list: at most so many; 0: all
     const char *file;  // log: which has the entries; NULL: the cluster's log
 };

@@ -4,14 +4,17 @@
 const struct manual_command ctl_commands[CTL_COMMAND_COUNT] = {
     [CTL_STATUS] = {.name = "status",
                     .arguments = "",
+                    .takes = TAKES_WATCH,
                     .summary = "every node: role, term, log position",
                     .details = "Asks all endpoints, and all members that they name.",
                     .examples = "batonctl status\n"
+                                "batonctl status --watch\n"
                                 "batonctl status -o json"},
     [CTL_WORKER_LIST] = {.name = "worker list",
                          .arguments = "",
+                         .takes = TAKES_WATCH,
                          .summary = "the registered workers",
-                         .examples = "batonctl worker list\n"
+                         .examples = "batonctl worker list --watch\n"
                                      "batonctl worker list -o json"},
     [CTL_WORKER_SHOW] = {.name = "worker show",
                          .arguments = "ID",
@@ -185,6 +188,9 @@ const struct manual_option ctl_options_known[CTL_OPTION_COUNT] = {
                             .initial = "5s"},
     [CTL_OPTION_STALE] = {.name = "stale", .help = "get, list: read any node's own state", .of = TAKES_STALE},
     [CTL_OPTION_LIMIT] = {.name = "limit", .argument = "N", .help = "list: at most so many keys", .of = TAKES_LIMIT},
+    [CTL_OPTION_WATCH] = {.name = "watch",
+                          .help = "status, worker list: again every two seconds, until interrupted",
+                          .of = TAKES_WATCH},
     [CTL_OPTION_DRY_RUN] = {.name = "dry-run", .help = "changes of members: only say what would be so", .of = TAKES_DRY_RUN},
     [CTL_OPTION_EXPECT] = {.name = "expect",
                            .argument = "REVISION",

@@ -49,6 +49,7 @@ enum ctl_takes {
     TAKES_FORCE = 128,
     TAKES_FILE = 256,
     TAKES_LIMIT = 512,
+    TAKES_WATCH = 1024,
 };
 
 enum ctl_option {
@@ -61,6 +62,7 @@ enum ctl_option {
     CTL_OPTION_TIMEOUT,
     CTL_OPTION_STALE,
     CTL_OPTION_LIMIT,
+    CTL_OPTION_WATCH,
     CTL_OPTION_DRY_RUN,
     CTL_OPTION_EXPECT,
     CTL_OPTION_FROM,

@@ -151,6 +151,30 @@ def TestBatonctlCluster(cluster: Cluster, batonctl: Batonctl) -> None:
     assert part == lines[1:3]
 
 
+def TestBatonctlWatches(cluster: Cluster, batonctl: Batonctl) -> None:
+    """--watch prints again what has changed; a failure is told and does not end it, a reader that is gone does."""
+    cluster.worker("w1")
+    cluster.wait_online("w1")
+    watching = batonctl.start("worker", "list", "--watch", "-o", "json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert watching.stdout is not None and watching.stderr is not None
+    assert [worker["id"] for worker in json.loads(watching.stdout.readline())] == ["w1"]
+    cluster.worker("w2")
+    wait_for(lambda: len(json.loads(watching.stdout.readline())) == 2, "the new worker")  # type: ignore[union-attr]
+    cluster.kill_all()
+    assert json.loads(watching.stderr.readline())["status"] in ("failed", "unreachable")
+    watching.stdout.close()
+    for node in cluster.nodes.values():
+        node.start()
+    assert watching.wait(DEADLINE) == FAILED
+
+    table = batonctl.start("status", "--watch", stdout=subprocess.PIPE)
+    assert table.stdout is not None
+    wait_for(lambda: table.stdout.readline() == b"\n", "a second table")  # type: ignore[union-attr]
+    assert b"n1" in b"".join(table.stdout.readline() for _ in range(4))
+    table.terminate()
+    assert table.wait(DEADLINE) == -signal.SIGTERM
+
+
 @contextmanager
 def another_way(address: str) -> Iterator[str]:
     """A local address that forwards to a node, like a published port or a tunnel."""

@@ -113,6 +113,8 @@ static void TestCtlOptions(void **state) {
     assert_true(options.help && options.command == CTL_WORKER_SHOW);
     assert_int_equal(parse("put help version"), OK);
     assert_false(options.help || options.version);
+    assert_parsed("status --watch", CTL_STATUS, NULL, NULL);
+    assert_true(options.watch);
     assert_parsed("list --limit 20", CTL_LIST, NULL, NULL);
     assert_int_equal(options.limit, 20);
 }
@@ -165,6 +167,7 @@ static void TestCtlUsage(void **state) {
     refuse("get k --stale --from follower", "--stale does not go with --from follower");
     refuse("watch --to 5", "--to does not go with watch");
     refuse("log --from 5 --to 4", "after --to 4");
+    refuse("list --watch", "--watch does not go with list");
     refuse("list --limit 0", "--limit is 0");
     refuse("list --limit all", "--limit is \"all\"; allowed is a number");
     refuse("get k --limit 3", "--limit does not go with get");
