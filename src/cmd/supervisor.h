@@ -9,8 +9,9 @@
 
 struct supervisor {
     uv_timer_t timer;
-    bool ready;     // READY=1 is told
-    bool stopping;  // STOPPING=1 is told
+    uint64_t every_ms;  // WATCHDOG=1 is told so often; 0: never
+    bool ready;         // READY=1 is told
+    bool stopping;      // STOPPING=1 is told
 };
 
 // The ports listen: READY=1 is told in the loop's next turn, since a node whose loop does not turn serves nobody. From then

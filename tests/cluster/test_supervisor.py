@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import signal
 import socket
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterator
 
@@ -36,8 +37,9 @@ class Manager:
             pass
 
     def hears_among_others(self, message: str) -> bool:
+        until = time.monotonic() + DEADLINE
         said = self.hears()
-        while said and said != message:
+        while said and said != message and time.monotonic() < until:
             said = self.hears()
         return said == message
 
@@ -166,12 +168,30 @@ def TestSupervisorOfNobody(empty_cluster: Cluster) -> None:
     assert "service manager" not in node.log()
 
 
-def TestSupervisorGone(empty_cluster: Cluster) -> None:
+def TestSupervisorDoesNotRead(empty_cluster: Cluster) -> None:
+    """The loop does not wait for a manager whose queue is full, and READY=1 is not lost."""
+    node = empty_cluster["n1"]
+    watched(node)
+    with manager_of(node) as manager, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                other.sendto(b"of another", node.environment["NOTIFY_SOCKET"])
+        node.start()
+        wait_for(lambda: "cannot tell the service manager" in node.log(), "the node says that nobody reads")
+        assert node.status().node == "n1"
+        assert manager.hears_among_others("READY=1")
+        assert manager.hears_among_others("WATCHDOG=1")
+        wait_for(lambda: node.log().count("cannot tell the service manager") > 10, "the queue is full again")
+        assert node.status().node == "n1"
+        node.stop()
+
+
+@pytest.mark.parametrize("address", ["/run/baton-nobody", "@baton-nobody", "nowhere", "/" + 400 * "x"], ids=["path", "abstract", "relative", "long"])
+def TestSupervisorGone(empty_cluster: Cluster, address: str) -> None:
     """A node serves whether somebody listens or not."""
     node = empty_cluster["n1"]
-    with manager_of(node):
-        pass
-    Path(node.environment["NOTIFY_SOCKET"]).unlink()
+    node.environment.update(NOTIFY_SOCKET=address)
     node.start()
     wait_for(lambda: node.status().node == "n1", "the node serves")
     wait_for(lambda: "cannot tell the service manager" in node.log(), "the node says that nobody listens")
