@@ -125,6 +125,7 @@ static bool is_follower(const char *text, struct ctl_options *options) {
 // `given` collects the options that only some commands take.
 static enum error_code take_option(enum ctl_option option, struct ctl_options *options, unsigned *given,
                                    struct error *error) {
+    *given |= option == CTL_OPTION_FROM ? 0 : ctl_options_known[option].of;
     switch (option) {
     case CTL_OPTION_ENDPOINTS:
         options->endpoints = optarg;
@@ -148,30 +149,23 @@ static enum error_code take_option(enum ctl_option option, struct ctl_options *o
         return parse_timeout(optarg, &options->timeout_ms, error);
     case CTL_OPTION_STALE:
         options->stale = true;
-        *given |= TAKES_STALE;
         return OK;
     case CTL_OPTION_WATCH:
         options->watch = true;
-        *given |= TAKES_WATCH;
         return OK;
     case CTL_OPTION_LIMIT:
-        *given |= TAKES_LIMIT;
         return parse_limit(optarg, &options->limit, error);
     case CTL_OPTION_DRY_RUN:
         options->dry_run = true;
-        *given |= TAKES_DRY_RUN;
         return OK;
     case CTL_OPTION_EXPECT:
         options->has_expect = true;
-        *given |= TAKES_EXPECT;
         return parse_number("--expect", optarg, &options->expect, error);
     case CTL_OPTION_FILE:
         options->file = optarg;
-        *given |= TAKES_FILE;
         return OK;
     case CTL_OPTION_FORCE:
         options->force = true;
-        *given |= TAKES_FORCE;
         return OK;
     case CTL_OPTION_FROM:
         if (is_follower(optarg, options)) {
@@ -182,7 +176,6 @@ static enum error_code take_option(enum ctl_option option, struct ctl_options *o
         options->node = optarg;  // unless the command wants a number: see read_from
         return OK;
     case CTL_OPTION_TO:
-        *given |= TAKES_TO;
         return parse_number("--to", optarg, &options->to, error);
     case CTL_OPTION_HELP:
         options->help = true;
