@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/base64.h"
 #include "base/ids.h"
@@ -137,8 +139,16 @@ static void end_cell(struct table *table) {
     table->cells++;
 }
 
+enum { GAP = 2, NARROWEST = 6 };  // between two columns; a column that is cut
+
+// Columns of the terminal on standard output; 0: it is none.
+static size_t terminal_width(void) {
+    struct winsize size;
+    return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 void table_begin(struct table *table, const char *headings) {
-    *table = (struct table){.columns = 1};
+    *table = (struct table){.columns = 1, .width = terminal_width()};
     for (const char *c = headings; *c != '\0'; c++) {
         if (*c != '|') {
             buf_append(&table->text, c, 1);
@@ -189,9 +199,7 @@ static size_t width_of(const char *text) {
     return width;
 }
 
-void table_end(struct table *table, struct buf *out) {
-    assert(table->columns > 0 && table->cells % table->columns == 0);
-    size_t widths[TABLE_COLUMNS_MAX] = {0};
+static void measure(const struct table *table, size_t widths[static TABLE_COLUMNS_MAX]) {
     const char *cell = (const char *)table->text.data;
     for (size_t i = 0; i < table->cells; i++, cell += strlen(cell) + 1) {
         size_t width = width_of(cell);
@@ -199,12 +207,54 @@ void table_end(struct table *table, struct buf *out) {
             widths[i % table->columns] = width;
         }
     }
-    cell = (const char *)table->text.data;
+}
+
+// Takes from the widest column, again and again, until all fit, or none is left that could be read if it were narrower.
+static void fit(const struct table *table, size_t widths[static TABLE_COLUMNS_MAX]) {
+    size_t total = GAP * (table->columns - 1);
+    for (size_t i = 0; i < table->columns; i++) {
+        total += widths[i];
+    }
+    while (table->width > 0 && total > table->width) {
+        size_t widest = 0;
+        for (size_t i = 1; i < table->columns; i++) {
+            widest = widths[i] > widths[widest] ? i : widest;
+        }
+        if (widths[widest] <= NARROWEST) {
+            return;
+        }
+        widths[widest]--;
+        total--;
+    }
+}
+
+// As much of the cell as the column shows, its last character an ellipsis if that is not all; how wide that is.
+static size_t append_cell(struct buf *out, const char *cell, size_t width) {
+    size_t whole = width_of(cell);
+    if (whole <= width) {
+        buf_append_str(out, cell);
+        return whole;
+    }
+    size_t shown = 0;
+    for (; shown + 1 < width || ((unsigned char)*cell & 0xc0) == 0x80; cell++) {
+        shown += ((unsigned char)cell[0] & 0xc0) != 0x80;
+        buf_append(out, cell, 1);
+    }
+    buf_append_str(out, "\u2026");
+    return width;
+}
+
+void table_end(struct table *table, struct buf *out) {
+    assert(table->columns > 0 && table->cells % table->columns == 0);
+    size_t widths[TABLE_COLUMNS_MAX] = {0};
+    measure(table, widths);
+    fit(table, widths);
+    const char *cell = (const char *)table->text.data;
     for (size_t i = 0; i < table->cells; i++, cell += strlen(cell) + 1) {
         bool last = (i + 1) % table->columns == 0;
-        buf_append_str(out, cell);
+        size_t width = append_cell(out, cell, widths[i % table->columns]);
         if (!last) {
-            buf_printf(out, "%*s", (int)(widths[i % table->columns] - width_of(cell) + 2), "");
+            buf_printf(out, "%*s", (int)(widths[i % table->columns] - width + GAP), "");
         } else {
             buf_append_str(out, "\n");
         }

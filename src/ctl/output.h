@@ -34,6 +34,7 @@ enum { TABLE_COLUMNS_MAX = 16 };
 struct table {
     size_t columns;
     size_t cells;     // so far, including headings
+    size_t width;     // characters of a line at most; 0: as many as it takes
     struct buf text;  // all cells, each NUL-terminated
 };
 
@@ -46,7 +47,7 @@ void table_u64(struct table *table, uint64_t value);
 void table_pair(struct table *table, const char *name, struct slice value);  // two cells
 void table_printf(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// Appends the aligned table and frees it.
+// Appends the aligned table and frees it. On a terminal its widest columns are cut until it fits.
 void table_end(struct table *table, struct buf *out);
 
 // Appends bytes for a terminal, with control characters escaped; at most about `max` bytes, then "...".

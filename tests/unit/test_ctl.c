@@ -318,6 +318,38 @@ static void TestCtlTable(void **state) {
                "\xc3\xbc          -  x\n");
 }
 
+// What is too wide for the terminal is cut in its widest columns, and never within a character.
+static void show_within(size_t width) {
+    struct table table;
+    table_begin(&table, "ID|NAME|LABELS");
+    table.width = width;
+    table_text(&table, slice_of_str("w1"));
+    table_text(&table, slice_of_str("\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc"));
+    table_text(&table, slice_of_str("zone=a,disk=fast,gpu=none"));
+    table_end(&table, &out);
+}
+
+static void TestCtlTableFits(void **state) {
+    (void)state;
+    static const char whole[] = "ID  NAME      LABELS\n"
+                                "w1  \u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc  zone=a,disk=fast,gpu=none\n";
+    show_within(0);
+    assert_out(whole);
+    show_within(39);
+    assert_out(whole);
+    show_within(38);
+    assert_out("ID  NAME      LABELS\n"
+               "w1  \u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc  zone=a,disk=fast,gpu=no\u2026\n");
+    show_within(20);
+    assert_out("ID  NAME     LABELS\n"
+               "w1  \u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u2026  zone=a\u2026\n");
+    for (size_t width = 1; width <= 18; width += 17) {  // what cannot be read is of no use
+        show_within(width);
+        assert_out("ID  NAME    LABELS\n"
+                   "w1  \u00fc\u00fc\u00fc\u00fc\u00fc\u2026  zone=\u2026\n");
+    }
+}
+
 // Nothing that a terminal would obey gets through.
 static void TestCtlText(void **state) {
     (void)state;
@@ -348,6 +380,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(TestCtlEndpointsRefused, make_file, remove_file),
     cmocka_unit_test_teardown(TestCtlJson, clear_out),
     cmocka_unit_test_teardown(TestCtlTable, clear_out),
+    cmocka_unit_test_teardown(TestCtlTableFits, clear_out),
     cmocka_unit_test_teardown(TestCtlText, clear_out),
 };
 
