@@ -205,7 +205,8 @@ class Node(Process):
     @property
     def channel(self) -> grpc.Channel:
         """One connection, made again quickly when the node comes back."""
-        if self._channel is None:
+        channel = self._channel  # a writer's thread asks while the test closes it
+        if channel is None:
             options = [
                 ("grpc.initial_reconnect_backoff_ms", 100),
                 ("grpc.min_reconnect_backoff_ms", 500),
@@ -213,8 +214,8 @@ class Node(Process):
                 ("grpc.use_local_subchannel_pool", 1),
                 ("grpc.enable_http_proxy", 0),
             ]
-            self._channel = grpc.insecure_channel(self.address, options=options)
-        return self._channel
+            channel = self._channel = grpc.insecure_channel(self.address, options=options)
+        return channel
 
     def close(self) -> None:
         if self._channel is not None:

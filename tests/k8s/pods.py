@@ -6,6 +6,7 @@ Encryption is left out; who is believed by which certificate, and after which ro
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from test_names import SERVER, NameService
 MANIFESTS = ROOT / "deploy/k8s"
 NAMESPACE = "baton"
 POD_ADDRESSES = "198.18.1"  # of the cloud gcp, from .31 on: nothing between pods but a bridge
+HOSTS = itertools.count(31)  # none twice in a world: neighbours remember for a while whose an address was
 
 
 def container() -> Any:
@@ -95,13 +97,12 @@ class Pods(Cluster):
         self._workers = {}
         self._names = names
         self._name_servers = name_servers  # a context that lasts as long as the pods
-        self._hosts = 30
 
     def new_host(self) -> str:
         """Names of hosts are short, as interfaces' are; the number is the address's end."""
-        self._hosts += 1
-        host = f"p{self._hosts}"
-        subprocess.run([NET, "up", f"{host}=gcp/{POD_ADDRESSES}.{self._hosts}"], check=True, stdin=subprocess.DEVNULL)
+        number = next(HOSTS)
+        host = f"p{number}"
+        subprocess.run([NET, "up", f"{host}=gcp/{POD_ADDRESSES}.{number}"], check=True, stdin=subprocess.DEVNULL)
         script = ROOT / "tests/cluster/name_server.py"
         command = [NET, "run", host, "/usr/bin/python3", str(script), str(self.directory / "names"), SERVER]
         server = self._name_servers.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
@@ -120,8 +121,8 @@ class Pods(Cluster):
 
     def add_pod(self, ordinal: int, founder: bool = False) -> Pod:
         pod = Pod(ordinal, self)
-        self.nodes[pod.name] = pod
         pod.schedule(founder)
+        self.nodes[pod.name] = pod  # now that it has an address, since writers may ask for it at once
         return pod
 
     def wait_ready(self, *ordinals: int) -> None:
