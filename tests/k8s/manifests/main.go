@@ -42,6 +42,21 @@ func complaint(err error) field.ErrorList {
 	return field.ErrorList{field.InternalError(nil, err)}
 }
 
+// The server takes a StatefulSet whose pods and disks it then refuses: both are checked as the controller would make them.
+func podComplaints(set *apps.StatefulSet) field.ErrorList {
+	path := field.NewPath("spec")
+	pods := set.Spec.Template.DeepCopy()
+	var list field.ErrorList
+	for _, claim := range set.Spec.VolumeClaimTemplates {
+		pods.Spec.Volumes = append(pods.Spec.Volumes, core.Volume{Name: claim.Name, VolumeSource: core.VolumeSource{
+			PersistentVolumeClaim: &core.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name},
+		}})
+		list = append(list, corevalidation.ValidatePersistentVolumeClaimSpec(&claim.Spec, path.Child("volumeClaimTemplates", "spec"),
+			corevalidation.PersistentVolumeClaimSpecValidationOptions{})...)
+	}
+	return append(list, corevalidation.ValidatePodTemplateSpec(pods, path.Child("template"), corevalidation.PodValidationOptions{})...)
+}
+
 // An unknown kind is a complaint, so that no document goes unchecked.
 func complaints(object runtime.Object) field.ErrorList {
 	switch object := object.(type) {
@@ -60,7 +75,8 @@ func complaints(object runtime.Object) field.ErrorList {
 		}
 		return corevalidation.ValidateServiceCreate(object)
 	case *apps.StatefulSet:
-		return appsvalidation.ValidateStatefulSet(object, corevalidation.PodValidationOptions{})
+		list := appsvalidation.ValidateStatefulSet(object, corevalidation.PodValidationOptions{})
+		return append(list, podComplaints(object)...)
 	case *policy.PodDisruptionBudget:
 		return policyvalidation.ValidatePodDisruptionBudget(object, policyvalidation.PodDisruptionBudgetValidationOptions{})
 	case *networking.NetworkPolicy:
