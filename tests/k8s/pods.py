@@ -29,7 +29,7 @@ def container() -> Any:
 
 def founding() -> List[Any]:
     """What the first apply adds to the environment."""
-    (patch,) = yaml.safe_load((MANIFESTS / "bootstrap/kustomization.yaml").read_text())["patches"]
+    (patch,) = yaml.safe_load((MANIFESTS / "founding/kustomization.yaml").read_text())["patches"]
     return [each["value"] for each in yaml.safe_load(patch["patch"]) if each["path"].endswith("/env/-")]
 
 

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -143,6 +144,25 @@ def TestManifestsOnlyTheFirstApplyFounds(first: List[Any], later: List[Any]) -> 
         container = pod(documents)[1]
         container["env"] = [each for each in container["env"] if each["name"] not in ("BATON_BOOTSTRAP", "BATON_PEERS")]
     assert first == later
+
+
+def TestManifestsAreABaseForOthers(tmp_path: Path) -> None:
+    """An operator's own image, namespace and disks, as docs/operations.md has it: for the first apply, and for the later ones."""
+    shutil.copytree(MANIFESTS, tmp_path / "deploy/k8s")
+    written = re.findall(r"^    # (mine[a-z-]*)/kustomization.yaml.*\n((?:    .+\n)+)", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    assert [name for name, _ in written] == ["mine", "mine-first"]
+    for name, text in written:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kustomization.yaml").write_text(textwrap.dedent(text))
+        done = render(tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        documents = json.loads(done.stdout)
+        assert {each["metadata"].get("namespace", each["metadata"]["name"]) for each in documents} == {"mine"}
+        container = pod(documents)[1]
+        assert container["image"] == "registry.mine/baton-node:1"
+        assert [each["name"] for each in container["env"] if each["name"] == "BATON_PEERS"] == ["BATON_PEERS"] * (name == "mine-first")
+        (claim,) = one(documents, "StatefulSet")["spec"]["volumeClaimTemplates"]
+        assert claim["spec"]["storageClassName"] == "fast"
 
 
 def TestManifestsPodsHaveNoPrivilege(later: List[Any]) -> None:
