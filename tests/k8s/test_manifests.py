@@ -76,6 +76,7 @@ def options(documents: List[Any], name: str = "baton-0") -> Dict[str, str]:
         ("base/statefulset.yaml", "terminationGracePeriodSeconds", "terminationGraceSeconds", 'unknown field "spec.template.spec.'),
         ("base/poddisruptionbudget.yaml", "maxUnavailable", "maxUnavailible", 'unknown field "spec.maxUnavailible"'),
         ("base/certificates.yaml", "secretName: baton-operator", "secret: baton-operator", 'unknown field "spec.secret"'),
+        ("base/statefulset.yaml", "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "not restricted: allowPrivilege"),
         ("base/services.yaml", "port: 7400", "port: 74000", "spec.ports[0].port"),
         ("base/networkpolicy.yaml", "port: 7400", "port: 74000", "spec.ingress[0].ports[0].port"),
         ("base/statefulset.yaml", "type: RuntimeDefault", "type: Default", "seccompProfile.type"),
@@ -149,7 +150,8 @@ def TestManifestsOnlyTheFirstApplyFounds(first: List[Any], later: List[Any]) -> 
 def TestManifestsAreABaseForOthers(tmp_path: Path) -> None:
     """An operator's own image, namespace and disks, as docs/operations.md has it: for the first apply, and for the later ones."""
     shutil.copytree(MANIFESTS, tmp_path / "deploy/k8s")
-    written = re.findall(r"^    # (mine[a-z-]*)/kustomization.yaml.*\n((?:    .+\n)+)", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    document = (ROOT / "docs/operations.md").read_text()
+    written = re.findall(r"^    # (mine[a-z-]*)/kustomization.yaml.*\n((?:    .+\n)+)", document, re.MULTILINE)
     assert [name for name, _ in written] == ["mine", "mine-first"]
     for name, text in written:
         (tmp_path / name).mkdir()

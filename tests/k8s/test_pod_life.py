@@ -1,4 +1,4 @@
-"""A pod's life: new addresses under the same name and disk, machines that vanish, more pods, and a disk that is lost, while clients write."""
+"""A pod's life while clients write: new addresses under the same name and disk, machines that vanish, more pods, a lost disk."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 // would refuse, it says so and exits with status 1.
 //
 // The types, their defaults and what is checked are Kubernetes' own (k8s.io/kubernetes), and cert-manager's: a schema says which
-// fields there are, but not that a StatefulSet's selector must match its pods' labels.
+// fields there are, but not that a mount has its volume, nor what the namespace's standard for pods forbids.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"github.com/cert-manager/cert-manager/pkg/util/pki"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -31,6 +32,8 @@ import (
 	"k8s.io/kubernetes/pkg/apis/policy"
 	_ "k8s.io/kubernetes/pkg/apis/policy/install"
 	policyvalidation "k8s.io/kubernetes/pkg/apis/policy/validation"
+	"k8s.io/pod-security-admission/api"
+	podsecurity "k8s.io/pod-security-admission/policy"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
@@ -90,6 +93,21 @@ func complaints(object runtime.Object) field.ErrorList {
 	return complaint(fmt.Errorf("no check is known for %T", object))
 }
 
+// What the strictest of the standards for pods forbids, to which the namespace holds ours.
+func privileges(set *appsv1.StatefulSet) error {
+	evaluator, err := podsecurity.NewEvaluator(podsecurity.DefaultChecks())
+	if err != nil {
+		return err
+	}
+	level := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
+	pods := set.Spec.Template
+	result := podsecurity.AggregateCheckResults(evaluator.EvaluatePod(level, &pods.ObjectMeta, &pods.Spec))
+	if !result.Allowed {
+		return fmt.Errorf("not restricted: %s", result.ForbiddenDetail())
+	}
+	return nil
+}
+
 // As the server has it before it checks: strictly read, with defaults, in the version that it works with. Cert-manager has but one.
 func internal(strict runtime.Decoder, document []byte) (runtime.Object, error) {
 	object, kind, err := strict.Decode(document, nil, nil)
@@ -97,6 +115,11 @@ func internal(strict runtime.Decoder, document []byte) (runtime.Object, error) {
 		return object, err
 	}
 	legacyscheme.Scheme.Default(object)
+	if set, found := object.(*appsv1.StatefulSet); found {
+		if err := privileges(set); err != nil {
+			return nil, err
+		}
+	}
 	return legacyscheme.Scheme.ConvertToVersion(object, schema.GroupVersion{Group: kind.Group, Version: runtime.APIVersionInternal})
 }
 
