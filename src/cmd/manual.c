@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "cmd/batond_options.h"
 #include "cmd/flags.h"
 #include "ctl/vocabulary.h"
@@ -41,7 +42,13 @@ static const struct manual batond = {
     .see_also = "batonctl(1)",
 };
 
-static struct manual_option option_of(const struct flag_table *table, const struct flag *flag) {
+static const char *keep(struct arena *arena, const char *text) {
+    size_t size = strlen(text) + 1;
+    return memcpy(arena_alloc(arena, size), text, size);
+}
+
+// Its texts are the row's, or in `arena`.
+static struct manual_option option_of(const struct flag_table *table, const struct flag *flag, struct arena *arena) {
     struct manual_option option = {.name = flag->name, .argument = flag->argument, .help = flag->help};
     char text[128];
     if (flag->name == NULL) {
@@ -51,11 +58,11 @@ static struct manual_option option_of(const struct flag_table *table, const stru
     option.initial = flag->initial;
     if (flag->same_as != NULL) {
         snprintf(text, sizeof text, "as --%s", flag->same_as);
-        option.initial = strdup(text);
+        option.initial = keep(arena, text);
     }
     if (!flag->command_line_only) {
         flags_variable(table, flag, text, sizeof text);
-        option.variable = strdup(text);
+        option.variable = keep(arena, text);
     }
     return option;
 }
@@ -77,12 +84,14 @@ int main(int argc, char **argv) {
         return EXIT_FAILURE;
     }
     struct manual_option options[FLAGS_MAX];
+    struct arena arena = {0};
     for (size_t i = 0; i < batond_flags.count; i++) {
-        options[i] = option_of(&batond_flags, &batond_flags.rows[i]);
+        options[i] = option_of(&batond_flags, &batond_flags.rows[i], &arena);
     }
     struct manual manual = batond;
     manual.options = options;
     manual.option_count = batond_flags.count;
     print(&manual);
+    arena_free(&arena);
     return EXIT_SUCCESS;
 }
