@@ -30,6 +30,15 @@ def test_shellcheck():
     check(["shellcheck", *map(name_of, scripts())])
 
 
+def test_images_are_built_from_what_the_context_has():
+    """What the Dockerfile copies is there, and .dockerignore lets it in."""
+    let_in = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    copies = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "deploy/docker/Dockerfile").read_text(), re.MULTILINE)
+    sources = " ".join(copies).split()
+    assert sources and [path for path in sources if not (ROOT / path).exists()] == []
+    assert [path for path in sources if not any(f"{path}/".startswith(f"{folder}/") for folder in let_in)] == []
+
+
 def test_scripts_may_be_run():
     shebangs = [path for path in tracked("*") if path.read_bytes()[:2] == b"#!"]
     assert not [name_of(path) for path in shebangs if not os.access(path, os.X_OK)]
