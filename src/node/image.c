@@ -215,6 +215,7 @@ enum error_code image_load_newest(const struct wal_directory *dir, struct image 
         struct wal_image_header header;
         code = wal_image_open(dir, list[i], &reader, &header, error);
         if (code == OK) {
+            wal_reader_ahead(&reader.file);
             mem_expect(reader.file.size);  // more than the state takes, and the rest of the log is then applied
         }
         code = load(code, &reader, &header, image, error);

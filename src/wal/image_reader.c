@@ -112,11 +112,7 @@ static enum error_code open_at(const struct wal_io *io, int dir, const char *nam
         r->line = 1;
         return wal_image_blame(r, error);
     }
-    if (code == OK) {
-        wal_reader_ahead(&r->file);
-        code = take_header(r, header, error);
-    }
-    return code;
+    return code == OK ? take_header(r, header, error) : code;
 }
 
 static enum error_code open_named(const struct wal_directory *dir, const char *name, struct raft_entry_id last,
