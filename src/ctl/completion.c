@@ -11,9 +11,6 @@
 #include "ctl/scripts.h"
 #include "ctl/vocabulary.h"
 
-static const char files[] = ":files\n";
-static const char directories[] = ":directories\n";
-
 enum ctl_exit ctl_completion(struct ctl *ctl) {
     const char *shell = ctl->options->arguments[0];
     const struct {
@@ -48,12 +45,10 @@ static void offer(const struct completion *c, const char *candidate, size_t len,
     }
 }
 
-// What an argument named so may be: the program knows files, directories and a choice of words.
+// What an argument named so may be: the program knows files and a choice of words.
 static void offer_values(const struct completion *c, const char *argument) {
     if (strcmp(argument, "FILE") == 0) {
-        buf_append_str(c->out, files);
-    } else if (strcmp(argument, "DIR") == 0) {
-        buf_append_str(c->out, directories);
+        buf_append_str(c->out, ":files\n");
     } else if (strchr(argument, '|') != NULL) {
         for (size_t len; *argument != '\0'; argument += len + (argument[len] == '|')) {
             len = strcspn(argument, "|");
@@ -99,7 +94,7 @@ static void offer_second_words(const struct completion *c, const char *first) {
     }
 }
 
-// The option that the word is, and whether its value is to follow.
+// The option that the word is; NULL: it is none.
 static const struct manual_option *option_of(const char *word) {
     for (size_t i = 0; i < CTL_OPTION_COUNT; i++) {
         const struct manual_option *option = &ctl_options_known[i];

@@ -8,7 +8,7 @@
 #define COMPLETION_WORD "__complete"
 
 // Appends the candidates for the last of the words, which may be empty: each a line, with a tab and what it means. Or the
-// line ":files" or ":directories": the shell is to complete a path.
+// line ":files": the shell is to complete a path.
 void completion_candidates(char **words, int count, struct buf *out);
 
 #endif

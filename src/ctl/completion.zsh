@@ -6,7 +6,6 @@ _batonctl() {
     for line in "${(@f)$(${words[1]} __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
         case $line in
             :files) _files ;;
-            :directories) _files -/ ;;
             ?*) found+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}") ;;
         esac
     done

@@ -9,7 +9,7 @@
 struct manual_option {
     const char *name;      // without --; NULL: a heading, which is `help`
     char letter;           // the short form; 0: none
-    const char *argument;  // NULL: none. FILE and DIR are paths, and where a '|' stands, it is one of these words
+    const char *argument;  // NULL: none. FILE is a path, and where a '|' stands, it is one of these words
     const char *help;
     const char *variable;  // in the environment; NULL: none
     const char *initial;   // the default; NULL: none
