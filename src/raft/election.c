@@ -10,6 +10,7 @@
 
 void raft_reset_election_timer(struct raft_node *node) {
     uint64_t timeout_us = rng_between(&node->rng, node->election_timeout_min_us, node->election_timeout_max_us);
+    node->election_timeout_us = timeout_us;
     uint64_t deadline_us = node->now_us + timeout_us;
     node->election_deadline_us = deadline_us > node->bound_until_us ? deadline_us : node->bound_until_us;
 }
@@ -61,6 +62,7 @@ static void ask_voters(struct raft_node *node, bool pre_vote) {
     node->pre_voting = pre_vote;
     node->pre_vote_rounds += pre_vote;
     node->ask_votes = true;
+    raft_note(node, RAFT_NOTE_ASKED, NULL, pre_vote);
     for (size_t i = 0; i < node->peer_count; i++) {
         node->peers[i]->granted = false;
         node->peers[i]->votes_next++;
@@ -83,6 +85,7 @@ void raft_run_election_timer(struct raft_node *node) {
     if (node->now_us < node->election_deadline_us) {
         return;
     }
+    raft_note(node, RAFT_NOTE_TIMEOUT, &node->leader, false)->us = node->election_timeout_us;
     // A candidate that was not elected goes back to pre-votes, so that its term does not grow while it is partitioned away.
     raft_become_follower(node, node->current_term, "the election timed out");
     node->leader = (struct raft_id){0};
@@ -97,6 +100,7 @@ void raft_handle_lost(struct raft_node *node, const struct raft_id *peer) {
     if (node->state != RAFT_FOLLOWER || node->leader.len == 0 || !raft_id_equal(&node->leader, peer)) {
         return;
     }
+    raft_note(node, RAFT_NOTE_LEADER_LOST, peer, false);
     node->lost_leader = node->leader;
     node->lost_term = node->current_term;
     node->lost_us = node->now_us;
@@ -245,6 +249,7 @@ void raft_handle_request_vote(struct raft_node *node, const struct raft_message 
     struct raft_message *reply = raft_reply(node, message, RAFT_REQUEST_VOTE_REPLY, after_write);
     reply->vote_reply.granted = granted;
     reply->vote_reply.pre_vote = pre_vote;
+    raft_note_answer(node, message, credible, granted);
 }
 
 // --- counting votes ---
@@ -285,6 +290,10 @@ void raft_handle_vote_reply(struct raft_node *node, struct raft_peer *peer, cons
     bool latest = message->call == raft_call_number(peer->votes_next - 1, RAFT_CALL_VOTE);
     // A pre-vote may come from a lower term, where its voter stays; a vote is given in the candidate's term.
     bool fits = message->vote_reply.pre_vote || message->term == node->current_term;
+    if (open && latest) {
+        enum raft_note_kind kind = message->vote_reply.granted ? RAFT_NOTE_GRANTED : RAFT_NOTE_REFUSED;
+        raft_note(node, kind, &peer->id, message->vote_reply.pre_vote);
+    }
     if (!open || !latest || !fits || !message->vote_reply.granted) {
         return;
     }

@@ -12,6 +12,7 @@
 //   transfer.c     leadership transfer
 //   members.c      the configuration in force, and the peers that follow from it
 //   snapshot.c     compaction of the log behind snapshots, InstallSnapshot on both sides
+//   notes.c        what elections come from, for who asks
 //   output.c       the update under construction
 //   log.c          the log, and how far it is durable
 //   invariants.c   invariants, for tests
@@ -194,6 +195,7 @@ struct raft_node {
     uint64_t now_us;                 // of this step
     struct rng rng;
     uint64_t election_deadline_us;  // not while it leads
+    uint64_t election_timeout_us;   // as last drawn
     uint64_t leader_heard_us;       // when a message of `leader` was last received
     uint64_t bound_until_us;        // until then it neither votes nor campaigns, but for a transfer: lease.c
     struct raft_id lost_leader;     // the latest leader whose connection was lost, in lost_term, at lost_us
@@ -226,6 +228,7 @@ struct raft_node {
     struct raft_queue proposed;            // struct raft_proposed
     struct raft_queue reads_ready;         // struct raft_read
     struct raft_queue transitions;         // struct raft_transition
+    struct raft_queue notes;               // struct raft_note
     enum raft_transfer_outcome transfer_outcome;
     enum raft_refusal transfer_refusal;
     uint64_t elections_started;
@@ -441,5 +444,12 @@ uint64_t raft_hard_state_write(const struct raft_node *node);
 uint64_t raft_log_tail_write(const struct raft_node *node);
 void raft_record_transition(struct raft_node *node, enum raft_state to, const char *reason);
 void raft_fill_update(struct raft_node *node, struct raft_update *update);
+
+// --- notes.c ---
+
+// A new note of the present term, for the caller to fill in.
+struct raft_note *raft_note(struct raft_node *node, enum raft_note_kind kind, const struct raft_id *peer, bool pre_vote);
+// The answer to a RequestVote, after all that it has changed.
+void raft_note_answer(struct raft_node *node, const struct raft_message *request, bool credible, bool granted);
 
 #endif

@@ -13,6 +13,7 @@ void raft_outputs_init(struct raft_node *node) {
     node->proposed = raft_queue_of(sizeof(struct raft_proposed));
     node->reads_ready = raft_queue_of(sizeof(struct raft_read));
     node->transitions = raft_queue_of(sizeof(struct raft_transition));
+    node->notes = raft_queue_of(sizeof(struct raft_note));
 }
 
 void raft_outputs_free(struct raft_node *node) {
@@ -21,6 +22,7 @@ void raft_outputs_free(struct raft_node *node) {
     raft_queue_free(&node->proposed);
     raft_queue_free(&node->reads_ready);
     raft_queue_free(&node->transitions);
+    raft_queue_free(&node->notes);
 }
 
 void raft_outputs_clear(struct raft_node *node) {
@@ -29,6 +31,7 @@ void raft_outputs_clear(struct raft_node *node) {
     raft_queue_clear(&node->proposed);
     raft_queue_clear(&node->reads_ready);
     raft_queue_clear(&node->transitions);
+    raft_queue_clear(&node->notes);
     node->transfer_outcome = RAFT_TRANSFER_NONE;
     node->transfer_refusal = RAFT_ACCEPTED;
     node->elections_started = 0;
@@ -155,6 +158,8 @@ void raft_fill_update(struct raft_node *node, struct raft_update *update) {
     update->read_count = node->reads_ready.count;
     update->transitions = raft_queue_front(&node->transitions);
     update->transition_count = node->transitions.count;
+    update->notes = raft_queue_front(&node->notes);
+    update->note_count = node->notes.count;
     update->leader_changed = !raft_id_equal(&node->leader, &node->reported_leader);
     node->reported_leader = node->leader;
     update->configuration_changed = node->configuration_changed;

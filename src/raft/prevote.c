@@ -13,6 +13,7 @@ static void answer(struct raft_node *node, struct raft_peer *peer, bool granted)
     reply->vote_reply.granted = granted;
     reply->vote_reply.pre_vote = true;
     peer->defers_pre_vote = false;
+    raft_note_answer(node, &peer->deferred_pre_vote, true, granted);
 }
 
 void raft_refuse_deferred_pre_vote(struct raft_node *node, struct raft_peer *peer) {
@@ -27,6 +28,7 @@ void raft_defer_pre_vote(struct raft_node *node, struct raft_peer *peer, const s
     peer->deferred_pre_vote = *message;
     peer->deferred_until_us = node->now_us + PRE_VOTE_DEFER_US;
     peer->defers_pre_vote = true;
+    raft_note(node, RAFT_NOTE_DEFERRED, &message->from, true)->reason = "hears its leader";
 }
 
 void raft_answer_deferred_pre_votes(struct raft_node *node) {

@@ -308,6 +308,27 @@ struct raft_transition {
     const char *reason;  // for the log; a static string
 };
 
+// What an election came from, for who asks why there was one. Nothing depends on a note.
+enum raft_note_kind {
+    RAFT_NOTE_TIMEOUT,      // the election timeout passed: `peer` led, as far as is known; `us`: the timeout that was drawn
+    RAFT_NOTE_LEADER_LOST,  // the connection to the leader, `peer`, broke
+    RAFT_NOTE_ASKED,        // the votes, or pre-votes, of all voters
+    RAFT_NOTE_DEFERRED,     // the answer to a pre-vote of `peer` waits, for `reason`
+    RAFT_NOTE_ANSWERED,     // a request of `peer` was granted, or not, for `reason`
+    RAFT_NOTE_GRANTED,      // `peer` has granted this node's request
+    RAFT_NOTE_REFUSED,      // `peer` has refused it; only `peer` knows why
+};
+
+struct raft_note {
+    enum raft_note_kind kind;
+    struct raft_id peer;
+    raft_term term;  // after what is noted; of RAFT_NOTE_ASKED with `pre_vote`, the term before the one that is sought
+    bool pre_vote;
+    bool granted;        // of RAFT_NOTE_ANSWERED
+    const char *reason;  // NULL: none; a static string
+    uint64_t us;
+};
+
 enum raft_transfer_outcome { RAFT_TRANSFER_NONE, RAFT_TRANSFER_REFUSED, RAFT_TRANSFER_DONE, RAFT_TRANSFER_FAILED };
 
 // All of it is borrowed: valid until the next raft_step.
@@ -333,6 +354,8 @@ struct raft_update {
     size_t read_count;
     const struct raft_transition *transitions;
     size_t transition_count;
+    const struct raft_note *notes;
+    size_t note_count;
 
     bool leader_changed;                  // raft_leader() differs from what it was after the previous step
     bool configuration_changed;           // another configuration is in force: see raft_configuration, raft_may_contact
