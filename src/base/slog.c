@@ -2,6 +2,7 @@
 // processes on one terminal or pipe do not interleave.
 #include "base/slog.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -10,6 +11,7 @@
 #include "base/array.h"
 #include "base/buf.h"
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/quote.h"
 #include "base/rfc3339.h"
 
@@ -19,6 +21,13 @@ static struct {
     enum slog_format format;
     const char *node;
     struct buf line;
+    slog_observer *observer;
+    void *observer_user;
+    // A ring of what was written: kept_at is where the next byte goes.
+    uint8_t *kept;
+    size_t kept_cap;
+    size_t kept_at;
+    bool kept_full;
 } slog_state = {.level = SLOG_INFO};
 
 static const char *const level_names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
@@ -32,6 +41,54 @@ void slog_setup(enum slog_level level, enum slog_format format, const char *node
 bool slog_enabled(enum slog_level level) {
     return level >= slog_state.level;
 }
+
+void slog_observe(slog_observer *observer, void *user) {
+    slog_state.observer = observer;
+    slog_state.observer_user = user;
+}
+
+bool slog_wanted(enum slog_level level) {
+    return slog_enabled(level) || slog_state.observer != NULL;
+}
+
+// --- the lines kept ---
+
+void slog_keep(size_t bytes) {
+    assert(slog_state.kept == NULL && bytes > 0);
+    slog_state.kept = mem_alloc(bytes);
+    slog_state.kept_cap = bytes;
+}
+
+static void keep(const uint8_t *data, size_t len) {
+    while (len > 0 && slog_state.kept != NULL) {
+        size_t room = slog_state.kept_cap - slog_state.kept_at;
+        size_t part = len < room ? len : room;
+        memcpy(slog_state.kept + slog_state.kept_at, data, part);
+        data += part;
+        len -= part;
+        slog_state.kept_at += part;
+        if (slog_state.kept_at == slog_state.kept_cap) {
+            slog_state.kept_at = 0;
+            slog_state.kept_full = true;
+        }
+    }
+}
+
+void slog_kept(struct buf *out) {
+    size_t begin = out->len;
+    if (slog_state.kept_full) {
+        buf_append(out, slog_state.kept + slog_state.kept_at, slog_state.kept_cap - slog_state.kept_at);
+    }
+    buf_append(out, slog_state.kept, slog_state.kept_at);
+    const uint8_t *line = slog_state.kept_full ? memchr(out->data + begin, '\n', out->len - begin) : NULL;
+    if (line != NULL) {  // the first one is cut
+        size_t cut = (size_t)(line + 1 - (out->data + begin));
+        memmove(out->data + begin, line + 1, out->len - begin - cut);
+        out->len -= cut;
+    }
+}
+
+// --- a line ---
 
 static void append_quoted(struct buf *line, struct slice s) {
     if (slog_state.format == SLOG_JSON) {
@@ -122,7 +179,18 @@ void slog_write(struct slog_kind *kind, enum slog_level level, const char *event
     }
     append_field(line, &F_STR("event", event));
     buf_append_str(line, slog_state.format == SLOG_JSON ? "}\n" : "\n");
+    keep(line->data, line->len);
     write_line(line);
+}
+
+void slog_emit(struct slog_kind *kind, enum slog_level level, const char *event, const char *message,
+               const struct slog_field *fields, size_t count) {
+    if (slog_state.observer != NULL) {
+        slog_state.observer(slog_state.observer_user, event, message, fields, count);
+    }
+    if (slog_enabled(level) && slog_allowed_now(kind)) {
+        slog_write(kind, level, event, message, fields, count);
+    }
 }
 
 static bool parse_name(const char *text, const char *const *names, size_t count, size_t *at) {

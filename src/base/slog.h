@@ -9,7 +9,7 @@
 #define BATON_BASE_SLOG_H
 
 #include "base/array.h"
-#include "base/slice.h"
+#include "base/buf.h"
 
 enum slog_level { SLOG_DEBUG, SLOG_INFO, SLOG_WARN, SLOG_ERROR };
 enum slog_format { SLOG_LOGFMT, SLOG_JSON };
@@ -39,6 +39,20 @@ void slog_setup(enum slog_level level, enum slog_format format, const char *node
 
 bool slog_enabled(enum slog_level level);
 
+// Gets every line, also one that is not written because of its level or of their number. Fields are borrowed.
+typedef void slog_observer(void *user, const char *event, const char *message, const struct slog_field *fields,
+                           size_t count);
+
+// One at a time; NULL: none.
+void slog_observe(slog_observer *observer, void *user);
+
+// Keeps the last `bytes` of what is written, in memory; called once. slog_kept appends it, from the beginning of a line.
+void slog_keep(size_t bytes);
+void slog_kept(struct buf *out);
+
+// Whether a line of this level goes anywhere.
+bool slog_wanted(enum slog_level level);
+
 // The lines of one call of slog. Of each kind at most LOG_PER_SECOND are written a second: peers and clients can cause some
 // of them at will. Zero-initialized is ready to use.
 struct slog_kind {
@@ -51,6 +65,10 @@ struct slog_kind {
 bool slog_allowed(struct slog_kind *kind, uint64_t now_ms);
 bool slog_allowed_now(struct slog_kind *kind);
 
+// Tells the observer, and writes the line if it is enabled and allowed now.
+void slog_emit(struct slog_kind *kind, enum slog_level level, const char *event, const char *message,
+               const struct slog_field *fields, size_t count);
+
 void slog_write(struct slog_kind *kind, enum slog_level level, const char *event, const char *message,
                 const struct slog_field *fields, size_t count);
 
@@ -60,9 +78,9 @@ void slog_write(struct slog_kind *kind, enum slog_level level, const char *event
 #define slog(level, event, message, ...)                                                                                    \
     do {                                                                                                                    \
         static struct slog_kind slog_kind_;                                                                                 \
-        if (slog_enabled(level) && slog_allowed_now(&slog_kind_)) {                                                         \
+        if (slog_wanted(level)) {                                                                                           \
             const struct slog_field slog_fields_[] = {__VA_ARGS__ __VA_OPT__(, ){.key = NULL}};                             \
-            slog_write(&slog_kind_, (level), (event), (message), slog_fields_, ARRAY_COUNT(slog_fields_) - 1);              \
+            slog_emit(&slog_kind_, (level), (event), (message), slog_fields_, ARRAY_COUNT(slog_fields_) - 1);               \
         }                                                                                                                   \
     } while (0)
 

@@ -595,6 +595,68 @@ static void TestBaseSlogLimit(void **state) {
     capture_end(&capture);
 }
 
+struct observed {
+    unsigned count;
+    const char *event;
+    size_t fields;
+};
+
+static void observe(void *user, const char *event, const char *message, const struct slog_field *fields, size_t count) {
+    struct observed *observed = user;
+    assert_string_equal(message, "m");
+    assert_string_equal(fields[0].key, "n");
+    *observed = (struct observed){.count = observed->count + 1, .event = event, .fields = count};
+}
+
+// An observer hears of lines that are not written, too.
+static void TestBaseSlogObserver(void **state) {
+    (void)state;
+    struct capture capture;
+    capture_begin(&capture);
+    struct observed observed = {0};
+    assert_false(slog_wanted(SLOG_DEBUG));
+    slog_observe(observe, &observed);
+    assert_true(slog_wanted(SLOG_DEBUG));
+    slog(SLOG_DEBUG, "quiet", "m", F_U64("n", 1));
+    assert_int_equal(observed.count, 1);
+    assert_string_equal(observed.event, "quiet");
+    assert_int_equal(read(capture.fds[0], capture.line, 1), -1);
+    for (unsigned i = 0; i < 1000; i++) {
+        slog(SLOG_INFO, "many", "m", F_U64("n", 1), F_U64("k", 2));
+    }
+    assert_int_equal(observed.count, 1001);
+    assert_int_equal(observed.fields, 2);
+    slog_observe(NULL, NULL);
+    slog(SLOG_INFO, "none", "m", F_U64("n", 1));
+    assert_int_equal(observed.count, 1001);
+    capture_end(&capture);
+}
+
+// What is kept are the last lines, each whole.
+static void TestBaseSlogKept(void **state) {
+    (void)state;
+    struct capture capture;
+    struct slog_kind kind = {0};
+    capture_begin(&capture);
+    slog_keep(1000);
+    struct buf kept = {0};
+    slog_kept(&kept);
+    assert_int_equal(kept.len, 0);
+    for (unsigned i = 0; i < 200; i++) {
+        const struct slog_field field = F_U64("i", i);
+        slog_write(&kind, SLOG_INFO, "e", "m", &field, 1);
+        const char *line = capture_line(&capture);
+        buf_clear(&kept);
+        slog_kept(&kept);
+        assert_true(kept.len <= 1000 && kept.len >= strlen(line));
+        assert_memory_equal(kept.data, "time=", 5);
+        assert_memory_equal(kept.data + kept.len - strlen(line), line, strlen(line));
+    }
+    assert_true(kept.len > 1000 - 2 * 80);
+    buf_free(&kept);
+    capture_end(&capture);
+}
+
 static void TestBaseSlogLongValue(void **state) {
     (void)state;
     struct capture capture;
@@ -709,6 +771,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestBaseRfc3339),
     cmocka_unit_test(TestBaseSlog),
     cmocka_unit_test(TestBaseSlogLimit),
+    cmocka_unit_test(TestBaseSlogObserver),
+    cmocka_unit_test(TestBaseSlogKept),
     cmocka_unit_test(TestBaseSlogLongValue),
     cmocka_unit_test(TestBaseSlogJson),
     cmocka_unit_test(TestBaseMetricsText),
