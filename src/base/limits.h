@@ -29,8 +29,9 @@ enum {
     LABEL_MAX = 256,               // bytes of a label's key or value
     PREFIX_MAX = 512,              // bytes of a List or Watch prefix, like a key
 
-    LOG_VALUE_MAX = 2 * KIB,  // bytes of one value in a log line: untrusted values must not flood the log
-    LOG_PER_SECOND = 10,      // lines of one kind: nor must their number
+    LOG_VALUE_MAX = 2 * KIB,     // bytes of one value in a log line: untrusted values must not flood the log
+    LOG_KEPT_BYTES = 256 * KIB,  // of the last lines, in memory for a report
+    LOG_PER_SECOND = 10,         // lines of one kind: nor must their number
 
     KEY_MAX = 512,               // bytes of a key
     COMMAND_MAX = 1 * MIB,       // bytes of one log entry's command: one slow entry must not stall those after it

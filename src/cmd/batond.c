@@ -294,6 +294,7 @@ static void allow_files(void) {
 static int run(struct daemon *daemon) {
     struct error error = {0};
     slog_setup(daemon->options.log_level, daemon->options.log_format, daemon->options.node.node_id.text);
+    slog_keep(LOG_KEPT_BYTES);
     allow_files();
     uv_loop_init(&daemon->loop);
     daemon->metrics = metrics_new();

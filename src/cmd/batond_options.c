@@ -512,7 +512,11 @@ enum error_code batond_options_parse(int argc, char **argv, struct batond_option
     if (code == OK) {
         code = parse_action(settings, &line, error);
     }
-    if (code != OK) {
+    if (code == OK) {
+        flags_describe(&batond_flags, settings, &line.options.settings);
+        buf_append(&line.options.settings, "", 1);
+        line.options.node.settings = (const char *)line.options.settings.data;
+    } else {
         config_file_free(&line.options.config);
     }
     *options = line.options;
@@ -521,4 +525,5 @@ enum error_code batond_options_parse(int argc, char **argv, struct batond_option
 
 void batond_options_free(struct batond_options *options) {
     config_file_free(&options->config);
+    buf_free(&options->settings);
 }

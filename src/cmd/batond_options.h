@@ -28,6 +28,7 @@ enum batond_action {
 struct batond_options {
     enum batond_action action;
     struct config_file config;  // empty if none is given
+    struct buf settings;        // what node.settings points to
     struct node_config node;    // its strings are argv's, the environment's and the file's
     const char *http;           // HOST:PORT
     bool tls;                   // `tls_files` is set

@@ -221,6 +221,19 @@ void flags_print(const struct flag_table *table, FILE *out) {
     }
 }
 
+void flags_describe(const struct flag_table *table, const struct setting *settings, struct buf *out) {
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->rows[i].name == NULL || settings[i].text == NULL) {
+            continue;
+        }
+        buf_printf(out, "--%s=%s", table->rows[i].name, settings[i].text);
+        if (settings[i].source[0] != '-') {
+            buf_printf(out, " (%s)", settings[i].source);
+        }
+        buf_append_str(out, "\n");
+    }
+}
+
 // --- kinds of values ---
 
 enum error_code flag_text(const struct flag *flag, const struct setting *setting, void *field, struct error *error) {

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "cmd/config_file.h"
 
@@ -70,6 +71,10 @@ void flags_variable(const struct flag_table *table, const struct flag *flag, cha
 
 // The rows as --help shows them.
 void flags_print(const struct flag_table *table, FILE *out);
+
+// Appends the flags that have a value, one "--name=value" a line; what neither the command line nor a default has given,
+// with its source behind it.
+void flags_describe(const struct flag_table *table, const struct setting *settings, struct buf *out);
 
 // --- kinds of values ---
 

@@ -2,6 +2,7 @@
 #include "node/apply.h"
 
 #include "node/calls.h"
+#include "node/causes.h"
 #include "node/digests.h"
 #include "node/held_versions.h"
 #include "node/internal.h"
@@ -22,6 +23,7 @@ static void write_done(struct node *node, const struct waiting_write *write, con
     }
     histogram_observe(node->m.replication_latency, (double)(node->now_us - write->appended_us) / (double)US_PER_MS);
     metric_add(node->m.proposals, 1);
+    causes_wrote(node, write);
     write->verb->applied(node, write->call, result);
 }
 

@@ -29,6 +29,7 @@ struct node_config {
     uint64_t log_retention;            // bytes of the log kept in memory for followers that lag, at most
     bool placement;                    // see policy/placement.h
     char leader_cloud[CLOUD_MAX + 1];  // preferred by placement; "": none
+    const char *settings;              // the flags and their values, "--name=value" a line, for reports; no secrets
     const struct verb *const *verbs;   // the calls it answers (src/verbs/verbs.h), NULL-terminated
 };
 

@@ -42,11 +42,14 @@ static void measure_members(struct node *node) {
     metric_set(node->m.is_voter, votes);
 }
 
-static void http_metrics(void *user, struct buf *out) {
-    struct node *node = user;
+void node_metrics(struct node *node, struct buf *out) {
     measure_members(node);
     node_metrics_sample(&node->m, node->state, node->slab);
     metrics_render(node->metrics, out);
+}
+
+static void http_metrics(void *user, struct buf *out) {
+    node_metrics(user, out);
 }
 
 static bool http_ready(void *user, struct buf *reasons) {

@@ -33,6 +33,10 @@ int64_t node_command_time_ms(struct node *node) {
     return node->command_time_ms;
 }
 
+const char *node_settings(const struct node *node) {
+    return node->config->settings;
+}
+
 struct raft_event *node_event(struct node *node) {
     array_reserve(node->events, node->event_cap, node->event_count + 1);
     return &node->events[node->event_count++];

@@ -24,6 +24,7 @@
 
 struct backups;
 struct calls;
+struct causes;
 struct snapshot_receiver;
 struct snapshot_senders;
 struct membership;
@@ -81,6 +82,7 @@ struct node {
     struct backups *backups;
     struct snapshot_receiver *snapshot_receiver;
     struct worker_liveness *workers;
+    struct causes *causes;
     struct turn *turn;
 
     uint64_t now_us;  // monotonic, read once a turn before the step

@@ -113,7 +113,7 @@ static void decide(struct node *node) {
     slog(SLOG_INFO, "placement-moves", "leadership goes where it serves better", F_STR("target", target->text),
          F_STR("reason", node->placement.moved_why));
     metric_add(node->m.placement_moves, 1);
-    leadership_hand_over(node, target);
+    leadership_hand_over(node, target, "placement");
 }
 
 // --- what peers report ---

@@ -114,24 +114,25 @@ void leadership_settle(struct node *node, const struct raft_update *update) {
 
 // --- transfers ---
 
-static bool begin(struct node *node, const struct raft_id *target, struct rpc_call call, transfer_done *done) {
+static bool begin(struct node *node, const struct raft_id *target, struct rpc_call call, transfer_done *done,
+                  const char *reason) {
     if (!transfer_begin(node->transfer, target, call, done, node_clock_us())) {
         return false;
     }
     slog(SLOG_INFO, "leadership-handed-over", "handing leadership over",
-         F_STR("target", target->len > 0 ? target->text : "the most up-to-date voter"));
+         F_STR("target", target->len > 0 ? target->text : "the most up-to-date voter"), F_STR("reason", reason));
     return true;
 }
 
-void leadership_hand_over(struct node *node, const struct raft_id *target) {
-    begin(node, target, (struct rpc_call){0}, NULL);
+void leadership_hand_over(struct node *node, const struct raft_id *target, const char *reason) {
+    begin(node, target, (struct rpc_call){0}, NULL, reason);
 }
 
 void node_transfer_leadership(struct node *node, const struct raft_id *target, struct rpc_call call, transfer_done *done) {
     if (raft_id_equal(target, node_id(node))) {  // already where the operator wants it
         placement_pause(&node->placement, node->now_us, raft_current_term(node->raft));
         done(node, call, RAFT_TRANSFER_DONE, RAFT_ACCEPTED);
-    } else if (!begin(node, target, call, done)) {
+    } else if (!begin(node, target, call, done, "an operator asked for it")) {
         done(node, call, RAFT_TRANSFER_REFUSED, RAFT_BUSY);
     }
 }

@@ -16,7 +16,7 @@ void leadership_follow(struct node *node, const struct raft_update *update);
 // Once a turn, after replies: ends what has waited too long without a leader, and a transfer that is over.
 void leadership_settle(struct node *node, const struct raft_update *update);
 
-// Begins a transfer that no client has asked for, and logs it. No effect while one is running.
-void leadership_hand_over(struct node *node, const struct raft_id *target);
+// Begins a transfer that no client has asked for, and logs it with the reason. No effect while one is running.
+void leadership_hand_over(struct node *node, const struct raft_id *target, const char *reason);
 
 #endif

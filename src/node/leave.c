@@ -49,7 +49,7 @@ void leave_begin(struct node *node) {
     const struct raft_id *successor = placement_successor(&node->placement, node_clock_us());
     node->stopping = TRANSFERRING;
     node->stopping_until_us = node_clock_us() + TRANSFER_PATIENCE_US;
-    leadership_hand_over(node, successor != NULL ? successor : &any);
+    leadership_hand_over(node, successor != NULL ? successor : &any, "this node shuts down");
 }
 
 // The successor has committed an entry of its own term: what was in flight here is answered or about to be.

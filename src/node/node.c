@@ -5,6 +5,7 @@
 
 #include "node/backups.h"
 #include "node/calls.h"
+#include "node/causes.h"
 #include "node/digests.h"
 #include "node/generation.h"
 #include "node/held_versions.h"
@@ -100,6 +101,7 @@ static void on_sample(uv_timer_t *timer) {
     membership_sample(node);
     backups_sample(node);
     level_sample(node);
+    causes_sample(node);
 }
 
 static void start_loop(struct node *node) {
@@ -142,6 +144,7 @@ static struct node *node_new(uv_loop_t *loop, const struct node_config *config, 
     node->quarantine = quarantine_new(metrics);
     node->snapshot_receiver = snapshot_receiver_new(node);
     node->backups = backups_new();
+    node->causes = causes_new(node);
     return node;
 }
 
@@ -160,6 +163,7 @@ static void drop_events(struct node *node) {
 }
 
 static void free_parts(struct node *node) {
+    causes_free(node->causes);
     drop_events(node);
     if (node->raft != NULL) {  // NULL: the start has failed
         raft_free(node->raft);

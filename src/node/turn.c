@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "node/apply.h"
 #include "node/calls.h"
+#include "node/causes.h"
 #include "node/held_versions.h"
 #include "node/internal.h"
 #include "node/leadership.h"
@@ -49,6 +50,7 @@ static void note_sync(struct node *node, double seconds) {
     histogram_observe(node->m.fsync, seconds);
     node->sync_time.seconds += seconds;
     node->sync_time.count++;
+    causes_synced(node->causes, seconds);
 }
 
 static void collect_log(struct node *node) {
@@ -215,6 +217,7 @@ static void read_ready(void *user, const struct waiting_read *read, struct slice
 }
 
 static void carry_out(struct node *node, const struct raft_update *update) {
+    causes_noted(update);
     for (size_t i = 0; i < update->transition_count; i++) {
         leadership_log(node, &update->transitions[i]);
     }

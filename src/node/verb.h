@@ -22,6 +22,7 @@
 #include "wire/configuration.h"
 #include "wire/schema.h"
 
+struct journal;
 struct node;
 struct raft_node;
 
@@ -100,6 +101,15 @@ struct arena *node_scratch(struct node *node);
 
 // The core, to read the log from.
 const struct raft_node *node_raft(const struct node *node);
+
+// Why things happened (base/journal.h).
+const struct journal *node_journal(const struct node *node);
+
+// As GET /metrics, appended.
+void node_metrics(struct node *node, struct buf *out);
+
+// This node's flags and their values, one a line (node/config.h).
+const char *node_settings(const struct node *node);
 
 bool node_leads(const struct node *node);
 const struct wire_member *node_leader(const struct node *node);  // NULL: none is known

@@ -141,6 +141,17 @@ void worker_liveness_leadership(struct node *node) {
 
 // --- expiry ---
 
+// Of one that this leader has never heard itself, the time since it became the leader is not known here.
+static void tell_silent(const struct node *node, const struct state_worker *worker) {
+    uint64_t heard_us;
+    bool heard = liveness_last_heard(node->workers->liveness, worker->row, &heard_us);
+    slog(SLOG_DEBUG, "worker-silent",
+         heard ? "a worker's heartbeats stopped" : "a worker never called this leader since it was elected",
+         F_BYTES("worker", worker->id), F_BYTES("cloud", worker->registration->cloud), F_U64("epoch", worker->epoch),
+         F_DOUBLE("silent_ms", heard ? (double)(node->now_us - heard_us) / (double)US_PER_MS : 0),
+         F_DOUBLE("limit_ms", (double)LIVENESS_TIMEOUT_US / (double)US_PER_MS));
+}
+
 // Proposes that expired workers are offline, as many as one entry takes. True: there may be more.
 static bool expire_some(struct node *node) {
     uint32_t rows[CHANGES_MAX];
@@ -155,6 +166,7 @@ static bool expire_some(struct node *node) {
             continue;
         }
         set_expiring(node->workers, rows[i]);
+        tell_silent(node, &worker);
         changes[count++] = (struct pb_worker_change){
             .worker_id = worker.id,
             .epoch = worker.epoch,

@@ -22,6 +22,16 @@ static uint64_t heard_us_of(const struct raft_peer *peer) {
     return peer->heard_us;
 }
 
+static void note_unheard(struct raft_node *node) {
+    for (size_t i = 0; i < node->peer_count; i++) {
+        const struct raft_peer *peer = node->peers[i];
+        if (peer->voter && node->now_us - peer->heard_us > node->quorum_timeout_us) {
+            raft_note(node, RAFT_NOTE_UNHEARD, &peer->id, false)->us =
+                peer->heard_us == 0 ? 0 : node->now_us - peer->heard_us;
+        }
+    }
+}
+
 bool raft_check_quorum(struct raft_node *node) {
     assert(node->state == RAFT_LEADER);
     uint64_t heard_us = raft_quorum_value(node, node->now_us, heard_us_of);
@@ -31,6 +41,7 @@ bool raft_check_quorum(struct raft_node *node) {
     if (node->now_us - node->quorum_heard_us <= node->quorum_timeout_us) {
         return true;
     }
+    note_unheard(node);
     raft_become_follower(node, node->current_term, "no answer from a majority");
     return false;
 }

@@ -317,6 +317,7 @@ enum raft_note_kind {
     RAFT_NOTE_ANSWERED,     // a request of `peer` was granted, or not, for `reason`
     RAFT_NOTE_GRANTED,      // `peer` has granted this node's request
     RAFT_NOTE_REFUSED,      // `peer` has refused it; only `peer` knows why
+    RAFT_NOTE_UNHEARD,      // by a leader that steps down: `peer`, a voter, for `us`; 0: ever since it was elected
 };
 
 struct raft_note {

@@ -14,6 +14,8 @@
     X(status)                                                                                                               \
     X(snapshot)                                                                                                             \
     X(backup)                                                                                                               \
+    X(journal)                                                                                                              \
+    X(report)                                                                                                               \
     X(member_add)                                                                                                           \
     X(member_promote)                                                                                                       \
     X(member_remove)                                                                                                        \

@@ -18,7 +18,11 @@ static enum error_code parse(const char *const *words, struct batond_options *op
     for (; words[argc - 1] != NULL; argc++) {
         argv[argc] = (char *)words[argc - 1];
     }
-    return batond_options_parse(argc, argv, options, error);
+    enum error_code code = batond_options_parse(argc, argv, options, error);
+    if (code == OK) {
+        batond_options_free(options);  // what the tests look at points into `words`
+    }
+    return code;
 }
 
 #define PARSE(options, error, ...) parse((const char *const[]){__VA_ARGS__, NULL}, (options), (error))

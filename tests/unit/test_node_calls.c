@@ -187,7 +187,7 @@ static enum error_code begin_transfer(const void *request, struct error *error) 
     struct raft_id unknown = raft_id_of(slice_of_str("n9"));
     assert_false(transfer_is_running(put_twice.node->transfer));
     if (put_twice.checked++ == 0) {
-        leadership_hand_over(put_twice.node, &unknown);
+        leadership_hand_over(put_twice.node, &unknown, "a test");
         assert_true(transfer_is_running(put_twice.node->transfer));
     }
     return verb_put.check(request, error);

@@ -122,10 +122,28 @@ static void TestNotesOfTheTieBreak(void **state) {
     solo_free(solo);
 }
 
+static void TestNotesOfASilentMajority(void **state) {
+    (void)state;
+    struct solo *solo = solo_new(&(struct solo_config){.voters = 3, .learners = 1, .term = 5});
+    solo_establish(solo);
+    uint64_t begun_us = solo->now_us;
+    while (raft_state(solo->node) == RAFT_LEADER) {
+        solo_tick(solo, 20 * 1000);
+        assert_true(raft_state(solo->node) != RAFT_LEADER || solo->update.note_count == 0);
+    }
+    assert_int_equal(solo->update.note_count, 2);  // of the voters
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(solo->update.notes[i].kind, RAFT_NOTE_UNHEARD);
+        assert_peer(&solo->update.notes[i], i + 2);
+        assert_in_range(solo->update.notes[i].us, 1, solo->now_us - begun_us);
+    }
+    solo_free(solo);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestNotesOfACampaign),        cmocka_unit_test(TestNotesOfALostLeader),
     cmocka_unit_test(TestNotesWhyVotesAreRefused), cmocka_unit_test(TestNotesOfDeferredPreVotes),
-    cmocka_unit_test(TestNotesOfTheTieBreak),
+    cmocka_unit_test(TestNotesOfTheTieBreak),      cmocka_unit_test(TestNotesOfASilentMajority),
 };
 
 UNIT_MAIN(tests)
