@@ -125,6 +125,36 @@ const struct manual_command ctl_commands[CTL_COMMAND_COUNT] = {
                  .examples = "batonctl log\n"
                              "batonctl log --from 100 --to 120\n"
                              "batonctl log --file n1/divergent-g1-101-120.log"},
+    [CTL_EXPLAIN] = {.name = "explain",
+                     .arguments = "",
+                     .summary = "why there was an election, a worker was lost, a write was slow",
+                     .details = "The latest of each, from the journals that all nodes keep in memory.",
+                     .examples = "batonctl explain"},
+    [CTL_EXPLAIN_ELECTION] =
+        {.name = "explain election",
+         .arguments = "[TERM]",
+         .summary = "why a leader went, and how the next one won",
+         .details = "The latest election, or that of TERM, with the records of all nodes that it is drawn from. Exits with\n"
+                    "4 if no journal reaches back to it.",
+         .examples = "batonctl explain election\n"
+                     "batonctl explain election 7 -o json"},
+    [CTL_EXPLAIN_WORKER] = {.name = "explain worker",
+                            .arguments = "ID",
+                            .summary = "why a worker is offline, or was",
+                            .details = "Says what the leader had heard of it, and which others were lost with it.",
+                            .examples = "batonctl explain worker etl-7"},
+    [CTL_EXPLAIN_WRITES] = {.name = "explain writes",
+                            .arguments = "",
+                            .summary = "why writes took long",
+                            .details =
+                                "Each second in which writes took 250 ms or more from the leader's log to a majority, with\n"
+                                "what all nodes know of that time: disks, connections, elections, snapshots.",
+                            .examples = "batonctl explain writes"},
+    [CTL_EXPLAIN_ALL] = {.name = "explain all",
+                         .arguments = "",
+                         .summary = "the journals of all nodes, merged by term and time",
+                         .examples = "batonctl explain all\n"
+                                     "batonctl explain all -o json"},
     [CTL_SNAPSHOT] =
         {.name = "snapshot",
          .arguments = "",

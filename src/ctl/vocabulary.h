@@ -24,6 +24,11 @@
     X(LIST, list)                                                                                                           \
     X(WATCH, watch)                                                                                                         \
     X(LOG, log)                                                                                                             \
+    X(EXPLAIN_ELECTION, explain_election)                                                                                   \
+    X(EXPLAIN_WORKER, explain_worker)                                                                                       \
+    X(EXPLAIN_WRITES, explain_writes)                                                                                       \
+    X(EXPLAIN_ALL, explain_all)                                                                                             \
+    X(EXPLAIN, explain)                                                                                                     \
     X(SNAPSHOT, snapshot)                                                                                                   \
     X(BACKUP_CHECK, backup_check)                                                                                           \
     X(BACKUP, backup)                                                                                                       \
