@@ -20,6 +20,9 @@ bool explain_workers(struct causes *causes, struct buf *out);
 // Why writes took long. `all`: each second in which some did, else only the last.
 bool explain_writes(struct causes *causes, bool all, struct buf *out);
 
+// The latest of each, or that there is none.
+void explain_latest(struct causes *causes, struct buf *out);
+
 // --- what the answers share ---
 
 // Appends text for a terminal.

@@ -84,18 +84,7 @@ enum ctl_exit ctl_explain(struct ctl *ctl) {
     if (status != CTL_OK) {
         return status;
     }
-    if (!explain_election(&causes, 0, &answer)) {
-        buf_append_str(&answer, "No election is in the journals.\n");
-    }
-    if (causes.leader.len == 0) {
-        buf_append_str(&answer, "No node that answers knows a leader now; see batonctl status.\n");
-    }
-    if (!explain_workers(&causes, &answer)) {
-        buf_append_str(&answer, "No worker was lost.\n");
-    }
-    if (!explain_writes(&causes, false, &answer)) {
-        buf_append_str(&answer, "No write took long.\n");
-    }
+    explain_latest(&causes, &answer);
     for (size_t i = 0; !ctl->options->json && i < causes.count; i++) {
         causes.list[i].shown = false;  // each question by itself shows them
     }

@@ -36,11 +36,17 @@ void explain_ms(struct buf *out, struct slice ms) {
 // Others that were lost within this time of a worker's loss were lost with it.
 enum { TOGETHER_MS = 3 * 1000 };
 
+// When the change of a worker was decided. A node that starts, or catches up, learns of old ones.
+static int64_t changed_ms(const struct cause *cause) {
+    struct slice since = cause_value(cause, "since_unix_ms");
+    return since.len > 0 ? (int64_t)explain_number(since) : cause->first_ms;
+}
+
 static struct cause *last_of_worker(struct causes *causes, const char *event, struct slice id) {
     struct cause *last = NULL;
     for (size_t i = 0; i < causes->count; i++) {
         struct cause *cause = &causes->list[i];
-        if (cause_is(cause, event, "worker", id) && (last == NULL || cause->first_ms >= last->first_ms)) {
+        if (cause_is(cause, event, "worker", id) && (last == NULL || changed_ms(cause) >= changed_ms(last))) {
             last = cause;
         }
     }
@@ -57,7 +63,7 @@ static void tell_of_others(struct causes *causes, const struct cause *offline, s
     size_t here = 0, elsewhere = 0;
     for (size_t i = 0; i < causes->count; i++) {
         const struct cause *cause = &causes->list[i];
-        bool together = llabs(cause->first_ms - offline->first_ms) <= TOGETHER_MS && cause != offline;
+        bool together = llabs(changed_ms(cause) - changed_ms(offline)) <= TOGETHER_MS && cause != offline;
         if (together && slice_equal(cause->node, offline->node) && was_lost(cause)) {
             *(slice_equal(cause_value(cause, "cloud"), cloud) ? &here : &elsewhere) += 1;
         }
@@ -103,14 +109,14 @@ static void tell_of_leader(struct causes *causes, const struct cause *silent, st
 bool explain_worker(struct causes *causes, struct slice id, struct buf *out) {
     struct cause *offline = last_of_worker(causes, "worker-offline", id);
     struct cause *online = last_of_worker(causes, "worker-online", id);
-    struct cause *last = offline == NULL || (online != NULL && online->first_ms > offline->first_ms) ? online : offline;
+    struct cause *last = offline == NULL || (online != NULL && changed_ms(online) > changed_ms(offline)) ? online : offline;
     if (last == NULL) {
         return false;
     }
     last->shown = true;
     explain_text(out, id);
     buf_append_str(out, last == online ? " is online since " : " is offline since ");
-    journal_time(out, last->first_ms);
+    journal_time(out, changed_ms(last));
     buf_append_str(out, ".\n");
     if (offline == NULL) {
         return true;
@@ -118,7 +124,7 @@ bool explain_worker(struct causes *causes, struct slice id, struct buf *out) {
     offline->shown = true;
     if (last == online) {
         buf_append_str(out, "Before, it was offline from ");
-        journal_time(out, offline->first_ms);
+        journal_time(out, changed_ms(offline));
         buf_append_str(out, " on.\n");
     }
     if (!was_lost(offline)) {
@@ -128,7 +134,7 @@ bool explain_worker(struct causes *causes, struct slice id, struct buf *out) {
         return true;
     }
     struct cause *silent = last_of_worker(causes, "worker-silent", id);
-    if (silent != NULL && llabs(silent->first_ms - offline->first_ms) <= TOGETHER_MS) {
+    if (silent != NULL && llabs(silent->first_ms - changed_ms(offline)) <= TOGETHER_MS) {
         silent->shown = true;
         tell_of_leader(causes, silent, out);
     } else {
@@ -142,7 +148,7 @@ bool explain_workers(struct causes *causes, struct buf *out) {
     const struct cause *last = NULL;
     for (size_t i = 0; i < causes->count; i++) {
         const struct cause *cause = &causes->list[i];
-        if (was_lost(cause) && (last == NULL || cause->first_ms > last->first_ms)) {
+        if (was_lost(cause) && (last == NULL || changed_ms(cause) > changed_ms(last))) {
             last = cause;
         }
     }
@@ -244,4 +250,19 @@ bool explain_writes(struct causes *causes, bool all, struct buf *out) {
         explain_slow(causes, last, out);
     }
     return last != NULL;
+}
+
+void explain_latest(struct causes *causes, struct buf *out) {
+    if (!explain_election(causes, 0, out)) {
+        buf_append_str(out, "No election is in the journals.\n");
+    }
+    if (causes->leader.len == 0) {
+        buf_append_str(out, "No node that answers knows a leader now; see batonctl status.\n");
+    }
+    if (!explain_workers(causes, out)) {
+        buf_append_str(out, "No worker was lost.\n");
+    }
+    if (!explain_writes(causes, false, out)) {
+        buf_append_str(out, "No write took long.\n");
+    }
 }

@@ -31,4 +31,7 @@ enum ctl_exit nodes_ask_leader(struct ctl *ctl, struct pb_status_response *statu
 // may all be replaced meanwhile. Errors as of ctl_call.
 enum ctl_exit nodes_learn(struct ctl *ctl);
 
+// Appends what `status -o json` prints of a node.
+void nodes_status_json(struct json *json, const struct node_status *node);
+
 #endif

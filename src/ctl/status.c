@@ -5,7 +5,7 @@
 
 enum { WHY_MAX = 512 };
 
-static void status_json(struct json *json, const struct node_status *node) {
+void nodes_status_json(struct json *json, const struct node_status *node) {
     const struct pb_status_response *status = &node->status;
     json_begin(json, '{');
     json_text(json, "endpoint", slice_of_str(node->probe->address));
@@ -172,7 +172,7 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
         reached += nodes[i].reachable;
         refused = refused || slice_equal(nodes[i].why, slice_of_str(rpc_status_name(RPC_PERMISSION_DENIED)));
         if (ctl->options->json) {
-            status_json(&json, &nodes[i]);
+            nodes_status_json(&json, &nodes[i]);
         }
         status_row(&table, &nodes[i]);
         if (slice_equal(nodes[i].status.role, slice_of_str("leader"))) {

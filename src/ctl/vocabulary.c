@@ -155,6 +155,15 @@ const struct manual_command ctl_commands[CTL_COMMAND_COUNT] = {
                          .summary = "the journals of all nodes, merged by term and time",
                          .examples = "batonctl explain all\n"
                                      "batonctl explain all -o json"},
+    [CTL_DEBUG] =
+        {.name = "debug",
+         .arguments = "FILE",
+         .takes = TAKES_FORCE,
+         .summary = "gather what is known of all nodes into a tar file",
+         .details = "For who is to find out what was wrong: status, journals and what explain says of them, and of each\n"
+                    "node its metrics, its flags and the last lines of its log. No keys, values or certificates, but names\n"
+                    "and addresses. Nodes that do not answer are listed in it.",
+         .examples = "batonctl debug baton-$(date +%F).tar"},
     [CTL_SNAPSHOT] =
         {.name = "snapshot",
          .arguments = "",

@@ -29,6 +29,7 @@
     X(EXPLAIN_WRITES, explain_writes)                                                                                       \
     X(EXPLAIN_ALL, explain_all)                                                                                             \
     X(EXPLAIN, explain)                                                                                                     \
+    X(DEBUG, debug)                                                                                                         \
     X(SNAPSHOT, snapshot)                                                                                                   \
     X(BACKUP_CHECK, backup_check)                                                                                           \
     X(BACKUP, backup)                                                                                                       \

@@ -213,14 +213,14 @@ void worker_liveness_tick(struct node *node) {
 
 // --- what has been applied ---
 
-static void log_worker(const struct state_worker *worker) {
+static void log_worker(const struct state_worker *worker, int64_t since_unix_ms) {
     slog(SLOG_INFO, worker->online ? "worker-online" : "worker-offline",
          worker->online ? "worker is online" : "worker is offline", F_BYTES("worker", worker->id),
          F_BYTES("cloud", worker->registration->cloud), F_BYTES("address", worker->registration->address),
-         F_U64("epoch", worker->epoch), F_BYTES("reason", worker->reason));
+         F_U64("epoch", worker->epoch), F_BYTES("reason", worker->reason), F_I64("since_unix_ms", since_unix_ms));
 }
 
-static void follow_worker(struct node *node, struct slice id, bool registered) {
+static void follow_worker(struct node *node, struct slice id, bool registered, int64_t since_unix_ms) {
     struct liveness *liveness = node->workers->liveness;
     struct state_worker worker;
     if (!state_worker(node->state, id, &worker)) {
@@ -229,7 +229,7 @@ static void follow_worker(struct node *node, struct slice id, bool registered) {
     if (!registered) {
         clear_expiring(node->workers, worker.row);
     }
-    log_worker(&worker);
+    log_worker(&worker, since_unix_ms);
     if (!node->serving_workers) {
         return;
     }
@@ -244,12 +244,12 @@ static void follow_worker(struct node *node, struct slice id, bool registered) {
 
 void worker_liveness_applied(struct node *node, const struct pb_command *command) {
     if (command->op == PB_COMMAND_OP_REGISTER_WORKER) {
-        follow_worker(node, command->register_worker.worker_id, true);
+        follow_worker(node, command->register_worker.worker_id, true, command->time_unix_ms);
         return;
     }
     assert(command->op == PB_COMMAND_OP_CHANGE_WORKERS);
     for (size_t i = 0; i < command->change_workers.changes_count; i++) {
-        follow_worker(node, command->change_workers.changes[i].worker_id, false);
+        follow_worker(node, command->change_workers.changes[i].worker_id, false, command->time_unix_ms);
     }
 }
 

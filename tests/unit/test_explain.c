@@ -214,6 +214,10 @@ static void TestExplainWorker(void **state) {
     ADD("n1", 5, 120000, "worker-online", "worker", "w1");
     ask_worker("w1");
     assert_says("w1 is online since 1970-01-01 00:18:40.000.\nBefore, it was offline from");
+    // A node that starts tells of old changes.
+    ADD("n1", 6, 900000, "worker-offline", "worker", "w1", "reason", "missed-heartbeats", "since_unix_ms", "1100000");
+    ask_worker("w1");
+    assert_says("w1 is online since 1970-01-01 00:18:40.000.\nBefore, it was offline from 1970-01-01 00:18:20.000 on.\n");
     offline("w5", "gcp", 98000, "left");
     ask_worker("w5");
     assert_says("It had left by itself (left).\n");
