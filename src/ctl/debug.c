@@ -24,13 +24,22 @@
 #include "ctl/nodes.h"
 #include "wire/codec.h"
 
-enum { TAR_BLOCK = 512, FILE_MODE = 0600 };
+enum { FILE_MODE = 0600 };
 
-struct ustar {
-    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100], magic[6], version[2],
-        uname[32], gname[32], major[8], minor[8], prefix[155], padding[12];
+// Where the members of a header are, and its size.
+enum {
+    NAME = 0,
+    MODE = 100,
+    UID = 108,
+    GID = 116,
+    SIZE = 124,
+    MTIME = 136,
+    CHECKSUM = 148,
+    TYPE = 156,
+    MAGIC = 257,
+    TAR_BLOCK = 512
 };
-static_assert(sizeof(struct ustar) == TAR_BLOCK, "a header is a block");
+enum { CHECKSUM_LEN = 8 };
 
 // --- tar ---
 
@@ -41,25 +50,26 @@ static void append_zeros(struct buf *out, size_t count) {
 
 // `directory`, if not empty, is a node's id: at most ID_MAX bytes that a path may have.
 static void add_file(struct buf *tar, struct slice directory, const char *name, struct slice contents) {
-    struct ustar header = {.type = '0', .magic = "ustar", .version = "00"};
-    char size[sizeof header.size + 1], time[sizeof header.mtime + 1], sum[sizeof header.checksum];
-    snprintf(header.name, sizeof header.name, "baton-debug/%.*s%s%s", (int)directory.len, (const char *)directory.data,
+    char header[TAR_BLOCK] = {0};
+    snprintf(header + NAME, MODE - NAME, "baton-debug/%.*s%s%s", (int)directory.len, (const char *)directory.data,
              directory.len > 0 ? "/" : "", name);
-    snprintf(size, sizeof size, "%011" PRIo64, (uint64_t)contents.len & 077777777777);
-    snprintf(time, sizeof time, "%011" PRIo64, (uint64_t)(unix_ms_now() / 1000) & 077777777777);
-    memcpy(header.mode, "0000600", sizeof header.mode);
-    memcpy(header.uid, "0000000", sizeof header.uid);
-    memcpy(header.gid, "0000000", sizeof header.gid);
-    memcpy(header.size, size, sizeof header.size);
-    memcpy(header.mtime, time, sizeof header.mtime);
-    memset(header.checksum, ' ', sizeof header.checksum);
-    unsigned total = 0;
+    snprintf(header + MODE, UID - MODE, "%07o", FILE_MODE);
+    snprintf(header + UID, GID - UID, "%07o", 0);
+    snprintf(header + GID, SIZE - GID, "%07o", 0);
+    snprintf(header + SIZE, MTIME - SIZE, "%011" PRIo64, (uint64_t)contents.len);
+    snprintf(header + MTIME, CHECKSUM - MTIME, "%011" PRIo64, (uint64_t)(unix_ms_now() / 1000));
+    header[TYPE] = '0';
+    memcpy(header + MAGIC,
+           "ustar\0"
+           "00",
+           8);
+    memset(header + CHECKSUM, ' ', CHECKSUM_LEN);
+    unsigned sum = 0;
     for (size_t i = 0; i < sizeof header; i++) {
-        total += ((const unsigned char *)&header)[i];
+        sum += (unsigned char)header[i];
     }
-    snprintf(sum, sizeof sum, "%06o", total & 0777777);  // its NUL, and a blank behind it
-    memcpy(header.checksum, sum, 7);
-    buf_append(tar, &header, sizeof header);
+    snprintf(header + CHECKSUM, CHECKSUM_LEN - 1, "%06o", sum);  // and a blank behind its NUL
+    buf_append(tar, header, sizeof header);
     buf_append_slice(tar, contents);
     append_zeros(tar, (TAR_BLOCK - contents.len % TAR_BLOCK) % TAR_BLOCK);
 }
