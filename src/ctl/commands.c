@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "ctl/fields.h"
+
 enum ctl_exit ctl_run(struct ctl *ctl) {
     static enum ctl_exit (*const functions[CTL_COMMAND_COUNT])(struct ctl *) = {
 #define X(constant, function) [CTL_##constant] = ctl_##function,
@@ -22,7 +24,18 @@ enum ctl_exit ctl_ask(struct ctl *ctl, enum ctl_need need, const char *path, str
     return status;
 }
 
+// Of what is printed as JSON, only the fields that were asked for.
+static void choose_fields(struct ctl *ctl) {
+    struct buf lines = {0};
+    fields_print(ctl->options->fields, buf_slice(&ctl->out), &lines);
+    buf_free(&ctl->out);
+    ctl->out = lines;
+}
+
 enum ctl_exit ctl_print(struct ctl *ctl) {
+    if (ctl->options->fields != NULL) {
+        choose_fields(ctl);
+    }
     struct slice left = buf_slice(&ctl->out);
     while (left.len > 0) {
         ssize_t written = write(STDOUT_FILENO, left.data, left.len);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "ctl/fields.h"
 #include "ctl/vocabulary.h"
 
 bool ctl_is_offline(const struct ctl_options *options) {
@@ -81,11 +82,17 @@ static enum error_code parse_number(const char *option, const char *text, uint64
     return OK;
 }
 
-static enum error_code parse_output(const char *text, bool *json, struct error *error) {
-    *json = strcmp(text, "json") == 0;
-    return *json || strcmp(text, "table") == 0
+static enum error_code parse_output(const char *text, struct ctl_options *options, struct error *error) {
+    static const char fields[] = "fields=";
+    bool has_fields = strncmp(text, fields, sizeof fields - 1) == 0;
+    options->fields = has_fields ? text + sizeof fields - 1 : NULL;
+    options->json = has_fields || strcmp(text, "json") == 0;
+    if (has_fields) {
+        return fields_check(options->fields, error);
+    }
+    return options->json || strcmp(text, "table") == 0
                ? OK
-               : error_set(error, ERR_INVALID, "--output is \"%s\"; allowed are table and json", text);
+               : error_set(error, ERR_INVALID, "--output is \"%s\"; allowed are table, json and fields=NAME,...", text);
 }
 
 static enum error_code parse_limit(const char *text, uint64_t *limit, struct error *error) {
@@ -143,7 +150,7 @@ static enum error_code take_option(enum ctl_option option, struct ctl_options *o
         options->tls_required = true;
         return OK;
     case CTL_OPTION_OUTPUT:
-        return parse_output(optarg, &options->json, error);
+        return parse_output(optarg, options, error);
     case CTL_OPTION_TIMEOUT:
         options->has_timeout = true;
         return parse_timeout(optarg, &options->timeout_ms, error);

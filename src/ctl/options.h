@@ -16,6 +16,7 @@ struct ctl_options {
     struct tls_files tls_files;  // NULL members: not given
     bool tls_required;
     bool json;
+    const char *fields;  // with json: what is printed of it (ctl/fields.h); NULL: all
     bool stale;
     bool dry_run;                // change nothing, say what would be so
     bool follower;               // read from a node that does not lead

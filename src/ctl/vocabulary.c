@@ -218,8 +218,9 @@ const struct manual_option ctl_options_known[CTL_OPTION_COUNT] = {
     [CTL_OPTION_TLS_REQUIRED] = {.name = "tls-required", .help = "never use plaintext", .variable = "BATON_TLS_REQUIRED"},
     [CTL_OPTION_OUTPUT] = {.name = "output",
                            .letter = 'o',
-                           .argument = "table|json",
-                           .help = "how to print; with json, errors too are objects",
+                           .argument = "table|json|fields=NAME,...",
+                           .help = "how to print; with json, errors too are objects; fields: these members of\n"
+                                   "what json prints, as lines with tabs between, for scripts",
                            .initial = "table"},
     [CTL_OPTION_TIMEOUT] = {.name = "timeout",
                             .argument = "TIME",
