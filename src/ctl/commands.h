@@ -38,6 +38,11 @@ enum ctl_exit ctl_ask(struct ctl *ctl, enum ctl_need need, const char *path, str
 // Writes ctl->out to standard output and empties it. CTL_FAILED if writing fails.
 enum ctl_exit ctl_print(struct ctl *ctl);
 
+enum { CTL_CLIENT_ID_SIZE = sizeof "batonctl-0123456789abcdef0123456789abcdef" };
+
+// The id of a new client, for its session. Random.
+void ctl_new_client_id(char client_id[CTL_CLIENT_ID_SIZE]);
+
 // Returns CTL_FAILED, with a message, for an answer that does not decode.
 enum ctl_exit ctl_undecodable(struct ctl *ctl);
 

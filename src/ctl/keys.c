@@ -14,15 +14,17 @@ static const char *argument(const struct ctl *ctl, size_t i) {
 
 // --- writes ---
 
-enum { CLIENT_ID_SIZE = sizeof "batonctl-0123456789abcdef0123456789abcdef" };
-
-// Each run is a new client with a single write, sequence 1.
-static struct pb_session open_session(char client_id[CLIENT_ID_SIZE]) {
+void ctl_new_client_id(char client_id[CTL_CLIENT_ID_SIZE]) {
     uint64_t random[2];
     while (getrandom(random, sizeof random, 0) != sizeof random)
         ;
-    snprintf(client_id, CLIENT_ID_SIZE, "batonctl-%016llx%016llx", (unsigned long long)random[0],
+    snprintf(client_id, CTL_CLIENT_ID_SIZE, "batonctl-%016llx%016llx", (unsigned long long)random[0],
              (unsigned long long)random[1]);
+}
+
+// Each run is a new client with a single write, sequence 1.
+static struct pb_session open_session(char client_id[CTL_CLIENT_ID_SIZE]) {
+    ctl_new_client_id(client_id);
     return (struct pb_session){.client_id = slice_of_str(client_id), .sequence = 1};
 }
 
@@ -61,7 +63,7 @@ static enum ctl_exit print_revision(struct ctl *ctl, uint64_t revision) {
 }
 
 static enum ctl_exit put_value(struct ctl *ctl, struct slice value) {
-    char client_id[CLIENT_ID_SIZE];
+    char client_id[CTL_CLIENT_ID_SIZE];
     struct pb_put_request request = {
         .key = slice_of_str(argument(ctl, 0)),
         .value = value,
@@ -102,7 +104,7 @@ static enum ctl_exit no_such_key(struct ctl *ctl) {
 }
 
 enum ctl_exit ctl_delete(struct ctl *ctl) {
-    char client_id[CLIENT_ID_SIZE];
+    char client_id[CTL_CLIENT_ID_SIZE];
     struct pb_delete_request request = {
         .key = slice_of_str(argument(ctl, 0)),
         .has_expected_revision = ctl->options->has_expect,

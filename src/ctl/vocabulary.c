@@ -164,6 +164,16 @@ const struct manual_command ctl_commands[CTL_COMMAND_COUNT] = {
                     "node its metrics, its flags and the last lines of its log. No keys, values or certificates, but names\n"
                     "and addresses. Nodes that do not answer are listed in it.",
          .examples = "batonctl debug baton-$(date +%F).tar"},
+    [CTL_BENCH] =
+        {.name = "bench",
+         .arguments = "[SECONDS]",
+         .summary = "check how long writes and reads take, without a load",
+         .details =
+             "For 10 seconds, or as many as are given up to 600, one call at a time, at most 50 writes a second of 256\n"
+             "bytes to keys of its own, which it deletes. Compares them with what the leader says that a commit takes;\n"
+             "exits with 1 if they take much longer. What a cluster can take at most, baton-bench measures.",
+         .examples = "batonctl bench\n"
+                     "batonctl bench 60 -o json"},
     [CTL_SNAPSHOT] =
         {.name = "snapshot",
          .arguments = "",

@@ -30,6 +30,7 @@
     X(EXPLAIN_ALL, explain_all)                                                                                             \
     X(EXPLAIN, explain)                                                                                                     \
     X(DEBUG, debug)                                                                                                         \
+    X(BENCH, bench)                                                                                                         \
     X(SNAPSHOT, snapshot)                                                                                                   \
     X(BACKUP_CHECK, backup_check)                                                                                           \
     X(BACKUP, backup)                                                                                                       \

@@ -320,3 +320,27 @@ def TestBatonctlUsage(hosts: None, empty_cluster: Cluster) -> None:
     assert "put KEY VALUE" in batonctl("--help")
     assert "--expect 0" in batonctl("put", "--help")
     assert batonctl("--version").startswith("batonctl ")
+
+
+def TestBatonctlBench(batonctl: Batonctl, cluster: Cluster) -> None:
+    cluster.put("mine", "1")
+    wait_for(lambda: any(member.commit_ms > 0 for member in cluster.leader().status().members), "the leader has an estimate")
+    bench = batonctl.start("bench", "2", "-o", "json", stdout=subprocess.PIPE)
+    report = json.loads(bench.communicate(timeout=DEADLINE)[0])
+    assert bench.returncode == (FAILED if report["slow"] else OK)
+    assert report["writes"]["count"] > 1 and report["writes"]["count"] == report["reads"]["count"]
+    assert report["writes"]["median_ms"] <= report["writes"]["p99_ms"] <= report["writes"]["slowest_ms"]
+    assert report["leader"] == cluster.leader().name and report["expected_ms"] > report["commit_ms"] > 0
+    assert batonctl("ls", "-o", "fields=key").split() == ["mine"]  # its own keys are gone
+    assert "allowed is a number from 1 to 600" in batonctl.error(USAGE, "bench", "601")
+    # Interrupted, it ends early, with what it has measured, and cleans up, too.
+    bench = batonctl.start("bench", "600", stdout=subprocess.PIPE)
+    wait_for(lambda: len(batonctl("ls").splitlines()) > 3, "it writes")
+    bench.send_signal(signal.SIGINT)
+    out, _ = bench.communicate(timeout=DEADLINE)
+    assert bench.returncode in (OK, FAILED) and b"by the estimate of" in out
+    assert batonctl("ls", "-o", "fields=key").split() == ["mine"]
+    # Without a majority it says so, and what it has left.
+    for node in cluster.others(cluster.leader().name):
+        node.kill()
+    assert "batonctl" in batonctl.error(UNKNOWN, "bench", "1", "--timeout", "1s")
