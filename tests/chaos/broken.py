@@ -12,7 +12,7 @@ import programs
 
 PATCHES = Path(__file__).with_name("broken")
 OUT = programs.OUT / "broken"
-COPIED = ("src", "proto", "tests", "meson.build", "meson_options.txt", "deploy", "worker", "docs")
+COPIED = ("src", "proto", "tests", "VERSION", "meson.build", "meson_options.txt", "deploy", "worker", "docs")
 
 
 def names() -> List[str]:

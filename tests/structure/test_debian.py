@@ -22,10 +22,3 @@ def test_build_depends_are_those_of_deps():
     """But for debhelper-compat, which debhelper provides."""
     assert group("build") - IMPLIED <= build_depends()
     assert build_depends() - {"debhelper-compat"} <= group("build") | group("deb")
-
-
-def test_the_worker_has_the_version_of_the_programs():
-    """One changelog is for both."""
-    versions = {re.search(pattern, (ROOT / path).read_text(), re.MULTILINE)[1]
-                for path, pattern in (("meson.build", r"^  version: '(.*)',$"), ("worker/pyproject.toml", r'^version = "(.*)"$'))}  # fmt: skip
-    assert len(versions) == 1

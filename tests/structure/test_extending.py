@@ -56,7 +56,7 @@ def test_listed_files_exist():
 def batond(tmp_path_factory):
     """A batond that knows Echo."""
     copy = tmp_path_factory.mktemp("echo")
-    for path in tracked("proto", "src", "tests", "deploy", "meson*"):
+    for path in tracked("proto", "src", "tests", "deploy", "VERSION", "meson*"):
         target = copy / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)

@@ -6,4 +6,4 @@ from .tls import Tls
 from .worker import Worker
 
 __all__ = ["Config", "ConfigError", "State", "Tls", "Worker"]
-__version__ = "0.1.0"
+__version__ = "0.2.0-dev"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import baton_worker
 import pytest
 from google.protobuf.internal import api_implementation
 
@@ -78,7 +79,7 @@ def TestWorkerPipInstall(tmp_path: Path) -> None:
     python = tmp_path / "venv/bin/python"
     run(python, "-m", "pip", "install", "--quiet", "--no-index", "--no-build-isolation", "--no-deps", source)
     script = tmp_path / "venv/bin/baton-worker"
-    assert "--endpoints" in run(script, "--help", PYTHONPATH="") and "0.1.0" in run(script, "--version", PYTHONPATH="")
+    assert "--endpoints" in run(script, "--help", PYTHONPATH="") and baton_worker.__version__ in run(script, "--version", PYTHONPATH="")
     where = run(python, "-I", "-c", "import baton_worker; print(baton_worker.__file__)")
     assert where.startswith(str(tmp_path / "venv"))
     installed = Path(where.strip()).parent
