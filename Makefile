@@ -155,6 +155,10 @@ deb: ## build the Debian packages into build/deb
 	@deploy/deps build deb
 	@deploy/deb
 
+dist: ## make the archives of a release, checksums and a list of what is linked (SPDX), of the last commit, in build/dist
+	@deploy/deps build
+	@deploy/dist
+
 clean: down ## stop the local cluster and remove everything built, including its data
 	@rm -rf build
 
