@@ -15,7 +15,7 @@ $(RELEASE)/build.ninja:
 	@meson setup $(RELEASE) >/dev/null || { cat $(RELEASE)/meson-logs/meson-log.txt; exit 1; }
 
 deps: ## install the Debian packages that building, running and testing need
-	@deploy/deps build run test bench baseline deb
+	@deploy/deps build run test bench baseline deb site
 
 up: ## start a local cluster of three nodes in two clouds and three workers
 	@deploy/deps build run
@@ -48,7 +48,7 @@ acceptance: build ## check the release's criteria in separate containers and wri
 	@tests/docker/acceptance
 
 test: ## run all tests, or with RUN=TestLog those whose names begin so
-	@deploy/deps build run test bench baseline deb
+	@deploy/deps build run test bench baseline deb site
 	@tests/run $(RUN)
 
 sim: $(RELEASE)/build.ninja ## run whole clusters on virtual time: N= of them (100) from SEED= (1), TIME= seconds each (10); TRACE=1, SHRINK=1, FAULTS=
@@ -158,6 +158,14 @@ deb: ## build the Debian packages into build/deb
 dist: ## make the archives of a release, checksums and a list of what is linked (SPDX), of the last commit, in build/dist
 	@deploy/deps build
 	@deploy/dist
+
+site: ## make a site of the documents, in build/site; its first page is index.html
+	@deploy/deps site
+	@deploy/site/build
+
+cast: build ## play the demonstration on a cluster of its own, and write it as docs/demo.svg
+	@deploy/deps run test
+	@deploy/local/cast
 
 clean: down ## stop the local cluster and remove everything built, including its data
 	@rm -rf build

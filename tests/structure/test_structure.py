@@ -188,10 +188,10 @@ def test_nothing_is_left_to_do():
     assert not found, "\n".join(found)
 
 
-def test_readme_quotes_what_is_said():
-    """Whoever looks for a message in the README's table finds it: as the source has it, but for the name of a node."""
-    readme = (ROOT / "README.md").read_text()
-    quoted = [text for row in re.findall(r"^\| (.*?) \|", readme[readme.index("| you see |") :], re.MULTILINE)
+def test_operations_quotes_what_is_said():
+    """Whoever looks for a message in the table of docs/operations.md finds it: as the source has it, but for the name of a node."""
+    page = (ROOT / "docs/operations.md").read_text().split("\n| you see |", 1)[1].split("\n\n", 1)[0]
+    quoted = [text for row in re.findall(r"^\| (.*?) \|", page, re.MULTILINE)
               for text in re.findall("`([^`]+)`", row)]  # fmt: skip
     said = "".join(path.read_text() for folder in ("src", "deploy") for path in (ROOT / folder).rglob("*")
                    if path.is_file() and path.suffix in ("", ".c", ".h"))  # fmt: skip
