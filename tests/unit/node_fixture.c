@@ -46,6 +46,7 @@ void whole_node_start(struct whole_node *whole, size_t members) {
         .election_timeout_max_us = ELECTION_TIMEOUT_MAX_US,
         .snapshot_log_bytes = 64 * MIB,
         .log_retention = 256 * MIB,
+        .settings = "",
         .verbs = all_verbs,
     };
     struct error error = {0};

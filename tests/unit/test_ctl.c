@@ -149,7 +149,7 @@ static void TestCtlUsage(void **state) {
     refuse("get k --timeout 0s", "--timeout");
     refuse("get k --timeout -1s", "--timeout");
     refuse("get k --timeout 99999999999999999999s", "--timeout");
-    refuse("get k -o yaml", "allowed are table and json");
+    refuse("get k -o yaml", "allowed are table, json and fields=");
     refuse("put k v --expect x", "--expect");
     refuse("put k v --expect -1", "--expect");
     refuse("put k v --expect 18446744073709551616", "--expect");
