@@ -92,6 +92,9 @@ enum {
 
     TLS_FILE_MAX = 1 * MIB,  // of certificates, or a key: hundreds of authorities
 
+    TIMELINE_PERIOD_MS = 2000,  // between two samples for the dashboard's charts,
+    TIMELINE_SAMPLES = 300,     // which show ten minutes
+
     HTTP_CONNECTIONS_MAX = 128,  // to the debug pages: browsers, Prometheus, the other nodes' relays,
     HTTP_CONNECTIONS_SHARE = 8,  // and at most one in this many of the files the node may open
     HTTP_LIST_SHARE = 10,        // rendering the list of workers takes at most one in this many parts of the loop's time

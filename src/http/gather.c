@@ -1,5 +1,5 @@
-// /nodes: asks all members for their /status concurrently. Requests go only to members and a fixed path, so no client
-// chooses their target.
+// /nodes and /timelines: ask all members for their /status or /timeline concurrently. Requests go only to members and fixed
+// paths, so no client chooses their target.
 #include <assert.h>
 #include <stdlib.h>
 
@@ -7,13 +7,14 @@
 #include "http/fetch.h"
 #include "http/pages.h"
 
-enum { STATUS_BYTES_MAX = 256 * KIB };  // of one node's /status
+enum { ANSWER_BYTES_MAX = 256 * KIB };  // of one node
 
 struct survey {
     struct exchange *exchange;
-    json_t *cluster;  // its id
-    json_t *nodes;    // the response: an object per member, in the members' order
-    size_t waiting;   // outstanding answers
+    const char *path;  // that the others are asked for
+    json_t *cluster;   // its id
+    json_t *nodes;     // the response: an object per member, in the members' order
+    size_t waiting;    // outstanding answers
     struct asked {
         struct survey *survey;
         struct fetch *fetch;  // NULL: ended or never started
@@ -42,7 +43,7 @@ static void survey_finish(struct survey *survey) {
     free(survey);
 }
 
-// Merges a node's own status over what this node knows of it. NULL, or why it cannot be used.
+// Merges what a node says itself over what this node knows of it. NULL, or why it cannot be used.
 static const char *node_merge(const struct survey *survey, json_t *node, const struct fetch_answer *answer) {
     if (answer->error != NULL) {
         return answer->error;
@@ -50,19 +51,19 @@ static const char *node_merge(const struct survey *survey, json_t *node, const s
     if (answer->status != MHD_HTTP_OK) {
         return "it refused";
     }
-    json_t *status = json_loadb((const char *)answer->body, answer->len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *told = json_loadb((const char *)answer->body, answer->len, JSON_REJECT_DUPLICATES, NULL);
     const char *error = NULL;
-    if (!json_is_object(status)) {
+    if (!json_is_object(told)) {
         error = "its answer is not a JSON object";
-    } else if (!json_equal(json_object_get(status, "cluster"), survey->cluster)) {
+    } else if (!json_equal(json_object_get(told, "cluster"), survey->cluster)) {
         error = "a node of another cluster answers at its address";
-    } else if (!json_equal(json_object_get(status, "node"), json_object_get(node, "node"))) {
+    } else if (!json_equal(json_object_get(told, "node"), json_object_get(node, "node"))) {
         error = "another node answers at its address";
     } else {
-        json_object_update(node, status);
+        json_object_update(node, told);
         json_object_set_new(node, "reachable", json_true());
     }
-    json_decref(status);
+    json_decref(told);
     return error;
 }
 
@@ -99,20 +100,23 @@ static void node_ask(struct survey *survey, size_t at, const struct pb_member_st
         .tls = survey->exchange->tls,
         .node = member->id,
         .address = member->http_address,
-        .path = "/status",
+        .path = survey->path,
         .headers = "",
         .timeout_ms = HTTP_RELAY_TIMEOUT_MS,
-        .body_max = STATUS_BYTES_MAX,
+        .body_max = ANSWER_BYTES_MAX,
     };
     asked->fetch = fetch_start(survey->exchange->loop, &request, node_done, asked);
     survey->waiting++;
 }
 
-void page_nodes(struct exchange *exchange) {
+// `own` makes this node's document, which the others have at `path`.
+static void gather(struct exchange *exchange, const char *path,
+                   json_t *(*own)(const struct http_source *source, const struct node_status *status)) {
     struct node_status status;
     exchange->source->status(exchange->source->user, &status);
     struct survey *survey = mem_zalloc(sizeof *survey);
     survey->exchange = exchange;
+    survey->path = path;
     survey->cluster = json_stringn((const char *)status.response.cluster_id.data, status.response.cluster_id.len);
     survey->nodes = json_array();
     exchange->pending = survey;
@@ -123,7 +127,7 @@ void page_nodes(struct exchange *exchange) {
         json_t *node = node_object(member);
         json_array_append_new(survey->nodes, node);
         if (slice_equal(member->id, status.response.node)) {
-            json_object_update_new(node, page_status_object(&status));
+            json_object_update_new(node, own(exchange->source, &status));
             json_object_set_new(node, "reachable", json_true());
             json_object_set_new(node, "self", json_true());
         } else if (member->http_address.len == 0) {  // it has to tell it first
@@ -137,4 +141,17 @@ void page_nodes(struct exchange *exchange) {
     if (survey->waiting == 0) {
         survey_finish(survey);
     }
+}
+
+static json_t *own_status(const struct http_source *source, const struct node_status *status) {
+    (void)source;
+    return page_status_object(status);
+}
+
+void page_nodes(struct exchange *exchange) {
+    gather(exchange, "/status", own_status);
+}
+
+void page_timelines(struct exchange *exchange) {
+    gather(exchange, "/timeline", page_timeline_object);
 }

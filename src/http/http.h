@@ -5,6 +5,8 @@
 //   GET /status         this node, as a JSON object
 //   GET /nodes          the /status of every member, as a JSON list; unreachable ones with "reachable": false and why, this
 //                       node with "self": true
+//   GET /timeline       this node's last ten minutes, as a JSON object
+//   GET /timelines      the /timeline of every member, as /nodes has their /status
 //   GET /metrics        Prometheus text
 //   GET /livez          200 as long as the loop runs
 //   GET /readyz         200, or 503 with the reasons

@@ -58,7 +58,8 @@ http_page *page_find(const char *path) {
         {"/dashboard.js", page_script}, {"/cluster-state", page_cluster_state},
         {"/status", page_status},       {"/nodes", page_nodes},
         {"/metrics", page_metrics},     {"/livez", page_livez},
-        {"/readyz", page_readyz},
+        {"/readyz", page_readyz},       {"/timeline", page_timeline},
+        {"/timelines", page_timelines},
     };
     for (size_t i = 0; i < ARRAY_COUNT(pages); i++) {
         if (strcmp(path, pages[i].path) == 0) {

@@ -14,6 +14,9 @@ http_page *page_find(const char *path);
 // The JSON object of /status. Owned by the caller.
 json_t *page_status_object(const struct node_status *status);
 
+// The JSON object of /timeline. Owned by the caller.
+json_t *page_timeline_object(const struct http_source *source, const struct node_status *status);
+
 // Whether the node of this status leads.
 bool page_leads(const struct node_status *status);
 
@@ -28,6 +31,8 @@ struct workers_place {
 bool page_append_workers(const struct http_source *source, struct workers_place *place, uint64_t until_ns, struct buf *out);
 
 void page_cluster_state(struct exchange *exchange);  // cluster_state.c
+void page_timeline(struct exchange *exchange);       // timeline.c
 void page_nodes(struct exchange *exchange);          // gather.c: asks the other nodes
+void page_timelines(struct exchange *exchange);      // the same
 
 #endif

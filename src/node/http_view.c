@@ -4,6 +4,7 @@
 #include "node/internal.h"
 #include "node/quarantine.h"
 #include "node/snapshot_sender.h"
+#include "node/timeline.h"
 
 static void http_status(void *user, struct node_status *out) {
     node_status(user, out);
@@ -28,6 +29,30 @@ static bool http_workers(void *user, struct slice start_after, view_visit_worker
     struct http_visit context = {.node = node, .visit = visit, .arg = arg};
     state_workers(node->state, start_after, http_worker, &context);
     return !context.stopped;
+}
+
+void http_view_sample(struct node *node) {
+    struct timeline_now now = {
+        .now_us = node_clock_us(),
+        .term = raft_current_term(node->raft),
+        .leads = node_leads(node),
+        .writes = node->m.proposals->value,
+        .commit_ms = node->m.replication_latency,
+    };
+    for (size_t i = 0; i < node->configuration.count; i++) {
+        const struct raft_id *id = &node->configuration.members[i].id;
+        const struct peer_view *view = peers_view(node->peers, id);
+        if (view != NULL) {
+            now.peers[now.peers_count++] =
+                (struct pb_round_trip){.id = raft_id_slice(id), .rtt_ms = view->reachable ? view->rtt_ms : 0};
+        }
+    }
+    timeline_take(node->timeline, &now);
+}
+
+static void http_timeline(void *user, struct view_timeline *out) {
+    struct node *node = user;
+    timeline_read(node->timeline, node_clock_us(), out);
 }
 
 static void measure_members(struct node *node) {
@@ -80,6 +105,7 @@ struct http_source http_view_source(struct node *node) {
         .user = node,
         .status = http_status,
         .workers = http_workers,
+        .timeline = http_timeline,
         .metrics = http_metrics,
         .ready = http_ready,
     };

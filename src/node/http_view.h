@@ -9,4 +9,7 @@ struct node;
 // Valid as long as the node.
 struct http_source http_view_source(struct node *node);
 
+// Once a second: takes a sample for the charts if one is due.
+void http_view_sample(struct node *node);
+
 #endif

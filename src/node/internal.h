@@ -31,6 +31,7 @@ struct membership;
 struct node_digests;
 struct quarantine;
 struct snapshots;
+struct timeline;
 struct read_index;
 struct turn;
 struct worker_liveness;
@@ -83,6 +84,7 @@ struct node {
     struct snapshot_receiver *snapshot_receiver;
     struct worker_liveness *workers;
     struct causes *causes;
+    struct timeline *timeline;
     struct turn *turn;
 
     uint64_t now_us;  // monotonic, read once a turn before the step
@@ -113,7 +115,7 @@ struct node {
     enum stopping stopping;
     uint64_t stopping_until_us;
     uint64_t started_us;
-    uv_timer_t sample;  // once a second: round trips, placement
+    uv_timer_t sample;  // once a second: round trips, placement, the timeline
 };
 
 // Monotonic, also while the machine is suspended: what others were promised, or have promised, ends meanwhile, too.

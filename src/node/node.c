@@ -22,6 +22,7 @@
 #include "node/snapshot_receiver.h"
 #include "node/snapshot_sender.h"
 #include "node/snapshots.h"
+#include "node/timeline.h"
 #include "node/turn.h"
 #include "node/worker_liveness.h"
 #include "wire/descriptor.h"
@@ -102,6 +103,7 @@ static void on_sample(uv_timer_t *timer) {
     backups_sample(node);
     level_sample(node);
     causes_sample(node);
+    http_view_sample(node);
 }
 
 static void start_loop(struct node *node) {
@@ -145,6 +147,7 @@ static struct node *node_new(uv_loop_t *loop, const struct node_config *config, 
     node->snapshot_receiver = snapshot_receiver_new(node);
     node->backups = backups_new();
     node->causes = causes_new(node);
+    node->timeline = timeline_new(node->started_us);
     return node;
 }
 
@@ -180,6 +183,7 @@ static void free_parts(struct node *node) {
     quarantine_free(node->quarantine);
     snapshot_receiver_free(node->snapshot_receiver);
     backups_free(node->backups);
+    timeline_free(node->timeline);
     if (node->snapshot_senders != NULL) {
         snapshot_senders_free(node->snapshot_senders);
     }

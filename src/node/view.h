@@ -16,6 +16,24 @@ struct node_status {
     bool leader_ready;
 };
 
+#define TIMELINE_SPAN_US (TIMELINE_SAMPLES * TIMELINE_PERIOD_MS * US_PER_MS)
+
+// The node's last ten minutes (node/timeline.h).
+struct view_timeline {
+    uint64_t now_us;                  // monotonic
+    struct slice peers[MEMBERS_MAX];  // the columns of rtt_ms; an empty id: of none
+    size_t count;
+    struct view_sample {  // of the time since the one before; the oldest first
+        uint64_t at_us;   // its end
+        uint64_t term;    // at its end; so are the round trips
+        bool leads;
+        float writes_per_s;   // that this node committed as the leader
+        float commit_p50_ms;  // 0: none was committed
+        float commit_p99_ms;
+        float rtt_ms[MEMBERS_MAX];  // 0: unknown, or not reachable
+    } samples[TIMELINE_SAMPLES];
+};
+
 typedef bool view_visit_worker(void *arg, const struct pb_worker_info *worker);
 
 // The interface of the debug pages; implemented by the node, called on the loop's thread only.
@@ -25,6 +43,7 @@ struct http_source {
     // Visits the workers with ids > start_after in id order, until `visit` returns false; then false. Asked only while
     // leader_ready.
     bool (*workers)(void *user, struct slice start_after, view_visit_worker *visit, void *arg);
+    void (*timeline)(void *user, struct view_timeline *out);
     // Appends the metrics as text.
     void (*metrics)(void *user, struct buf *out);
     // Whether this node can serve; if not, appends the reasons, one a line.

@@ -53,6 +53,11 @@ static bool workers(void *user, struct slice start_after, view_visit_worker *vis
     return start_after.len > 0 || visit(arg, &worker);
 }
 
+static void timeline(void *user, struct view_timeline *out) {
+    (void)user;
+    *out = (struct view_timeline){.peers = {slice_of_str("n2")}, .count = 1};
+}
+
 static void metrics(void *user, struct buf *out) {
     (void)user;
     buf_append_str(out, "raft_term 3\n");
@@ -65,7 +70,7 @@ static bool ready(void *user, struct buf *reasons) {
 }
 
 static void begin(void) {
-    struct http_source source = {NULL, status_of, workers, metrics, ready};
+    struct http_source source = {NULL, status_of, workers, timeline, metrics, ready};
     struct http_options options = {.listen = "127.0.0.1:0", .advertise = "n1:7480"};
     struct error error;
     uv_loop_init(&at.loop);

@@ -31,6 +31,10 @@ static bool node_workers(void *user, struct slice start_after, view_visit_worker
     return at == node->worker_count;
 }
 
+static void node_timeline(void *user, struct view_timeline *out) {
+    *out = ((struct node *)user)->timeline;
+}
+
 static void node_metrics(void *user, struct buf *out) {
     (void)user;
     buf_append_str(out, "raft_term 3\n");
@@ -58,7 +62,7 @@ struct pb_worker_info fixture_workers[FIXTURE_WORKERS] = {
 
 void node_start(struct cluster *cluster, size_t i, uint64_t header_timeout_ms) {
     struct node *node = &cluster->nodes[i];
-    struct http_source source = {node, status_of, node_workers, node_metrics, node_ready};
+    struct http_source source = {node, status_of, node_workers, node_timeline, node_metrics, node_ready};
     struct http_options options = {.listen = "127.0.0.1:0", .header_timeout_ms = header_timeout_ms};
     struct error error;
     if (http_server_new(&cluster->loop, &options, &source, &node->server, &error) != OK) {

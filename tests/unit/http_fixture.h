@@ -13,6 +13,7 @@
 
 struct node {
     struct node_status status;
+    struct view_timeline timeline;
     struct pb_worker_info *workers;
     size_t worker_count;
     unsigned listed;      // how often the workers were asked for

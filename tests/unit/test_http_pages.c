@@ -1,4 +1,4 @@
-// What the pages of a node show: /status, /nodes, /cluster-state, the probes, metrics, the dashboard.
+// What the pages of a node show: /status, /nodes, /timeline, /cluster-state, the probes, metrics, the dashboard.
 #include <stdio.h>
 #include <string.h>
 
@@ -138,6 +138,45 @@ static void TestHttpNodes(void **state) {
     cluster_free(cluster);
 }
 
+static void TestHttpTimeline(void **state) {
+    (void)state;
+    struct cluster *cluster = cluster_new();
+    cluster->nodes[0].timeline = (struct view_timeline){
+        .now_us = 10500000,
+        .peers = {[1] = slice_of_str("n2")},
+        .count = 2,
+        .samples = {{.at_us = 8000000, .term = 2, .rtt_ms = {[1] = 0.3F}},
+                    {.at_us = 10000000,
+                     .term = 3,
+                     .leads = true,
+                     .writes_per_s = 12.5F,
+                     .commit_p50_ms = 0.42F,
+                     .commit_p99_ms = 51.25F}},
+    };
+    struct response response = get(cluster, 0, "/timeline");
+    assert_int_equal(response.status, 200);
+    assert_string_equal(response.body,
+                        "{\"node\":\"n1\",\"cluster\":\"demo\",\"period\":2.0,\"ago\":[2.5,0.5],\"term\":[2,3],"
+                        "\"leads\":[false,true],\"writes_per_s\":[0.0,12.5],\"commit_p50_ms\":[null,0.42],"
+                        "\"commit_p99_ms\":[null,51.25],\"rtt_ms\":{\"n2\":[0.3,null]}}\n");
+    response_free(&response);
+    // Everybody's, from a node that has seen nothing yet; one of them does not answer.
+    node_stop(cluster, 2);
+    response = get(cluster, 1, "/timelines");
+    json_t *nodes = json_body(&response);
+    assert_int_equal(json_array_size(nodes), 3);
+    json_t *n1 = json_array_get(nodes, 0);
+    assert_int_equal(json_array_size(json_object_get(n1, "ago")), 2);
+    assert_true(json_is_true(json_object_get(n1, "reachable")));
+    json_t *n2 = json_array_get(nodes, 1);
+    assert_true(json_is_true(json_object_get(n2, "self")));
+    assert_true(json_is_array(json_object_get(n2, "ago")) && json_array_size(json_object_get(n2, "ago")) == 0);
+    assert_non_null(text_of(json_array_get(nodes, 2), "error"));
+    json_decref(nodes);
+    response_free(&response);
+    cluster_free(cluster);
+}
+
 static void TestHttpHealth(void **state) {
     (void)state;
     struct cluster *cluster = cluster_new();
@@ -177,8 +216,8 @@ static void TestHttpDashboard(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestHttpStatus), cmocka_unit_test(TestHttpPlacement), cmocka_unit_test(TestHttpNodes),
-    cmocka_unit_test(TestHttpHealth), cmocka_unit_test(TestHttpDashboard),
+    cmocka_unit_test(TestHttpStatus),   cmocka_unit_test(TestHttpPlacement), cmocka_unit_test(TestHttpNodes),
+    cmocka_unit_test(TestHttpTimeline), cmocka_unit_test(TestHttpHealth),    cmocka_unit_test(TestHttpDashboard),
 };
 
 UNIT_MAIN(tests)
