@@ -2,10 +2,12 @@
 #include "http/cluster_state.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/quote.h"
 #include "base/rfc3339.h"
 #include "http/fetch.h"
 #include "http/pages.h"
@@ -18,11 +20,11 @@
 struct worker_list {
     struct cluster_state *owner;
     struct MHD_Response *response;
-    size_t bytes;         // of its memory, in owner->bytes
+    size_t bytes;         // of its memory, in *owner->bytes
     unsigned references;  // one of each reader, and one while it is the newest
 };
 
-// Whose list: what another leadership knew is no answer.
+// Whose list: what another leadership knew is no answer. Of this node's own list, whom it follows.
 struct leadership {
     uint64_t term;
     char leader[ID_MAX + 1];
@@ -34,7 +36,8 @@ struct cluster_state {
     uv_loop_t *loop;
     struct tls *tls;
     const struct http_source *source;
-    size_t bytes;     // of all lists that are finished and not freed
+    bool own;         // always from this node's own state, whoever leads
+    size_t *bytes;    // of all lists of this server that are finished and not freed
     size_t expected;  // bytes of the next, as the last had
     struct worker_list *newest;
     struct leadership newest_of;
@@ -51,17 +54,19 @@ struct cluster_state {
 };
 
 struct cluster_state *cluster_state_new(struct http_server *server, void (*wake)(struct http_server *server),
-                                        uv_loop_t *loop, struct tls *tls, const struct http_source *source) {
+                                        uv_loop_t *loop, struct tls *tls, const struct http_source *source, bool own,
+                                        size_t *bytes) {
     struct cluster_state *state = mem_zalloc(sizeof *state);
-    *state = (struct cluster_state){.server = server, .wake = wake, .loop = loop, .tls = tls, .source = source};
+    *state = (struct cluster_state){
+        .server = server, .wake = wake, .loop = loop, .tls = tls, .source = source, .own = own, .bytes = bytes};
     return state;
 }
 
 void cluster_state_release(struct worker_list *list) {
     assert(list->references > 0);
     if (--list->references == 0) {
-        assert(list->owner->bytes >= list->bytes);
-        list->owner->bytes -= list->bytes;
+        assert(*list->owner->bytes >= list->bytes);
+        *list->owner->bytes -= list->bytes;
         MHD_destroy_response(list->response);
         free(list);
     }
@@ -87,7 +92,6 @@ void cluster_state_free(struct cluster_state *state) {
     assert(state->waiting == NULL);
     stop_making(state);
     forget_newest(state);
-    assert(state->bytes == 0);
     free(state);
 }
 
@@ -182,8 +186,10 @@ static void finish(struct cluster_state *state, uint64_t valid_ns) {
     state->body = (struct buf){0};
     list->response = MHD_create_response_from_buffer(list->bytes, data, MHD_RESPMEM_MUST_FREE);
     exchange_set_headers(list->response, "application/json");
-    MHD_add_response_header(list->response, "Baton-Leader", state->making_of.leader);
-    state->bytes += list->bytes;
+    if (!state->own) {
+        MHD_add_response_header(list->response, "Baton-Leader", state->making_of.leader);
+    }
+    *state->bytes += list->bytes;
     state->expected = list->bytes;
     state->making = false;
     forget_newest(state);
@@ -204,7 +210,7 @@ static void finish(struct cluster_state *state, uint64_t valid_ns) {
 // --- from our own registry ---
 
 static bool fits(const struct cluster_state *state, size_t bytes) {
-    return state->bytes + bytes <= HTTP_LISTS_BYTES_MAX;
+    return *state->bytes + bytes <= HTTP_LISTS_BYTES_MAX;
 }
 
 // One part. Rendering takes at most one in HTTP_LIST_SHARE parts of the loop's time; a cheap list is always new.
@@ -214,6 +220,9 @@ static void render(struct cluster_state *state) {
         page_append_workers(state->source, &state->place, began_ns + HTTP_LIST_TURN_MS * UINT64_C(1000000), &state->body);
     uint64_t took_ns = uv_hrtime() - began_ns;
     state->spent_ns += took_ns;
+    if (done && state->own) {
+        buf_append_str(&state->body, "}\n");
+    }
     if (!fits(state, state->body.cap)) {
         fail_busy(state);
     } else if (done) {
@@ -234,7 +243,8 @@ void cluster_state_turn(struct cluster_state *state) {
     }
     struct node_status status;
     state->source->status(state->source->user, &status);
-    if (!page_leads(&status) || !status.leader_ready || status.response.term != state->making_of.term) {
+    bool leads = page_leads(&status) && status.leader_ready && status.response.term == state->making_of.term;
+    if (!state->own && !leads) {
         fail(state, "leadership-changed", "leadership changed while the list was made; try again");
     } else {
         render(state);
@@ -274,17 +284,17 @@ static void relay(struct cluster_state *state, const struct node_status *status,
         .path = "/cluster-state",
         .headers = headers,
         .timeout_ms = HTTP_RELAY_TIMEOUT_MS,
-        .body_max = HTTP_LISTS_BYTES_MAX - state->bytes < HTTP_RELAY_BYTES_MAX ? HTTP_LISTS_BYTES_MAX - state->bytes
-                                                                               : HTTP_RELAY_BYTES_MAX,
+        .body_max = HTTP_LISTS_BYTES_MAX - *state->bytes < HTTP_RELAY_BYTES_MAX ? HTTP_LISTS_BYTES_MAX - *state->bytes
+                                                                                : HTTP_RELAY_BYTES_MAX,
     };
     state->fetch = fetch_start(state->loop, &request, relay_done, state);
 }
 
 // --- asking ---
 
-static struct leadership leadership_of(const struct node_status *status) {
+static struct leadership leadership_of(const struct cluster_state *state, const struct node_status *status) {
     struct leadership of = {.term = status->response.term};
-    struct slice id = page_leads(status) ? status->response.node : status->response.leader;
+    struct slice id = page_leads(status) && !state->own ? status->response.node : status->response.leader;
     snprintf(of.leader, sizeof of.leader, "%.*s", (int)id.len, (const char *)id.data);
     return of;
 }
@@ -304,12 +314,33 @@ static const struct pb_member_status *leader_of(const struct node_status *status
     return NULL;
 }
 
+// What is before the list of this node's own: whose it is, and of when.
+static void append_whose(struct buf *out, const struct node_status *status, int64_t now_unix_ms) {
+    buf_append_str(out, "{\"node\":");
+    quote_json(out, status->response.node);
+    buf_append_str(out, ",\"leader\":");
+    if (status->response.leader.len == 0) {
+        buf_append_str(out, "null");
+    } else {
+        quote_json(out, status->response.leader);
+    }
+    if (status->current_unix_ms == 0) {
+        buf_append_str(out, ",\"as_of\":null,\"as_of_ago_ms\":null");
+    } else {
+        char text[RFC3339_SIZE];
+        rfc3339_format(text, status->current_unix_ms);
+        int64_t ago = now_unix_ms - status->current_unix_ms;
+        buf_printf(out, ",\"as_of\":\"%s\",\"as_of_ago_ms\":%" PRId64, text, ago < 0 ? 0 : ago);
+    }
+    buf_printf(out, ",\"last_applied\":%" PRIu64 ",\"workers\":", status->response.last_applied);
+}
+
 // Begins a list for those who wait.
 static void begin(struct cluster_state *state, const struct node_status *status) {
     assert(!state->making && state->waiting != NULL);
     bool leads = page_leads(status);
     const struct pb_member_status *leader = leader_of(status);
-    if (leads ? !status->leader_ready : leader == NULL) {
+    if (!state->own && (leads ? !status->leader_ready : leader == NULL)) {
         fail(state, "leadership-changed", "leadership changed while the list was made; try again");
         return;
     }
@@ -318,11 +349,14 @@ static void begin(struct cluster_state *state, const struct node_status *status)
         return;
     }
     state->making = true;
-    state->making_of = leadership_of(status);
+    state->making_of = leadership_of(state, status);
     state->spent_ns = 0;
     state->place = (struct workers_place){.now_unix_ms = unix_ms_now()};
-    if (leads) {
+    if (leads || state->own) {
         buf_reserve(&state->body, state->expected + state->expected / 16);  // it would double
+        if (state->own) {
+            append_whose(&state->body, status, state->place.now_unix_ms);
+        }
         render(state);
     } else {
         relay(state, status, leader);
@@ -330,7 +364,7 @@ static void begin(struct cluster_state *state, const struct node_status *status)
 }
 
 static void ask(struct cluster_state *state, struct exchange *exchange, const struct node_status *status) {
-    struct leadership of = leadership_of(status);
+    struct leadership of = leadership_of(state, status);
     if (state->newest != NULL && same_leadership(&state->newest_of, &of) && uv_hrtime() < state->expires_ns) {
         state->newest->references++;
         exchange_reply_list(exchange, state->newest, state->newest->response);
@@ -359,4 +393,10 @@ void page_cluster_state(struct exchange *exchange) {
     } else {
         ask(exchange->cluster_state, exchange, &status);
     }
+}
+
+void page_workers(struct exchange *exchange) {
+    struct node_status status;
+    exchange->source->status(exchange->source->user, &status);
+    ask(exchange->own_workers, exchange, &status);
 }

@@ -1,7 +1,7 @@
-// /cluster-state: the list of all workers. It may have tens of megabytes, and a hundred clients may read it slowly. So it is
-// made once for all who ask at the same time: on the leader from the registry, a part in each turn of the loop; on a
-// follower by one request to the leader. Its readers share its bytes, and all lists together are limited
-// (HTTP_LISTS_BYTES_MAX).
+// /cluster-state and /workers: the list of all workers, the leader's or this node's own. It may have tens of megabytes, and
+// a hundred clients may read it slowly. So it is made once for all who ask at the same time: on the leader from the
+// registry, a part in each turn of the loop; on a follower by one request to the leader. Its readers share its bytes, and
+// all lists together are limited (HTTP_LISTS_BYTES_MAX).
 #ifndef BATON_HTTP_CLUSTER_STATE_H
 #define BATON_HTTP_CLUSTER_STATE_H
 
@@ -9,9 +9,11 @@
 
 struct cluster_state;
 
-// What is given is borrowed; `wake` makes the server call cluster_state_turn soon.
+// What is given is borrowed; `wake` makes the server call cluster_state_turn soon. `own`: for /workers. `bytes` counts what
+// all lists hold.
 struct cluster_state *cluster_state_new(struct http_server *server, void (*wake)(struct http_server *server),
-                                        uv_loop_t *loop, struct tls *tls, const struct http_source *source);
+                                        uv_loop_t *loop, struct tls *tls, const struct http_source *source, bool own,
+                                        size_t *bytes);
 
 // Once no exchange is left.
 void cluster_state_free(struct cluster_state *state);

@@ -18,6 +18,7 @@ struct exchange {
     // Makes libmicrohttpd run soon: its epoll set does not become readable when a suspended connection is resumed.
     void (*wake)(struct http_server *server);
     struct cluster_state *cluster_state;
+    struct cluster_state *own_workers;
     uv_loop_t *loop;
     struct tls *tls;  // NULL: plaintext
     const struct http_source *source;

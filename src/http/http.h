@@ -2,6 +2,7 @@
 //
 //   GET /               the dashboard (with /dashboard.css and /dashboard.js)
 //   GET /cluster-state  all workers, as a JSON list; a follower relays the leader's answer and names it in `Baton-Leader`
+//   GET /workers        the workers as this node's own state has them, as a JSON object that says of when
 //   GET /status         this node, as a JSON object
 //   GET /nodes          the /status of every member, as a JSON list; unreachable ones with "reachable": false and why, this
 //                       node with "self": true

@@ -59,7 +59,7 @@ http_page *page_find(const char *path) {
         {"/status", page_status},       {"/nodes", page_nodes},
         {"/metrics", page_metrics},     {"/livez", page_livez},
         {"/readyz", page_readyz},       {"/timeline", page_timeline},
-        {"/timelines", page_timelines},
+        {"/timelines", page_timelines}, {"/workers", page_workers},
     };
     for (size_t i = 0; i < ARRAY_COUNT(pages); i++) {
         if (strcmp(path, pages[i].path) == 0) {
@@ -82,6 +82,12 @@ static json_t *known_or_null(double ms) {
 
 static json_t *index_or_null(uint64_t index) {
     return index == 0 ? json_null() : json_integer((json_int_t)index);
+}
+
+// In seconds.
+static json_t *age_or_null(int64_t unix_ms) {
+    int64_t ms = unix_ms_now() - unix_ms;
+    return unix_ms == 0 ? json_null() : json_real(ms < 0 ? 0 : (double)ms / 1000);
 }
 
 bool page_leads(const struct node_status *status) {
@@ -110,21 +116,22 @@ static json_t *member_object(const struct node_status *status, const struct pb_m
     json_t *sending = member->snapshot_size == 0 ? json_null()
                                                  : json_pack("{s:I, s:I}", "sent", (json_int_t)member->snapshot_sent, "size",
                                                              (json_int_t)member->snapshot_size);
-    return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",  //
-                     "id", text_or_null(member->id),                                                 //
-                     "address", text_or_null(member->address),                                       //
-                     "http_address", text_or_null(member->http_address),                             //
-                     "cloud", text_or_null(member->cloud),                                           //
-                     "voter", member->voter,                                                         //
-                     "reachable", member->reachable,                                                 //
-                     "unreachable", text_or_null(member->unreachable),                               //
-                     "quarantine", text_or_null(member->quarantine),                                 //
-                     "rtt_ms", self ? json_real(0) : known_or_null(member->rtt_ms),                  //
-                     "round_trips_ms", round_trips_object(status, member),                           //
-                     "commit_ms", known_or_null(member->commit_ms),                                  //
-                     "disk_sync_ms", known_or_null(member->disk_sync_ms),                            //
-                     "match_index", match,                                                           //
-                     "snapshot", sending,                                                            //
+    return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o}",  //
+                     "id", text_or_null(member->id),                                                      //
+                     "address", text_or_null(member->address),                                            //
+                     "http_address", text_or_null(member->http_address),                                  //
+                     "cloud", text_or_null(member->cloud),                                                //
+                     "voter", member->voter,                                                              //
+                     "reachable", member->reachable,                                                      //
+                     "unreachable", text_or_null(member->unreachable),                                    //
+                     "quarantine", text_or_null(member->quarantine),                                      //
+                     "rtt_ms", self ? json_real(0) : known_or_null(member->rtt_ms),                       //
+                     "round_trips_ms", round_trips_object(status, member),                                //
+                     "commit_ms", known_or_null(member->commit_ms),                                       //
+                     "disk_sync_ms", known_or_null(member->disk_sync_ms),                                 //
+                     "disk_full", member->disk_full,                                                      //
+                     "match_index", match,                                                                //
+                     "snapshot", sending,                                                                 //
                      "level", index_or_null(member->level));
 }
 
@@ -162,26 +169,28 @@ json_t *page_status_object(const struct node_status *status) {
         json_array_append_new(members, member_object(status, &response->members[i]));
     }
     return json_pack(
-        "{s:o, s:o, s:I, s:o, s:o, s:b, s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:f, s:o, s:o, s:o, s:I, s:I}",  //
-        "node", text_or_null(response->node),                                                                    //
-        "cluster", text_or_null(response->cluster_id),                                                           //
-        "generation", (json_int_t)response->generation,                                                          //
-        "version", text_or_null(response->version),                                                              //
-        "role", text_or_null(response->role),                                                                    //
-        "voter", status_votes(status),                                                                           //
-        "term", (json_int_t)response->term,                                                                      //
-        "leader", text_or_null(response->leader),                                                                //
-        "leader_address", text_or_null(response->leader_address),                                                //
-        "commit_index", (json_int_t)response->commit_index,                                                      //
-        "last_applied", (json_int_t)response->last_applied,                                                      //
-        "log_first_index", (json_int_t)response->log_first_index,                                                //
-        "snapshot_index", index_or_null(response->snapshot_index),                                               //
-        "snapshot_bytes", index_or_null(response->snapshot_bytes),                                               //
-        "uptime", (double)response->uptime_ms / 1000,                                                            //
-        "quarantine", text_or_null(response->quarantine),                                                        //
-        "placement", placement_object(&response->placement),                                                     //
-        "members", members,                                                                                      //
-        "level", (json_int_t)response->level,                                                                    //
+        "{s:o, s:o, s:I, s:o, s:o, s:b, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:I, s:I}",  //
+        "node", text_or_null(response->node),                                                                              //
+        "cluster", text_or_null(response->cluster_id),                                                                     //
+        "generation", (json_int_t)response->generation,                                                                    //
+        "version", text_or_null(response->version),                                                                        //
+        "role", text_or_null(response->role),                                                                              //
+        "voter", status_votes(status),                                                                                     //
+        "term", (json_int_t)response->term,                                                                                //
+        "leader", text_or_null(response->leader),                                                                          //
+        "leader_address", text_or_null(response->leader_address),                                                          //
+        "commit_index", (json_int_t)response->commit_index,                                                                //
+        "last_applied", (json_int_t)response->last_applied,                                                                //
+        "last_log_index", (json_int_t)response->last_log_index,                                                            //
+        "log_first_index", (json_int_t)response->log_first_index,                                                          //
+        "snapshot_index", index_or_null(response->snapshot_index),                                                         //
+        "snapshot_bytes", index_or_null(response->snapshot_bytes),                                                         //
+        "snapshot_age", age_or_null(status->snapshot_unix_ms),                                                             //
+        "uptime", (double)response->uptime_ms / 1000,                                                                      //
+        "quarantine", text_or_null(response->quarantine),                                                                  //
+        "placement", placement_object(&response->placement),                                                               //
+        "members", members,                                                                                                //
+        "level", (json_int_t)response->level,                                                                              //
         "cluster_level", (json_int_t)response->cluster_level);
 }
 

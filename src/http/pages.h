@@ -31,6 +31,7 @@ struct workers_place {
 bool page_append_workers(const struct http_source *source, struct workers_place *place, uint64_t until_ns, struct buf *out);
 
 void page_cluster_state(struct exchange *exchange);  // cluster_state.c
+void page_workers(struct exchange *exchange);        // the same
 void page_timeline(struct exchange *exchange);       // timeline.c
 void page_nodes(struct exchange *exchange);          // gather.c: asks the other nodes
 void page_timelines(struct exchange *exchange);      // the same

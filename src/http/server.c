@@ -104,6 +104,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
         *exchange = (struct exchange){.server = server,
                                       .wake = wake,
                                       .cluster_state = server->cluster_state,
+                                      .own_workers = server->own_workers,
                                       .loop = server->loop,
                                       .tls = server->tls,
                                       .source = &server->source,
@@ -205,7 +206,7 @@ static void drive(struct http_server *server) {
     for (const struct connection *connection = server->connections; connection != NULL; connection = connection->next) {
         next = connection->deadline_ms < next ? connection->deadline_ms : next;
     }
-    if (cluster_state_has_work(server->cluster_state)) {
+    if (cluster_state_has_work(server->cluster_state) || cluster_state_has_work(server->own_workers)) {
         next = now;
     }
     if (next == UINT64_MAX) {
@@ -225,6 +226,7 @@ static void on_timer(uv_timer_t *timer) {
         }
     }
     cluster_state_turn(server->cluster_state);
+    cluster_state_turn(server->own_workers);
     drive(server);
 }
 
@@ -328,7 +330,8 @@ enum error_code http_server_new(uv_loop_t *loop, const struct http_options *opti
         server_free(server);
         return code;
     }
-    server->cluster_state = cluster_state_new(server, wake, loop, server->tls, &server->source);
+    server->cluster_state = cluster_state_new(server, wake, loop, server->tls, &server->source, false, &server->lists_bytes);
+    server->own_workers = cluster_state_new(server, wake, loop, server->tls, &server->source, true, &server->lists_bytes);
     server->open_handles = 2;
     server->timer.data = server;
     server->poll.data = server;
@@ -369,4 +372,6 @@ void http_server_close(struct http_server *server, void (*closed)(void *user), v
     }
     MHD_stop_daemon(server->daemon);
     cluster_state_free(server->cluster_state);
+    cluster_state_free(server->own_workers);
+    assert(server->lists_bytes == 0);
 }

@@ -33,6 +33,8 @@ struct http_server {
     struct connection *connections;
     uint64_t ended;  // connections so far, for drive()
     struct cluster_state *cluster_state;
+    struct cluster_state *own_workers;
+    size_t lists_bytes;  // of both
     void (*closed)(void *user);
     void *closed_user;
 };

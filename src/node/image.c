@@ -169,6 +169,7 @@ static enum error_code load(enum error_code opened, struct wal_image_reader *rea
     if (code == OK) {
         image->last = header->last;
         image->bytes = reader->file.size;
+        image->written_unix_ms = reader->file.written_unix_ms;
         image->generation = header->generation;
         memcpy(image->cluster_id, header->cluster_id.data, header->cluster_id.len);
         image->configuration_index = header->configuration_index;

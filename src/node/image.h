@@ -34,7 +34,8 @@ enum error_code image_save(const struct wal_directory *dir, const struct wal_ima
 struct image {
     struct state *state;  // the caller's; NULL: nothing is loaded
     struct raft_entry_id last;
-    uint64_t bytes;  // of the file
+    uint64_t bytes;           // of the file
+    int64_t written_unix_ms;  // the file
     uint64_t generation;
     char cluster_id[ID_MAX + 1];
     raft_index configuration_index;

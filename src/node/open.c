@@ -250,7 +250,7 @@ static enum error_code restore(struct node *node, struct wal_recovered *recovere
         code = start_core(node, recovered, image, error);
     }
     if (code == OK) {
-        snapshots_recovered(node, image->last, image->bytes);
+        snapshots_recovered(node, image->last, image->bytes, image->written_unix_ms);
     }
     return code;
 }

@@ -57,6 +57,7 @@ struct snapshots {
     struct raft_entry_id newest;  // durable; index 0: none
     struct raft_entry_id before;  // the same
     uint64_t newest_bytes;
+    int64_t newest_unix_ms;     // when it was written; 0: unknown
     uint64_t newest_place;      // of the log's length
     uint64_t next_cut;          // the same: where the next one is due
     uint64_t retry_us;          // not before, after a failure
@@ -118,18 +119,19 @@ static void remove_others(const struct wal_directory *dir, struct raft_entry_id 
     free(list);
 }
 
-static void take_newest(struct node *node, struct raft_entry_id last, uint64_t bytes, uint64_t place) {
+static void take_newest(struct node *node, struct raft_entry_id last, uint64_t bytes, int64_t unix_ms, uint64_t place) {
     node->snapshots->newest = last;
     node->snapshots->newest_bytes = bytes;
+    node->snapshots->newest_unix_ms = unix_ms;
     node->snapshots->newest_place = place;
     find_next_cut(node);
     set_metrics(node);
 }
 
-void snapshots_recovered(struct node *node, struct raft_entry_id last, uint64_t bytes) {
+void snapshots_recovered(struct node *node, struct raft_entry_id last, uint64_t bytes, int64_t written_unix_ms) {
     struct error error = {0};
     struct wal_directory dir;
-    take_newest(node, last, bytes, log_length(node));
+    take_newest(node, last, bytes, written_unix_ms, log_length(node));
     if (wal_directory_look(&dir, node->config->data_dir, &wal_io_system, &error) == OK) {
         if (wal_images_tidy(&dir, &error) != OK) {
             slog(SLOG_WARN, "unfinished-snapshots-left", "unfinished snapshots were not removed",
@@ -206,7 +208,7 @@ static void take_result(struct node *node, struct writing *w, double seconds) {
     }
     if (w->code == OK) {
         s->before = s->newest;
-        take_newest(node, w->header.last, w->bytes, w->place);
+        take_newest(node, w->header.last, w->bytes, node_wall_ms(), w->place);
         metric_add(node->m.snapshots, 1);
         histogram_observe(node->m.snapshot_seconds, seconds);
         slog(SLOG_INFO, "snapshot-taken", "took a snapshot", F_U64("index", w->header.last.index), F_U64("bytes", w->bytes),
@@ -339,7 +341,7 @@ static void checked(void *user) {
         slog(SLOG_ERROR, "snapshot-damaged", "a snapshot of this node is damaged; it is dropped, and another one taken",
              F_STR("reason", c->error.message));
         if (same(c->last, s->newest)) {
-            take_newest(node, s->before, s->newest_bytes, s->newest_place);
+            take_newest(node, s->before, s->newest_bytes, 0, s->newest_place);
             s->before = (struct raft_entry_id){0};
             s->wanted = true;
         } else if (same(c->last, s->before)) {
@@ -440,7 +442,8 @@ bool node_take_snapshot(struct node *node, struct rpc_call call, snapshot_done *
 }
 
 struct snapshot_status snapshots_status(const struct snapshots *s) {
-    return (struct snapshot_status){.last = s->newest, .bytes = s->newest_bytes, .suspect = s->checking != NULL};
+    return (struct snapshot_status){
+        .last = s->newest, .bytes = s->newest_bytes, .written_unix_ms = s->newest_unix_ms, .suspect = s->checking != NULL};
 }
 
 // The images before it are of a log that this node no longer has.
@@ -448,7 +451,7 @@ void snapshots_installed(struct node *node, struct raft_entry_id last, uint64_t 
     struct error error = {0};
     struct wal_directory dir;
     node->snapshots->before = (struct raft_entry_id){0};
-    take_newest(node, last, bytes, log_length(node));
+    take_newest(node, last, bytes, node_wall_ms(), log_length(node));
     if (wal_directory_look(&dir, node->config->data_dir, &wal_io_system, &error) == OK) {
         remove_others(&dir, last, NULL, &error);
     }

@@ -21,8 +21,9 @@ struct snapshots *snapshots_new(void);
 // After the loop has ended; a thread that was writing has then come back.
 void snapshots_free(struct snapshots *snapshots);
 
-// The image that this node has started from, and its size. Removes what earlier runs have left in snap/.
-void snapshots_recovered(struct node *node, struct raft_entry_id last, uint64_t bytes);
+// The image that this node has started from, its size, and when it was written. Removes what earlier runs have left in
+// snap/.
+void snapshots_recovered(struct node *node, struct raft_entry_id last, uint64_t bytes, int64_t written_unix_ms);
 
 // An entry was applied, and no further one yet: begins an image if the log is cut here.
 void snapshots_applied(struct node *node);
@@ -34,7 +35,8 @@ bool snapshots_turn(struct node *node, raft_index sending_index);
 struct snapshot_status {
     struct raft_entry_id last;  // that the newest durable image covers; index 0: there is none
     uint64_t bytes;
-    bool suspect;  // it is being read again: see snapshots_suspect
+    int64_t written_unix_ms;  // or, from a leader, when it had arrived; 0: unknown
+    bool suspect;             // it is being read again: see snapshots_suspect
 };
 
 struct snapshot_status snapshots_status(const struct snapshots *snapshots);

@@ -95,11 +95,23 @@ static struct pb_placement describe_placement(const struct node *node, uint64_t 
     };
 }
 
+// A node that has known no leader since its start knows only when its last command was proposed.
+static int64_t current_unix_ms(const struct node *node, uint64_t now_us) {
+    if (node->leader_lost_us == 0) {
+        return node_wall_ms();
+    }
+    return node->leader_lost_us == node->started_us
+               ? state_time_unix_ms(node->state)
+               : node_wall_ms() - (int64_t)((now_us - node->leader_lost_us) / US_PER_MS);
+}
+
 void node_status(struct node *node, struct node_status *out) {
     uint64_t now_us = node_clock_us();
     const struct wire_member *leader = node_leader(node);
     struct snapshot_status snapshot = snapshots_status(node->snapshots);
     out->leader_ready = node->serving_workers;
+    out->current_unix_ms = current_unix_ms(node, now_us);
+    out->snapshot_unix_ms = snapshot.written_unix_ms;
     out->response = (struct pb_status_response){
         .node = raft_id_slice(&node->config->node_id),
         .cluster_id = raft_id_slice(&node->config->cluster_id),

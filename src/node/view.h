@@ -14,6 +14,9 @@ struct node_status {
     struct pb_round_trip round_trips[MEMBERS_MAX][MEMBERS_MAX];
     // This node leads and has applied the no-op of its term: its registry holds all that was ever acknowledged.
     bool leader_ready;
+    // When this node's state was last known to be the cluster's: now, or when the last leader was lost; 0: never.
+    int64_t current_unix_ms;
+    int64_t snapshot_unix_ms;  // when the newest image was written, or had arrived; 0: unknown
 };
 
 #define TIMELINE_SPAN_US (TIMELINE_SAMPLES * TIMELINE_PERIOD_MS * US_PER_MS)
@@ -40,8 +43,8 @@ typedef bool view_visit_worker(void *arg, const struct pb_worker_info *worker);
 struct http_source {
     void *user;
     void (*status)(void *user, struct node_status *out);
-    // Visits the workers with ids > start_after in id order, until `visit` returns false; then false. Asked only while
-    // leader_ready.
+    // Visits the workers of this node's own state with ids > start_after in id order, until `visit` returns false; then
+    // false. While leader_ready they are the cluster's.
     bool (*workers)(void *user, struct slice start_after, view_visit_worker *visit, void *arg);
     void (*timeline)(void *user, struct view_timeline *out);
     // Appends the metrics as text.

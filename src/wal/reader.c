@@ -58,6 +58,7 @@ enum error_code wal_reader_open_file(struct wal_reader *reader, const struct wal
         code = ERR_WAL_CORRUPT;
     } else {
         reader->size = (uint64_t)st.st_size;
+        reader->written_unix_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
     }
     if (code != OK) {
         wal_reader_close(reader);

@@ -10,9 +10,10 @@
 struct wal_reader {
     const struct wal_io *io;
     int fd;
-    uint64_t size;  // of the file, when it was opened
-    uint64_t at;    // where the current batch begins
-    uint64_t base;  // where the window begins; <= at
+    uint64_t size;            // of the file, when it was opened
+    int64_t written_unix_ms;  // the file, last
+    uint64_t at;              // where the current batch begins
+    uint64_t base;            // where the window begins; <= at
     struct buf window;
 };
 

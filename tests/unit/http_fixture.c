@@ -86,6 +86,7 @@ static void make_status(struct cluster *cluster, size_t i) {
         .term = 3,
         .commit_index = 40 + i,
         .last_applied = 40,
+        .last_log_index = 45,
         .version = slice_of_str(BATON_VERSION),
         .uptime_ms = 12345,
         .log_first_index = 11,

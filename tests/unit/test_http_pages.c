@@ -8,6 +8,8 @@
 static void TestHttpStatus(void **state) {
     (void)state;
     struct cluster *cluster = cluster_new();
+    cluster->nodes[1].status.snapshot_unix_ms = unix_ms_now() - 90000;
+    cluster->nodes[1].status.members[2].disk_full = true;
     struct response response = get(cluster, 1, "/status");
     assert_int_equal(response.status, 200);
     json_t *status = json_body(&response);
@@ -27,6 +29,9 @@ static void TestHttpStatus(void **state) {
     assert_int_equal(number_of(status, "level"), 3);
     assert_int_equal(number_of(status, "snapshot_index"), 30);
     assert_int_equal(number_of(status, "snapshot_bytes"), 5000);
+    assert_int_equal(number_of(status, "last_log_index"), 45);
+    double age = json_real_value(json_object_get(status, "snapshot_age"));
+    assert_true(age >= 90 && age < 120);
     json_t *members = json_object_get(status, "members");
     assert_int_equal(json_array_size(members), 3);
     json_t *n3 = json_array_get(members, 2);
@@ -37,6 +42,8 @@ static void TestHttpStatus(void **state) {
     assert_float_equal(json_real_value(json_object_get(n3, "rtt_ms")), 50.6, 0);
     assert_true(json_is_null(json_object_get(n3, "match_index")));  // only a leader knows
     assert_int_equal(number_of(n3, "level"), 2);
+    assert_true(json_is_true(json_object_get(n3, "disk_full")));
+    assert_true(json_is_false(json_object_get(json_array_get(members, 0), "disk_full")));
     assert_true(json_is_null(json_object_get(json_array_get(members, 0), "level")));
     assert_true(json_is_null(json_object_get(json_array_get(members, 0), "rtt_ms")));
     // 0 to itself, null where unknown.
@@ -57,6 +64,7 @@ static void TestHttpStatus(void **state) {
     response = get(cluster, 0, "/status");
     status = json_body(&response);
     assert_int_equal(number_of(json_array_get(json_object_get(status, "members"), 2), "match_index"), 40);
+    assert_true(json_is_null(json_object_get(status, "snapshot_age")));
     json_decref(status);
     response_free(&response);
     cluster_free(cluster);

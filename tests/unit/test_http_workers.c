@@ -1,4 +1,4 @@
-// /cluster-state: the list of workers, from the leader itself or relayed from it.
+// /cluster-state: the list of workers, from the leader itself or relayed from it. /workers: any node's own.
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -306,6 +306,47 @@ static void TestHttpRelayIsShared(void **state) {
     cluster_free(cluster);
 }
 
+// A node without a leader tells what it knows, and of when that is; in parts if they are many.
+static void TestHttpOwnWorkers(void **state) {
+    (void)state;
+    struct cluster *cluster = cluster_new();
+    struct node *node = &cluster->nodes[1];
+    struct pb_worker_info *many;
+    char(*ids)[16];
+    many_workers(node, &many, &ids);
+    node->status.response.leader = (struct slice){0};
+    node->status.current_unix_ms = unix_ms_now() - 90000;
+    char as_of[RFC3339_SIZE];
+    rfc3339_format(as_of, node->status.current_unix_ms);
+    struct response response = get(cluster, 1, "/workers");
+    assert_int_equal(response.status, 200);
+    assert_null(strstr(response.head, "Baton-Leader"));
+    json_t *own = json_body(&response);
+    assert_string_equal(text_of(own, "node"), "n2");
+    assert_true(json_is_null(json_object_get(own, "leader")));
+    assert_string_equal(text_of(own, "as_of"), as_of);
+    assert_in_range(number_of(own, "as_of_ago_ms"), 90000, 120000);
+    assert_int_equal(number_of(own, "last_applied"), 40);
+    json_t *list = json_object_get(own, "workers");
+    assert_int_equal(json_array_size(list), MANY);
+    assert_string_equal(text_of(json_array_get(list, MANY - 1), "id"), "w19999");
+    assert_in_range(node->parts, 1, MANY);
+    json_decref(own);
+    response_free(&response);
+    // Of a state that was never known to be the cluster's; and the leader is not asked, though it is known.
+    node->worker_count = 0;
+    node->status.current_unix_ms = 0;
+    node->status.response.leader = slice_of_str("n1");
+    response = get(cluster, 1, "/workers");
+    assert_string_equal(response.body, "{\"node\":\"n2\",\"leader\":\"n1\",\"as_of\":null,\"as_of_ago_ms\":null,"
+                                       "\"last_applied\":40,\"workers\":[]\n}\n");
+    assert_int_equal(cluster->nodes[0].listed, 0);
+    response_free(&response);
+    free(many);
+    free(ids);
+    cluster_free(cluster);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestHttpClusterState),
     cmocka_unit_test(TestHttpRelay),
@@ -316,6 +357,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(TestHttpManyWorkersAreListedOnce),
     cmocka_unit_test(TestHttpSlowReadersAreBounded),
     cmocka_unit_test(TestHttpRelayIsShared),
+    cmocka_unit_test(TestHttpOwnWorkers),
 };
 
 UNIT_MAIN(tests)
