@@ -1,6 +1,6 @@
 // The debug pages of one node over HTTP/1.1, on the node's loop:
 //
-//   GET /               the dashboard (with /dashboard.css and /dashboard.js)
+//   GET /               the dashboard, with its styles and scripts
 //   GET /cluster-state  all workers, as a JSON list; a follower relays the leader's answer and names it in `Baton-Leader`
 //   GET /workers        the workers as this node's own state has them, as a JSON object that says of when
 //   GET /status         this node, as a JSON object

@@ -7,19 +7,6 @@
 #include "base/mem.h"
 #include "base/quote.h"
 #include "base/rfc3339.h"
-#include "http/assets.h"
-
-static void page_dashboard(struct exchange *exchange) {
-    exchange_reply_static(exchange, "text/html; charset=utf-8", slice_of(asset_dashboard_html, asset_dashboard_html_len));
-}
-
-static void page_style(struct exchange *exchange) {
-    exchange_reply_static(exchange, "text/css; charset=utf-8", slice_of(asset_dashboard_css, asset_dashboard_css_len));
-}
-
-static void page_script(struct exchange *exchange) {
-    exchange_reply_static(exchange, "text/javascript; charset=utf-8", slice_of(asset_dashboard_js, asset_dashboard_js_len));
-}
 
 static void page_metrics(struct exchange *exchange) {
     struct buf body = {0};
@@ -54,19 +41,22 @@ http_page *page_find(const char *path) {
         const char *path;
         http_page *page;
     } pages[] = {
-        {"/", page_dashboard},          {"/dashboard.css", page_style},
-        {"/dashboard.js", page_script}, {"/cluster-state", page_cluster_state},
-        {"/status", page_status},       {"/nodes", page_nodes},
-        {"/metrics", page_metrics},     {"/livez", page_livez},
-        {"/readyz", page_readyz},       {"/timeline", page_timeline},
-        {"/timelines", page_timelines}, {"/workers", page_workers},
+        {"/cluster-state", page_cluster_state},
+        {"/workers", page_workers},
+        {"/status", page_status},
+        {"/nodes", page_nodes},
+        {"/timeline", page_timeline},
+        {"/timelines", page_timelines},
+        {"/metrics", page_metrics},
+        {"/livez", page_livez},
+        {"/readyz", page_readyz},
     };
     for (size_t i = 0; i < ARRAY_COUNT(pages); i++) {
         if (strcmp(path, pages[i].path) == 0) {
             return pages[i].page;
         }
     }
-    return NULL;
+    return page_of_dashboard(path);
 }
 
 // A string; null if empty or (which our checks prevent) not UTF-8.

@@ -11,6 +11,9 @@ typedef void http_page(struct exchange *exchange);
 // The page at exactly this path; NULL: none.
 http_page *page_find(const char *path);
 
+// A file of the dashboard; NULL: there is none at this path.
+http_page *page_of_dashboard(const char *path);
+
 // The JSON object of /status. Owned by the caller.
 json_t *page_status_object(const struct node_status *status);
 
