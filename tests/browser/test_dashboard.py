@@ -1,26 +1,17 @@
-"""The dashboard in Chromium: what it shows, that it keeps itself current, and that no script fails on it."""
+"""The dashboard in Chromium: what it shows of the nodes, that it keeps itself current, and that no script fails on it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable
 
 from harness import WORKERS, Cluster, wait_for
+from page import complaints, picture, roles, rows
 from test_catching_up import OFTEN, TAIL, cluster_of, is_compacted_beyond, write_many  # noqa: F401
 from test_members import change, new_node
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def rows(browser: Any, table: str) -> Dict[str, List[str]]:
-    """The cells of a table's rows by the first one, read in one go: the page is refreshed every second."""
-    script = "return [...document.querySelectorAll(`#${arguments[0]} tbody tr`)].map(r => [...r.cells].map(c => c.innerText))"
-    return {row[0]: row[1:] for row in browser.execute_script(script, table)}
-
-
-def roles(browser: Any) -> Dict[str, str]:
-    return {node: cells[0].split()[-1].lower() for node, cells in rows(browser, "nodes").items()}
 
 
 def TestDashboardShowsTheCluster(cluster: Cluster, browser: Any) -> None:
@@ -28,20 +19,33 @@ def TestDashboardShowsTheCluster(cluster: Cluster, browser: Any) -> None:
         cluster.worker(name)
     cluster.wait_online(*WORKERS)
     leader, follower = cluster.leader(), cluster.followers()[0]
+    cluster.put("k", "v")
     browser.get(f"{follower.http}/")
 
     expected = {name: "leader" if name == leader.name else "follower" for name in cluster.nodes}
     wait_for(lambda: roles(browser) == expected, f"the page shows {expected}")
-    wait_for(lambda: [w[0].split()[-1] for w in rows(browser, "workers").values()] == ["online"] * 3, "all workers online")
-    nodes = wait_for(lambda: all("ms" in cells[5] for cells in rows(browser, "nodes").values()) and rows(browser, "nodes"),
-                     "round trips are shown")
+    wait_for(lambda: [w["State"].split()[-1] for w in rows(browser, "workers").values()] == ["online"] * 3, "all workers online")
+    nodes = wait_for(lambda: all("ms" in cells["Round trip to the others"] for cells in rows(browser, "nodes").values())
+                     and rows(browser, "nodes"), "round trips are shown")
     term, commit = str(leader.status().term), leader.status().commit_index
-    assert all(cells[1] == term and int(cells[2]) >= commit - 1 for cells in nodes.values()), nodes
-    assert "5" in nodes["n3"][5], nodes  # 50 ms and some to either of the others
+    assert all(cells["Term"] == term and int(cells["Commit index"]) >= commit - 1 for cells in nodes.values()), nodes
+    assert "5" in nodes["n3"]["Round trip to the others"], nodes  # 50 ms and some to either of the others
+    assert [cells["Cloud"] for cells in nodes.values()] == ["gcp", "gcp", "aws"]
+    wait_for(lambda: {cells["Behind the leader"] for cells in rows(browser, "nodes").values()} == {"up to date"}, "nobody is behind")
+    assert {cells["Newest snapshot"] for cells in nodes.values()} == {"none yet"}
+    assert all(int(cells["Level"]) >= 1 for cells in nodes.values()), nodes
+
+    taken = leader.call("Snapshot")
+    shown = wait_for(lambda: (text := rows(browser, "nodes")[leader.name]["Newest snapshot"]) != "none yet" and text, "a snapshot")
+    assert f"at {taken.index}," in shown and " s old" in shown, shown
+    # Its age survives a restart: it is the file's.
+    leader.stop()
+    leader.start()
+    wait_for(lambda: " s old" in rows(browser, "nodes")[leader.name]["Newest snapshot"], "the snapshot's age is known again")
 
     if os.environ.get("BATON_KEEP_SCREENSHOT"):
-        browser.save_screenshot(str(ROOT / "docs" / "dashboard.png"))
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+        picture(browser, ROOT / "docs" / "dashboard.png")
+    assert complaints(browser) == []
 
 
 def TestDashboardFollowsTheCluster(cluster: Cluster, browser: Any) -> None:
@@ -56,12 +60,12 @@ def TestDashboardFollowsTheCluster(cluster: Cluster, browser: Any) -> None:
     wait_for(lambda: roles(browser).get(successor.name) == "leader", f"{successor.name} is shown as the leader")
     wait_for(lambda: "leader" not in roles(browser).get(leader.name, ""), f"{leader.name} no longer is")
     worker.stop()
-    wait_for(lambda: "offline" in rows(browser, "workers")["w1"][0], "w1 is shown as offline")
+    wait_for(lambda: "offline" in rows(browser, "workers")["w1"]["State"], "w1 is shown as offline")
 
 
 def bar(browser: Any, node: str) -> Any:
     """How full the bar in a node's row is; None while it is hidden."""
-    script = """const row = [...document.querySelectorAll("#nodes tbody tr")].find(r => r.cells[0].innerText === arguments[0]);
+    script = """const row = [...document.querySelectorAll("#nodes tbody tr")].find(r => r.dataset.key === arguments[0]);
                 const bar = row && row.querySelector("progress"); return bar && !bar.hidden ? bar.value : null"""
     return browser.execute_script(script, node)
 
@@ -83,11 +87,9 @@ def TestDashboardShowsALearnerCatchUp(cluster_of: Callable[..., Cluster], browse
     browser.get(f"{cluster['n2'].http}/")
     change(cluster, "add", f"n4={n4.address}/gcp")
     wait_for(lambda: roles(browser).get("n4") == "learner", "n4 is shown as a learner")
-    half = wait_for(lambda: bar(browser, "n4") and rows(browser, "nodes")["n4"][3], "a bar shows how far it is")
+    half = wait_for(lambda: bar(browser, "n4") and rows(browser, "nodes")["n4"]["Behind the leader"], "a bar shows how far it is")
     assert "snapshot" in half and "% of" in half, half
     assert bar(browser, "n1") is None
-    if os.environ.get("BATON_KEEP_SCREENSHOT"):
-        browser.save_screenshot(str(ROOT / "build" / "learner.png"))
     assert 0 < measured(cluster, "n1", 'raft_peer_snapshot_ratio{peer="n4"') <= 1
     assert measured(cluster, "n1", 'raft_peer_is_voter{peer="n4"') == 0 and measured(cluster, "n4", "raft_is_voter ") == 0
     wait_for(lambda: bar(browser, "n4") is None, "the bar goes once it has the snapshot")
