@@ -49,7 +49,8 @@ export class Members {
     const snapshot = this.snapshotTo(node);
     if (snapshot) return `snapshot ${Math.floor((100 * snapshot.sent) / snapshot.size)} % of ${bytes(snapshot.size)}`;
     const seen = this.seenByLeader(node);
-    if (!seen || seen.match_index === null) return "–";
+    // A leader of an earlier version does not tell where its log ends.
+    if (!seen || seen.match_index === null || this.leader.last_log_index === undefined) return "–";
     // What the leader has appended since it sent the last entries is in flight.
     const missing = Math.max(0, this.leader.last_log_index - seen.match_index);
     if (missing === 0 && !this.isUp(node)) return "–";
@@ -68,7 +69,7 @@ export class Members {
 
   image(node) {
     if (!node.snapshot_index) return node.reachable ? "none yet" : "–";
-    const age = node.snapshot_age === null ? "" : `, ${duration(node.snapshot_age * 1000)} old`;
+    const age = (node.snapshot_age ?? null) === null ? "" : `, ${duration(node.snapshot_age * 1000)} old`;
     return `${bytes(node.snapshot_bytes)} at ${number(node.snapshot_index)}${age}`;
   }
 
