@@ -174,7 +174,8 @@ static void TestTimelineManyPeers(void **state) {
         for (size_t i = 0; i < MEMBERS_MAX; i++) {
             for (size_t sample = 0; sample < seen->count; sample++) {
                 bool was_there = sample + MEMBERS_MAX > first + i;
-                assert_float_equal(rtt_to(seen, sample, ids[first + i]), was_there ? (float)(first + i + 1) : 0, 0.001F);
+                float expected = was_there ? (float)(first + i + 1) : 0;
+                assert_float_equal(rtt_to(seen, sample, ids[first + i]), expected, 0.001);
             }
         }
     }
