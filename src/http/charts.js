@@ -50,12 +50,14 @@ function roundTrips(nodes, late) {
   }));
 }
 
-// When each node led, and when the term changed as this node saw it.
-function leadership(nodes, late) {
-  const bands = nodes.map((node) => {
-    const led = node.ago.map((ago, i) => [-ago - late, node.leads[i]]).filter((point) => point[1]);
-    const spans = lines(led, node.period).map((part) => [part[0][0] - node.period, part[part.length - 1][0]]);
-    return { name: visible(node.node), look: `look${node.place % 9}`, spans };
+// When each node led, as all remember it, and when the term changed as this node saw it.
+function leadership(nodes, places, late) {
+  const leaders = [...new Set(nodes.flatMap((node) => node.leader))].filter((id) => id !== null).sort();
+  const bands = leaders.map((id) => {
+    const led = pointsOf(nodes, late, (node, i) => (node.leader[i] === id ? id : null));
+    const spans = lines(led, nodes[0].period).map((part) => [part[0][0] - nodes[0].period, part[part.length - 1][0]]);
+    const place = places.indexOf(id);
+    return { name: visible(id), look: `look${(place < 0 ? 8 : place) % 9}`, spans };
   });
   const own = nodes.find((node) => node.self);
   const changes = [];
@@ -181,15 +183,15 @@ export class Charts {
 
   // `late_s`: since the timelines were answered.
   show(timelines, late_s) {
-    // The place of a node in the whole list gives it its look, whoever else answers.
-    const nodes = timelines.map((node, place) => ({ ...node, place })).filter((node) => node.reachable && Array.isArray(node.ago));
+    const nodes = timelines.filter((node) => node.reachable && Array.isArray(node.ago));
     const period = nodes.length === 0 ? 2 : nodes[0].period;
     const own = nodes.find((node) => node.self);
     write(document.querySelector("#round-trips-title"), `Round trips from ${own ? visible(own.node) : "this node"}`);
     this.latency.lines(latency(nodes, late_s), milliseconds, "log", period);
     this.writes.lines(writes(nodes, late_s), rate, "linear", period);
     this.roundTrips.lines(roundTrips(nodes, late_s), milliseconds, "log", period);
-    this.leadership.bands(leadership(nodes, late_s));
+    // The place of a node in the whole list gives it its look, whoever answers.
+    this.leadership.bands(leadership(nodes, timelines.map((node) => node.node), late_s));
     const silent = timelines.filter((node) => !node.reachable).map((node) => visible(node.node));
     write(document.getElementById("charts-note"), silent.length === 0 ? "" : `without the memory of ${silent.join(" and ")}`);
   }

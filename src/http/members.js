@@ -69,8 +69,9 @@ export class Members {
 
   image(node) {
     if (!node.snapshot_index) return node.reachable ? "none yet" : "–";
-    const age = (node.snapshot_age ?? null) === null ? "" : `, ${duration(node.snapshot_age * 1000)} old`;
-    return `${bytes(node.snapshot_bytes)} at ${number(node.snapshot_index)}${age}`;
+    const parts = [bytes(node.snapshot_bytes), `at ${number(node.snapshot_index)}`];
+    if ((node.snapshot_age ?? null) !== null) parts.push(`${duration(node.snapshot_age * 1000).replace(/^(\S+ \S+) .*/, "$1")} old`);
+    return parts.map((part) => part.replaceAll(" ", "\u00a0")).join(", ");
   }
 
   columns() {

@@ -22,12 +22,20 @@ static json_t *round_trips(const struct view_timeline *timeline, size_t peer) {
     return column;
 }
 
+static json_t *leader_of(const struct view_timeline *timeline, const struct view_sample *sample, struct slice node) {
+    struct slice id = sample->leads                   ? node
+                      : sample->leader == MEMBERS_MAX ? (struct slice){0}
+                                                      : timeline->peers[sample->leader];
+    return id.len == 0 ? json_null() : json_stringn((const char *)id.data, id.len);
+}
+
 json_t *page_timeline_object(const struct http_source *source, const struct node_status *status) {
     struct view_timeline *timeline = mem_alloc(sizeof *timeline);
     source->timeline(source->user, timeline);
     json_t *ago = json_array();
     json_t *term = json_array();
     json_t *leads = json_array();
+    json_t *leader = json_array();
     json_t *writes = json_array();
     json_t *p50 = json_array();
     json_t *p99 = json_array();
@@ -37,6 +45,7 @@ json_t *page_timeline_object(const struct http_source *source, const struct node
         json_array_append_new(ago, json_real((double)((timeline->now_us - sample->at_us) / US_PER_MS) / 1000));
         json_array_append_new(term, json_integer((json_int_t)sample->term));
         json_array_append_new(leads, json_boolean(sample->leads));
+        json_array_append_new(leader, leader_of(timeline, sample, status->response.node));
         json_array_append_new(writes, rounded(sample->writes_per_s));
         json_array_append_new(p50, rounded_or_null(sample->commit_p50_ms));
         json_array_append_new(p99, rounded_or_null(sample->commit_p99_ms));
@@ -48,13 +57,14 @@ json_t *page_timeline_object(const struct http_source *source, const struct node
         }
     }
     free(timeline);
-    return json_pack("{s:s%, s:s%, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",                                      //
+    return json_pack("{s:s%, s:s%, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",                                 //
                      "node", (const char *)status->response.node.data, status->response.node.len,                 //
                      "cluster", (const char *)status->response.cluster_id.data, status->response.cluster_id.len,  //
                      "period", TIMELINE_PERIOD_MS / 1000.0,                                                       //
                      "ago", ago,                                                                                  //
                      "term", term,                                                                                //
                      "leads", leads,                                                                              //
+                     "leader", leader,                                                                            //
                      "writes_per_s", writes,                                                                      //
                      "commit_p50_ms", p50,                                                                        //
                      "commit_p99_ms", p99,                                                                        //

@@ -36,6 +36,7 @@ void http_view_sample(struct node *node) {
         .now_us = node_clock_us(),
         .term = raft_current_term(node->raft),
         .leads = node_leads(node),
+        .leader = raft_id_slice(node_leader_id(node)),
         .writes = node->m.proposals->value,
         .commit_ms = node->m.replication_latency,
     };

@@ -89,6 +89,9 @@ static size_t column_for(struct timeline *timeline, const struct timeline_now *n
     snprintf(timeline->peers[at], sizeof timeline->peers[at], "%.*s", (int)id.len, (const char *)id.data);
     for (size_t i = 0; i < TIMELINE_SAMPLES; i++) {
         timeline->samples[i].rtt_ms[at] = 0;
+        if (timeline->samples[i].leader == at) {
+            timeline->samples[i].leader = MEMBERS_MAX;
+        }
     }
     return at;
 }
@@ -102,6 +105,7 @@ static void take_peers(struct timeline *timeline, const struct timeline_now *now
         }
         sample->rtt_ms[at] = (float)now->peers[i].rtt_ms;
     }
+    sample->leader = now->leader.len == 0 ? MEMBERS_MAX : (uint8_t)column_of(timeline, now->leader);
 }
 
 // --- samples ---

@@ -17,6 +17,7 @@ struct timeline_now {
     uint64_t now_us;  // monotonic
     uint64_t term;
     bool leads;
+    struct slice leader;                      // that this node follows; empty: none
     double writes;                            // a counter since the node's start
     const struct histogram *commit_ms;        // the same, of times to commit
     size_t peers_count;                       // at most MEMBERS_MAX

@@ -30,6 +30,7 @@ struct view_timeline {
         uint64_t at_us;   // its end
         uint64_t term;    // at its end; so are the round trips
         bool leads;
+        uint8_t leader;       // the column of the peer that this node followed at its end; MEMBERS_MAX: of none, or itself
         float writes_per_s;   // that this node committed as the leader
         float commit_p50_ms;  // 0: none was committed
         float commit_p99_ms;

@@ -39,7 +39,7 @@ def TestDashboardShowsTheCluster(cluster: Cluster, browser: Any) -> None:
 
     taken = leader.call("Snapshot")
     shown = wait_for(lambda: (text := rows(browser, "nodes")[leader.name]["Newest snapshot"]) != "none yet" and text, "a snapshot")
-    assert f"at {taken.index}," in shown and " s old" in shown, shown
+    assert f"at\xa0{taken.index}," in shown and shown.endswith("\xa0s\xa0old"), shown
     # Its age survives a restart: it is the file's.
     leader.stop()
     leader.start()

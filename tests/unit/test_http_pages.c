@@ -153,7 +153,7 @@ static void TestHttpTimeline(void **state) {
         .now_us = 10500000,
         .peers = {[1] = slice_of_str("n2")},
         .count = 2,
-        .samples = {{.at_us = 8000000, .term = 2, .rtt_ms = {[1] = 0.3F}},
+        .samples = {{.at_us = 8000000, .term = 2, .leader = 1, .rtt_ms = {[1] = 0.3F}},
                     {.at_us = 10000000,
                      .term = 3,
                      .leads = true,
@@ -163,10 +163,11 @@ static void TestHttpTimeline(void **state) {
     };
     struct response response = get(cluster, 0, "/timeline");
     assert_int_equal(response.status, 200);
-    assert_string_equal(response.body,
-                        "{\"node\":\"n1\",\"cluster\":\"demo\",\"period\":2.0,\"ago\":[2.5,0.5],\"term\":[2,3],"
-                        "\"leads\":[false,true],\"writes_per_s\":[0.0,12.5],\"commit_p50_ms\":[null,0.42],"
-                        "\"commit_p99_ms\":[null,51.25],\"rtt_ms\":{\"n2\":[0.3,null]}}\n");
+    assert_string_equal(
+        response.body,
+        "{\"node\":\"n1\",\"cluster\":\"demo\",\"period\":2.0,\"ago\":[2.5,0.5],\"term\":[2,3],"
+        "\"leads\":[false,true],\"leader\":[\"n2\",\"n1\"],\"writes_per_s\":[0.0,12.5],\"commit_p50_ms\":[null,0.42],"
+        "\"commit_p99_ms\":[null,51.25],\"rtt_ms\":{\"n2\":[0.3,null]}}\n");
     response_free(&response);
     // Everybody's, from a node that has seen nothing yet; one of them does not answer.
     node_stop(cluster, 2);

@@ -153,6 +153,40 @@ static void TestTimelineRoundTripsByPeer(void **state) {
     timeline_free(w.timeline);
 }
 
+static void assert_led_by(const struct view_timeline *seen, size_t sample, const char *id) {
+    uint8_t leader = seen->samples[sample].leader;
+    assert_string_equal(leader == MEMBERS_MAX ? "" : (const char *)seen->peers[leader].data, id);
+}
+
+static void TestTimelineLeaders(void **state) {
+    (void)state;
+    struct world w;
+    begin(&w);
+    w.now.peers_count = 2;
+    w.now.peers[0] = (struct pb_round_trip){.id = slice_of_str("n2")};
+    w.now.peers[1] = (struct pb_round_trip){.id = slice_of_str("n3")};
+    w.now.leader = slice_of_str("n3");
+    tick(&w, 2000);
+    w.now.leader = (struct slice){0};
+    tick(&w, 2000);
+    w.now.leader = slice_of_str("n1");  // itself, which is no peer
+    tick(&w, 2000);
+    const struct view_timeline *seen = look(&w);
+    assert_led_by(seen, 0, "n3");
+    assert_led_by(seen, 1, "");
+    assert_led_by(seen, 2, "");
+    // Who gets the column of a peer that has left is not taken for the leader of that time.
+    char ids[MEMBERS_MAX][8];
+    w.now.peers_count = MEMBERS_MAX;
+    for (size_t i = 0; i < MEMBERS_MAX; i++) {
+        snprintf(ids[i], sizeof ids[i], "m%zu", i);
+        w.now.peers[i] = (struct pb_round_trip){.id = slice_of_str(ids[i])};
+    }
+    tick(&w, 2000);
+    assert_led_by(look(&w), 0, "");
+    timeline_free(w.timeline);
+}
+
 // Members come and go, more of them in ten minutes than there are columns: whoever is there now has one, without the past of
 // another.
 static void TestTimelineManyPeers(void **state) {
@@ -183,9 +217,13 @@ static void TestTimelineManyPeers(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(TestTimelineTakesEverySecondTick), cmocka_unit_test(TestTimelineKeepsTenMinutes),
-    cmocka_unit_test(TestTimelineWritesOfTheInterval),  cmocka_unit_test(TestTimelineCommitLatency),
-    cmocka_unit_test(TestTimelineRoundTripsByPeer),     cmocka_unit_test(TestTimelineManyPeers),
+    cmocka_unit_test(TestTimelineTakesEverySecondTick),
+    cmocka_unit_test(TestTimelineKeepsTenMinutes),
+    cmocka_unit_test(TestTimelineWritesOfTheInterval),
+    cmocka_unit_test(TestTimelineCommitLatency),
+    cmocka_unit_test(TestTimelineRoundTripsByPeer),
+    cmocka_unit_test(TestTimelineManyPeers),
+    cmocka_unit_test(TestTimelineLeaders),
 };
 
 UNIT_MAIN(tests)
