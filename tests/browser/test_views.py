@@ -57,13 +57,17 @@ def TestViewOfManyWorkers(cluster: Cluster, browser: Any, count: int) -> None:
 
 
 def TestViewWithADeadNode(cluster: Cluster, browser: Any) -> None:
-    register(cluster.leader(), 5)
-    dead = cluster.followers()[0].name
+    """The leader was killed: who led is in the memory of the others."""
+    leader = cluster.leader()
+    register(leader, 5)
+    dead, seen = leader.name, cluster.followers()[0].name
+    wait_for(lambda: dead in json.loads(cluster[seen].get("/timeline")[2])["leader"], f"{seen} remembers that {dead} led")
     cluster[dead].kill()
-    seen = cluster.others(dead)[0].name
+    cluster.leader(other_than=dead)
     open_page(browser, cluster, seen)
     wait_for(lambda: roles(browser)[dead] == "unreachable", f"{dead} is shown as unreachable")
     wait_for(lambda: f"without the memory of {dead}" in text(browser, "charts-note"), "the charts say whose memory they lack")
+    wait_for(lambda: dead in text(browser, "leadership").split(), f"the chart shows that {dead} led")
     assert "1 unreachable" in text(browser, "summary") and "2 of 3 reachable" in text(browser, "nodes-count")
     check_looks(browser, "dead-node")
     assert complaints(browser) == []
