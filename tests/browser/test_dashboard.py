@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from pathlib import Path
 from typing import Any, Callable
 
 from harness import WORKERS, Cluster, wait_for
-from page import complaints, picture, roles, rows
+from page import complaints, roles, rows
 from test_catching_up import OFTEN, TAIL, cluster_of, is_compacted_beyond, write_many  # noqa: F401
 from test_members import change, new_node
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def TestDashboardShowsTheCluster(cluster: Cluster, browser: Any) -> None:
@@ -46,8 +42,6 @@ def TestDashboardShowsTheCluster(cluster: Cluster, browser: Any) -> None:
     status = wait_for(lambda: json.loads(leader.get("/status")[2]), "it serves again")
     assert status["snapshot_index"] == taken.index and status["snapshot_age"] > status["uptime"], status
 
-    if os.environ.get("BATON_KEEP_SCREENSHOT"):
-        picture(browser, ROOT / "docs" / "dashboard.png")
     assert complaints(browser) == []
 
 
