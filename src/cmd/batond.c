@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/mem.h"
 #include "cmd/batond_options.h"
+#include "cmd/certificates.h"
 #ifdef BATON_FAULT_INJECTION
 #include "cmd/faults.h"
 #endif
@@ -31,10 +32,8 @@ enum { SIGNALS = 3 };
 struct daemon {
     uv_loop_t loop;
     uv_signal_t signals[SIGNALS];
-    uv_timer_t watch;  // polls the certificate files for changes
     struct supervisor supervisor;
-    struct tls *tls;  // NULL: plaintext
-    char identity[TLS_IDENTITY_MAX + 1];
+    struct certificates certificates;
     struct batond_options options;
     struct metrics *metrics;
     struct node *node;
@@ -75,59 +74,16 @@ static int fail(const struct error *error) {
     return exit_status(error->code);
 }
 
-// --- certificates ---
-
-enum { WATCH_MS = 1000 };
-
-static enum error_code open_tls(struct daemon *daemon, struct error *error) {
+static enum error_code open_certificates(struct daemon *daemon, struct error *error) {
     const struct batond_options *options = &daemon->options;
-    if (!options->tls) {
-        return OK;
-    }
-    snprintf(daemon->identity, sizeof daemon->identity, "node/%s", options->node.node_id.text);
-    return tls_new(&options->tls_files, daemon->identity, &daemon->tls, error);
-}
-
-static void describe_tls(const struct daemon *daemon, const char *event) {
-    bool expired = tls_expired(daemon->tls);
-    slog(expired ? SLOG_WARN : SLOG_INFO, expired ? "certificate-expired" : "certificate-read",
-         expired ? "the certificate has expired: peers will refuse it" : event, F_STR("identity", tls_identity(daemon->tls)),
-         F_STR("good_until", tls_expiry(daemon->tls)));
-}
-
-static void reload_tls(struct daemon *daemon) {
-    struct error error = {0};
-    if (daemon->tls == NULL) {
-        return;
-    }
-    if (tls_reload(daemon->tls, &error) == OK) {
-        describe_tls(daemon, "read the certificates again");
-    } else {
-        slog(SLOG_ERROR, "certificate-unusable", "the new certificates cannot be used; going on with the old",
-             F_STR("reason", error.message));
-    }
-}
-
-static void on_watch(uv_timer_t *timer) {
-    struct daemon *daemon = timer->data;
-    if (tls_files_changed(daemon->tls)) {
-        reload_tls(daemon);
-    }
+    return certificates_open(&daemon->certificates, options->tls ? &options->tls_files : NULL, &options->node.node_id,
+                             error);
 }
 
 // Caught without certificates, too: SIGHUP must not end the process.
 static void on_hangup(uv_signal_t *handle, int number) {
     (void)number;
-    reload_tls(handle->data);
-}
-
-static void watch_certificates(struct daemon *daemon) {
-    uv_timer_init(&daemon->loop, &daemon->watch);
-    daemon->watch.data = daemon;
-    if (daemon->tls != NULL) {
-        describe_tls(daemon, "connections are encrypted");
-        uv_timer_start(&daemon->watch, on_watch, WATCH_MS, WATCH_MS);
-    }
+    certificates_reload(&((struct daemon *)handle->data)->certificates);
 }
 
 // --- actions other than running ---
@@ -136,12 +92,10 @@ static int check_config(struct daemon *daemon) {
     const struct batond_options *options = &daemon->options;
     const struct node_config *node = &options->node;
     struct error error = {0};
-    if (open_tls(daemon, &error) != OK) {
+    if (open_certificates(daemon, &error) != OK) {
         return fail(&error);
     }
-    if (daemon->tls != NULL) {
-        tls_free(daemon->tls);
-    }
+    certificates_free(&daemon->certificates);
     printf("configuration is valid: node %s of cluster %s in %s, gRPC on %s, HTTP on %s, data in %s\n", node->node_id.text,
            node->cluster_id.text, node->cloud, node->listen, options->http, node->data_dir);
     return EXIT_SUCCESS;
@@ -150,16 +104,15 @@ static int check_config(struct daemon *daemon) {
 // Each asks other nodes.
 static int ask_others(struct daemon *daemon) {
     struct error error = {0};
-    enum error_code code = open_tls(daemon, &error);
+    enum error_code code = open_certificates(daemon, &error);
+    struct tls *tls = daemon->certificates.tls;
     if (code == OK) {
         slog_setup(daemon->options.log_level, daemon->options.log_format, daemon->options.node.node_id.text);
         signal(SIGPIPE, SIG_IGN);
-        code = daemon->options.action == BATOND_REBUILD ? rebuild(&daemon->options.node, daemon->tls, &error)
-                                                        : rejoin(&daemon->options.node, daemon->tls, &error);
+        code = daemon->options.action == BATOND_REBUILD ? rebuild(&daemon->options.node, tls, &error)
+                                                        : rejoin(&daemon->options.node, tls, &error);
     }
-    if (daemon->tls != NULL) {
-        tls_free(daemon->tls);
-    }
+    certificates_free(&daemon->certificates);
     if (code == ERR_UNAVAILABLE) {  // of other nodes, not of an address to listen on
         fail(&error);
         return EXIT_FAILURE;
@@ -245,7 +198,7 @@ static void close_signals(struct daemon *daemon) {
 }
 
 static void warn_exposed(const struct daemon *daemon, const char *what, const char *address) {
-    if (daemon->tls == NULL && !address_is_loopback(address)) {
+    if (daemon->certificates.tls == NULL && !address_is_loopback(address)) {
         slog(SLOG_WARN, "plaintext-exposed",
              "listening beyond this machine in plaintext and without authentication: protect it by a firewall",
              F_STR("service", what), F_STR("address", address));
@@ -254,17 +207,18 @@ static void warn_exposed(const struct daemon *daemon, const char *what, const ch
 
 static enum error_code start(struct daemon *daemon, struct error *error) {
     struct batond_options *options = &daemon->options;
-    enum error_code code = open_tls(daemon, error);
+    enum error_code code = open_certificates(daemon, error);
     if (code != OK) {
         return code;
     }
-    options->node.tls = daemon->tls;
+    options->node.tls = daemon->certificates.tls;
     options->node.verbs = all_verbs;
     code = node_start(&daemon->loop, &options->node, daemon->metrics, on_stopped, daemon, &daemon->node, error);
     if (code != OK) {
         return code;
     }
-    struct http_options http = {.listen = options->http, .advertise = options->node.advertise_http, .tls = daemon->tls};
+    struct http_options http = {
+        .listen = options->http, .advertise = options->node.advertise_http, .tls = options->node.tls};
     struct http_source source = node_http_source(daemon->node);
     code = http_server_new(&daemon->loop, &http, &source, &daemon->http, error);
     if (code == ERR_IO) {
@@ -302,12 +256,12 @@ static int run(struct daemon *daemon) {
     watch_signals(daemon);
     enum error_code code = start(daemon, &error);
     if (code == OK) {
-        watch_certificates(daemon);
+        certificates_watch(&daemon->certificates, &daemon->loop, daemon->metrics, daemon->node);
         supervisor_start(&daemon->supervisor, &daemon->loop);
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
         code = daemon->failure;
         supervisor_close(&daemon->supervisor);
-        uv_close((uv_handle_t *)&daemon->watch, NULL);
+        certificates_close(&daemon->certificates);
         http_server_close(daemon->http, NULL, NULL);
         node_close(daemon->node);
         slog(SLOG_INFO, "stopped", "stopped", F_STR("result", error_name(code)));
@@ -320,9 +274,7 @@ static int run(struct daemon *daemon) {
     if (daemon->node != NULL) {
         node_free(daemon->node);
     }
-    if (daemon->tls != NULL) {
-        tls_free(daemon->tls);
-    }
+    certificates_free(&daemon->certificates);
     metrics_free(daemon->metrics);
     return exit_status(code);
 }

@@ -130,8 +130,14 @@ static const struct flag rows[] = {
      .group = NODE,
      .parse = flag_text,
      .offset = IN(options.tls_files.ca),
-     .help = "the trusted certificate authorities. The three files are read again when they change,\n"
+     .help = "the trusted certificate authorities. These files are read again when they change,\n"
              "and on SIGHUP"},
+    {.name = "tls-crl",
+     .argument = "FILE",
+     .group = NODE,
+     .parse = flag_text,
+     .offset = IN(options.tls_files.crl),
+     .help = "refuse the certificates that these authorities' lists revoke: one list of each"},
     {.name = "tls-required",
      .group = NODE,
      .parse = flag_boolean,

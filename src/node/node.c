@@ -285,6 +285,10 @@ void node_free(struct node *node) {
     free_parts(node);
 }
 
+void node_end_revoked(struct node *node) {
+    rpc_end_revoked(node->rpc);
+}
+
 const char *node_address(const struct node *node) {
     return rpc_server_address(node->server);
 }

@@ -32,6 +32,9 @@ void node_close(struct node *node);
 // After node_close, when the loop has no more handles.
 void node_free(struct node *node);
 
+// After a tls_reload of config->tls: ends the connections of certificates that are revoked now.
+void node_end_revoked(struct node *node);
+
 // The address it listens on, for log lines.
 const char *node_address(const struct node *node);
 

@@ -58,6 +58,10 @@ struct rpc_runtime *rpc_runtime_new(uv_loop_t *loop, struct metrics *metrics);
 // Writes what is queued on all connections. For the end of the application's turn.
 void rpc_flush(struct rpc_runtime *runtime);
 
+// After a tls_reload of what its servers and channels use: ends the connections, accepted or made, of certificates that are
+// revoked now, and those that have not shown theirs yet. A channel connects again, as after any loss.
+void rpc_end_revoked(struct rpc_runtime *runtime);
+
 // Closes its libuv handles; its memory is freed once the loop has run and the last of its servers, channels and calls has
 // ended.
 void rpc_runtime_close(struct rpc_runtime *runtime);

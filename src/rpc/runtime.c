@@ -98,7 +98,8 @@ static void on_handle_closed(uv_handle_t *handle) {
         return;
     }
     assert(rpc_list_empty(&runtime->dirty) && rpc_list_empty(&runtime->deferred) && rpc_list_empty(&runtime->writable));
-    assert(rpc_list_empty(&runtime->accepted) && runtime->held == 0 && runtime->users == 0);
+    assert(rpc_list_empty(&runtime->accepted) && rpc_list_empty(&runtime->encrypted) && runtime->held == 0 &&
+           runtime->users == 0);
     rpc_timers_free(&runtime->timers);
     rpc_stats_free(runtime);
     nghttp2_session_callbacks_del(runtime->callbacks);
@@ -175,6 +176,7 @@ struct rpc_runtime *rpc_runtime_new(uv_loop_t *loop, struct metrics *metrics) {
     rpc_list_init(&runtime->deferred);
     rpc_list_init(&runtime->writable);
     rpc_list_init(&runtime->relieved);
+    rpc_list_init(&runtime->encrypted);
     rpc_list_init(&runtime->accepted);
     rpc_pool_init(&runtime->pool);
     rpc_callbacks_init(runtime);

@@ -47,8 +47,9 @@ struct rpc_runtime {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
 
-    struct rpc_link accepted;  // connections of all servers, for rpc_enforce_memory_limit
-    size_t held;               // bytes: sum of these connections' `held`
+    struct rpc_link encrypted;  // transports with TLS, open or connecting: transport_tls.c
+    struct rpc_link accepted;   // connections of all servers, for rpc_enforce_memory_limit
+    size_t held;                // bytes: sum of these connections' `held`
 };
 
 // Larger writes save system calls but delay the other connections'.

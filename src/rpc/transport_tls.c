@@ -17,7 +17,9 @@ struct tls_transport {
     struct rpc_transport transport;
     struct rpc_runtime *runtime;
     struct rpc_transport *below;
+    struct tls *tls;
     struct tls_session *session;
+    struct rpc_link encrypted;  // in runtime->encrypted, until it is closed
     bool server;
     bool ready;     // the handshake is complete, and `opened` was called
     bool refusing;  // lingering
@@ -75,6 +77,7 @@ static void tls_close(struct rpc_transport *transport) {
     struct tls_transport *tls = tls_of(transport);
     assert(!tls->closing);
     tls->closing = true;
+    rpc_list_remove(&tls->encrypted);
     rpc_timer_stop(tls->runtime, &tls->linger);
     tls_session_end(tls->session);
     push(tls);
@@ -193,7 +196,34 @@ struct rpc_transport *rpc_tls_wrap(struct rpc_runtime *runtime, struct rpc_trans
     memcpy(wrapped->transport.address, below->address, sizeof below->address);
     wrapped->runtime = runtime;
     wrapped->below = below;
+    wrapped->tls = tls;
     wrapped->session = session;
+    rpc_list_push(&runtime->encrypted, &wrapped->encrypted);
     wrapped->server = server;
     return &wrapped->transport;
+}
+
+// --- revocation ---
+
+// Ending one connection may close others, and make new ones: first all are found, then each is ended that is still there.
+void rpc_end_revoked(struct rpc_runtime *runtime) {
+    struct rpc_link revoked, *next;
+    rpc_list_init(&revoked);
+    for (struct rpc_link *link = runtime->encrypted.next; link != &runtime->encrypted; link = next) {
+        const struct tls_transport *tls = rpc_container(link, struct tls_transport, encrypted);
+        next = link->next;
+        if (tls_session_revoked(tls->session, tls->tls)) {
+            rpc_list_remove(link);
+            rpc_list_push(&revoked, link);
+        }
+    }
+    for (struct rpc_link *link; (link = rpc_list_first(&revoked)) != NULL;) {
+        struct tls_transport *tls = rpc_container(link, struct tls_transport, encrypted);
+        rpc_list_remove(link);
+        if (tls->ready) {
+            slog(SLOG_WARN, "connection-revoked", "ended a connection: its certificate has been revoked",
+                 F_STR("peer", tls->transport.address), F_STR("identity", tls->transport.identity));
+        }
+        give_up(tls, UV_ECONNABORTED);
+    }
 }

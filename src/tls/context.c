@@ -2,9 +2,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -17,7 +19,7 @@
 #include "base/mem.h"
 #include "tls/internal.h"
 
-enum { CERT, KEY, CA, FILE_COUNT };
+enum { CERT, KEY, CA, CRL, FILE_COUNT };
 
 // Tells one version of a file from another.
 struct stamp {
@@ -32,11 +34,14 @@ struct material {
     SSL_CTX *context;
     char identity[TLS_IDENTITY_MAX + 1];
     char expiry[32];
+    struct tls_ends ends;
+    STACK_OF(X509_CRL) * crls;  // NULL: none
+    bool revoked;               // they revoke our own certificate, or one above it
 };
 
 struct tls {
-    const char *files[FILE_COUNT];
-    const char *expected;  // identity; NULL: any
+    const char *files[FILE_COUNT];  // NULL: no CRL
+    const char *expected;           // identity; NULL: any
     struct material now;
     struct stamp read[FILE_COUNT];  // when they were last loaded, or failed to
     struct stamp seen[FILE_COUNT];  // when tls_files_changed last looked
@@ -90,6 +95,11 @@ void tls_time_text(const ASN1_TIME *time, char text[32]) {
     BIO_free(bio);
 }
 
+int64_t tls_time_of(const ASN1_TIME *time) {
+    struct tm parts;
+    return time != NULL && ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) : 0;
+}
+
 // --- reading ---
 
 static const char *openssl_reason(void) {
@@ -122,8 +132,7 @@ static BIO *bio_of(const struct buf *pem) {
     return BIO_new_mem_buf(pem->data, (int)pem->len);
 }
 
-// OpenSSL's default asks at the terminal.
-static int no_passphrase(char *text, int size, int writing, void *user) {
+int tls_no_passphrase(char *text, int size, int writing, void *user) {
     (void)text;
     (void)size;
     (void)writing;
@@ -134,19 +143,28 @@ static int no_passphrase(char *text, int size, int writing, void *user) {
 // The next certificate of a file. NULL: its end, or, with *good set to false, one that cannot be read: a truncated file must
 // not pass for a shorter one.
 static X509 *next_certificate(BIO *bio, bool *good) {
-    X509 *cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+    X509 *cert = PEM_read_bio_X509(bio, NULL, tls_no_passphrase, NULL);
     unsigned long error = cert == NULL ? ERR_peek_last_error() : 0;
     bool end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
     *good = *good && (cert != NULL || end);
     return cert;
 }
 
-static enum error_code take_certificates(SSL_CTX *context, const char *name, const struct buf *pem, struct error *error) {
+// The earlier of two ends; 0: not known yet.
+static int64_t sooner(int64_t end, const X509 *cert) {
+    int64_t other = tls_time_of(X509_get0_notAfter(cert));
+    return end == 0 || other < end ? other : end;
+}
+
+static enum error_code take_certificates(SSL_CTX *context, const char *name, const struct buf *pem, int64_t *end,
+                                         struct error *error) {
     BIO *bio = bio_of(pem);
-    X509 *cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+    X509 *cert = PEM_read_bio_X509(bio, NULL, tls_no_passphrase, NULL);
     bool good = cert != NULL && SSL_CTX_use_certificate(context, cert) == 1;
+    *end = good ? sooner(0, cert) : 0;
     X509_free(cert);
     while (good && (cert = next_certificate(bio, &good)) != NULL) {
+        *end = sooner(*end, cert);
         good = SSL_CTX_add0_chain_cert(context, cert) == 1;
         if (!good) {
             X509_free(cert);  // one that the security level refuses stays ours
@@ -158,7 +176,7 @@ static enum error_code take_certificates(SSL_CTX *context, const char *name, con
 
 static enum error_code take_key(SSL_CTX *context, const char *name, const struct buf *pem, struct error *error) {
     BIO *bio = bio_of(pem);
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, tls_no_passphrase, NULL);
     BIO_free(bio);
     if (key == NULL) {
         return error_set(error, ERR_INVALID, "%s holds no usable private key without a passphrase: %s", name,
@@ -169,7 +187,8 @@ static enum error_code take_key(SSL_CTX *context, const char *name, const struct
     return fits ? OK : error_set(error, ERR_INVALID, "the private key in %s does not belong to the certificate", name);
 }
 
-static enum error_code take_authorities(SSL_CTX *context, const char *name, const struct buf *pem, struct error *error) {
+static enum error_code take_authorities(SSL_CTX *context, const char *name, const struct buf *pem, int64_t *end,
+                                        struct error *error) {
     BIO *bio = bio_of(pem);
     X509_STORE *store = SSL_CTX_get_cert_store(context);
     X509 *cert;
@@ -177,6 +196,7 @@ static enum error_code take_authorities(SSL_CTX *context, const char *name, cons
     bool good = true;
     while (good && (cert = next_certificate(bio, &good)) != NULL) {
         good = X509_STORE_add_cert(store, cert) == 1 && SSL_CTX_add_client_CA(context, cert) == 1;
+        *end = sooner(*end, cert);
         X509_free(cert);
         count++;
     }
@@ -187,8 +207,17 @@ static enum error_code take_authorities(SSL_CTX *context, const char *name, cons
 
 // --- checks ---
 
-// Verifies our own certificate as peers will, but for its validity period.
-static enum error_code check_chain(SSL_CTX *context, const char *cert, const char *ca, struct error *error) {
+// That our own certificate is revoked is the peers' concern, like its expiry: this node still needs to know who else is.
+static int on_own_verify(int good, X509_STORE_CTX *check) {
+    if (!good && X509_STORE_CTX_get_error(check) == X509_V_ERR_CERT_REVOKED) {
+        *(bool *)X509_STORE_CTX_get_app_data(check) = true;
+        return 1;
+    }
+    return good;
+}
+
+// Verifies our own certificate as peers will, but for its validity period, that of the lists, and its revocation.
+static enum error_code check_chain(SSL_CTX *context, const char *cert, const char *ca, bool *revoked, struct error *error) {
     STACK_OF(X509) *chain = NULL;
     SSL_CTX_get0_chain_certs(context, &chain);
     X509_STORE_CTX *check = X509_STORE_CTX_new();
@@ -196,6 +225,8 @@ static enum error_code check_chain(SSL_CTX *context, const char *cert, const cha
                 X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(context), SSL_CTX_get0_certificate(context), chain) == 1;
     if (good) {
         X509_STORE_CTX_set_flags(check, X509_V_FLAG_NO_CHECK_TIME);
+        X509_STORE_CTX_set_app_data(check, revoked);
+        X509_STORE_CTX_set_verify_cb(check, on_own_verify);
         good = X509_verify_cert(check) == 1;
     }
     if (!good) {
@@ -248,26 +279,46 @@ static void material_free(struct material *material) {
         buf_free(&material->pem[i]);
     }
     SSL_CTX_free(material->context);
+    sk_X509_CRL_pop_free(material->crls, X509_CRL_free);
+}
+
+// An authority's older list must not replace the one in force: what was revoked since would be good again.
+static enum error_code take_lists(const struct tls *tls, struct material *new, struct error *error) {
+    if (tls->files[CRL] == NULL) {
+        return OK;
+    }
+    enum error_code code =
+        tls_lists_load(SSL_CTX_get_cert_store(new->context), tls->files[CRL], buf_slice(&new->pem[CRL]), &new->crls, error);
+    new->ends.crl = tls_lists_due(new->crls);
+    bool other = tls->now.context != NULL && !slice_equal(buf_slice(&new->pem[CRL]), buf_slice(&tls->now.pem[CRL]));
+    if (code == OK && other && new->ends.crl <= time(NULL)) {
+        code = error_set(error, ERR_INVALID, "a list in %s is overdue: another one has been due for %" PRId64 " s",
+                         tls->files[CRL], (int64_t)time(NULL) - new->ends.crl);
+    }
+    return code;
 }
 
 static enum error_code load(const struct tls *tls, struct material *new, struct error *error) {
     ERR_clear_error();
     new->context = new_context();
     enum error_code code = new->context == NULL ? error_set(error, ERR_NO_MEMORY, "no memory for TLS") : OK;
-    for (size_t i = 0; code == OK && i < FILE_COUNT; i++) {
+    for (size_t i = 0; code == OK && i < FILE_COUNT && tls->files[i] != NULL; i++) {
         code = read_file(tls->files[i], &new->pem[i], error);
     }
     if (code == OK) {
-        code = take_certificates(new->context, tls->files[CERT], &new->pem[CERT], error);
+        code = take_certificates(new->context, tls->files[CERT], &new->pem[CERT], &new->ends.cert, error);
     }
     if (code == OK) {
         code = take_key(new->context, tls->files[KEY], &new->pem[KEY], error);
     }
     if (code == OK) {
-        code = take_authorities(new->context, tls->files[CA], &new->pem[CA], error);
+        code = take_authorities(new->context, tls->files[CA], &new->pem[CA], &new->ends.ca, error);
     }
     if (code == OK) {
-        code = check_chain(new->context, tls->files[CERT], tls->files[CA], error);
+        code = take_lists(tls, new, error);
+    }
+    if (code == OK) {
+        code = check_chain(new->context, tls->files[CERT], tls->files[CA], &new->revoked, error);
     }
     if (code == OK) {
         code = check_identity(tls, new, error);
@@ -278,11 +329,11 @@ static enum error_code load(const struct tls *tls, struct material *new, struct 
 
 // --- changes ---
 
-// A missing file has a stamp of zeros.
+// A missing file has a stamp of zeros, like one that is not named.
 static void look(const struct tls *tls, struct stamp stamps[FILE_COUNT]) {
     for (size_t i = 0; i < FILE_COUNT; i++) {
         struct stat found = {0};
-        bool there = stat(tls->files[i], &found) == 0;
+        bool there = tls->files[i] != NULL && stat(tls->files[i], &found) == 0;
         stamps[i] = (struct stamp){0};
         if (there) {
             stamps[i] = (struct stamp){.changed = found.st_ctim, .inode = found.st_ino, .size = found.st_size};
@@ -336,6 +387,9 @@ enum error_code tls_files_check(const struct tls_files *files, bool required, bo
     if (missing != NULL && !none) {
         return error_set(error, ERR_INVALID, "--tls-cert, --tls-key and --tls-ca go together; %s is missing", missing);
     }
+    if (none && files->crl != NULL) {
+        return error_set(error, ERR_INVALID, "--tls-crl revokes certificates; give --tls-cert, --tls-key and --tls-ca, too");
+    }
     return OK;
 }
 
@@ -344,6 +398,7 @@ enum error_code tls_new(const struct tls_files *files, const char *identity, str
     tls->files[CERT] = files->cert;
     tls->files[KEY] = files->key;
     tls->files[CA] = files->ca;
+    tls->files[CRL] = files->crl;
     tls->expected = identity;
     enum error_code code = tls_reload(tls, error);
     if (code != OK) {
@@ -382,4 +437,20 @@ struct slice tls_cert_pem(const struct tls *tls) {
 
 struct slice tls_key_pem(const struct tls *tls) {
     return buf_slice(&tls->now.pem[KEY]);
+}
+
+bool tls_revoked(const struct tls *tls) {
+    return tls->now.revoked;
+}
+
+struct tls_ends tls_ends(const struct tls *tls) {
+    return tls->now.ends;
+}
+
+size_t tls_revoked_count(const struct tls *tls) {
+    return tls_lists_count(tls->now.crls);
+}
+
+bool tls_revokes(const struct tls *tls, const STACK_OF(X509) * chain) {
+    return tls_lists_revoke(tls->now.crls, chain);
 }

@@ -1,7 +1,8 @@
 // TLS without I/O: contexts made from a certificate, its key and the trusted authorities in files, and sessions that encrypt
 // and decrypt. The caller moves the bytes, and decides what an identity may do.
 //
-// TLS 1.2 and 1.3, mutual, without resumption: each connection verifies the peer's certificate.
+// TLS 1.2 and 1.3, mutual, without resumption: each connection verifies the peer's certificate, and with revocation lists
+// that no certificate of its chain is revoked. A list that has become overdue (its next update is past) stays in force.
 //
 // A peer's identity is in its certificate's subject alternative names, as exactly one URI baton://ROLE/NAME; the identity is
 // "node/n1", "worker/w1", "operator/anna". A certificate with none, with several, or with another role is refused. Its DNS
@@ -21,6 +22,7 @@ struct tls_files {
     const char *cert;  // PEM: our certificate, then intermediate ones
     const char *key;   // PEM, without a passphrase
     const char *ca;    // PEM: the trusted authorities
+    const char *crl;   // PEM: a revocation list of each authority; NULL: nothing is revoked
 };
 
 // Sets *given to whether all files are named. ERR_INVALID, in terms of the flags --tls-cert, --tls-key and --tls-ca: only
@@ -30,25 +32,39 @@ enum error_code tls_files_check(const struct tls_files *files, bool required, bo
 struct tls;
 
 // Loads the files, whose names are borrowed until tls_free. The certificate must have `identity` (borrowed likewise; NULL:
-// any). ERR_INVALID: the message names the file and what is wrong with it. An expired certificate is accepted: see
-// tls_expired.
+// any). ERR_INVALID: the message names the file and what is wrong with it. Accepted are an expired certificate of ours
+// (tls_expired), a revoked one (tls_revoked), and an overdue list.
 enum error_code tls_new(const struct tls_files *files, const char *identity, struct tls **tls, struct error *error);
 
 // Its sessions may outlive it.
 void tls_free(struct tls *tls);
 
-// Loads the files again, for new sessions; running ones are not affected. An error (as tls_new) changes nothing.
+// Loads the files again, for new sessions; running ones are not affected, but see tls_session_revoked. An error (as tls_new,
+// and for an overdue list other than the one in force) changes nothing.
 enum error_code tls_reload(struct tls *tls, struct error *error);
 
-// Whether the files differ from when they were last loaded (or failed to), and have not changed since the last call: three
+// Whether the files differ from when they were last loaded (or failed to), and have not changed since the last call: several
 // files are not replaced at once. To be called once a second.
 bool tls_files_changed(struct tls *tls);
 
-// Our certificate's identity, its end of validity ("Nov 23 06:00:00 2026 GMT"), and whether it has expired. Until the next
-// tls_reload.
+// Our certificate's identity, its end of validity ("Nov 23 06:00:00 2026 GMT"), whether it has expired, and whether the
+// lists revoke it or one above it. Until the next tls_reload.
 const char *tls_identity(const struct tls *tls);
 const char *tls_expiry(const struct tls *tls);
 bool tls_expired(const struct tls *tls);
+bool tls_revoked(const struct tls *tls);
+
+// Until when what was loaded is good, in Unix time.
+struct tls_ends {
+    int64_t cert;  // the first to expire of our certificate and those that follow it
+    int64_t ca;    // of the authorities
+    int64_t crl;   // the first next update of the lists; 0: there are none
+};
+
+struct tls_ends tls_ends(const struct tls *tls);
+
+// How many certificates the lists revoke.
+size_t tls_revoked_count(const struct tls *tls);
 
 // The content of the certificate's and the key's files as last loaded. Until the next tls_reload.
 struct slice tls_cert_pem(const struct tls *tls);
@@ -98,6 +114,10 @@ bool tls_session_ready(const struct tls_session *session);
 
 // The peer's identity; NULL until ready.
 const char *tls_session_identity(const struct tls_session *session);
+
+// For a session that was begun before the last tls_reload of `tls`: whether the peer's certificate is revoked now, or one
+// above it. True as well during the handshake, which would end by the old lists.
+bool tls_session_revoked(const struct tls_session *session, const struct tls *tls);
 
 // Why the session failed, for people: what we refuse, or the peer's alert. NULL: it has not.
 const char *tls_session_failure(const struct tls_session *session);

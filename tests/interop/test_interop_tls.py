@@ -14,7 +14,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -28,6 +28,7 @@ from baton.v1 import control_pb2, raft_pb2  # noqa: E402  (the harness makes the
 PUT = "/baton.v1.ControlService/Put"
 GET = "/baton.v1.ControlService/Get"
 STATUS = "/baton.v1.ControlService/Status"
+WATCH = "/baton.v1.ControlService/Watch"
 VOTE = "/baton.v1.RaftService/RequestVote"
 REGISTER = "/baton.v1.WorkerService/RegisterWorker"
 
@@ -79,6 +80,8 @@ class Batond:
         ]
         if certs is not None:
             self.command += ["--tls-required", *files(certs, node, "--tls-")]
+            if (certs / "crl.pem").exists():
+                self.command += ["--tls-crl", str(certs / "crl.pem")]
         with self.log_path.open("w") as log:
             self.process = subprocess.Popen(self.command, stderr=log, stdin=subprocess.DEVNULL, env=environment())
         wait_until(f"{node} is up", lambda: "batond is up" in self.log() or self.process.poll() is not None)
@@ -543,6 +546,130 @@ def test_interop_tls_reload(certs: pathlib.Path, tmp_path: pathlib.Path, how: st
         assert still_answers(old)
 
 
+# --- revoked certificates ---
+
+
+def revoke(certs: pathlib.Path, *names: str, days: int = 10) -> None:
+    script = ROOT / "deploy" / "tls" / "make-certs"
+    subprocess.run([script, "--days", str(days), "--revoke", certs, *names], check=True, timeout=60)
+
+
+def own_with_list(certs: pathlib.Path, directory: pathlib.Path) -> pathlib.Path:
+    own = directory / "certs"
+    shutil.copytree(certs, own)
+    revoke(own)
+    return own
+
+
+def ends(opened: ssl.SSLSocket) -> bool:
+    """The other side closes it within the socket's timeout."""
+    with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
+        while opened.recv(65536):
+            pass
+    return True
+
+
+@pytest.mark.parametrize("how", ["SIGHUP", "files"])
+def test_interop_tls_revoked_operator(certs: pathlib.Path, tmp_path: pathlib.Path, how: str) -> None:
+    """Its connection and its Watch end as the list is read; nobody else's do, and it gets no other."""
+    own = own_with_list(certs, tmp_path)
+    make_certs(own, "operator/good")
+    with Batond(tmp_path, own) as node, connection(node, client_context(own)) as bad, \
+         connection(node, client_context(own, "good")) as good, channel(node.listen, own, "me") as opened:  # fmt: skip
+        node.wait_log("revoked certificates are refused.*revoked=0")
+        wait_until("n1 leads", node.leads)
+        watch = opened.unary_stream(WATCH)(field(1, b""))
+        call(opened, PUT, field(1, b"seen") + field(2, b"value"))
+        assert still_answers(bad) and still_answers(good)
+        revoke(own, "me")
+        begin = time.monotonic()
+        if how == "SIGHUP":
+            node.process.send_signal(signal.SIGHUP)
+        assert ends(bad)
+        assert time.monotonic() - begin < 5
+        with pytest.raises(grpc.RpcError) as caught:
+            for _ in watch:
+                pass
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert still_answers(good)
+        node.wait_log("ended a connection: its certificate has been revoked.*identity=operator/me")
+        assert "operator/me: certificate revoked" in batonctl(node, *files(own, "me", "--tls-"))
+        node.wait_log("refused a connection.*the certificate of operator/me is refused: certificate revoked")
+        said = subprocess.run([built("batonctl"), "--endpoints", node.listen, *files(own, "good", "--tls-"), "get", "seen"],
+                              capture_output=True, text=True, timeout=30, env=environment())  # fmt: skip
+        assert said.returncode == 0, said
+
+
+def test_interop_tls_revoked_list_refused(certs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A list that cannot be used changes nothing and is said; a start with it is refused."""
+    own = own_with_list(certs, tmp_path)
+    with Batond(tmp_path, own) as node, connection(node, client_context(own)) as opened:
+        assert 'baton_tls_files_unusable 0' in node.web_text("/metrics")
+        revoke(own, "me")
+        listed = (own / "crl.pem").read_bytes()
+        for broken, reason in [(listed[:200], "holds no usable list"), (b"", "holds no usable list")]:
+            (own / "crl.pem").write_bytes(broken)
+            node.process.send_signal(signal.SIGHUP)
+            node.wait_log(f"the new certificates cannot be used; going on with the old.*crl.pem {reason}")
+            assert still_answers(opened)
+            assert 'baton_tls_files_unusable 1' in node.web_text("/metrics")
+            done = subprocess.run([*node.command, "--check-config"], capture_output=True, text=True, timeout=30, env=environment())
+            assert done.returncode == 2 and reason in done.stderr, done
+        (own / "crl.pem").write_bytes(listed)
+        node.process.send_signal(signal.SIGHUP)
+        assert ends(opened)
+        assert 'baton_tls_files_unusable 0' in node.web_text("/metrics")
+
+
+def test_interop_tls_revoked_worker(certs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    own = own_with_list(certs, tmp_path)
+    with Batond(tmp_path, own) as node:
+        wait_until("n1 leads", node.leads)
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "baton_worker", "--id", "w1", "--address", "h:1", "--cloud", "gcp", "--endpoints",
+             node.listen, *files(own, "w1", "--tls-")],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "worker")}, stderr=subprocess.PIPE, text=True)  # fmt: skip
+        try:
+            wait_until("w1 is online", lambda: [one["status"] for one in node.web("/cluster-state")] == ["online"])
+            revoke(own, "w1")
+            node.wait_log("ended a connection: its certificate has been revoked.*identity=worker/w1")
+            node.wait_log("the certificate of worker/w1 is refused: certificate revoked")
+            wait_until("w1 is offline", lambda: [one["status"] for one in node.web("/cluster-state")] == ["offline"], 40)
+        finally:
+            worker.terminate()
+            worker.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("whose", ["leader", "follower"])
+def test_interop_tls_revoked_node(certs: pathlib.Path, tmp_path: pathlib.Path, whose: str) -> None:
+    """The others end its connections and go on without it; a leader is succeeded. With another certificate it is back."""
+    own = own_with_list(certs, tmp_path)
+    with three(own, tmp_path) as nodes:
+        def leader(among: Iterable[Batond]) -> Batond | None:
+            return next((node for node in among if node.leads()), None)
+
+        wait_until("a leader", lambda: leader(nodes.values()))
+        wait_until("all nodes reach each other",
+                   lambda: all(one["reachable"] for node in nodes.values() for one in node.web("/nodes")))
+        first = leader(nodes.values())
+        assert first is not None
+        bad = first if whose == "leader" else next(node for node in nodes.values() if node is not first)
+        others = [node for node in nodes.values() if node is not bad]
+        revoke(own, bad.node)
+        for node in others:
+            node.wait_log(f"ended a connection: its certificate has been revoked.*identity=node/{bad.node}")
+            node.wait_log(f"cannot connect.*the certificate of node/{bad.node} is refused: certificate revoked")
+            node.wait_log(f"refused a connection.*the certificate of node/{bad.node} is refused: certificate revoked")
+        bad.wait_log("level=ERROR.*this node's certificate is revoked")
+        wait_until("one of the others leads, and it does not", lambda: leader(others) and not bad.leads())
+        operator = ["--endpoints", ",".join(node.listen for node in others), *files(own, "me", "--tls-")]
+        said = subprocess.run([built("batonctl"), *operator, "put", "a", "b"], capture_output=True, text=True, timeout=30)
+        assert said.stdout.startswith("revision"), said
+        make_certs(own, f"node/{bad.node}")
+        wait_until("all nodes reach each other again",
+                   lambda: all(one["reachable"] for node in nodes.values() for one in node.web("/nodes")))
+
+
 @pytest.mark.parametrize("flags, reason", [
     (["--tls-cert", "n1.pem"], "--tls-cert, --tls-key and --tls-ca go together; --tls-key is missing"),
     (["--tls-required"], "--tls-required forbids plaintext"),
@@ -552,7 +679,9 @@ def test_interop_tls_reload(certs: pathlib.Path, tmp_path: pathlib.Path, how: st
     (["--tls-cert", "none.pem", "--tls-key", "n1-key.pem", "--tls-ca", "ca.pem"], "cannot read none.pem: No such file"),
     (["--tls-cert", "n1-key.pem", "--tls-key", "n1-key.pem", "--tls-ca", "ca.pem"], "holds no usable certificate"),
     (["--tls-cert", "n1.pem", "--tls-key", "n1.pem", "--tls-ca", "ca.pem"], "holds no usable private key"),
-], ids=["half", "required", "name", "key", "authority", "missing", "no certificate", "no key"])  # fmt: skip
+    (["--tls-cert", "n1.pem", "--tls-key", "n1-key.pem", "--tls-ca", "ca.pem", "--tls-crl", "ca.pem"], "holds no usable list"),
+    (["--tls-crl", "ca.pem"], "--tls-crl revokes certificates; give --tls-cert"),
+], ids=["half", "required", "name", "key", "authority", "missing", "no certificate", "no key", "no list", "list alone"])  # fmt: skip
 def test_interop_tls_bad_flags(certs: pathlib.Path, tmp_path: pathlib.Path, flags: list[str], reason: str) -> None:
     command = [built("batond"), "--node-id", "n1", "--cluster-id", "c", "--cloud", "gcp", "--data-dir", str(tmp_path / "d")]
     for check in ([], ["--check-config"]):

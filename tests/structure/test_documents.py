@@ -163,7 +163,7 @@ def test_worker_flags_are_documented():
 def test_only_known_flags_are_mentioned():
     """In prose and examples, too."""
     known = set(worker_flags()).union(*map(flags_of, PROGRAMS))
-    known |= {"--cacert", "--ip", "--volumes"}  # curl's and Docker's
+    known |= {"--cacert", "--ip", "--volumes", "--revoke"}  # of curl, Docker and make-certs
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", DOCUMENT.read_text())) - known == set()
 
 

@@ -1,8 +1,10 @@
 // src/tls without sockets: two sessions face each other, and the test is the wire between them. It passes on what it gets in
 // pieces of any size, and damages it. The certificates are made by deploy/tls/make-certs, whose path is the argument.
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/ssl.h>
@@ -34,13 +36,14 @@ static void certify(const char *days, const char *who) {
 }
 
 struct names {
-    char cert[64], key[64], ca[64];
+    char cert[64], key[64], ca[64], crl[64];
 };
 
 static struct tls_files files_of(struct names *names, const char *name) {
     snprintf(names->cert, sizeof names->cert, "%s/%s.pem", directory, name);
     snprintf(names->key, sizeof names->key, "%s/%s-key.pem", directory, name);
     snprintf(names->ca, sizeof names->ca, "%s/ca.pem", directory);
+    snprintf(names->crl, sizeof names->crl, "%s/crl.pem", directory);
     return (struct tls_files){.cert = names->cert, .key = names->key, .ca = names->ca};
 }
 
@@ -407,12 +410,207 @@ static void TestTlsReloadHalf(void **state) {
     tls_free(tls);
 }
 
+// --- revocation ---
+
+// Runs a shell command in the directory.
+static void in_directory(const char *format, ...) {
+    char command[2048];
+    int len = snprintf(command, sizeof command, "cd %s && ", directory);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(command + len, sizeof command - (size_t)len, format, arguments);
+    va_end(arguments);
+    assert_int_equal(system(command), 0);
+}
+
+// The authority's list of all that `revoke` has named so far, due in so many seconds from a minute ago.
+static void list_revoked(const char *authority, const char *file, int seconds) {
+    in_directory("touch %s.index && echo 01 >number && printf '[ca]\\ndefault_ca=d\\n[d]\\ndatabase=%s.index\\n"
+                 "default_md=sha256\\ncrlnumber=number\\n' >%s.cnf && "
+                 "openssl ca -gencrl -config %s.cnf -cert %s.pem -keyfile %s-key.pem "
+                 "-crl_lastupdate $(date -u -d '-1 minute' +%%Y%%m%%d%%H%%M%%SZ) "
+                 "-crl_nextupdate $(date -u -d '-1 minute %d seconds' +%%Y%%m%%d%%H%%M%%SZ) -out %s 2>/dev/null",
+                 authority, authority, authority, authority, authority, authority, seconds, file);
+}
+
+static void revoke_in(const char *authority, const char *name) {
+    in_directory("serial=$(openssl x509 -in %s.pem -noout -serial | cut -d= -f2) && "
+                 "printf 'R\\t351231235959Z\\t260101000000Z\\t%%s\\tunknown\\t/CN=%s\\n' $serial >>%s.index",
+                 name, name, authority);
+}
+
+static struct tls *open_listed(struct names *names, const char *name) {
+    struct tls_files files = files_of(names, name);
+    files.crl = names->crl;
+    struct tls *tls = NULL;
+    struct error error = {0};
+    if (tls_new(&files, NULL, &tls, &error) != OK) {
+        fail_msg("%s", error.message);
+    }
+    return tls;
+}
+
+// A session that is made after the list, one before it, and one whose handshake it interrupts: of a certificate that it
+// revokes, and of another.
+static void TestTlsRevoked(void **state) {
+    (void)state;
+    uint64_t random = 1;
+    struct names names;
+    struct error error = {0};
+    in_directory("rm -f ca.index");
+    list_revoked("ca", "crl.pem", 3600);
+    certify("5", "operator/anna");
+    struct tls *n1 = open_listed(&names, "n1");
+    struct tls *anna = open_as("anna"), *w1 = open_as("w1");
+    struct end client[3], server[3];
+    struct tls *who[3] = {anna, w1, w1};
+    for (int i = 0; i < 3; i++) {
+        meet(&client[i], &server[i], who[i], n1, NULL);
+        if (i < 2) {
+            talk(&client[i], &server[i], &random, SIZE_MAX);
+            assert_true(tls_session_ready(server[i].session));
+        }
+        assert_false(tls_session_revoked(server[i].session, n1));
+    }
+    assert_int_equal(tls_revoked_count(n1), 0);
+    revoke_in("ca", "anna");
+    list_revoked("ca", "crl.pem", 3600);
+    assert_int_equal(tls_reload(n1, &error), OK);
+    assert_int_equal(tls_revoked_count(n1), 1);
+    assert_true(tls_session_revoked(server[0].session, n1));
+    assert_false(tls_session_revoked(server[1].session, n1));
+    assert_true(tls_session_revoked(server[2].session, n1));
+    for (int i = 0; i < 3; i++) {
+        part(&client[i], &server[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        meet(&client[0], &server[0], who[i], n1, NULL);
+        talk(&client[0], &server[0], &random, SIZE_MAX);
+        assert_int_equal(tls_session_ready(server[0].session), i == 1);
+        if (i == 0) {
+            assert_string_equal(tls_session_failure(server[0].session),
+                                "the certificate of operator/anna is refused: certificate revoked");
+            assert_non_null(strstr(tls_session_failure(client[0].session), "operator/anna: certificate revoked"));
+        }
+        assert_false(tls_session_revoked(server[0].session, n1));
+        part(&client[0], &server[0]);
+    }
+    tls_free(anna);
+    tls_free(w1);
+    tls_free(n1);
+}
+
+// A client with a list refuses a revoked node, too. The node itself still runs, and knows.
+static void TestTlsRevokedNode(void **state) {
+    (void)state;
+    uint64_t random = 1;
+    struct names names;
+    struct end client, server;
+    in_directory("rm -f ca.index");
+    revoke_in("ca", "n2");
+    list_revoked("ca", "crl.pem", 3600);
+    struct tls *n1 = open_listed(&names, "n1"), *n2 = open_listed(&names, "n2");
+    assert_false(tls_revoked(n1));
+    assert_true(tls_revoked(n2));
+    meet(&client, &server, n1, n2, "node/n2");
+    talk(&client, &server, &random, SIZE_MAX);
+    assert_string_equal(tls_session_failure(client.session), "the certificate of node/n2 is refused: certificate revoked");
+    part(&client, &server);
+    tls_free(n1);
+    tls_free(n2);
+}
+
+// What is no good is refused, and what was read before stays in force.
+static void TestTlsListRefused(void **state) {
+    (void)state;
+    struct names names;
+    struct error error = {0};
+    in_directory("rm -f ca.index");
+    list_revoked("ca", "crl.pem", 3600);
+    struct tls *n1 = open_listed(&names, "n1");
+    int64_t due = tls_ends(n1).crl;
+    assert_true(due > time(NULL) + 3000 && due < time(NULL) + 3700);
+    revoke_in("ca", "w1");
+    static const struct {
+        const char *made, *told;
+    } bad[] = {
+        {"rm crl.pem", "cannot read"},
+        {": >crl.pem", "holds no usable list"},
+        {"cp ca.pem crl.pem", "holds no usable list"},
+        {"head -c 200 list.pem >crl.pem", "holds no usable list"},
+        {"(cat list.pem; head -c 200 list.pem) >crl.pem", "holds no usable list"},
+        {"cp foreign.crl crl.pem", "holds no list of the authority /CN=baton trial authority"},
+        {"cp forged.crl crl.pem", "is not signed with that authority's key"},
+        {"cp overdue.crl crl.pem", "is overdue: another one has been due for "},
+    };
+    list_revoked("ca", "list.pem", 3600);
+    list_revoked("ca", "overdue.crl", 50);
+    in_directory(
+        "for name in foreign forged; do openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "
+        "$name-key.pem -out $name.pem -subj \"/CN=$([ $name = forged ] && echo baton trial authority || echo "
+        "another)\" 2>/dev/null; done");
+    list_revoked("foreign", "foreign.crl", 3600);
+    list_revoked("forged", "forged.crl", 3600);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        in_directory("%s", bad[i].made);
+        assert_int_equal(tls_reload(n1, &error), ERR_INVALID);
+        print_message("%s\n", error.message);
+        assert_non_null(strstr(error.message, bad[i].told));
+        assert_int_equal(tls_revoked_count(n1), 0);
+        assert_int_equal(tls_ends(n1).crl, due);
+    }
+    in_directory("cp list.pem crl.pem");
+    assert_int_equal(tls_reload(n1, &error), OK);
+    assert_int_equal(tls_revoked_count(n1), 1);
+    tls_free(n1);
+    struct tls *none = NULL;
+    struct tls_files files = {.crl = names.crl};
+    bool given;
+    assert_int_equal(tls_files_check(&files, false, &given, &error), ERR_INVALID);
+    assert_non_null(strstr(error.message, "--tls-crl revokes certificates"));
+    files = files_of(&names, "n1");
+    files.crl = names.key;
+    assert_int_equal(tls_new(&files, NULL, &none, &error), ERR_INVALID);
+    assert_null(none);
+}
+
+// An overdue list with which a node starts is in force: who is revoked stays so, others are not refused for its age, and new
+// certificates can be read beside it.
+static void TestTlsListOverdue(void **state) {
+    (void)state;
+    uint64_t random = 1;
+    struct names names;
+    struct error error = {0};
+    struct end client, server;
+    in_directory("rm -f ca.index");
+    revoke_in("ca", "w1");
+    list_revoked("ca", "crl.pem", 50);
+    struct tls *n1 = open_listed(&names, "n1");
+    assert_true(tls_ends(n1).crl < time(NULL));
+    for (int i = 0; i < 2; i++) {
+        struct tls *other = open_as(i == 0 ? "n2" : "w1");
+        meet(&client, &server, other, n1, NULL);
+        talk(&client, &server, &random, SIZE_MAX);
+        assert_int_equal(tls_session_ready(server.session), i == 0);
+        part(&client, &server);
+        tls_free(other);
+    }
+    int64_t before = tls_ends(n1).cert;
+    certify("7", "node/n1");
+    assert_int_equal(tls_reload(n1, &error), OK);
+    assert_true(tls_ends(n1).cert > before);
+    certify("5", "node/n1");
+    tls_free(n1);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(TestTlsSession),         cmocka_unit_test(TestTlsSessionDamaged),
         cmocka_unit_test(TestTlsSessionRefused),  cmocka_unit_test(TestTlsSessionEarlyRequest),
         cmocka_unit_test(TestTlsReload),          cmocka_unit_test(TestTlsReloadHalf),
         cmocka_unit_test(TestTlsServersAreNodes), cmocka_unit_test(TestTlsClientWithoutCertificate),
+        cmocka_unit_test(TestTlsRevoked),         cmocka_unit_test(TestTlsRevokedNode),
+        cmocka_unit_test(TestTlsListRefused),     cmocka_unit_test(TestTlsListOverdue),
     };
     make_certs = argc > 1 ? argv[1] : "deploy/tls/make-certs";
     if (getenv("BATON_TEST_FILTER") != NULL) {

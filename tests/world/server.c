@@ -317,6 +317,10 @@ void rpc_server_set_tls(struct rpc_server *server, struct tls *tls) {
     (void)tls;
 }
 
+void rpc_end_revoked(struct rpc_runtime *runtime) {
+    (void)runtime;
+}
+
 void rpc_server_add_service(struct rpc_server *server, const struct rpc_service *service) {
     assert(server->service_count < SERVICES_MAX);
     server->services[server->service_count++] = service;
