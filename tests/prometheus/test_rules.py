@@ -46,6 +46,14 @@ def workers(online, offline):
     }
 
 
+DAY = 86400
+
+
+def expiring(file, left):
+    """What the file holds is good for so many seconds more when the case is looked at."""
+    return {f'baton_tls_expiry_timestamp_seconds{{N1,file="{file}"}}': f"{40 * 60 + left}{LASTING}"}
+
+
 # By alert: what fires it, and what does not.
 CASES = {
     "BatonNoLeader": (
@@ -91,6 +99,10 @@ CASES = {
         {"process_start_time_seconds{N1}": "1x200 2x5 3x5 4x5 5x24", "raft_term{N1}": f"1{LASTING}"},
         {"process_start_time_seconds{N1}": "1x200 2x5 3x5 4x30", "raft_term{N1}": f"1{LASTING}"},
     ),
+    "BatonCertificateExpires": (expiring("ca", 14 * DAY - 700), {**expiring("cert", 14 * DAY + 60), **expiring("crl", 2 * DAY)}),
+    "BatonCertificateNearlyExpired": (expiring("cert", 3 * DAY - 1), {**expiring("cert", 3 * DAY + 60), **expiring("crl", 2 * DAY)}),
+    "BatonCertificateUnusable": ({"baton_tls_files_unusable{N1}": "0x170 1x69"}, {"baton_tls_files_unusable{N1}": "0x200 1x39"}),
+    "BatonRevocationsOverdue": (expiring("crl", DAY - 700), {**expiring("crl", DAY + 60), **expiring("cert", 60)}),
     "BatonVersionsDiffer": (
         {'baton_build_info{N1,version="1"}': "1x2400", 'baton_build_info{N2,version="2"}': "1x2400"},
         {'baton_build_info{N1,version="1"}': "1x2400", 'baton_build_info{N2,version="2"}': "1x1200 _x100 1x1100"},
