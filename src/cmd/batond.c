@@ -256,7 +256,8 @@ static int run(struct daemon *daemon) {
     watch_signals(daemon);
     enum error_code code = start(daemon, &error);
     if (code == OK) {
-        certificates_watch(&daemon->certificates, &daemon->loop, daemon->metrics, daemon->node);
+        certificates_watch(&daemon->certificates, &daemon->loop, daemon->metrics, daemon->node,
+                           daemon->options.node.tls_migrate);
         supervisor_start(&daemon->supervisor, &daemon->loop);
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
         code = daemon->failure;

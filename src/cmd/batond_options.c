@@ -138,6 +138,12 @@ static const struct flag rows[] = {
      .parse = flag_text,
      .offset = IN(options.tls_files.crl),
      .help = "refuse the certificates that these authorities' lists revoke: one list of each"},
+    {.name = "tls-migrate",
+     .group = NODE,
+     .parse = flag_boolean,
+     .offset = IN(options.node.tls_migrate),
+     .help = "accept plaintext on the gRPC port, too, and speak it to nodes without certificates: only until\n"
+             "all have them, since who connects in plaintext may do anything"},
     {.name = "tls-required",
      .group = NODE,
      .parse = flag_boolean,
@@ -408,6 +414,14 @@ static enum error_code check_addresses(const struct node_config *config, struct 
 static enum error_code check_tls(struct command_line *line, struct error *error) {
     struct batond_options *options = &line->options;
     enum error_code code = tls_files_check(&options->tls_files, line->tls_required, &options->tls, error);
+    if (code == OK && options->node.tls_migrate && line->tls_required) {
+        return error_set(error, ERR_INVALID,
+                         "--tls-required forbids plaintext, and --tls-migrate accepts it: give one of them");
+    }
+    if (code == OK && options->node.tls_migrate && !options->tls) {
+        return error_set(error, ERR_INVALID,
+                         "--tls-migrate moves a cluster to TLS; give --tls-cert, --tls-key and --tls-ca");
+    }
     if (code != OK || options->tls || line->insecure) {
         return code;
     }

@@ -6,7 +6,7 @@
 
 #include "base/slog.h"
 
-enum { WATCH_MS = 1000 };
+enum { WATCH_MS = 1000, TOLD_TICKS = 60 };
 
 enum error_code certificates_open(struct certificates *certificates, const struct tls_files *files,
                                   const struct raft_id *node_id, struct error *error) {
@@ -51,9 +51,11 @@ static void tell_overdue(struct certificates *certificates) {
 
 static void describe(struct certificates *certificates, const char *event) {
     const struct tls *tls = certificates->tls;
+    struct tls_ends ends = tls_ends(tls);
     measure(certificates);
     describe_certificate(tls, event);
-    if (tls_ends(tls).crl != 0) {
+    node_certificates_read(certificates->node, ends.cert < ends.ca ? ends.cert : ends.ca);
+    if (ends.crl != 0) {
         slog(SLOG_INFO, "revocations-read", "revoked certificates are refused", F_U64("revoked", tls_revoked_count(tls)));
         tell_overdue(certificates);
     }
@@ -68,10 +70,19 @@ void certificates_reload(struct certificates *certificates) {
     metric_set(certificates->unusable, code != OK);
     if (code == OK) {
         describe(certificates, "read the certificates again");
-        node_end_revoked(certificates->node);
     } else {
         slog(SLOG_ERROR, "certificate-unusable", "the new certificates cannot be used; going on with the old",
              F_STR("reason", error.message));
+    }
+}
+
+// At the start, and then each minute: a migration is not to be forgotten.
+static void tell_migration(struct certificates *certificates) {
+    uint64_t open, accepted;
+    if (certificates->migrate && certificates->ticks++ % TOLD_TICKS == 0) {
+        node_plaintext(certificates->node, &open, &accepted);
+        slog(SLOG_WARN, "tls-migrating", "plaintext is accepted beside TLS: who comes so may do anything (--tls-migrate)",
+             F_U64("open", open), F_U64("accepted", accepted));
     }
 }
 
@@ -81,6 +92,7 @@ static void on_watch(uv_timer_t *timer) {
         certificates_reload(certificates);
     }
     tell_overdue(certificates);
+    tell_migration(certificates);
 }
 
 static struct metric *add_expiry(struct metrics *metrics, const char *labels) {
@@ -88,10 +100,12 @@ static struct metric *add_expiry(struct metrics *metrics, const char *labels) {
                        "Until when what was read from the file is good, in seconds since the Unix epoch.", labels);
 }
 
-void certificates_watch(struct certificates *certificates, uv_loop_t *loop, struct metrics *metrics, struct node *node) {
+void certificates_watch(struct certificates *certificates, uv_loop_t *loop, struct metrics *metrics, struct node *node,
+                        bool migrate) {
     uv_timer_init(loop, &certificates->watch);
     certificates->watch.data = certificates;
     certificates->node = node;
+    certificates->migrate = migrate;
     if (certificates->tls == NULL) {
         return;
     }
@@ -101,6 +115,7 @@ void certificates_watch(struct certificates *certificates, uv_loop_t *loop, stru
     certificates->unusable = metrics_add(metrics, METRIC_GAUGE, "baton_tls_files_unusable",
                                          "1 while the certificate files have changed and cannot be used.", NULL);
     describe(certificates, "connections are encrypted");
+    tell_migration(certificates);
     uv_timer_start(&certificates->watch, on_watch, WATCH_MS, WATCH_MS);
 }
 

@@ -16,6 +16,8 @@ struct certificates {
     struct metric *cert_expiry, *ca_expiry, *crl_update;  // the last is NULL without lists
     struct metric *unusable;
     bool overdue_told;
+    bool migrate;    // --tls-migrate
+    uint64_t ticks;  // of the watch, while migrating
 };
 
 // Reads the files, whose names are borrowed, for the node of this id; `files` NULL: plaintext. Errors of tls_new.
@@ -23,8 +25,9 @@ enum error_code certificates_open(struct certificates *certificates, const struc
                                   const struct raft_id *node_id, struct error *error);
 
 // Logs them, registers their metrics, and reads them again when they change, until certificates_close. New ones are for new
-// connections, but the node ends those whose certificate is revoked at once.
-void certificates_watch(struct certificates *certificates, uv_loop_t *loop, struct metrics *metrics, struct node *node);
+// connections, but the node ends those whose certificate is revoked at once. With `migrate` the log warns of plaintext.
+void certificates_watch(struct certificates *certificates, uv_loop_t *loop, struct metrics *metrics, struct node *node,
+                        bool migrate);
 
 // Reads them again now. What cannot be used is logged, and changes nothing.
 void certificates_reload(struct certificates *certificates);

@@ -1,9 +1,10 @@
 // status: what each node tells of itself and of the others.
 #include <inttypes.h>
+#include <time.h>
 
 #include "ctl/nodes.h"
 
-enum { WHY_MAX = 512 };
+enum { WHY_MAX = 512, DAY_S = 86400, DAYS_TOLD = 30 };
 
 void nodes_status_json(struct json *json, const struct node_status *node) {
     const struct pb_status_response *status = &node->status;
@@ -34,6 +35,9 @@ void nodes_status_json(struct json *json, const struct node_status *node) {
         json_text(json, "version", status->version);
         json_u64(json, "cluster_level", status->cluster_level);
         json_u64(json, "level", status->level);
+        json_u64(json, "certificates_expire_unix", (uint64_t)status->certificates_expire_unix);
+        json_bool(json, "tls_migrate", status->tls_migrate);
+        json_u64(json, "plaintext_connections", status->plaintext_connections);
         json_text(json, "placement", status->placement.decision);
         json_open(json, "does_not_reach", '{');
         for (size_t i = 0; i < status->members_count; i++) {
@@ -105,6 +109,32 @@ static void unreached_lines(struct buf *out, const struct node_status *node) {
         text_for_terminal(out, member->unreachable, WHY_MAX);
         buf_append_str(out, "\n");
     }
+}
+
+// And that its certificates end soon, and what is not encrypted yet.
+static void encryption_lines(struct buf *out, const struct pb_status_response *status) {
+    int64_t left = status->certificates_expire_unix - (int64_t)time(NULL);
+    if (status->certificates_expire_unix != 0 && left < (int64_t)DAYS_TOLD * DAY_S) {
+        text_for_terminal(out, status->node, ID_MAX);
+        if (left >= 0) {
+            buf_printf(out, " has certificates that expire in %" PRId64 " days\n", left / DAY_S);
+        } else {
+            buf_append_str(out, " has certificates that have expired: new connections to and from it are refused\n");
+        }
+    }
+    if (!status->tls_migrate) {
+        return;
+    }
+    text_for_terminal(out, status->node, ID_MAX);
+    buf_printf(out, " accepts plaintext (--tls-migrate) and has %" PRIu32 " such connections",
+               status->plaintext_connections);
+    for (size_t i = 0; i < status->members_count; i++) {
+        if (status->members[i].plaintext) {
+            buf_append_str(out, "; it speaks plaintext to ");
+            text_for_terminal(out, status->members[i].id, ID_MAX);
+        }
+    }
+    buf_append_str(out, "\n");
 }
 
 // And to whom the leader sends a snapshot.
@@ -183,6 +213,7 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
     for (size_t i = 0; i < count; i++) {
         trouble_line(&below, &nodes[i]);
         unreached_lines(&below, &nodes[i]);
+        encryption_lines(&below, &nodes[i].status);
         snapshot_lines(&below, &nodes[i].status);
     }
     ctl_probes_free(probes, count);

@@ -278,7 +278,7 @@ static void relay(struct cluster_state *state, const struct node_status *status,
     snprintf(headers, sizeof headers, RELAY_HEADER ": %.*s\r\n", (int)status->response.node.len,
              (const char *)status->response.node.data);
     struct fetch_request request = {
-        .tls = state->tls,
+        .tls = leader->plaintext ? NULL : state->tls,
         .node = leader->id,
         .address = leader->http_address,
         .path = "/cluster-state",

@@ -97,7 +97,7 @@ static void node_ask(struct survey *survey, size_t at, const struct pb_member_st
     struct asked *asked = &survey->asked[at];
     *asked = (struct asked){.survey = survey, .at = at};
     struct fetch_request request = {
-        .tls = survey->exchange->tls,
+        .tls = member->plaintext ? NULL : survey->exchange->tls,
         .node = member->id,
         .address = member->http_address,
         .path = survey->path,

@@ -47,6 +47,7 @@ struct sync_time {
 
 struct node {
     const struct node_config *config;
+    int64_t certificates_expire_unix;  // the first of them; 0: there are none
     uv_loop_t *loop;
     struct metrics *metrics;
     struct node_metrics m;

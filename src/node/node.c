@@ -37,6 +37,9 @@ static enum error_code serve(struct node *node, struct error *error) {
     }
     if (node->config->tls != NULL) {
         rpc_server_set_tls(node->server, node->config->tls);
+        if (node->config->tls_migrate) {
+            rpc_server_allow_plaintext(node->server);
+        }
     }
     raft_service_start(node);
     node->calls = calls_new(node);
@@ -78,6 +81,7 @@ static void meet_peers(struct node *node) {
     struct peer_options options = {
         .rpc = node->rpc,
         .tls = node->config->tls,
+        .tls_migrate = node->config->tls_migrate,
         .metrics = node->metrics,
         .us = &node->identity,
         .configuration = &node->configuration,
@@ -285,8 +289,15 @@ void node_free(struct node *node) {
     free_parts(node);
 }
 
-void node_end_revoked(struct node *node) {
+void node_certificates_read(struct node *node, int64_t expire_unix) {
+    node->certificates_expire_unix = expire_unix;
     rpc_end_revoked(node->rpc);
+}
+
+void node_plaintext(const struct node *node, uint64_t *open, uint64_t *accepted) {
+    struct rpc_plaintext plaintext = rpc_server_plaintext(node->server);
+    *open = plaintext.open;
+    *accepted = plaintext.accepted;
 }
 
 const char *node_address(const struct node *node) {

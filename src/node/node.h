@@ -32,8 +32,12 @@ void node_close(struct node *node);
 // After node_close, when the loop has no more handles.
 void node_free(struct node *node);
 
-// After a tls_reload of config->tls: ends the connections of certificates that are revoked now.
-void node_end_revoked(struct node *node);
+// At the start and after each tls_reload of config->tls: when the first of the certificates expires, for Status. Ends the
+// connections of those that are revoked now.
+void node_certificates_read(struct node *node, int64_t expire_unix);
+
+// With config->tls_migrate: how many connections are open in plaintext, and how many there have been.
+void node_plaintext(const struct node *node, uint64_t *open, uint64_t *accepted);
 
 // The address it listens on, for log lines.
 const char *node_address(const struct node *node);

@@ -120,6 +120,7 @@ static void connect_lanes(struct peer *peer) {
     struct rpc_channel_options options = {
         .target = peer->address,
         .tls = peer->options->tls,
+        .allow_plaintext = peer->options->tls_migrate,
         .identity = identity,
         .keepalive_interval_ms = PEER_KEEPALIVE_INTERVAL_MS,
         .keepalive_timeout_ms = PEER_KEEPALIVE_TIMEOUT_MS,
@@ -372,6 +373,7 @@ const struct peer_view *peer_look(struct peer *peer) {
     peer->view.rtt_spread_ms = link_quality_spread_ms(&peer->link);
     peer->view.losses = link_quality_losses(&peer->link, now_us);
     peer->view.unreachable[0] = '\0';
+    peer->view.plaintext = rpc_channel_is_plaintext(peer->lanes[RAFT_CONTROL]);
     if (!peer->view.reachable && (peer->told || peer->stranger_us != 0)) {
         snprintf(peer->view.unreachable, sizeof peer->view.unreachable, "%s", why_unreachable(peer, now_us));
     }

@@ -22,7 +22,8 @@
 
 struct peer_options {
     struct rpc_runtime *rpc;
-    struct tls *tls;  // NULL: plain
+    struct tls *tls;   // NULL: plain
+    bool tls_migrate;  // with `tls`: plain if the peer has none yet
     struct metrics *metrics;
     const struct wire_identity *us;
     const struct wire_configuration *configuration;  // in force
@@ -47,6 +48,7 @@ enum { PEER_UNREACHABLE_MAX = 512, PEER_LABELS_MAX = ID_MAX + CLOUD_MAX + 64, PE
 
 // What is known of a peer. Its times are those of policy/link_quality.h.
 struct peer_view {
+    bool plaintext;  // the connection to it is
     bool reachable;  // it has answered the last question, and its connection stands since
     // Why it is not reachable, for people; "": it is, or has not been for less than UNREACHED_TOLD_US.
     char unreachable[PEER_UNREACHABLE_MAX];

@@ -62,6 +62,7 @@ static void describe_member(const struct node *node, size_t index, struct pb_mem
         out->rtt_ms = view->rtt_ms;
         out->rtt_spread_ms = view->rtt_spread_ms;
         out->losses = view->losses;
+        out->plaintext = view->plaintext;
         out->generation = view->generation;
         out->quarantine = slice_of_str(view->quarantine);
     } else if (raft_id_equal(&member->id, &node->config->node_id)) {
@@ -139,6 +140,9 @@ void node_status(struct node *node, struct node_status *out) {
         .digests = out->digests,
         .digests_count = digests_tell(node, out->digests),
         .quarantine = slice_of_str(quarantine_message(node)),
+        .certificates_expire_unix = node->certificates_expire_unix,
+        .tls_migrate = node->config->tls_migrate,
+        .plaintext_connections = rpc_server_plaintext(node->server).open,
         .log_first_index = node->configuration.count == 0 ? 0 : raft_base(node->raft).index + 1,
     };
     for (size_t i = 0; i < node->configuration.count; i++) {

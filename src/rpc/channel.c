@@ -166,6 +166,7 @@ static void on_ready(struct rpc_connection *connection) {
     channel->open = channel->up = true;
     channel->failure[0] = channel->why_down[0] = '\0';
     channel->hung_up = false;
+    channel->plain_told = channel->plain;
     channel->connect_timeout_ms = RPC_CONNECT_TIMEOUT_MIN_MS;
     channel->up_at_ms = rpc_now_ms(channel->runtime);
     if (channel->options.on_up != NULL) {
@@ -186,7 +187,7 @@ void rpc_channel_retire_connection(struct rpc_channel *channel, enum rpc_down_re
     rpc_list_push(&channel->draining, &channel->connection->link);
     channel->connection = NULL;
     channel->sending = NULL;
-    channel->open = channel->up = false;
+    channel->open = channel->up = channel->plain = false;
     forget_if_steady(channel);
     schedule(channel);
     report_down(channel, reason);
@@ -206,6 +207,21 @@ static void on_ping_acked(struct rpc_connection *connection) {
 static bool on_refill(struct rpc_connection *connection) {
     struct rpc_channel *channel = connection->owner;
     return channel->connection == connection && rpc_channel_pump(channel);
+}
+
+// Whether the attempt is to be repeated in plaintext: only if the server's own bytes were not TLS. One that refuses our
+// certificate, or whose certificate we refuse, is never spoken to so.
+static bool falls_back(struct rpc_channel *channel, const struct rpc_connection *connection) {
+    if (!channel->options.allow_plaintext || channel->plain || !connection->transport->found_plain) {
+        return false;
+    }
+    if (!channel->plain_told) {
+        slog(SLOG_WARN, "peer-plaintext", "a node speaks no TLS yet: connecting in plaintext (--tls-migrate)",
+             F_STR("target", channel->target));
+    }
+    channel->plain = channel->plain_told = true;
+    channel->next_address--;
+    return true;
 }
 
 // Why an attempt has failed.
@@ -238,6 +254,11 @@ static void on_connection_closed(struct rpc_connection *connection, enum rpc_dow
     channel->connection = NULL;
     channel->sending = NULL;
     channel->open = false;
+    if (falls_back(channel, connection)) {
+        connect_next(channel);
+        return;
+    }
+    channel->plain = false;
     if (channel->rejected) {
         channel->up = channel->rejected = false;
         report_down(channel, reason);
@@ -278,8 +299,9 @@ static const struct rpc_role client_role = {
 
 static bool connect_to(struct rpc_channel *channel, const struct sockaddr *address) {
     struct rpc_transport *transport = rpc_tcp_connect(channel->runtime, address);
-    if (transport != NULL && channel->options.tls != NULL) {
-        transport = rpc_tls_wrap(channel->runtime, transport, channel->options.tls, false, channel->options.identity);
+    if (transport != NULL && channel->options.tls != NULL && !channel->plain) {
+        transport =
+            rpc_tls_wrap(channel->runtime, transport, channel->options.tls, RPC_TLS_CLIENT, channel->options.identity);
     }
     if (transport == NULL) {
         return false;
@@ -327,6 +349,10 @@ const char *rpc_channel_why_down(const struct rpc_channel *channel) {
 
 const char *rpc_channel_remote(const struct rpc_channel *channel) {
     return channel->connection == NULL ? "" : channel->connection->transport->address;
+}
+
+bool rpc_channel_is_plaintext(const struct rpc_channel *channel) {
+    return channel->up && (channel->plain || channel->options.tls == NULL);
 }
 
 void rpc_channel_reject(struct rpc_channel *channel) {

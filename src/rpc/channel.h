@@ -45,6 +45,8 @@ struct rpc_channel {
     struct addresses addresses;      // of the target, from the last lookup that was answered
     size_t next_address;             // the next of them to try
     struct rpc_timer retry;          // the next attempt; or, while resolving, the end of patience
+    bool plain;                      // this connection, or the one being made, is plaintext beside TLS
+    bool plain_told;                 // that is in the log
     bool rejected;                   // the connection is being closed by rpc_channel_reject
     bool woken;                      // the next attempt, or the current one, was caused by rpc_channel_wake
     uint64_t attempt_at_ms;          // when the latest began

@@ -128,6 +128,18 @@ enum error_code rpc_server_listen(struct rpc_runtime *runtime, const char *addre
 // Before the loop runs. Accepts only TLS, with client certificates; `tls` is borrowed for the server's life.
 void rpc_server_set_tls(struct rpc_server *server, struct tls *tls);
 
+// After rpc_server_set_tls: accepts plaintext, too, on the same port. Who comes so has no identity and may call everything,
+// as without TLS.
+void rpc_server_allow_plaintext(struct rpc_server *server);
+
+// How many connections are open in plaintext, if it is allowed beside TLS, and how many there have been.
+struct rpc_plaintext {
+    uint32_t open;
+    uint64_t accepted;
+};
+
+struct rpc_plaintext rpc_server_plaintext(const struct rpc_server *server);
+
 // Before the loop runs. Registers the service's methods.
 void rpc_server_add_service(struct rpc_server *server, const struct rpc_service *service);
 
@@ -196,6 +208,7 @@ struct rpc_channel_options {
     // connecting from rpc_channel_new until rpc_channel_close.
     uint64_t backoff_max_ms;
     struct tls *tls;       // borrowed for the channel's life; NULL: plain
+    bool allow_plaintext;  // with `tls`: of a server that speaks no TLS. Each attempt begins with TLS
     const char *identity;  // of the server, "node/n1"; copied. NULL: any node
     // The transport is connected, one round trip before on_up: requests are sent from now on, before the server has
     // answered anything. For callers that repeat what fails. NULL: requests wait for on_up.
@@ -226,6 +239,9 @@ const char *rpc_channel_remote(const struct rpc_channel *channel);
 // Whoever was reached is not whom this side has called: closes the connection (on_down, then the results of its calls, all
 // before this returns), and tries the name's next address or, after a backoff, resolves the name again.
 void rpc_channel_reject(struct rpc_channel *channel);
+
+// Whether it is up, and in plaintext.
+bool rpc_channel_is_plaintext(const struct rpc_channel *channel);
 
 // Whether the last attempt connected but the other side closed before its SETTINGS: it is probably no gRPC server.
 bool rpc_channel_hung_up(const struct rpc_channel *channel);

@@ -163,6 +163,7 @@ struct rpc_runtime *rpc_runtime_new(uv_loop_t *loop, struct metrics *metrics) {
     runtime->loop = loop;
     runtime->metrics = metrics;
     runtime->connections_gauge = runtime->calls_gauge = &runtime->unseen;
+    runtime->plaintext_gauge = runtime->plaintext_counter = &runtime->unseen;
     if (metrics != NULL) {
         runtime->connections_gauge =
             metrics_add(metrics, METRIC_GAUGE, "rpc_server_connections", "Open connections of clients.", NULL);

@@ -24,7 +24,9 @@ struct rpc_runtime {
     struct rpc_stats *stats;           // see stats.h
     struct metric *connections_gauge;  // of all servers
     struct metric *calls_gauge;
-    struct metric unseen;  // both of them, without metrics
+    struct metric *plaintext_gauge;  // of servers that also take TLS
+    struct metric *plaintext_counter;
+    struct metric unseen;  // all of them, without metrics
     uv_prepare_t prepare;  // the end of a turn
     uv_idle_t idle;        // active while work is deferred, so that the loop does not wait
     uv_timer_t timer;      // for the earliest of `timers`

@@ -83,6 +83,25 @@ void rpc_server_set_tls(struct rpc_server *server, struct tls *tls) {
     server->tls = tls;
 }
 
+void rpc_server_allow_plaintext(struct rpc_server *server) {
+    struct rpc_runtime *runtime = server->runtime;
+    assert(server->tls != NULL);
+    server->allow_plaintext = true;
+    if (runtime->metrics != NULL) {
+        runtime->plaintext_gauge = metrics_add(runtime->metrics, METRIC_GAUGE, "rpc_server_plaintext_connections",
+                                               "Open connections in plaintext, beside TLS.", NULL);
+        runtime->plaintext_counter = metrics_add(runtime->metrics, METRIC_COUNTER, "rpc_server_plaintext_accepted_total",
+                                                 "Connections accepted in plaintext, beside TLS.", NULL);
+    }
+}
+
+struct rpc_plaintext rpc_server_plaintext(const struct rpc_server *server) {
+    const struct rpc_runtime *runtime = server->runtime;
+    return !server->allow_plaintext ? (struct rpc_plaintext){0}
+                                    : (struct rpc_plaintext){.open = (uint32_t)runtime->plaintext_gauge->value,
+                                                             .accepted = (uint64_t)runtime->plaintext_counter->value};
+}
+
 void rpc_server_add_service(struct rpc_server *server, const struct rpc_service *service) {
     for (size_t i = 0; i < service->method_count; i++) {
         add_route(server, service, &service->methods[i]);
@@ -183,7 +202,8 @@ static void on_connection(uv_stream_t *listener, int status) {
     }
     struct rpc_transport *transport = rpc_tcp_accept(server->runtime, listener);
     if (transport != NULL && server->tls != NULL) {
-        transport = rpc_tls_wrap(server->runtime, transport, server->tls, true, NULL);
+        transport = rpc_tls_wrap(server->runtime, transport, server->tls,
+                                 server->allow_plaintext ? RPC_TLS_SERVER_MIGRATING : RPC_TLS_SERVER, NULL);
     }
     if (transport == NULL) {
         return;

@@ -21,7 +21,8 @@ struct rpc_route {
 
 struct rpc_server {
     struct rpc_runtime *runtime;
-    struct tls *tls;  // NULL: plaintext
+    struct tls *tls;       // NULL: plaintext
+    bool allow_plaintext;  // with `tls`: also
     uv_tcp_t listener;
     bool listening;
     char address[56];

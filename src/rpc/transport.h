@@ -37,6 +37,7 @@ struct rpc_transport {
     size_t pending;        // bytes written that the kernel has not taken
     char address[56];      // IP:PORT of the peer; of IPv6 [IP]:PORT
     const char *identity;  // from the peer's certificate; NULL without TLS
+    bool found_plain;      // with `failed`: the server speaks no TLS
     const char *failure;   // the reason of `failed`, for people; NULL: see its uv_error
 };
 
@@ -46,8 +47,14 @@ struct rpc_transport *rpc_tcp_accept(struct rpc_runtime *runtime, uv_stream_t *l
 // `opened` or `failed` follows. NULL: no socket, or refused at once.
 struct rpc_transport *rpc_tcp_connect(struct rpc_runtime *runtime, const struct sockaddr *address);
 
+enum rpc_tls_mode {
+    RPC_TLS_CLIENT,
+    RPC_TLS_SERVER,
+    RPC_TLS_SERVER_MIGRATING,  // a client that begins with HTTP/2's preface is served in plaintext, without an identity
+};
+
 // Takes ownership of `below`; `tls` and `peer` as for tls_session_new. NULL: no memory; `below` is closed.
-struct rpc_transport *rpc_tls_wrap(struct rpc_runtime *runtime, struct rpc_transport *below, struct tls *tls, bool server,
-                                   const char *peer);
+struct rpc_transport *rpc_tls_wrap(struct rpc_runtime *runtime, struct rpc_transport *below, struct tls *tls,
+                                   enum rpc_tls_mode mode, const char *peer);
 
 #endif

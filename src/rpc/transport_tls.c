@@ -1,6 +1,9 @@
 // TLS over another transport, by a session of src/tls, which does no I/O: bytes from below are fed to it, and its output,
 // ours or its own, is written below as soon as there is room.
 //
+// While a cluster migrates to TLS, the first byte of an accepted connection decides: HTTP/2's preface (RFC 9113,
+// section 3.4) begins with a P, a TLS handshake with 0x16. A plain connection's bytes are passed on as they are.
+//
 // After a failure an alert is sent, and the connection lingers until the peer closes it: closing with unread input would
 // reset it, and the peer could lose the alert.
 #include <assert.h>
@@ -20,9 +23,11 @@ struct tls_transport {
     struct tls *tls;
     struct tls_session *session;
     struct rpc_link encrypted;  // in runtime->encrypted, until it is closed
-    bool server;
-    bool ready;     // the handshake is complete, and `opened` was called
-    bool refusing;  // lingering
+    enum rpc_tls_mode mode;
+    bool undecided;  // migrating, before the first byte
+    bool plain;      // the client speaks no TLS
+    bool ready;      // the handshake is complete, and `opened` was called
+    bool refusing;   // lingering
     bool closing;
     struct rpc_timer linger;
     struct rpc_deferred release;
@@ -58,6 +63,7 @@ static void on_linger(struct rpc_timer *timer) {
 static void refuse(struct tls_transport *tls) {
     bool alert = tls_session_output(tls->session).len > 0;
     tls->transport.failure = tls_session_failure(tls->session);
+    tls->transport.found_plain = tls_session_found_plain(tls->session);
     if (alert) {
         push(tls);
         tls->refusing = true;
@@ -77,6 +83,9 @@ static void tls_close(struct rpc_transport *transport) {
     struct tls_transport *tls = tls_of(transport);
     assert(!tls->closing);
     tls->closing = true;
+    if (tls->plain) {
+        metric_add(tls->runtime->plaintext_gauge, -1);
+    }
     rpc_list_remove(&tls->encrypted);
     rpc_timer_stop(tls->runtime, &tls->linger);
     tls_session_end(tls->session);
@@ -101,9 +110,30 @@ static void become_ready(struct tls_transport *tls) {
     tls->transport.events->opened(tls->transport.owner);
 }
 
+// Without an identity: nobody has shown a certificate, and none can be revoked.
+static void become_plain(struct tls_transport *tls) {
+    tls->plain = tls->ready = true;
+    rpc_list_remove(&tls->encrypted);
+    metric_add(tls->runtime->plaintext_gauge, 1);
+    metric_add(tls->runtime->plaintext_counter, 1);
+    slog(SLOG_INFO, "plaintext-accepted", "accepted a connection in plaintext (--tls-migrate)",
+         F_STR("peer", tls->transport.address));
+    tls->transport.events->opened(tls->transport.owner);
+}
+
 static void on_read(void *owner, struct slice bytes) {
     struct tls_transport *tls = owner;
     if (tls->refusing) {
+        return;
+    }
+    if (tls->undecided) {
+        tls->undecided = false;
+        if (bytes.data[0] == 'P') {
+            become_plain(tls);
+        }
+    }
+    if (tls->plain) {
+        tls->transport.events->read(tls->transport.owner, bytes);
         return;
     }
     uint8_t *plain = tls->runtime->plain;
@@ -145,7 +175,7 @@ static void on_drained(void *owner) {
 
 static void on_failed(void *owner, int uv_error) {
     struct tls_transport *tls = owner;
-    if (!tls->ready && !tls->server && tls->transport.failure == NULL && uv_error == UV_EOF) {
+    if (!tls->ready && tls->mode == RPC_TLS_CLIENT && tls->transport.failure == NULL && uv_error == UV_EOF) {
         tls->transport.failure = "the peer closed the connection within the TLS handshake";
     }
     give_up(tls, uv_error);
@@ -170,6 +200,11 @@ static void tls_start(struct rpc_transport *transport) {
 static enum rpc_written tls_write(struct rpc_transport *transport, struct slice bytes) {
     struct tls_transport *tls = tls_of(transport);
     assert(tls->ready && transport->pending == 0);
+    if (tls->plain) {
+        enum rpc_written written = tls->below->ops->write(tls->below, bytes);
+        transport->pending = tls->below->pending;
+        return written;
+    }
     if (tls->refusing || !tls_session_write(tls->session, bytes)) {
         return RPC_WRITE_FAILED;
     }
@@ -180,9 +215,9 @@ static enum rpc_written tls_write(struct rpc_transport *transport, struct slice 
 
 static const struct rpc_transport_ops tls_ops = {.start = tls_start, .write = tls_write, .close = tls_close};
 
-struct rpc_transport *rpc_tls_wrap(struct rpc_runtime *runtime, struct rpc_transport *below, struct tls *tls, bool server,
-                                   const char *peer) {
-    struct tls_session *session = tls_session_new(tls, server ? TLS_SERVER : TLS_CLIENT, "h2", peer);
+struct rpc_transport *rpc_tls_wrap(struct rpc_runtime *runtime, struct rpc_transport *below, struct tls *tls,
+                                   enum rpc_tls_mode mode, const char *peer) {
+    struct tls_session *session = tls_session_new(tls, mode == RPC_TLS_CLIENT ? TLS_CLIENT : TLS_SERVER, "h2", peer);
     if (session == NULL) {
         below->ops->close(below);
         return NULL;
@@ -199,7 +234,8 @@ struct rpc_transport *rpc_tls_wrap(struct rpc_runtime *runtime, struct rpc_trans
     wrapped->tls = tls;
     wrapped->session = session;
     rpc_list_push(&runtime->encrypted, &wrapped->encrypted);
-    wrapped->server = server;
+    wrapped->mode = mode;
+    wrapped->undecided = mode == RPC_TLS_SERVER_MIGRATING;
     return &wrapped->transport;
 }
 

@@ -20,6 +20,7 @@ struct tls_session {
     struct buf output;
     bool failed;
     bool ready;
+    bool found_plain;                     // the peer's bytes were not TLS
     char identity[TLS_IDENTITY_MAX + 1];  // the peer's; "" until its certificate is accepted
     char ours[TLS_IDENTITY_MAX + 1];
     char failure[192];
@@ -198,6 +199,7 @@ static void describe_failure(struct tls_session *session) {
             snprintf(text, size, "the peer ends the TLS connection: %s", SSL_alert_desc_string_long(alert));
         }
     } else if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST) {
+        session->found_plain = true;
         snprintf(text, size, "the peer does not speak TLS");
     } else {
         const char *known = ERR_reason_error_string(error);
@@ -313,6 +315,10 @@ bool tls_session_revoked(const struct tls_session *session, const struct tls *tl
         return false;
     }
     return !session->ready || tls_revokes(tls, SSL_get0_verified_chain(session->ssl));
+}
+
+bool tls_session_found_plain(const struct tls_session *session) {
+    return session->found_plain;
 }
 
 const char *tls_session_failure(const struct tls_session *session) {

@@ -119,6 +119,9 @@ const char *tls_session_identity(const struct tls_session *session);
 // above it. True as well during the handshake, which would end by the old lists.
 bool tls_session_revoked(const struct tls_session *session, const struct tls *tls);
 
+// Whether what a client received was not TLS: the server speaks none.
+bool tls_session_found_plain(const struct tls_session *session);
+
 // Why the session failed, for people: what we refuse, or the peer's alert. NULL: it has not.
 const char *tls_session_failure(const struct tls_session *session);
 

@@ -112,6 +112,13 @@ class Process:
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**inherited, **self.environment}
             )
 
+    def add_flags(self, *flags: str) -> None:
+        """From its next start."""
+        self._command += flags
+
+    def drop_flag(self, flag: str) -> None:
+        self._command.remove(flag)
+
     @property
     def running(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
@@ -192,6 +199,7 @@ class Node(Process):
         ]
         super().__init__(name, directory / f"{name}.log", command, SANITIZERS)
         self._channel: Optional[grpc.Channel] = None
+        self.credentials: Optional[grpc.ChannelCredentials] = None  # of the next channel; None: plaintext
 
     @property
     def program(self) -> Path:
@@ -214,7 +222,11 @@ class Node(Process):
                 ("grpc.use_local_subchannel_pool", 1),
                 ("grpc.enable_http_proxy", 0),
             ]
-            channel = self._channel = grpc.insecure_channel(self.address, options=options)
+            if self.credentials is not None:
+                channel = grpc.secure_channel(self.address, self.credentials, options=options)
+            else:
+                channel = grpc.insecure_channel(self.address, options=options)
+            self._channel = channel
         return channel
 
     def close(self) -> None:

@@ -69,7 +69,7 @@ class Batond:
     """One node, with certificates or without. `peers` are the members it believes in; by default it is alone."""
 
     def __init__(self, directory: pathlib.Path, certs: pathlib.Path | None, node: str = "n1", listen: str = "", peers: str = "",
-                 name: str = "") -> None:
+                 name: str = "", migrate: bool = False) -> None:
         self.certs, self.node = certs, node
         self.listen, self.http = listen or free_address(), free_address()
         self.log_path = directory / f"{name or node}.log"
@@ -79,7 +79,7 @@ class Batond:
             peers or f"{node}={self.listen}/gcp", "--log-level", "debug"
         ]
         if certs is not None:
-            self.command += ["--tls-required", *files(certs, node, "--tls-")]
+            self.command += [*files(certs, node, "--tls-"), "--tls-migrate" if migrate else "--tls-required"]
             if (certs / "crl.pem").exists():
                 self.command += ["--tls-crl", str(certs / "crl.pem")]
         with self.log_path.open("w") as log:
@@ -546,6 +546,54 @@ def test_interop_tls_reload(certs: pathlib.Path, tmp_path: pathlib.Path, how: st
         assert still_answers(old)
 
 
+# --- moving to TLS ---
+
+
+def test_interop_tls_migrate(certs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Both on one port; who comes in plaintext may do anything, and who comes with TLS what the certificate says."""
+    with Batond(tmp_path, certs, migrate=True) as node:
+        wait_until("n1 leads", node.leads)
+        assert 'rpc_server_plaintext_connections 0' in node.web_text("/metrics")
+        node.wait_log("level=WARN.*plaintext is accepted beside TLS.*open=0 accepted=0")
+        with grpc.insecure_channel(node.listen, options=OWN_CONNECTION) as plain, channel(node.listen, certs, "me") as secure, \
+             channel(node.listen, certs, "w1") as worker:  # fmt: skip
+            large = os.urandom(1_000_000)
+            call(plain, PUT, field(1, b"a") + field(2, large))
+            assert large in call(secure, GET, field(1, b"a"))
+            assert large in call(plain, GET, field(1, b"a"))
+            with pytest.raises(grpc.RpcError) as caught:
+                call(worker, GET, field(1, b"a"))
+            assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
+            status = control_pb2.StatusResponse.FromString(call(secure, STATUS))
+            assert status.tls_migrate and status.plaintext_connections == 1
+            node.wait_log("accepted a connection in plaintext.*peer=127.0.0.1")
+            said = subprocess.run([built("batonctl"), "--endpoints", node.listen, *files(certs, "me", "--tls-"), "status"],
+                                  capture_output=True, text=True, timeout=30, env=environment())  # fmt: skip
+            assert "n1 accepts plaintext (--tls-migrate) and has 1 such connections\n" in said.stdout, said
+            assert "n1 has certificates that expire in 9 days\n" in said.stdout, said
+        wait_until("nobody speaks plaintext", lambda: "rpc_server_plaintext_connections 0" in node.web_text("/metrics"))
+        assert "rpc_server_plaintext_accepted_total 1" in node.web_text("/metrics")
+        s_client(node, "-alpn", "h2")  # without a certificate
+        node.wait_log("refused a connection.*peer did not return a certificate")
+        with socket.create_connection(split(node.listen), timeout=20) as garbage:
+            garbage.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            while garbage.recv(4096):
+                pass
+        node.wait_log("refused a connection.*does not speak TLS")
+
+
+def test_interop_tls_migrate_is_no_way_around(certs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """To a node whose certificate is refused no plaintext is spoken, although it would take it."""
+    one, other = free_address(), free_address()
+    peers = f"n1={one}/gcp,n2={other}/gcp"
+    with Batond(tmp_path, certs / "foreign", "n2", other, peers, migrate=True) as impostor, \
+         Batond(tmp_path, certs, "n1", one, peers, migrate=True) as node:  # fmt: skip
+        node.wait_log("cannot connect.*the certificate of node/n2 is refused: unable to get local issuer certificate")
+        impostor.wait_log("cannot connect.*the certificate of node/n1 is refused: unable to get local issuer certificate")
+        assert "rpc_server_plaintext_accepted_total 0" in impostor.web_text("/metrics")
+        assert "connecting in plaintext" not in node.log() + impostor.log()
+
+
 # --- revoked certificates ---
 
 
@@ -681,7 +729,10 @@ def test_interop_tls_revoked_node(certs: pathlib.Path, tmp_path: pathlib.Path, w
     (["--tls-cert", "n1.pem", "--tls-key", "n1.pem", "--tls-ca", "ca.pem"], "holds no usable private key"),
     (["--tls-cert", "n1.pem", "--tls-key", "n1-key.pem", "--tls-ca", "ca.pem", "--tls-crl", "ca.pem"], "holds no usable list"),
     (["--tls-crl", "ca.pem"], "--tls-crl revokes certificates; give --tls-cert"),
-], ids=["half", "required", "name", "key", "authority", "missing", "no certificate", "no key", "no list", "list alone"])  # fmt: skip
+    (["--tls-migrate"], "--tls-migrate moves a cluster to TLS; give --tls-cert"),
+    (["--tls-migrate", "--tls-required", "--tls-cert", "n1.pem", "--tls-key", "n1-key.pem", "--tls-ca", "ca.pem"],
+     "--tls-required forbids plaintext, and --tls-migrate accepts it"),
+], ids=["half", "required", "name", "key", "authority", "missing", "no certificate", "no key", "no list", "list alone", "migrate alone", "migrate and required"])  # fmt: skip
 def test_interop_tls_bad_flags(certs: pathlib.Path, tmp_path: pathlib.Path, flags: list[str], reason: str) -> None:
     command = [built("batond"), "--node-id", "n1", "--cluster-id", "c", "--cloud", "gcp", "--data-dir", str(tmp_path / "d")]
     for check in ([], ["--check-config"]):

@@ -187,6 +187,10 @@ static void TestBatondOptionsRefused(void **state) {
     REFUSED("10.0.0.1:7480 in plaintext", IDENTITY, "--http", "10.0.0.1:7480");
     REFUSED("--tls-key is missing", IDENTITY, "--tls-cert", "c", "--tls-ca", "a");
     REFUSED("--tls-required", GOOD, "--tls-required");
+    REFUSED("--tls-crl revokes certificates", GOOD, "--tls-crl", "l");
+    REFUSED("--tls-migrate moves a cluster to TLS", GOOD, "--tls-migrate");
+    REFUSED("--tls-migrate accepts it", GOOD, "--tls-cert", "c", "--tls-key", "k", "--tls-ca", "a", "--tls-migrate",
+            "--tls-required");
     REFUSED("--heartbeat-interval", GOOD, "--heartbeat-interval", "200ms");
     REFUSED("--heartbeat-interval", GOOD, "--heartbeat-interval", "0ms");
     REFUSED("steps down", GOOD, "--heartbeat-interval", "301ms", "--election-timeout", "2s-3s");

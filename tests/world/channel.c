@@ -427,6 +427,11 @@ const char *rpc_channel_why_down(const struct rpc_channel *channel) {
     return channel->state == UP ? "" : "not connected";
 }
 
+bool rpc_channel_is_plaintext(const struct rpc_channel *channel) {
+    (void)channel;
+    return false;
+}
+
 const char *rpc_channel_remote(const struct rpc_channel *channel) {
     return channel->connection == NULL ? "" : channel->target;
 }

@@ -317,6 +317,15 @@ void rpc_server_set_tls(struct rpc_server *server, struct tls *tls) {
     (void)tls;
 }
 
+void rpc_server_allow_plaintext(struct rpc_server *server) {
+    (void)server;
+}
+
+struct rpc_plaintext rpc_server_plaintext(const struct rpc_server *server) {
+    (void)server;
+    return (struct rpc_plaintext){0};
+}
+
 void rpc_end_revoked(struct rpc_runtime *runtime) {
     (void)runtime;
 }
