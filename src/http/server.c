@@ -29,41 +29,43 @@ static void wake(struct http_server *server) {
 
 // --- requests ---
 
-struct host_search {
-    unsigned count;
-    struct slice value;
+// What of a request's headers decides whether it is taken.
+struct header_search {
+    unsigned hosts;
+    struct slice host;
+    bool body;
 };
 
-static enum MHD_Result search_host(void *arg, enum MHD_ValueKind kind, const char *key, const char *value) {
+static enum MHD_Result search_header(void *arg, enum MHD_ValueKind kind, const char *key, const char *value) {
     (void)kind;
-    struct host_search *search = arg;
+    struct header_search *search = arg;
+    struct slice text = slice_of_str(value == NULL ? "" : value);
     if (strcasecmp(key, MHD_HTTP_HEADER_HOST) == 0) {
-        search->count++;
-        search->value = slice_of_str(value == NULL ? "" : value);
+        search->hosts++;
+        search->host = text;
+    } else if (strcasecmp(key, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
+        // Of several, each: who goes by another one than we do sees another end of the request (RFC 9112, section 6.3).
+        search->body |= !slice_equal(text, slice_of_str("0"));
+    } else if (strcasecmp(key, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
+        search->body = true;
     }
     return MHD_YES;
 }
 
-static bool host_is_ours(const struct exchange *exchange) {
-    struct host_search search = {0};
-    MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, search_host, &search);
+static bool host_is_ours(const struct exchange *exchange, const struct header_search *search) {
     struct sockaddr_storage local = {0};
     socklen_t len = sizeof local;
     int fd = MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     getsockname(fd, (struct sockaddr *)&local, &len);  // on failure the family stays unspecified, which matches nothing
-    return search.count == 1 && host_allowed(&exchange->server->names, search.value, (const struct sockaddr *)&local);
-}
-
-static bool has_body(const struct exchange *exchange) {
-    const char *length = exchange_request_header(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    return (length != NULL && strcmp(length, "0") != 0) ||
-           exchange_request_header(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+    return search->hosts == 1 && host_allowed(&exchange->server->names, search->host, (const struct sockaddr *)&local);
 }
 
 // Refuses a bad request as soon as its headers are in. Its body is not read, so the connection ends. False: nothing is
 // wrong.
 static bool refuse(struct exchange *exchange, const char *path, const char *method) {
-    if (!host_is_ours(exchange)) {
+    struct header_search search = {0};
+    MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, search_header, &search);
+    if (!host_is_ours(exchange, &search)) {
         exchange_reply_error(exchange, MHD_HTTP_MISDIRECTED_REQUEST, "foreign-host",
                              "the Host header does not name this node; use %.*s", (int)exchange->server->names.advertise.len,
                              (const char *)exchange->server->names.advertise.data);
@@ -71,7 +73,7 @@ static bool refuse(struct exchange *exchange, const char *path, const char *meth
         exchange_reply_error(exchange, MHD_HTTP_METHOD_NOT_ALLOWED, "method-not-allowed",
                              "only GET and HEAD are served here");
         exchange_add_header(exchange, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-    } else if (has_body(exchange)) {
+    } else if (search.body) {
         exchange_reply_error(exchange, MHD_HTTP_BAD_REQUEST, "unexpected-body", "a request without a body is expected here");
     } else if (page_find(path) == NULL) {
         exchange_reply_error(exchange, MHD_HTTP_NOT_FOUND, "not-found",
