@@ -471,8 +471,14 @@ void rpc_reply(struct rpc_server *server, struct rpc_call handle, struct slice m
     if (call == NULL) {
         return;
     }
-    if (call->stream.connection->held >= RPC_CONNECTION_HELD_MAX) {
+    const struct rpc_connection *connection = call->stream.connection;
+    if (connection->held >= RPC_CONNECTION_HELD_MAX) {
         finish(call, RPC_RESOURCE_EXHAUSTED, "too many unread responses on this connection");
+        return;
+    }
+    // Who holds little is answered: it may be a write that has happened, and of somebody who does read.
+    if (server->runtime->held >= RPC_HELD_MAX && connection->held + message.len > RPC_HELD_SHARE) {
+        finish(call, RPC_RESOURCE_EXHAUSTED, "too many unread responses on this node; try again");
         return;
     }
     rpc_stream_put(&call->stream, message);
