@@ -214,7 +214,9 @@ static void drive(struct http_server *server) {
     if (next == UINT64_MAX) {
         uv_timer_stop(&server->timer);
     } else {
-        uv_timer_start(&server->timer, on_timer, next > now ? next - now : 0, 0);
+        // Never 0: libuv before 1.45 runs a timer that is due again at once in the same turn, so for ever while a TLS
+        // handshake stays incomplete, of which libmicrohttpd believes that there is something to read.
+        uv_timer_start(&server->timer, on_timer, next > now ? next - now : 1, 0);
     }
 }
 
