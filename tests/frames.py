@@ -114,6 +114,7 @@ class Connection:
         self.pending = b""
         self.streams: dict[int, Outcome] = {}
         self.goaway: int | None = None
+        self.pongs = 0  # PINGs of ours that were answered
         self.closed = False
         if opening:
             self.send(opening)
@@ -122,7 +123,7 @@ class Connection:
         """False: the server has closed the connection."""
         try:
             self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):  # SSLError: it has closed the session
             self.closed = True
         return not self.closed
 
@@ -133,7 +134,7 @@ class Connection:
             data = self.socket.recv(1 << 18)
         except TimeoutError:
             return False
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLError):
             data = b""
         if not data:
             self.closed = True
@@ -161,6 +162,8 @@ class Connection:
             self.send(frame(SETTINGS, ACK))
         elif kind == PING and not flags & ACK:
             self.send(frame(PING, ACK, payload=payload))
+        elif kind == PING:
+            self.pongs += 1
         elif kind == GOAWAY:
             self.goaway = struct.unpack("!I", payload[4:8])[0]
         if kind == RST_STREAM or (kind in (HEADERS, DATA) and flags & END_STREAM):
