@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "base/mem.h"
+#include "ctl/output.h"
 
 enum {
     CONNECT_MS = 1000,     // to one endpoint before the next is tried: 20 round trips between the clouds
@@ -279,7 +280,10 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
     reply->unknown = slice_equal(rpc_result_trailer(result, "baton-outcome"), slice_of_str("unknown"));
     buf_clear(&reply->body);
     buf_append_slice(&reply->body, result->body);
-    copy_text(&reply->message, result->message);
+    // For people: what a server says must not reach a terminal as commands.
+    buf_clear(&reply->message);
+    text_for_terminal(&reply->message, result->message, SIZE_MAX);
+    buf_append(&reply->message, "", 1);
     copy_text(&reply->leader_address, rpc_result_trailer(result, "baton-leader-address"));
     copy_text(&reply->reason, rpc_result_trailer(result, "baton-reason"));
 }
