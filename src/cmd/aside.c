@@ -11,7 +11,7 @@
 #include "node/found.h"
 #include "wal/recovery.h"
 
-enum { DIR_MODE = 0750, PATH_SIZE = 4096 };
+enum { DIR_MODE = 0700, PATH_SIZE = 4096 };
 
 #define BEING_MADE "rejoin.tmp"
 #define DECIDED    "rejoin"

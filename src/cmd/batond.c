@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/address.h"
@@ -205,6 +206,17 @@ static void warn_exposed(const struct daemon *daemon, const char *what, const ch
     }
 }
 
+// One that was there is left as it is: what others have read is read, and a volume of Kubernetes has the modes of its pod.
+static void warn_readable(const char *data_dir) {
+    struct stat found;
+    if (stat(data_dir, &found) == 0 && (found.st_mode & S_IRWXO) != 0) {
+        char mode[8];
+        snprintf(mode, sizeof mode, "%04o", (unsigned)(found.st_mode & 07777));
+        slog(SLOG_WARN, "data-exposed", "everybody on this machine may look into the data directory: run chmod o= on it",
+             F_STR("directory", data_dir), F_STR("mode", mode));
+    }
+}
+
 static enum error_code start(struct daemon *daemon, struct error *error) {
     struct batond_options *options = &daemon->options;
     enum error_code code = open_certificates(daemon, error);
@@ -232,6 +244,7 @@ static enum error_code start(struct daemon *daemon, struct error *error) {
          F_STR("cloud", options->node.cloud), F_STR("grpc", node_address(daemon->node)), F_STR("http", options->http));
     warn_exposed(daemon, "gRPC", options->node.listen);
     warn_exposed(daemon, "HTTP", options->http);
+    warn_readable(options->node.data_dir);
     return OK;
 }
 

@@ -10,7 +10,7 @@
 #include "base/crc32c.h"
 #include "wal/record.h"
 
-enum { FILE_MODE = 0640, BLOCK = 256 * KIB };
+enum { FILE_MODE = 0600, BLOCK = 256 * KIB };
 
 struct writing {
     const struct wal_io *io;

@@ -26,7 +26,7 @@ enum error_code mark_find(const char *data_dir, const char *mark, bool *found, s
 
 // A short write does not matter: that the file is there is what counts.
 static int write_mark(int dir, const char *mark, const char *text) {
-    int file = openat(dir, mark, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    int file = openat(dir, mark, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0) {
         return -1;
     }

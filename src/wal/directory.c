@@ -12,7 +12,8 @@
 #include "base/mem.h"
 #include "wal/segment.h"
 
-enum { DIR_MODE = 0750, LOCK_MODE = 0640 };
+// Nobody else's: keys and values are in it, and who may write to it may vote twice.
+enum { DIR_MODE = 0700, LOCK_MODE = 0600 };
 
 static enum error_code failed(const struct wal_directory *dir, const char *doing, const char *what, struct error *error) {
     int reason = errno;

@@ -6,7 +6,7 @@
 #include "wal/image.h"
 #include "wal/image_files.h"
 
-enum { FILE_MODE = 0640 };
+enum { FILE_MODE = 0600 };
 
 #define PART ".part"
 

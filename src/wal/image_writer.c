@@ -17,7 +17,7 @@ enum {
     WRITE_BLOCK = 256 * KIB,
     // Synced after so many bytes: the log's own syncs would have to wait for whatever the page cache has piled up.
     SYNC_BLOCK = 2 * MIB,
-    FILE_MODE = 0640,
+    FILE_MODE = 0600,
 };
 
 struct wal_image_writer {

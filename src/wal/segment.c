@@ -12,7 +12,7 @@
 enum {
     BLANK_BLOCK = 64 * KIB,
     BLANK_PARTS = 16,  // blocks in one system call
-    FILE_MODE = 0640,
+    FILE_MODE = 0600,
 };
 
 static _Alignas(WAL_BLOCK) const uint8_t blank[BLANK_BLOCK] = {[0 ... BLANK_BLOCK - 1] = '\n'};
