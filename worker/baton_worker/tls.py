@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from typing import Any, NamedTuple, Optional, Tuple
 
 import grpc
@@ -69,7 +70,14 @@ def _pem(name: str, kind: str) -> bytes:
     """A file's contents, with at least one complete PEM block of that kind. gRPC's library ends the process if a file is
     empty, as it is for a moment while another is copied over it."""
     with open(name, "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
         content = file.read()
+    # The same rule as batond's: the group may, as in Kubernetes and with Debian's ssl-cert.
+    if kind == "PRIVATE KEY" and stat.S_ISREG(mode) and mode & stat.S_IRWXO:
+        raise ConfigError(
+            f"tls: everybody on this machine may use the private key {name} (its mode is {stat.S_IMODE(mode):04o}): "
+            f"run chmod o= {name}, and consider whether it must be replaced"
+        )
     begun, ended = (content.count(b"-----%s " % word) for word in (b"BEGIN", b"END"))
     if f"{kind}-----".encode() not in content or begun != ended:
         raise ConfigError(f"tls: {name} holds no {kind.lower()}, or only a part of it")

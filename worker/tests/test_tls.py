@@ -22,6 +22,7 @@ WHOLE = {"cert": pem("CERTIFICATE"), "key": pem("EC PRIVATE KEY"), "ca": pem("CE
 def write(folder: Path, **changed: str) -> Tls:
     for name, content in {**WHOLE, **changed}.items():
         (folder / name).write_text(content)
+        (folder / name).chmod(0o600)
     return Tls(*(str(folder / name) for name in ("cert", "key", "ca")))
 
 
@@ -41,3 +42,14 @@ def TestWorkerFileWithoutWhatItShouldHold(name: str, part: str, tmp_path: Path, 
     write(tmp_path, ca=pem("CERTIFICATE") * 3)
     credentials.refresh()
     assert (credentials.current, credentials.version) != before
+
+
+@pytest.mark.parametrize("mode, refused", [(0o400, False), (0o440, False), (0o640, False), (0o644, True), (0o604, True), (0o660, False)])
+def TestWorkerKeyThatEverybodyMayRead(mode: int, refused: bool, tmp_path: Path) -> None:
+    files = write(tmp_path)
+    Path(files.key).chmod(mode)
+    if refused:
+        with pytest.raises(ConfigError, match=rf"everybody on this machine may use the private key .*{mode:04o}.*chmod o="):
+            Credentials(files)
+    else:
+        Credentials(files)
