@@ -339,8 +339,11 @@ def _feed(session: Session, channels: Channels, answer: _Answer) -> None:
     if answer.future.cancelled():
         return
     error = answer.future.exception()
-    if error is None:
-        session.replied(answer.call, answer.future.result(), clock())
+    reply = answer.future.result() if error is None else None
+    if reply is not None:
+        session.replied(answer.call, reply, clock())
+    elif error is None:  # OK without a message: no node of ours says so
+        session.failed(answer.call, "INTERNAL", "the reply has no message", clock())
     else:
         code, message = error.code().name, error.details() or ""
         channels.failed(answer.call.address, code, message)
