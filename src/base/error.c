@@ -31,8 +31,9 @@ enum error_code error_wrap(struct error *error, const char *format, ...) {
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    strncat(message, ": ", sizeof message - strlen(message) - 1);
-    strncat(message, error->message, sizeof message - strlen(message) - 1);
+    size_t len = strlen(message);
+    int room = (int)(sizeof message - len);  // with its NUL; the rest is cut
+    snprintf(message + len, (size_t)room, ": %.*s", room > 3 ? room - 3 : 0, error->message);
     memcpy(error->message, message, sizeof message);
     return error->code;
 }
