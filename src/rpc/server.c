@@ -10,7 +10,11 @@
 #include "base/slog.h"
 #include "rpc/address.h"
 
-enum { BACKLOG = 1024 };
+enum {
+    BACKLOG = 1024,
+    ACCEPTED_AT_ONCE_MAX = 16,  // connections; with TLS each takes a third of a millisecond
+    ACCEPTED_TURN_MS = 1,       // until so many may follow
+};
 
 // Flow-control windows: 50 ms at 160 MB/s, like the limit on what is in flight to a peer.
 #define SERVER_STREAM_WINDOW     (8 * MIB)
@@ -194,17 +198,8 @@ static bool close_idle_connection(struct rpc_server *server) {
     return true;
 }
 
-static void on_connection(uv_stream_t *listener, int status) {
-    struct rpc_server *server = listener->data;
-    if (status < 0) {
-        slog(SLOG_WARN, "accept-failed", "cannot accept a connection", F_STR("reason", uv_strerror(status)));
-        return;
-    }
+static void take_connection(struct rpc_server *server, uv_stream_t *listener) {
     struct rpc_transport *transport = rpc_tcp_accept(server->runtime, listener);
-    if (transport != NULL && server->tls != NULL) {
-        transport = rpc_tls_wrap(server->runtime, transport, server->tls,
-                                 server->allow_plaintext ? RPC_TLS_SERVER_MIGRATING : RPC_TLS_SERVER, NULL);
-    }
     if (transport == NULL) {
         return;
     }
@@ -213,6 +208,13 @@ static void on_connection(uv_stream_t *listener, int status) {
              F_STR("peer", transport->address), F_U64("limit", server->connection_max));
         transport->ops->close(transport);
         return;
+    }
+    if (server->tls != NULL) {
+        transport = rpc_tls_wrap(server->runtime, transport, server->tls,
+                                 server->allow_plaintext ? RPC_TLS_SERVER_MIGRATING : RPC_TLS_SERVER, NULL);
+        if (transport == NULL) {
+            return;
+        }
     }
     static const struct rpc_connection_options options = {
         .stream_window = SERVER_STREAM_WINDOW,
@@ -225,6 +227,36 @@ static void on_connection(uv_stream_t *listener, int status) {
     rpc_list_push(&server->connections, &connection->link);
     server->connection_count++;
     metric_add(server->runtime->connections_gauge, 1);
+}
+
+static void on_accepted_turn(struct rpc_timer *timer);
+
+// libuv calls this as long as there are connections to accept, all in one turn: who opens thousands would stop the loop
+// meanwhile. One that is not taken here keeps libuv from looking for more until it is.
+static void on_connection(uv_stream_t *listener, int status) {
+    struct rpc_server *server = listener->data;
+    if (status < 0) {
+        slog(SLOG_WARN, "accept-failed", "cannot accept a connection", F_STR("reason", uv_strerror(status)));
+        return;
+    }
+    if (server->accepted == ACCEPTED_AT_ONCE_MAX) {
+        server->accept_waits = true;
+        return;
+    }
+    if (server->accepted++ == 0) {
+        rpc_timer_start(server->runtime, &server->accepted_turn, ACCEPTED_TURN_MS, on_accepted_turn);
+    }
+    take_connection(server, listener);
+}
+
+static void on_accepted_turn(struct rpc_timer *timer) {
+    struct rpc_server *server = rpc_container(timer, struct rpc_server, accepted_turn);
+    bool waits = server->accept_waits;
+    server->accepted = 0;
+    server->accept_waits = false;
+    if (waits && server->listening && !uv_is_closing((uv_handle_t *)&server->listener)) {
+        on_connection((uv_stream_t *)&server->listener, 0);
+    }
 }
 
 // --- listening ---
@@ -385,6 +417,7 @@ void rpc_server_close(struct rpc_server *server) {
     server->on_drained = NULL;
     rpc_timer_stop(server->runtime, &server->drain_step);
     rpc_timer_stop(server->runtime, &server->drain_end);
+    rpc_timer_stop(server->runtime, &server->accepted_turn);
     for (struct rpc_link *link; (link = rpc_list_first(&server->connections)) != NULL;) {
         rpc_connection_close(rpc_container(link, struct rpc_connection, link), RPC_DOWN_CLOSED);
     }

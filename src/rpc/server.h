@@ -24,6 +24,9 @@ struct rpc_server {
     struct tls *tls;       // NULL: plaintext
     bool allow_plaintext;  // with `tls`: also
     uv_tcp_t listener;
+    unsigned accepted;               // connections since accepted_turn was started
+    bool accept_waits;               // libuv has one more, and looks for none until it is taken
+    struct rpc_timer accepted_turn;  // then further ones may be taken
     bool listening;
     char address[56];
 
