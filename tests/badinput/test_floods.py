@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
+import re
 import select
 import socket
 import ssl
@@ -261,7 +262,8 @@ def count_ends(opened: socket.socket, wanted: int) -> None:
 
 @pytest.mark.parametrize("variant", ["release-plain"], indirect=True)
 def test_badinput_flood_workers(node: Node) -> None:
-    """E16: 100,000 workers are online, so there is no room for one more; who is registered goes on."""
+    """E16: 100,000 workers are online, so there is no room for one more; on a slow machine the first are offline by then, and make
+    room. There are never more."""
     limit, block = 100_000, header_block(request_headers("WorkerService/RegisterWorker"))
     with measured(node, "100,000 workers", 200) as figures, node.connect() as connection:
         connection.read()
@@ -277,8 +279,11 @@ def test_badinput_flood_workers(node: Node) -> None:
             connection.send(bytes(piece))
             count_ends(connection.socket, 500)
         figures.update(sent=f"100,000 registrations in {time.monotonic() - begin:.1f} s")
-        with pytest.raises(grpc.RpcError) as refused:
+        try:
             node.call("WorkerService/RegisterWorker", [[1, "one-more"], [2, "i"], [3, "h:1"], [4, "gcp"]])
-        assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "full of online workers" in refused.value.details()
-        assert node.page("/livez")[0] == 200
+            assert time.monotonic() - begin > 15, "there was room, and yet all were online"
+        except grpc.RpcError as refused:
+            assert refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "full of online workers" in refused.details()
+        registered = re.findall(r"^baton_workers\{.*\} (\S+)$", node.page("/metrics")[1], re.MULTILINE)
+        assert sum(map(float, registered)) == limit
