@@ -109,9 +109,9 @@ static const char *openssl_reason(void) {
 
 // A key that everybody on the machine may read is nobody's identity. Its group may: a volume of Kubernetes belongs to its
 // pod by the group alone (fsGroup), and Debian has the group ssl-cert.
-static enum error_code check_secret(int fd, const char *name, struct error *error) {
+static enum error_code check_secret(const char *name, struct error *error) {
     struct stat found;
-    if (fstat(fd, &found) != 0) {
+    if (stat(name, &found) != 0) {
         return error_set(error, ERR_INVALID, "cannot look at %s: %s", name, strerror(errno));
     }
     if (S_ISREG(found.st_mode) && (found.st_mode & S_IRWXO) != 0) {
@@ -123,14 +123,10 @@ static enum error_code check_secret(int fd, const char *name, struct error *erro
     return OK;
 }
 
-static enum error_code read_file(const char *name, bool secret, struct buf *out, struct error *error) {
+static enum error_code read_file(const char *name, struct buf *out, struct error *error) {
     int fd = open(name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return error_set(error, ERR_INVALID, "cannot read %s: %s", name, strerror(errno));
-    }
-    if (secret && check_secret(fd, name, error) != OK) {
-        close(fd);
-        return ERR_INVALID;
     }
     ssize_t got = 1;
     while (got > 0 && out->len <= TLS_FILE_MAX) {
@@ -323,13 +319,16 @@ static enum error_code load(const struct tls *tls, struct material *new, struct 
     new->context = new_context();
     enum error_code code = new->context == NULL ? error_set(error, ERR_NO_MEMORY, "no memory for TLS") : OK;
     for (size_t i = 0; code == OK && i < FILE_COUNT && tls->files[i] != NULL; i++) {
-        code = read_file(tls->files[i], i == KEY, &new->pem[i], error);
+        code = read_file(tls->files[i], &new->pem[i], error);
     }
     if (code == OK) {
         code = take_certificates(new->context, tls->files[CERT], &new->pem[CERT], &new->ends.cert, error);
     }
     if (code == OK) {
         code = take_key(new->context, tls->files[KEY], &new->pem[KEY], error);
+    }
+    if (code == OK) {
+        code = check_secret(tls->files[KEY], error);
     }
     if (code == OK) {
         code = take_authorities(new->context, tls->files[CA], &new->pem[CA], &new->ends.ca, error);
