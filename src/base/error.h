@@ -18,6 +18,7 @@
     X(ERR_FOREIGN, "WAL_FOREIGN")           /* another cluster's or node's */                                               \
     X(ERR_OLD_GENERATION, "old generation") /* another's: the cluster has been founded anew since */                        \
     X(ERR_SUPERSEDED, "superseded")         /* this node's generation is the old one */                                     \
+    X(ERR_FORBIDDEN, "forbidden")           /* the caller's certificate does not permit it */                               \
     X(ERR_WAL_VERSION, "WAL_VERSION")       /* written by a later version */                                                \
     X(ERR_STATE_DAMAGED, "STATE_DAMAGED")   /* in memory: it is not what its entries made of it */                          \
     X(ERR_UNKNOWN_COMMAND, "unknown command")                                                                               \

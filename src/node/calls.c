@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "node/access.h"
 #include "node/internal.h"
 #include "node/quarantine.h"
 #include "node/read_index.h"
@@ -138,7 +139,7 @@ static void take_write(struct node *node, const struct verb *verb, struct rpc_ca
         return;
     }
     const void *request = take_request(node, verb, call, message);
-    if (request == NULL || !is_ready(node, verb, call)) {
+    if (request == NULL || !is_ready(node, verb, call) || !access_admits(node, verb, call, request)) {
         return;
     }
     struct pb_command command = {.format = COMMAND_FORMAT};
@@ -283,7 +284,7 @@ void calls_read_refused(struct node *node, const struct waiting_read *read, stru
 
 static void take_local(struct node *node, const struct verb *verb, struct rpc_call call, struct slice message) {
     const void *request = take_request(node, verb, call, message);
-    if (request != NULL && (verb->ready == NULL || verb->ready(node, call))) {
+    if (request != NULL && (verb->ready == NULL || verb->ready(node, call)) && access_admits(node, verb, call, request)) {
         answer(node, verb, call, request, state_last_applied(node->state));
     }
 }

@@ -214,11 +214,15 @@ void outcome_tell(struct rpc_server *server, struct rpc_call call, enum outcome 
     rpc_finish(server, call, outcomes[outcome].status, text);
 }
 
+static bool is_forbidden(enum error_code code) {
+    return code == ERR_FOREIGN || code == ERR_OLD_GENERATION || code == ERR_SUPERSEDED || code == ERR_FORBIDDEN;
+}
+
 void outcome_refuse(struct rpc_server *server, struct rpc_call call, const struct error *error) {
     enum rpc_status status = RPC_INVALID_ARGUMENT;
     if (error->code == ERR_NO_MEMORY || error->code == ERR_TOO_LARGE) {
         status = RPC_RESOURCE_EXHAUSTED;
-    } else if (error->code == ERR_FOREIGN || error->code == ERR_OLD_GENERATION || error->code == ERR_SUPERSEDED) {
+    } else if (is_forbidden(error->code)) {
         status = RPC_PERMISSION_DENIED;
     }
     rpc_finish(server, call, status, error->message);

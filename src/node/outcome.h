@@ -90,7 +90,8 @@ struct outcome_facts {
 void outcome_tell(struct rpc_server *server, struct rpc_call call, enum outcome outcome, const struct outcome_facts *facts);
 
 // Ends a call whose request was refused, with the error's message: INVALID_ARGUMENT; RESOURCE_EXHAUSTED if it is too large
-// or memory is short; PERMISSION_DENIED if it is for another cluster or node, or of another generation.
+// or memory is short; PERMISSION_DENIED if it is for another cluster or node, of another generation, or not
+// permitted to the caller.
 void outcome_refuse(struct rpc_server *server, struct rpc_call call, const struct error *error);
 
 // The message alone, as outcome_tell would send it: NUL-terminated, cut to `size`. For tests and for streams.

@@ -32,6 +32,10 @@ struct verb {
     // Checks what the rules of single fields cannot. ERR_INVALID naming the field. NULL: nothing to check.
     enum error_code (*check)(const void *request, struct error *error);
 
+    // What the request is about, which the caller's certificate must permit (node/access.h): the worker's id. Required of
+    // the calls of WorkerService.
+    struct slice (*scope)(const void *request);
+
     // Whether this node can serve the call now; false: it has answered. NULL: a write, or a read that is not stale, needs
     // the leader and is redirected otherwise; a local call needs nothing.
     bool (*ready)(struct node *node, struct rpc_call call);

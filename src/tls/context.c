@@ -49,12 +49,30 @@ struct tls {
 
 // --- identities ---
 
+static bool is_name(struct slice name) {
+    return id_check(name, "name", NULL) == OK;
+}
+
+// What the ids of a fleet's workers begin with, and '*': "etl-*"; or "*": any id; or one id.
+static bool is_fleet(struct slice name) {
+    if (name.len > 0 && name.data[name.len - 1] == '*') {
+        name.len--;
+        return name.len == 0 || is_name(name);
+    }
+    return is_name(name);
+}
+
 static bool identity_valid(const char *text, size_t len) {
-    static const char *const roles[] = {"node/", "worker/", "operator/"};
+    static const struct {
+        const char *role;
+        bool (*is_name)(struct slice name);
+    } roles[] = {
+        {"node/", is_name}, {"worker/", is_name}, {"workers/", is_fleet}, {"operator/", is_name}, {"program/", is_name},
+    };
     for (size_t i = 0; i < ARRAY_COUNT(roles); i++) {
-        size_t role = strlen(roles[i]);
-        if (len > role && memcmp(text, roles[i], role) == 0) {
-            return id_check(slice_of(text + role, len - role), "name", NULL) == OK;
+        size_t role = strlen(roles[i].role);
+        if (len > role && memcmp(text, roles[i].role, role) == 0) {
+            return roles[i].is_name(slice_of(text + role, len - role));
         }
     }
     return false;
@@ -73,7 +91,7 @@ bool tls_identity_of(X509 *cert, char identity[TLS_IDENTITY_MAX + 1]) {
         size_t len = (size_t)ASN1_STRING_length(name->d.uniformResourceIdentifier);
         size_t skip = sizeof scheme - 1;
         if (len > skip && memcmp(uri, scheme, skip) == 0 && identity_valid(uri + skip, len - skip)) {
-            assert(len - skip <= TLS_IDENTITY_MAX);  // id_check: at most ID_MAX after the role
+            assert(len - skip <= TLS_IDENTITY_MAX);  // at most ID_MAX after the role, and the star of a fleet
             memcpy(identity, uri + skip, len - skip);
             identity[len - skip] = '\0';
             found++;

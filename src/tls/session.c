@@ -104,7 +104,7 @@ static int on_verify(int good, X509_STORE_CTX *check) {
     char *identity = session->identity;
     if (!tls_identity_of(X509_STORE_CTX_get0_cert(check), identity)) {
         snprintf(session->failure, sizeof session->failure,
-                 "the certificate is refused: it names no node, worker or operator (baton://ROLE/NAME)");
+                 "the certificate is refused: it names no node, worker, operator or program (baton://ROLE/NAME)");
     } else if (session->peer != NULL && strcmp(identity, session->peer) != 0) {
         snprintf(session->failure, sizeof session->failure, "the certificate is refused: it is %s's, and this should be %s",
                  identity, session->peer);

@@ -5,8 +5,9 @@
 // that no certificate of its chain is revoked. A list that has become overdue (its next update is past) stays in force.
 //
 // A peer's identity is in its certificate's subject alternative names, as exactly one URI baton://ROLE/NAME; the identity is
-// "node/n1", "worker/w1", "operator/anna". A certificate with none, with several, or with another role is refused. Its DNS
-// names and IP addresses are for other programs, such as browsers.
+// "node/n1", "worker/w1", "workers/etl-*" (a fleet's: a star is allowed there alone, and only at the end), "operator/anna",
+// "program/billing". A certificate with none, with several, or with another role is refused. Its DNS names and IP addresses
+// are for other programs, such as browsers.
 //
 // Not thread-safe.
 #ifndef BATON_TLS_TLS_H
@@ -17,6 +18,7 @@
 #include "base/slice.h"
 
 enum { TLS_IDENTITY_MAX = sizeof "operator/" - 1 + ID_MAX };
+static_assert(sizeof "workers/" - 1 + ID_MAX + 1 <= TLS_IDENTITY_MAX, "a fleet's has a star behind its name");
 
 struct tls_files {
     const char *cert;  // PEM: our certificate, then intermediate ones

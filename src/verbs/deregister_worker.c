@@ -11,6 +11,10 @@ static void reply(struct node *node, struct rpc_call call, bool accepted) {
     node_reply(node, call, verb_deregister_worker.method, &response);
 }
 
+static struct slice scope(const void *message) {
+    return ((const struct pb_deregister_worker_request *)message)->worker_id;
+}
+
 static bool ready(struct node *node, struct rpc_call call) {
     enum worker_service service = worker_service(node, call);
     if (service == WORKER_REDIRECTED) {
@@ -61,6 +65,7 @@ static void summarize(const struct pb_command *command, struct buf *out) {
 
 const struct verb verb_deregister_worker = {
     .method = &pb_worker_service_deregister_worker,
+    .scope = scope,
     .ready = ready,
     .propose = propose,
     .applied = applied,

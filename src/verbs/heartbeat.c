@@ -18,6 +18,10 @@ static void reply(struct node *node, struct rpc_call call, bool accepted, uint64
     node_reply(node, call, verb_heartbeat.method, &response);
 }
 
+static struct slice scope(const void *message) {
+    return ((const struct pb_heartbeat_request *)message)->worker_id;
+}
+
 static bool ready(struct node *node, struct rpc_call call) {
     enum worker_service service = worker_service(node, call);
     if (service == WORKER_REDIRECTED) {
@@ -81,4 +85,9 @@ static void answer(struct node *node, struct rpc_call call, const void *message,
     reply(node, call, true, worker.epoch);
 }
 
-const struct verb verb_heartbeat = {.method = &pb_worker_service_heartbeat, .ready = ready, .answer = answer};
+const struct verb verb_heartbeat = {
+    .method = &pb_worker_service_heartbeat,
+    .scope = scope,
+    .ready = ready,
+    .answer = answer,
+};

@@ -17,6 +17,10 @@ static void reply(struct node *node, struct rpc_call call, bool accepted, uint64
     node_reply(node, call, verb_register_worker.method, &response);
 }
 
+static struct slice scope(const void *message) {
+    return ((const struct pb_register_worker_request *)message)->worker_id;
+}
+
 static bool ready(struct node *node, struct rpc_call call) {
     enum worker_service service = worker_service(node, call);
     if (service == WORKER_REDIRECTED) {
@@ -48,6 +52,7 @@ static void summarize(const struct pb_command *command, struct buf *out) {
 
 const struct verb verb_register_worker = {
     .method = &pb_worker_service_register_worker,
+    .scope = scope,
     .ready = ready,
     .propose = propose,
     .applied = applied,

@@ -69,14 +69,14 @@ class Batond:
     """One node, with certificates or without. `peers` are the members it believes in; by default it is alone."""
 
     def __init__(self, directory: pathlib.Path, certs: pathlib.Path | None, node: str = "n1", listen: str = "", peers: str = "",
-                 name: str = "", migrate: bool = False) -> None:
+                 name: str = "", migrate: bool = False, flags: Sequence[str] = ()) -> None:
         self.certs, self.node = certs, node
         self.listen, self.http = listen or free_address(), free_address()
         self.log_path = directory / f"{name or node}.log"
         self.command = [
             built("batond"), "--node-id", node, "--cluster-id", "c", "--cloud", "gcp", "--data-dir",
             str(directory / (name or node)), "--listen", self.listen, "--http", self.http, "--bootstrap", "--peers",
-            peers or f"{node}={self.listen}/gcp", "--log-level", "debug"
+            peers or f"{node}={self.listen}/gcp", "--log-level", "debug", *flags
         ]
         if certs is not None:
             self.command += [*files(certs, node, "--tls-"), "--tls-migrate" if migrate else "--tls-required"]
@@ -294,12 +294,12 @@ def test_interop_tls_certificate_without_identity_refused(lone: Batond, certs: p
             f"-extfile {extensions} -out {cert}",
         ]:  # fmt: skip
             subprocess.run(command.split(), check=True, capture_output=True, timeout=30)
-        before = lone.log().count("names no node, worker or operator")
+        before = lone.log().count("names no node, worker, operator or program")
 
         def refused() -> bool:
             # Again if need be: a client that ends at once may take its certificate with it before it is read.
             s_client(lone, "-alpn", "h2", "-cert", str(cert), "-key", str(key))
-            return lone.log().count("names no node, worker or operator") > before
+            return lone.log().count("names no node, worker, operator or program") > before
 
         wait_until("it is refused", refused)
         said = batonctl(lone, "--tls-cert", str(cert), "--tls-key", str(key), "--tls-ca", str(certs / "ca.pem"))

@@ -48,6 +48,9 @@ static void TestBatondOptionsComplete(void **state) {
     assert_string_equal(options.node.leader_cloud, "");
     assert_int_equal(PARSE(&options, &error, GOOD, "--placement", "off", "--leader-cloud", "aws"), OK);
     assert_false(options.node.placement);
+    assert_false(options.node.strict_worker_ids);
+    assert_int_equal(PARSE(&options, &error, GOOD, "--strict-worker-ids"), OK);
+    assert_true(options.node.strict_worker_ids);
     assert_false(options.node.lease_reads);
     assert_int_equal(PARSE(&options, &error, GOOD, "--lease-reads"), OK);
     assert_true(options.node.lease_reads);

@@ -99,7 +99,12 @@ static void TestNodeTellsTheServerRoles(void **state) {
     assert_string_equal(control->roles[0], "operator");
     assert_string_equal(control->roles[1], "node");
     assert_null(control->roles[2]);
-    assert_null(service_of(whole.node->calls, "baton.v1.WorkerService")->roles);
+    const struct rpc_service *workers = service_of(whole.node->calls, "baton.v1.WorkerService");
+    static const char *const callers[] = {"worker", "workers", "operator", "node"};
+    for (size_t i = 0; i < ARRAY_COUNT(callers); i++) {
+        assert_string_equal(workers->roles[i], callers[i]);
+    }
+    assert_null(workers->roles[ARRAY_COUNT(callers)]);
     static const char *const roles[] = {"operator", NULL};
     struct pb_method restricted = *verb_put.method;
     restricted.roles = roles;

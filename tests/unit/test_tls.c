@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "random.h"
-#include "tls/tls.h"
+#include "tls/internal.h"
 #include "unit.h"
 
 static const char *make_certs;
@@ -251,6 +253,47 @@ static void TestTlsServersAreNodes(void **state) {
     assert_int_equal(system(command), 0);
     refused("w9", "n2", NULL, "the certificate is refused: worker/w9 is not a node",
             "the peer refuses our certificate, of worker/w9: bad certificate");
+}
+
+// What a certificate's URI names; a star only for a fleet, and only at its end.
+static void TestTlsIdentities(void **state) {
+    (void)state;
+#define LONGEST "a234567890123456789012345678901234567890123456789012345678901234"
+    static const struct {
+        const char *uri;
+        const char *identity;  // NULL: refused
+    } cases[] = {
+        {"baton://node/n1", "node/n1"},
+        {"baton://operator/anna", "operator/anna"},
+        {"baton://program/billing", "program/billing"},
+        {"baton://worker/w1", "worker/w1"},
+        {"baton://workers/etl-*", "workers/etl-*"},
+        {"baton://workers/etl-1", "workers/etl-1"},
+        {"baton://workers/*", "workers/*"},
+        {"baton://workers/" LONGEST "*", "workers/" LONGEST "*"},
+        {"baton://workers/" LONGEST "5*", NULL},
+        {"baton://workers/", NULL},
+        {"baton://workers/a*b", NULL},
+        {"baton://workers/a**", NULL},
+        {"baton://workers/a b*", NULL},
+        {"baton://worker/etl-*", NULL},
+        {"baton://program/*", NULL},
+        {"baton://programs/billing", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char value[160];
+        char identity[TLS_IDENTITY_MAX + 1];
+        snprintf(value, sizeof value, "URI:%s", cases[i].uri);
+        X509 *cert = X509_new();
+        X509_EXTENSION *names = X509V3_EXT_nconf_nid(NULL, NULL, NID_subject_alt_name, value);
+        assert_true(names != NULL && X509_add_ext(cert, names, -1) == 1);
+        assert_int_equal(tls_identity_of(cert, identity), cases[i].identity != NULL);
+        if (cases[i].identity != NULL) {
+            assert_string_equal(identity, cases[i].identity);
+        }
+        X509_EXTENSION_free(names);
+        X509_free(cert);
+    }
 }
 
 // A client that shows no certificate gets no further than that, and the server lives on.
@@ -611,6 +654,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(TestTlsServersAreNodes), cmocka_unit_test(TestTlsClientWithoutCertificate),
         cmocka_unit_test(TestTlsRevoked),         cmocka_unit_test(TestTlsRevokedNode),
         cmocka_unit_test(TestTlsListRefused),     cmocka_unit_test(TestTlsListOverdue),
+        cmocka_unit_test(TestTlsIdentities),
     };
     make_certs = argc > 1 ? argv[1] : "deploy/tls/make-certs";
     if (getenv("BATON_TEST_FILTER") != NULL) {
