@@ -81,6 +81,8 @@ enum {
     SESSIONS_BYTES_MAX = 64 * MIB,  // of all sessions, from level 2 on: ten times what clients with one write at a time need
     RETAINED_ENTRIES = 10000,       // of the log in memory behind an image: a follower that was restarted catches up from it
     HISTORY_IMAGE = 10000,          // entries before an image's that a Watch can go back to after a restart
+    GRANTS_MAX = 1024,              // who may do what: beyond, programs belong under common prefixes
+    GRANTS_SUBJECT_MAX = 64,        // of one subject: all of them are looked at for each of its calls
     BACKUPS_MAX = 2,                // streamed by a node at a time: each needs one of libuv's four threads for a while
     ANSWERS_MAX = 65536,            // long answers that wait to be made; beyond, clients have long given up
     PAUSED_WRITES_MAX = 65536,      // that wait for the end of a handover

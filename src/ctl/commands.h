@@ -24,7 +24,7 @@ struct ctl {
 // Runs options->command.
 enum ctl_exit ctl_run(struct ctl *ctl);
 
-// --- the commands: keys.c, watch.c, cluster.c, status.c, snapshot.c, backup.c, members.c, replace.c ---
+// --- the commands: keys.c, watch.c, access.c, cluster.c, status.c, snapshot.c, backup.c, members.c, replace.c ---
 
 #define X(constant, function) enum ctl_exit ctl_##function(struct ctl *ctl);
 CTL_COMMANDS(X)

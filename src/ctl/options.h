@@ -11,7 +11,7 @@ struct ctl_options {
     enum ctl_command command;
     bool help;  // of the command, or general if there is none
     bool version;
-    const char *arguments[2];    // NULL: absent
+    const char *arguments[3];    // NULL: absent
     const char *endpoints;       // NULL: not given
     struct tls_files tls_files;  // NULL members: not given
     bool tls_required;

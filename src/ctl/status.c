@@ -235,6 +235,7 @@ enum ctl_exit ctl_status(struct ctl *ctl) {
     if (!refused) {
         return ctl_unreachable(ctl->client, &ctl->error);
     }
-    error_set(&ctl->error, ERR_INVALID, "no node returns its status; the certificate must be an operator's");
+    error_set(&ctl->error, ERR_INVALID,
+              "no node returns its status; the certificate must be an operator's, or a program's with a grant");
     return CTL_FAILED;
 }

@@ -62,6 +62,32 @@ const struct manual_command ctl_commands[CTL_COMMAND_COUNT] = {
                     "as the new node takes, or with --timeout so long. --dry-run lists the steps that are left.",
          .examples = "batonctl member replace n2 n4=10.0.0.4:7400/gcp --dry-run\n"
                      "batonctl member replace n2 n4=10.0.0.4:7400/gcp"},
+    [CTL_ACCESS_LIST] = {.name = "access list",
+                         .arguments = "[SUBJECT]",
+                         .summary = "who is granted what",
+                         .details = "Of one SUBJECT, operator/NAME or program/NAME, or of all. A prefix - is of all keys.",
+                         .examples = "batonctl access list\n"
+                                     "batonctl access list program/billing -o json"},
+    [CTL_ACCESS_GRANT] =
+        {.name = "access grant",
+         .arguments = "SUBJECT VERBS PREFIX",
+         .summary = "let a program or an operator do something",
+         .details =
+             "SUBJECT is program/NAME or operator/NAME, as in a certificate. VERBS are of get, put, delete, list,\n"
+             "watch, workers and admin, separated by commas; PREFIX is what keys must begin with, \"\" for all of them,\n"
+             "and for workers and admin. A program may do only what it is granted; an operator everything until\n"
+             "granted something, then only that.",
+         .examples = "batonctl access grant program/billing get,watch prices/\n"
+                     "batonctl access grant program/scheduler workers ''\n"
+                     "batonctl access grant operator/ops1 put,delete jobs/"},
+    [CTL_ACCESS_REVOKE] = {.name = "access revoke",
+                           .arguments = "SUBJECT VERBS PREFIX",
+                           .summary = "take back what was granted for exactly that prefix",
+                           .details =
+                               "VERBS as with access grant, or all. Watches that it permitted end. An operator whose last\n"
+                               "grant is taken back may do everything again. Exits with 4 if there was nothing of it.",
+                           .examples = "batonctl access revoke program/billing watch prices/\n"
+                                       "batonctl access revoke operator/ops1 all jobs/"},
     [CTL_LEADER_TRANSFER] =
         {.name = "leader transfer",
          .arguments = "[NODE]",

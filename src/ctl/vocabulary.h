@@ -17,6 +17,9 @@
     X(MEMBER_REMOVE, member_remove)                                                                                         \
     X(MEMBER_UPDATE, member_update)                                                                                         \
     X(MEMBER_REPLACE, member_replace)                                                                                       \
+    X(ACCESS_LIST, access_list)                                                                                             \
+    X(ACCESS_GRANT, access_grant)                                                                                           \
+    X(ACCESS_REVOKE, access_revoke)                                                                                         \
     X(LEADER_TRANSFER, leader_transfer)                                                                                     \
     X(PUT, put)                                                                                                             \
     X(GET, get)                                                                                                             \

@@ -1,6 +1,7 @@
 // Applying committed entries in log order (paper section 5.3), and answering the clients that wait for them.
 #include "node/apply.h"
 
+#include "node/access.h"
 #include "node/calls.h"
 #include "node/causes.h"
 #include "node/digests.h"
@@ -41,6 +42,8 @@ static bool apply_command(struct node *node, struct raft_entry *entry, struct st
     state_apply(node->state, entry, &command, result);
     if (command.op == PB_COMMAND_OP_REGISTER_WORKER || command.op == PB_COMMAND_OP_CHANGE_WORKERS) {
         worker_liveness_applied(node, &command);
+    } else if (command.op == PB_COMMAND_OP_ACCESS_GRANT || command.op == PB_COMMAND_OP_ACCESS_REVOKE) {
+        access_changed(node);
     }
     return true;
 }

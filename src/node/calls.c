@@ -188,7 +188,11 @@ static struct slice understood(struct node *node, const struct verb *verb, const
     return buf_slice(&node->request);
 }
 
+// The caller is asked for what it may do only now: this state is as new as the read must be, and so are the grants in it.
 static void answer(struct node *node, const struct verb *verb, struct rpc_call call, const void *request, raft_index index) {
+    if (!access_admits(node, verb, call, request)) {
+        return;
+    }
     if (verb->is_slow == NULL || !verb->is_slow(request)) {
         verb->answer(node, call, request, index);
         return;
@@ -205,7 +209,9 @@ void calls_reply_slowly(struct node *node, const struct waiting_read *read, stru
     }
     const void *request = take_request(node, read->verb, read->call, message);
     assert(request != NULL);  // it was checked when it came in
-    read->verb->answer(node, read->call, request, read->index);
+    if (access_admits(node, read->verb, read->call, request)) {
+        read->verb->answer(node, read->call, request, read->index);
+    }
 }
 
 static bool is_anywhere(const struct verb *verb, const void *request) {
@@ -284,7 +290,7 @@ void calls_read_refused(struct node *node, const struct waiting_read *read, stru
 
 static void take_local(struct node *node, const struct verb *verb, struct rpc_call call, struct slice message) {
     const void *request = take_request(node, verb, call, message);
-    if (request != NULL && (verb->ready == NULL || verb->ready(node, call)) && access_admits(node, verb, call, request)) {
+    if (request != NULL && (verb->ready == NULL || verb->ready(node, call))) {
         answer(node, verb, call, request, state_last_applied(node->state));
     }
 }

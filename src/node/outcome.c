@@ -94,6 +94,13 @@ static const struct {
     [OUTCOME_REGISTRY_FULL] = {RPC_RESOURCE_EXHAUSTED, NULL, false,
                                "the registry is full of online workers; stop some first"},
 
+    [OUTCOME_GRANTS_UNKNOWN] = {RPC_FAILED_PRECONDITION, NULL, false,
+                                "the cluster is at level {number}, and grants are known from level {limit} on; upgrade all "
+                                "nodes, and see batonctl status"},
+    [OUTCOME_TOO_MANY_GRANTS] = {RPC_RESOURCE_EXHAUSTED, NULL, false,
+                                 "there are 1,024 grants, or 64 of this subject, which is all that a cluster keeps; revoke "
+                                 "some, or grant a shorter prefix"},
+
     [OUTCOME_NO_SUCH_VOTER] = {RPC_FAILED_PRECONDITION, NULL, false, "there is no such voter; see batonctl member list"},
     [OUTCOME_TRANSFER_RUNNING] = {RPC_FAILED_PRECONDITION, "transfer-running", false,
                                   "a transfer is already under way; wait until it ends"},

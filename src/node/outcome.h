@@ -48,6 +48,9 @@ enum outcome {
     OUTCOME_REGISTRATION_ENDED,
     OUTCOME_REGISTRATION_CHANGED,
     OUTCOME_REGISTRY_FULL,
+    // Grants.
+    OUTCOME_GRANTS_UNKNOWN,  // number: the cluster's level, limit: the first one that has them
+    OUTCOME_TOO_MANY_GRANTS,
     // Transfers of leadership.
     OUTCOME_NO_SUCH_VOTER,
     OUTCOME_TRANSFER_RUNNING,

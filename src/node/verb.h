@@ -32,9 +32,14 @@ struct verb {
     // Checks what the rules of single fields cannot. ERR_INVALID naming the field. NULL: nothing to check.
     enum error_code (*check)(const void *request, struct error *error);
 
-    // What the request is about, which the caller's certificate must permit (node/access.h): the worker's id. Required of
-    // the calls of WorkerService.
+    // What the request is about, which the caller must be permitted (node/access.h): the id of a worker's own calls; else
+    // the key, or what all keys that it is about begin with. NULL: all there is.
     struct slice (*scope)(const void *request);
+
+    // What a program, or an operator with grants, must be granted for that (enum pb_access_verb). 0: a program may not make
+    // the call, an operator with grants needs PB_ACCESS_VERB_ADMIN.
+    uint32_t grant;
+    bool any_grant;  // any will do
 
     // Whether this node can serve the call now; false: it has answered. NULL: a write, or a read that is not stale, needs
     // the leader and is redirected otherwise; a local call needs nothing.

@@ -399,6 +399,16 @@ void watches_finish(struct watches *watches, enum outcome outcome) {
     }
 }
 
+void watches_end_those(struct watches *watches, bool (*ends)(void *user, struct rpc_call call, struct slice prefix),
+                       void *user) {
+    for (size_t i = 0; i < watches->by_call_cap; i++) {
+        struct watch *watch = watches->by_call[i];
+        if (watch != NULL && ends(user, watch->call, trie_key(&watch->prefix->leaf))) {
+            drop(watches, watch);
+        }
+    }
+}
+
 size_t watches_count(const struct watches *watches) {
     return watches->count;
 }

@@ -42,6 +42,10 @@ bool watches_behind(const struct watches *watches);
 // Ends all of them.
 void watches_finish(struct watches *watches, enum outcome outcome);
 
+// Ends those for which `ends` returns true: it has answered the call.
+void watches_end_those(struct watches *watches, bool (*ends)(void *user, struct rpc_call call, struct slice prefix),
+                       void *user);
+
 size_t watches_count(const struct watches *watches);
 
 #endif

@@ -19,6 +19,7 @@ struct state_version {
     struct trie_tree sessions;
     struct trie_tree workers;
     struct trie_tree items;
+    struct trie_tree grants;
 };
 
 struct state_version *state_version_new(struct state *state) {
@@ -34,6 +35,7 @@ struct state_version *state_version_new(struct state *state) {
         .sessions = trie_share(&state->sessions.by_client),
         .workers = trie_share(&state->registry.by_id),
         .items = trie_share(&state->store.items),
+        .grants = trie_share(&state->grants.by_subject),
     };
     return version;
 }
@@ -42,6 +44,7 @@ void state_version_release(struct state *state, struct state_version *version) {
     trie_drop(&state->sessions.by_client, version->sessions);
     trie_drop(&state->registry.by_id, version->workers);
     trie_drop(&state->store.items, version->items);
+    trie_drop(&state->grants.by_subject, version->grants);
     free(version);
 }
 
@@ -68,7 +71,7 @@ void state_version_workers(const struct state_version *version, struct slice sta
 // Leaves gathered by one descent of a tree.
 enum { LEAVES_MAX = 256 };
 
-enum stage { STAGE_META, STAGE_SESSIONS, STAGE_WORKERS, STAGE_ITEMS, STAGE_END };
+enum stage { STAGE_META, STAGE_SESSIONS, STAGE_WORKERS, STAGE_ITEMS, STAGE_GRANTS, STAGE_END };
 
 struct state_records {
     const struct state_version *version;
@@ -125,6 +128,7 @@ static void save_meta(struct state_records *records, struct pb_image_meta *meta)
         .sessions = version->sessions.count,
         .workers = version->workers.count,
         .items = version->items.count,
+        .grants = version->grants.count,
         .without_effect = slice_of(records->without_effect, bytes),
     };
 }
@@ -158,6 +162,13 @@ static bool next_of_stage(struct state_records *records, struct pb_image_record 
             record->record = PB_IMAGE_RECORD_RECORD_ITEM;
             store_save(leaf, &record->item);
             records->sum += store_part_of_digest(leaf);
+        }
+        return leaf != NULL;
+    case STAGE_GRANTS:
+        if ((leaf = next_leaf(records, &version->grants)) != NULL) {
+            record->record = PB_IMAGE_RECORD_RECORD_GRANT;
+            grants_save(leaf, &record->grant);
+            records->sum += grants_part_of_digest(leaf);
         }
         return leaf != NULL;
     case STAGE_END:

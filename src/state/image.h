@@ -36,8 +36,8 @@ struct state_records;
 struct state_records *state_records_new(const struct state_version *version);
 void state_records_free(struct state_records *records);
 
-// The next record: the meta record, the sessions by client, the workers by id, the items by key. It borrows from the version
-// and the sequence until the next call. False: there are no more.
+// The next record: the meta record, the sessions by client, the workers by id, the items by key, the grants. It borrows from
+// the version and the sequence until the next call. False: there are no more.
 bool state_records_next(struct state_records *records, struct pb_image_record *record);
 
 // After the last one: the digest of what the records hold, made anew. If it is not the version's, something of the state was

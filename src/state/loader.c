@@ -17,13 +17,15 @@ struct state_loader {
     uint64_t sessions;
     uint64_t workers;
     uint64_t items;
-    uint8_t last_key[KEY_MAX];  // of the last record, unless it was the meta record
+    uint64_t grants;
+    uint8_t last_key[GRANT_KEY_MAX];  // of the last record, unless it was the meta record
     size_t last_key_len;
 };
 
 static_assert((int)PB_IMAGE_RECORD_RECORD_META < (int)PB_IMAGE_RECORD_RECORD_SESSION &&
                   (int)PB_IMAGE_RECORD_RECORD_SESSION < (int)PB_IMAGE_RECORD_RECORD_WORKER &&
-                  (int)PB_IMAGE_RECORD_RECORD_WORKER < (int)PB_IMAGE_RECORD_RECORD_ITEM,
+                  (int)PB_IMAGE_RECORD_RECORD_WORKER < (int)PB_IMAGE_RECORD_RECORD_ITEM &&
+                  (int)PB_IMAGE_RECORD_RECORD_ITEM < (int)PB_IMAGE_RECORD_RECORD_GRANT,
               "kinds are numbered in their order");
 
 struct state_loader *state_loader_new(void) {
@@ -53,6 +55,10 @@ static enum error_code load_meta(struct state_loader *loader, const struct pb_im
         return error_set(error, ERR_SNAP_CORRUPT, "%llu sessions and %llu workers; at most %d and %d are possible",
                          (unsigned long long)meta->sessions, (unsigned long long)meta->workers, SESSIONS_MAX, WORKERS_MAX);
     }
+    if (meta->grants > GRANTS_MAX) {
+        return error_set(error, ERR_SNAP_CORRUPT, "%llu grants; at most %d are possible", (unsigned long long)meta->grants,
+                         GRANTS_MAX);
+    }
     if (!effects_load(&state->effects, meta->last_applied, meta->without_effect)) {
         return corrupt(error, "a list of writes without effect that is not of this index");
     }
@@ -65,6 +71,7 @@ static enum error_code load_meta(struct state_loader *loader, const struct pb_im
     loader->sessions = meta->sessions;
     loader->workers = meta->workers;
     loader->items = meta->items;
+    loader->grants = meta->grants;
     return OK;
 }
 
@@ -101,7 +108,19 @@ static enum error_code load_item(struct state_loader *loader, const struct pb_im
     return OK;
 }
 
-static struct slice key_of(const struct pb_image_record *record) {
+static enum error_code load_grant(struct state_loader *loader, const struct pb_image_grant *grant, struct error *error) {
+    if (loader->state->grants.by_subject.tree.count == loader->grants) {
+        return corrupt(error, "more grants than the image states");
+    }
+    if (grant->revision == 0 || grant->revision > loader->state->last_applied) {
+        return corrupt(error, "a grant whose revision is not that of an entry up to the image's");
+    }
+    return grants_load(&loader->state->grants, grant) ? OK
+                                                      : corrupt(error, "a grant of nobody or of nothing, or one too many");
+}
+
+// `room`: for a key that the record does not have as one.
+static struct slice key_of(const struct pb_image_record *record, uint8_t room[GRANT_KEY_MAX]) {
     switch (record->record) {
     case PB_IMAGE_RECORD_RECORD_SESSION:
         return record->session.client_id;
@@ -109,6 +128,8 @@ static struct slice key_of(const struct pb_image_record *record) {
         return record->worker.registration.worker_id;
     case PB_IMAGE_RECORD_RECORD_ITEM:
         return record->item.key;
+    case PB_IMAGE_RECORD_RECORD_GRANT:
+        return grants_key(record->grant.subject, record->grant.prefix, room);
     case PB_IMAGE_RECORD_RECORD_META:
     case PB_IMAGE_RECORD_RECORD_NONE:
         break;
@@ -123,12 +144,13 @@ static enum error_code check_order(struct state_loader *loader, const struct pb_
     if (last == 0 ? kind != PB_IMAGE_RECORD_RECORD_META : kind < last || kind == PB_IMAGE_RECORD_RECORD_META) {
         return corrupt(error, last == 0 ? "the first record is not the meta record" : "records of a kind out of order");
     }
-    struct slice key = key_of(record);
+    uint8_t room[GRANT_KEY_MAX];
+    struct slice key = key_of(record, room);
     if (kind == last && slice_compare(key, slice_of(loader->last_key, loader->last_key_len)) <= 0) {
         return corrupt(error, "a key that is not behind the one before it");
     }
     loader->kind = kind;
-    loader->last_key_len = key.len <= KEY_MAX ? key.len : 0;  // one that is too long is refused anyway
+    loader->last_key_len = key.len <= GRANT_KEY_MAX ? key.len : 0;  // one that is too long is refused anyway
     if (loader->last_key_len > 0) {
         memcpy(loader->last_key, key.data, loader->last_key_len);
     }
@@ -149,6 +171,8 @@ enum error_code state_loader_add(struct state_loader *loader, const struct pb_im
         return load_worker(loader, &record->worker, error);
     case PB_IMAGE_RECORD_RECORD_ITEM:
         return load_item(loader, &record->item, error);
+    case PB_IMAGE_RECORD_RECORD_GRANT:
+        return load_grant(loader, &record->grant, error);
     case PB_IMAGE_RECORD_RECORD_NONE:
         break;
     }
@@ -159,7 +183,8 @@ enum error_code state_loader_add(struct state_loader *loader, const struct pb_im
 static bool is_complete(const struct state_loader *loader) {
     const struct state *state = loader->state;
     return loader->kind != 0 && state->sessions.by_client.tree.count == loader->sessions &&
-           state->registry.by_id.tree.count == loader->workers && state->store.items.tree.count == loader->items;
+           state->registry.by_id.tree.count == loader->workers && state->store.items.tree.count == loader->items &&
+           state->grants.by_subject.tree.count == loader->grants;
 }
 
 enum error_code state_loader_finish(struct state_loader *loader, uint64_t digest, struct state **state,

@@ -3,6 +3,7 @@
 #define BATON_STATE_MACHINE_H
 
 #include "state/effects.h"
+#include "state/grants.h"
 #include "state/history.h"
 #include "state/registry.h"
 #include "state/session.h"
@@ -18,6 +19,7 @@ struct state {
     struct store store;
     struct sessions sessions;
     struct registry registry;
+    struct grants grants;
     struct history history;
     struct effects effects;
 };

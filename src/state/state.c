@@ -1,4 +1,4 @@
-// The replicated state machine: dispatches each command to the registry or the store.
+// The replicated state machine: dispatches each command to the registry, the store or the grants.
 #include "state/state.h"
 
 #include <stdlib.h>
@@ -16,6 +16,7 @@ struct state *state_new(void) {
     store_init(&state->store);
     sessions_init(&state->sessions);
     registry_init(&state->registry);
+    grants_init(&state->grants);
     state->history.from = 1;
     return state;
 }
@@ -28,6 +29,7 @@ void state_free(struct state *state) {
     trie_free(&state->store.items);
     trie_free(&state->sessions.by_client);
     trie_free(&state->registry.by_id);
+    trie_free(&state->grants.by_subject);
     registry_free_rows(&state->registry);
     history_free(&state->history);
     free(state);
@@ -37,6 +39,7 @@ void state_retire(struct state *state, struct state *successor) {
     trie_clear(&state->store.items);
     trie_clear(&state->sessions.by_client);
     trie_clear(&state->registry.by_id);
+    trie_clear(&state->grants.by_subject);
     state_forget_history(state, state->last_applied);
     struct state **end = &successor->retired;
     while (*end != NULL) {
@@ -47,7 +50,8 @@ void state_retire(struct state *state, struct state *successor) {
 
 static bool collect(struct state *state, size_t *budget) {
     return history_collect(&state->history, budget) || trie_collect(&state->store.items, budget) ||
-           trie_collect(&state->sessions.by_client, budget) || trie_collect(&state->registry.by_id, budget);
+           trie_collect(&state->sessions.by_client, budget) || trie_collect(&state->registry.by_id, budget) ||
+           trie_collect(&state->grants.by_subject, budget);
 }
 
 bool state_collect(struct state *state) {
@@ -87,6 +91,12 @@ static void apply_operation(struct state *state, struct raft_entry *entry, const
     case PB_COMMAND_OP_RAISE_LEVEL:
         state->level = command->raise_level.level > state->level ? command->raise_level.level : state->level;
         result->revision = index;
+        break;
+    case PB_COMMAND_OP_ACCESS_GRANT:
+        grants_add(&state->grants, index, command, result);
+        break;
+    case PB_COMMAND_OP_ACCESS_REVOKE:
+        grants_take(&state->grants, index, command, result);
         break;
     case PB_COMMAND_OP_NONE:
         assert(false);  // wire_command_decode refuses it
@@ -147,7 +157,7 @@ uint64_t state_command_bytes(const struct state *state) {
 }
 
 uint64_t state_digest(const struct state *state) {
-    uint64_t sum = state->store.digest + state->sessions.digest + state->registry.digest;
+    uint64_t sum = state->store.digest + state->sessions.digest + state->registry.digest + state->grants.digest;
     return digest_of(sum, state->last_applied, state->time_unix_ms, state->level, state->registry.departures,
                      state->command_bytes);
 }
@@ -211,4 +221,21 @@ size_t state_worker_count(const struct state *state) {
 void state_workers(const struct state *state, struct slice start_after,
                    bool (*visit)(void *user, const struct state_worker *worker), void *user) {
     registry_visit(&state->registry.by_id.tree, start_after, visit, user);
+}
+
+bool state_is_subject(struct slice subject) {
+    return grants_is_subject(subject);
+}
+
+bool state_is_granted(const struct state *state, struct slice subject, uint32_t verb, struct slice scope) {
+    return grants_permit(&state->grants, subject, verb, scope);
+}
+
+bool state_has_grant(const struct state *state, struct slice subject) {
+    return grants_has(&state->grants, subject);
+}
+
+void state_grants(const struct state *state, struct slice subject,
+                  bool (*visit)(void *user, const struct state_grant *grant), void *user) {
+    grants_visit(&state->grants.by_subject.tree, subject, visit, user);
 }

@@ -1,6 +1,6 @@
-// The replicated state machine: the registry of workers, the key-value store, and the sessions that make writes safe to
-// retry. Its only input is committed entries, in order; it is deterministic (no clock, no randomness, no I/O), so all nodes
-// that have applied the same entries have the same state.
+// The replicated state machine: the registry of workers, the key-value store, the sessions that make writes safe to retry,
+// and the grants of who may do what. Its only input is committed entries, in order; it is deterministic (no clock, no
+// randomness, no I/O), so all nodes that have applied the same entries have the same state.
 //
 // Nothing of it refers to log entries but the history of changes, which has those of the log's kept tail.
 #ifndef BATON_STATE_STATE_H
@@ -92,5 +92,21 @@ size_t state_worker_count(const struct state *state);
 // Visits the workers with ids > start_after, in id order, until `visit` returns false.
 void state_workers(const struct state *state, struct slice start_after,
                    bool (*visit)(void *user, const struct state_worker *worker), void *user);
+
+// --- grants: who may do what ---
+
+// Whether it is operator/NAME or program/NAME, which can be granted something.
+bool state_is_subject(struct slice subject);
+
+// Whether the subject has been granted the verb (enum pb_access_verb) for all keys that begin with `scope`, or for that key.
+bool state_is_granted(const struct state *state, struct slice subject, uint32_t verb, struct slice scope);
+
+// Whether it has been granted anything.
+bool state_has_grant(const struct state *state, struct slice subject);
+
+// Visits the grants of the subject (empty: all), by subject and prefix, until `visit` returns false. Borrowed until the next
+// state_apply.
+void state_grants(const struct state *state, struct slice subject,
+                  bool (*visit)(void *user, const struct state_grant *grant), void *user);
 
 #endif

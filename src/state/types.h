@@ -13,14 +13,14 @@ enum state_outcome {
     STATE_REVISION_MISMATCH,  // `revision` is the key's current one; 0: there is no such key
     STATE_SESSION_EXPIRED,    // an unknown session with sequence > 1, or a result no longer held: outcome unknown
     STATE_SEQUENCE_REUSED,    // the same sequence with another operation or payload
-    STATE_TOO_MANY,           // WORKERS_MAX registered
+    STATE_TOO_MANY,           // WORKERS_MAX registered; GRANTS_MAX granted, or GRANTS_SUBJECT_MAX of the subject
     STATE_OUTCOME_LAST = STATE_TOO_MANY,
 };
 
 struct state_result {
     enum state_outcome outcome;
     uint64_t revision;  // of the change; for a delete of a missing key the entry's index
-    bool existed;       // delete: the key existed
+    bool existed;       // delete: the key existed; access_revoke: something was granted that is no more
     uint64_t epoch;     // register_worker: the worker's; change_workers of level 1: of the last worker it applied to, or 0
     bool repeated;      // a duplicate: the session's result, nothing was changed
 };
@@ -50,6 +50,13 @@ struct state_worker {
     int64_t seen_unix_ms;  // of its last registration, return or deregistration, by the log
     // The worker's row as long as it is registered, below state_worker_rows(): an index for tables of the caller.
     uint32_t row;
+};
+
+struct state_grant {
+    struct slice subject;  // "operator/anna", "program/billing"
+    struct slice prefix;
+    uint32_t verbs;     // enum pb_access_verb
+    uint64_t revision;  // of the last change
 };
 
 #endif

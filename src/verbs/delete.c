@@ -3,6 +3,10 @@
 #include "verbs/summary.h"
 #include "verbs/verbs.h"
 
+static struct slice scope(const void *message) {
+    return ((const struct pb_delete_request *)message)->key;
+}
+
 static enum error_code check(const void *message, struct error *error) {
     const struct pb_delete_request *request = message;
     return session_check(request->has_session, &request->session, error);
@@ -32,6 +36,8 @@ static void summarize(const struct pb_command *command, struct buf *out) {
 
 const struct verb verb_delete = {
     .method = &pb_control_service_delete,
+    .scope = scope,
+    .grant = PB_ACCESS_VERB_DELETE,
     .check = check,
     .propose = propose,
     .applied = applied,

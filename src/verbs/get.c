@@ -1,6 +1,10 @@
 // Get: reads one key.
 #include "verbs/verbs.h"
 
+static struct slice scope(const void *message) {
+    return ((const struct pb_get_request *)message)->key;
+}
+
 static bool is_stale(const void *message) {
     return ((const struct pb_get_request *)message)->stale;
 }
@@ -27,5 +31,10 @@ static void answer(struct node *node, struct rpc_call call, const void *message,
     node_reply(node, call, verb_get.method, &response);
 }
 
-const struct verb verb_get = {
-    .method = &pb_control_service_get, .answer = answer, .check = check, .is_stale = is_stale, .is_anywhere = is_anywhere};
+const struct verb verb_get = {.method = &pb_control_service_get,
+                              .scope = scope,
+                              .grant = PB_ACCESS_VERB_GET,
+                              .answer = answer,
+                              .check = check,
+                              .is_stale = is_stale,
+                              .is_anywhere = is_anywhere};

@@ -3,6 +3,10 @@
 #include "verbs/page.h"
 #include "verbs/verbs.h"
 
+static struct slice scope(const void *message) {
+    return ((const struct pb_list_request *)message)->prefix;
+}
+
 static bool is_stale(const void *message) {
     const struct pb_list_request *request = message;
     return request->stale || request->at > 0;  // a held version is what it is, whoever leads now
@@ -75,6 +79,8 @@ static void answer(struct node *node, struct rpc_call call, const void *message,
 
 const struct verb verb_list = {
     .method = &pb_control_service_list,
+    .scope = scope,
+    .grant = PB_ACCESS_VERB_LIST,
     .check = check,
     .answer = answer,
     .is_stale = is_stale,

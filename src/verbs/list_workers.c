@@ -81,6 +81,7 @@ static void answer(struct node *node, struct rpc_call call, const void *message,
 }
 
 const struct verb verb_list_workers = {.method = &pb_control_service_list_workers,
+                                       .grant = PB_ACCESS_VERB_WORKERS,
                                        .answer = answer,
                                        .is_stale = is_stale,
                                        .is_anywhere = is_anywhere,

@@ -23,6 +23,9 @@
     X(read_log)                                                                                                             \
     X(list_workers)                                                                                                         \
     X(transfer_leadership)                                                                                                  \
+    X(access_grant)                                                                                                         \
+    X(access_revoke)                                                                                                        \
+    X(access_list)                                                                                                          \
     X(register_worker)                                                                                                      \
     X(heartbeat)                                                                                                            \
     X(deregister_worker)

@@ -1,6 +1,10 @@
 // Watch: streams the changes of the keys with a prefix.
 #include "verbs/verbs.h"
 
+static struct slice scope(const void *message) {
+    return ((const struct pb_watch_request *)message)->prefix;
+}
+
 static bool has_start(const void *message) {
     return ((const struct pb_watch_request *)message)->has_from_revision;
 }
@@ -31,6 +35,8 @@ static void answer(struct node *node, struct rpc_call call, const void *message,
 
 const struct verb verb_watch = {
     .method = &pb_control_service_watch,
+    .scope = scope,
+    .grant = PB_ACCESS_VERB_WATCH,
     .answer = answer,
     .is_stale = has_start,
     .is_anywhere = is_from_now,

@@ -20,7 +20,8 @@ enum command_level {
     COMMAND_LEVEL_EPOCH_ON_RETURN = 1,
     COMMAND_LEVEL_RAISE = 2,          // raise_level itself: the first level to which a cluster can be raised
     COMMAND_LEVEL_SESSION_BYTES = 2,  // as the cluster's level: SESSIONS_BYTES_MAX
-    COMMAND_LEVEL = COMMAND_LEVEL_SESSION_BYTES + BATON_LEVELS_AHEAD,  // the highest that this version knows
+    COMMAND_LEVEL_GRANTS = 3,         // access_grant, access_revoke
+    COMMAND_LEVEL = COMMAND_LEVEL_GRANTS + BATON_LEVELS_AHEAD,  // the highest that this version knows
 };
 
 // Encodes a command directly into a new entry of the slab (type command, id still {0, 0}), its only copy. The command has

@@ -100,6 +100,26 @@ static void take_changes(const struct run *run, struct slice *script, struct pb_
     command->change_workers = (struct pb_change_workers){.changes = changes, .changes_count = count};
 }
 
+// A level, or a grant: what is rare shares a step.
+static void take_rule(struct slice *script, struct pb_command *command) {
+    static const char *const subjects[] = {"program/a", "program/ab", "operator/a", "nobody"};
+    uint8_t what = take_byte(script);
+    if (what < 192) {
+        command->raise_level.level = what % (COMMAND_LEVEL + 1);
+        return;
+    }
+    struct slice subject = pick(script, subjects, ARRAY_COUNT(subjects));
+    if ((what & 32) != 0) {
+        command->op = PB_COMMAND_OP_ACCESS_GRANT;
+        command->access_grant =
+            (struct pb_access_grant_request){.subject = subject, .verbs = what & 31, .prefix = take_text(script)};
+    } else {
+        command->op = PB_COMMAND_OP_ACCESS_REVOKE;
+        command->access_revoke =
+            (struct pb_access_revoke_request){.subject = subject, .verbs = what & 31, .prefix = take_text(script)};
+    }
+}
+
 // --- applying ---
 
 static bool decode(struct run *run, const struct raft_entry *entry, struct pb_command *command) {
@@ -156,7 +176,7 @@ static void propose(struct run *run, uint8_t step, struct slice *script) {
         take_changes(run, script, &command, changes);
         break;
     default:
-        command.raise_level.level = take_byte(script) % (COMMAND_LEVEL + 1);
+        take_rule(script, &command);
         break;
     }
     struct raft_entry *entry = wire_command_encode(run->fuzz.slab, &command, &error);

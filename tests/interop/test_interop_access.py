@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
+import re
+import subprocess
 from collections.abc import Iterator
 
 import grpc
 import pytest
-from harness import wait_until
-from test_interop_tls import PUT, Batond, channel, make_certs
+from harness import environment, wait_until
+from test_interop_tls import PUT, Batond, built, channel, files, make_certs
 
 from baton.v1 import control_pb2, worker_pb2  # noqa: E402  (the harness makes them)
 
 WORKERS = "/baton.v1.WorkerService/"
-NAMES = ["node/n1", "operator/me", "worker/w1", "workers/etl-*", "program/billing"]
+NAMES = ["node/n1", "operator/me", "operator/ops1", "worker/w1", "workers/etl-*", "program/billing", "program/other"]
 
 
 @pytest.fixture(scope="module")
@@ -63,5 +66,92 @@ def test_interop_access_worker_ids(node: Batond, name: str, own: str, other: str
 
 def test_interop_access_program_may_nothing(node: Batond) -> None:
     put = control_pb2.PutRequest(key=b"k", value=b"v").SerializeToString()
-    assert "a certificate of program/billing" in refusal(node, "billing", PUT, put)
+    assert "program/billing is not granted put of this key" in refusal(node, "billing", PUT, put)
     assert "a certificate of program/billing" in refusal(node, "billing", WORKERS + "RegisterWorker", registration("w1"))
+
+
+# --- grants ---
+
+
+def batonctl(node: Batond, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([built("batonctl"), "--endpoints", node.listen, *arguments, *files(node.certs, name, "--tls-")],
+                          capture_output=True, text=True, timeout=30, env=environment())  # fmt: skip
+
+
+def done(node: Batond, name: str, *arguments: str) -> str:
+    ran = batonctl(node, name, *arguments)
+    assert ran.returncode == 0, ran
+    return ran.stdout
+
+
+def denied(node: Batond, name: str, *arguments: str) -> None:
+    ran = batonctl(node, name, *arguments)
+    assert ran.returncode == 1 and "PERMISSION_DENIED" in ran.stderr, ran
+
+
+@pytest.fixture(autouse=True)
+def at_level(node: Batond) -> None:
+    wait_until("the cluster is at its level", lambda: node.web("/status")["cluster_level"] >= 3)
+
+
+def test_interop_access_grants(node: Batond) -> None:
+    """What a program is granted it may do, on that prefix, and no more; revoked, it may not."""
+    for arguments in [("put", "jobs/1", "v"), ("get", "jobs/1"), ("list", "jobs/"), ("worker", "list"), ("status",)]:
+        assert batonctl(node, "billing", *arguments).returncode != 0
+    done(node, "me", "access", "grant", "program/billing", "put,get", "jobs/")
+    done(node, "me", "access", "grant", "program/billing", "list", "jobs/a")
+    done(node, "billing", "put", "jobs/1", "v")
+    assert done(node, "billing", "get", "jobs/1") == "v"
+    assert "jobs/" not in done(node, "billing", "list", "jobs/a")
+    for arguments in [("put", "job", "v"), ("get", "x"), ("delete", "jobs/1"), ("list", "jobs/"), ("list",), ("watch", "jobs/"),
+                      ("worker", "list"), ("access", "list"), ("member", "remove", "n1"), ("log",)]:  # fmt: skip
+        denied(node, "billing", *arguments)
+    listed = json.loads(done(node, "me", "access", "list", "program/billing", "-o", "json"))
+    assert [(grant["verbs"], grant["prefix"]) for grant in listed] == [(["get", "put"], "jobs/"), (["list"], "jobs/a")]
+    assert re.search(r"^program/billing +get,put +jobs/ +\d+$", done(node, "me", "access", "list"), re.MULTILINE)
+    assert 'grant get,put program/billing "jobs/"' in done(node, "me", "log")
+    done(node, "me", "access", "revoke", "program/billing", "put", "jobs/")
+    denied(node, "billing", "put", "jobs/1", "v")
+    assert done(node, "billing", "get", "jobs/1") == "v"
+    again = batonctl(node, "me", "access", "revoke", "program/billing", "put", "jobs/")
+    assert again.returncode == 4 and "was granted none of that" in again.stderr, again
+
+
+def test_interop_access_watch_ends(node: Batond) -> None:
+    """A Watch ends when what permits it is revoked; one of another program goes on."""
+    done(node, "me", "access", "grant", "program/billing", "watch", "w/")
+    done(node, "me", "access", "grant", "program/other", "watch", "w/")
+    request = control_pb2.WatchRequest(prefix=b"w/1").SerializeToString()
+    watch = "/baton.v1.ControlService/Watch"
+    with channel(node.listen, node.certs, "billing") as one, channel(node.listen, node.certs, "other") as two:
+        ending, staying = (opened.unary_stream(watch)(request, timeout=60) for opened in (one, two))
+        for stream in (ending, staying):
+            next(stream)
+        done(node, "me", "access", "revoke", "program/billing", "all", "w/")
+        with pytest.raises(grpc.RpcError) as caught:
+            list(ending)
+        assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
+        done(node, "me", "put", "w/1", "v")
+        assert control_pb2.WatchResponse.FromString(next(staying)).events[0].value == b"v"
+        staying.cancel()
+
+
+def test_interop_access_limited_operator(node: Batond) -> None:
+    """From its first grant on an operator may do that alone; a node's certificate still may do everything."""
+    done(node, "ops1", "put", "anything", "v")
+    done(node, "me", "access", "grant", "operator/ops1", "put,delete", "jobs/")
+    done(node, "ops1", "put", "jobs/2", "v")
+    done(node, "ops1", "status")
+    for arguments in [("put", "anything", "v"), ("get", "jobs/2"), ("access", "revoke", "operator/ops1", "all", "jobs/"),
+                      ("leader", "transfer"), ("log",)]:  # fmt: skip
+        denied(node, "ops1", *arguments)
+    done(node, "n1", "access", "revoke", "operator/ops1", "all", "jobs/")
+    done(node, "ops1", "put", "anything", "v")
+
+
+def test_interop_access_wrong_words(node: Batond) -> None:
+    for arguments, said in [(("program/a", "put,fly", "x"), "allowed are get, put"), (("worker/a", "put", "x"), "subject: is not"),
+                            (("program/a", "admin", ""), "admin is for operators alone"),
+                            (("program/a", "workers", "x"), "grant them with an empty prefix")]:  # fmt: skip
+        ran = batonctl(node, "me", "access", "grant", *arguments)
+        assert ran.returncode in (1, 2) and said in ran.stderr, ran

@@ -98,6 +98,21 @@ static void draw_change(struct random_log *log, const struct state *state, struc
     command->change_workers = (struct pb_change_workers){.changes = change, .changes_count = 1};
 }
 
+static void draw_access(struct random_log *log, struct pb_command *command) {
+    static const char *const subjects[] = {"program/a", "program/ab", "operator/a", "nobody", "program/"};
+    static const char *const prefixes[] = {"", "a", "ab", "b"};
+    uint32_t verbs = (uint32_t)random_below(&log->seed, 8);
+    if (random_below(&log->seed, 3) > 0) {
+        command->op = PB_COMMAND_OP_ACCESS_GRANT;
+        command->access_grant = (struct pb_access_grant_request){
+            .subject = pick(log, subjects, ARRAY_COUNT(subjects)), .verbs = verbs, .prefix = pick(log, prefixes, 4)};
+    } else {
+        command->op = PB_COMMAND_OP_ACCESS_REVOKE;
+        command->access_revoke = (struct pb_access_revoke_request){
+            .subject = pick(log, subjects, ARRAY_COUNT(subjects)), .verbs = verbs, .prefix = pick(log, prefixes, 4)};
+    }
+}
+
 void random_log_append(struct random_log *log, const struct state *state) {
     struct pb_command command = {.level = (uint32_t)random_below(&log->seed, COMMAND_LEVEL + 1)};
     command.time_unix_ms = (int64_t)(10 * log->count + random_below(&log->seed, 100));
@@ -110,6 +125,8 @@ void random_log_append(struct random_log *log, const struct state *state) {
     if (kind == 1) {
         command.op = PB_COMMAND_OP_RAISE_LEVEL;
         command.raise_level.level = (uint32_t)random_below(&log->seed, COMMAND_LEVEL + 1);
+    } else if (kind < 5) {
+        draw_access(log, &command);
     } else if (kind < 20) {
         draw_registration(log, &command);
     } else if (kind < 50) {

@@ -111,7 +111,16 @@ static void TestNodeTellsTheServerRoles(void **state) {
     struct verb verb = verb_put;
     verb.method = &restricted;
     assert_ptr_equal(method_of(&(struct bound_verb){.node = whole.node, .verb = &verb}).roles, roles);
-    assert_null(method_of(bound_of(whole.node, &verb_put)).roles);
+    assert_null(method_of(bound_of(whole.node, &verb_member_add)).roles);
+    static const struct verb *const of_programs[] = {&verb_get,   &verb_put,          &verb_delete, &verb_list,
+                                                     &verb_watch, &verb_list_workers, &verb_status};
+    for (size_t i = 0; i < ARRAY_COUNT(of_programs); i++) {
+        const char *const *callers_of = method_of(bound_of(whole.node, of_programs[i])).roles;
+        assert_string_equal(callers_of[0], "operator");
+        assert_string_equal(callers_of[1], "node");
+        assert_string_equal(callers_of[2], "program");
+        assert_null(callers_of[3]);
+    }
     const char *const *snapshot = method_of(bound_of(whole.node, &verb_snapshot)).roles;
     assert_string_equal(snapshot[0], "operator");
     assert_null(snapshot[1]);

@@ -146,13 +146,13 @@ static void assert_stops_at(uint32_t level, uint32_t raised_to, const char *word
 
 static void TestNodeStopsAtALaterCommand(void **state) {
     (void)state;
-    assert_stops_at(COMMAND_LEVEL + 1, 0, "a command of level 3; this version knows level 2: upgrade this node");
+    assert_stops_at(COMMAND_LEVEL + 1, 0, "a command of level 4; this version knows level 3: upgrade this node");
 }
 
 static void TestNodeStopsAtALaterLevel(void **state) {
     (void)state;
     assert_stops_at(COMMAND_LEVEL_RAISE, COMMAND_LEVEL + 1,
-                    "the cluster is raised to level 3; this version knows level 2: upgrade this node");
+                    "the cluster is raised to level 4; this version knows level 3: upgrade this node");
 }
 
 static const struct CMUnitTest tests[] = {

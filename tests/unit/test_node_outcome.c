@@ -80,6 +80,11 @@ static const struct {
     {OUTCOME_REGISTRATION_ENDED, RPC_NOT_FOUND, "", "this registration has ended; register again"},
     {OUTCOME_REGISTRATION_CHANGED, RPC_UNAVAILABLE, "", "the registration changed meanwhile; nothing was done, try again"},
     {OUTCOME_REGISTRY_FULL, RPC_RESOURCE_EXHAUSTED, "", "the registry is full of online workers; stop some first"},
+    {OUTCOME_GRANTS_UNKNOWN, RPC_FAILED_PRECONDITION, "",
+     "the cluster is at level 41, and grants are known from level 7 on; upgrade all nodes, and see batonctl status"},
+    {OUTCOME_TOO_MANY_GRANTS, RPC_RESOURCE_EXHAUSTED, "",
+     "there are 1,024 grants, or 64 of this subject, which is all that a cluster keeps; revoke some, or grant a shorter "
+     "prefix"},
     {OUTCOME_NO_SUCH_VOTER, RPC_FAILED_PRECONDITION, "", "there is no such voter; see batonctl member list"},
     {OUTCOME_TRANSFER_RUNNING, RPC_FAILED_PRECONDITION, "baton-reason=transfer-running ",
      "a transfer is already under way; wait until it ends"},

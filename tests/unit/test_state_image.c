@@ -533,6 +533,7 @@ static struct slice borrowed(const struct state_version *version, uint32_t kind,
     } while (record.record != kind || (kind == PB_IMAGE_RECORD_RECORD_ITEM && record.item.value.len == 0));
     struct slice bytes = kind == PB_IMAGE_RECORD_RECORD_SESSION  ? record.session.client_id
                          : kind == PB_IMAGE_RECORD_RECORD_WORKER ? record.worker.registration.address
+                         : kind == PB_IMAGE_RECORD_RECORD_GRANT  ? record.grant.subject
                          : key                                   ? record.item.key
                                                                  : record.item.value;
     assert_true(bytes.len > 0);
@@ -557,10 +558,8 @@ static void TestImageFindsDamagedMemory(void **state) {
         uint32_t kind;
         bool key;
     } places[] = {
-        {PB_IMAGE_RECORD_RECORD_SESSION, true},
-        {PB_IMAGE_RECORD_RECORD_WORKER, false},
-        {PB_IMAGE_RECORD_RECORD_ITEM, true},
-        {PB_IMAGE_RECORD_RECORD_ITEM, false},
+        {PB_IMAGE_RECORD_RECORD_SESSION, true}, {PB_IMAGE_RECORD_RECORD_WORKER, false}, {PB_IMAGE_RECORD_RECORD_ITEM, true},
+        {PB_IMAGE_RECORD_RECORD_ITEM, false},   {PB_IMAGE_RECORD_RECORD_GRANT, true},
     };
     struct random_log log;
     random_log_open(&log, 1);
@@ -641,7 +640,7 @@ static void TestImageSaysWhatIsWrong(void **state) {
     } cases[] = {
         {"", "fewer records than the image states"},
         {"\"item\":{\"key\":\"aw==\"}", "the first record is not the meta record"},
-        {"\"meta\":{\"level\":9}", "an image of level 9; this version knows level 2: upgrade this node"},
+        {"\"meta\":{\"level\":9}", "an image of level 9; this version knows level 3: upgrade this node"},
         {"\"meta\":{\"sessions\":10000,\"workers\":100000}", "fewer records than the image states"},
         {"\"meta\":{\"workers\":100001}", "0 sessions and 100001 workers; at most 10000 and 100000 are possible"},
         {"\"meta\":{\"sessions\":10001}", "10001 sessions and 0 workers; at most 10000 and 100000 are possible"},

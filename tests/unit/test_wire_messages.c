@@ -311,10 +311,10 @@ static void TestWireCommandUnknown(void **state) {
         {BYTES("\x08\x01\x58\x01"), ERR_MALFORMED},                            // wrong wire type
         {BYTES("\x08\x01\x62\x04\x0a\x02w1"), ERR_MALFORMED},                  // no instance id
         {BYTES(""), ERR_UNKNOWN_COMMAND},
-        {BYTES("\x08\x01\x30\x02\x5a\x03\x0a\x01k"), OK},                   // of level 2
-        {BYTES("\x08\x01\x30\x03\x5a\x03\x0a\x01k"), ERR_UNKNOWN_COMMAND},  // of level 3
-        {BYTES("\x08\x01\x72\x02\x08\x02"), OK},                            // raise the cluster to level 2
-        {BYTES("\x08\x01\x72\x02\x08\x03"), ERR_UNKNOWN_COMMAND},           // to level 3
+        {BYTES("\x08\x01\x30\x03\x5a\x03\x0a\x01k"), OK},                   // of level 3
+        {BYTES("\x08\x01\x30\x04\x5a\x03\x0a\x01k"), ERR_UNKNOWN_COMMAND},  // of level 4
+        {BYTES("\x08\x01\x72\x02\x08\x03"), OK},                            // raise the cluster to level 3
+        {BYTES("\x08\x01\x72\x02\x08\x04"), ERR_UNKNOWN_COMMAND},           // to level 4
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct pb_command command;

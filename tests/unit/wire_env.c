@@ -97,7 +97,7 @@ static ProtobufCBinaryData bytes_for(const char *name) {
     if (strcmp(name, "value") == 0 || strcmp(name, "command") == 0) {
         return random_bytes(0, 300);
     }
-    return random_bytes(strcmp(name, "key") == 0, 40);
+    return random_bytes(strcmp(name, "key") == 0 || strcmp(name, "subject") == 0, 40);
 }
 
 static uint64_t number_for(const char *name) {

@@ -208,7 +208,7 @@ def run_from_010(cluster: Cluster, load: Load, versions: Versions) -> None:
     sleeper.pause()
     exchange(cluster, "n1", versions.this)  # it led
     load.await_progress()
-    assert cluster.leader().name != "n1" and levels(cluster["n1"]) == (0, [2, 0, 0])
+    assert cluster.leader().name != "n1" and levels(cluster["n1"]) == (0, [3, 0, 0])
     cluster.lead_by("n1")
     load.await_progress()
     refused(cluster, "runs a version that cannot follow changes of members", "add", "n4=198.18.1.1:7500/gcp")
@@ -219,10 +219,10 @@ def run_from_010(cluster: Cluster, load: Load, versions: Versions) -> None:
     assert epoch_of(cluster, "w2") == epoch
     exchange(cluster, "n2", versions.this)
     load.await_progress()
-    await_levels(cluster, 0, [2, 2, 0])
+    await_levels(cluster, 0, [3, 3, 0])
     change(cluster, "remove", "n3", "--dry-run")  # the only one that could not read it
     exchange(cluster, "n3", versions.this)
-    await_levels(cluster, 2, [2, 2, 2])
+    await_levels(cluster, 3, [3, 3, 3])
     load.await_progress()
 
 
@@ -236,10 +236,10 @@ def run_to_next(cluster: Cluster, load: Load, versions: Versions) -> None:
     exchange(cluster, "n1", versions.next)
     exchange(cluster, "n2", versions.next)
     cluster.lead_by("n1")
-    await_levels(cluster, 2, [3, 3, 2])
+    await_levels(cluster, 3, [4, 4, 3])
     load.await_progress()
     exchange(cluster, "n3", versions.next)
-    await_levels(cluster, 3, [3, 3, 3])
+    await_levels(cluster, 4, [4, 4, 4])
     load.await_progress()
 
 
@@ -264,13 +264,13 @@ def TestUpgradeUnderLoad(empty_cluster: Cluster, versions: Versions) -> None:
 
 def no_way_back(cluster: Cluster, load: Load, versions: Versions) -> None:
     """By the entry that has raised the level, and by a snapshot that has it."""
-    words = ("level 3; this version knows level 2: upgrade this node", str(cluster["n2"].data))
+    words = ("level 4; this version knows level 3: upgrade this node", str(cluster["n2"].data))
     cluster["n2"].stop()
     does_not_start(cluster["n2"], versions.this, LATER_VERSION, *words)
     start_again(cluster, "n2")
     cluster["n2"].call("Snapshot")
     cluster["n2"].stop()
-    does_not_start(cluster["n2"], versions.this, LATER_VERSION, "an image of level 3; this version knows level 2")
+    does_not_start(cluster["n2"], versions.this, LATER_VERSION, "an image of level 4; this version knows level 3")
     start_again(cluster, "n2")
     load.await_progress()
 
@@ -284,12 +284,12 @@ def an_older_learner(cluster: Cluster, versions: Versions) -> None:
     node.expected_exit = LATER_VERSION
     change(cluster, "add", f"n4={node.address}/gcp")
     assert node.wait() == LATER_VERSION, node.log_tail()
-    assert "this version knows level 2: upgrade this node" in node.log()
-    refused(cluster, "n4 runs a version that reads level 2, and the cluster is at level 3; upgrade it first", "promote", "n4")
+    assert "this version knows level 3: upgrade this node" in node.log()
+    refused(cluster, "n4 runs a version that reads level 3, and the cluster is at level 4; upgrade it first", "promote", "n4")
     node.program = versions.next
     node.start()
     wait_for(lambda: node.status().last_applied >= cluster.leader().status().commit_index - 100, "n4 catches up")
     change(cluster, "promote", "n4")
     shown = subprocess.run([BUILD / "batonctl", "status", "--endpoints", node.address], capture_output=True, text=True,
                            timeout=DEADLINE)  # fmt: skip
-    assert "level: 3; members read up to: n1 3, n2 3, n3 3, n4 3\n" in shown.stdout, shown
+    assert "level: 4; members read up to: n1 4, n2 4, n3 4, n4 4\n" in shown.stdout, shown
