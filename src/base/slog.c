@@ -157,8 +157,8 @@ static void write_line(const struct buf *line) {
     }
 }
 
-void slog_write(struct slog_kind *kind, enum slog_level level, const char *event, const char *message,
-                const struct slog_field *fields, size_t count) {
+// All of the line but its event and its end.
+static struct buf *begin_line(enum slog_level level, const char *message, const struct slog_field *fields, size_t count) {
     struct buf *line = &slog_state.line;
     char time[RFC3339_SIZE];
     rfc3339_format(time, unix_ms_now());
@@ -173,12 +173,28 @@ void slog_write(struct slog_kind *kind, enum slog_level level, const char *event
     for (size_t i = 0; i < count; i++) {
         append_field(line, &fields[i]);
     }
+    return line;
+}
+
+static void end_line(struct buf *line, const char *event) {
+    append_field(line, &F_STR("event", event));
+    buf_append_str(line, slog_state.format == SLOG_JSON ? "}\n" : "\n");
+}
+
+struct slice slog_line(const char *event, const char *message, const struct slog_field *fields, size_t count) {
+    struct buf *line = begin_line(SLOG_INFO, message, fields, count);
+    end_line(line, event);
+    return buf_slice(line);
+}
+
+void slog_write(struct slog_kind *kind, enum slog_level level, const char *event, const char *message,
+                const struct slog_field *fields, size_t count) {
+    struct buf *line = begin_line(level, message, fields, count);
     if (kind->suppressed > 0) {
         append_field(line, &F_U64("suppressed", kind->suppressed));
         kind->suppressed = 0;
     }
-    append_field(line, &F_STR("event", event));
-    buf_append_str(line, slog_state.format == SLOG_JSON ? "}\n" : "\n");
+    end_line(line, event);
     keep(line->data, line->len);
     write_line(line);
 }

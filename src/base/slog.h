@@ -72,6 +72,10 @@ void slog_emit(struct slog_kind *kind, enum slog_level level, const char *event,
 void slog_write(struct slog_kind *kind, enum slog_level level, const char *event, const char *message,
                 const struct slog_field *fields, size_t count);
 
+// A line of level info, with its newline, for another place than the log: as slog would write it, at any level and without a
+// limit. Borrowed until the next line of either.
+struct slice slog_line(const char *event, const char *message, const struct slog_field *fields, size_t count);
+
 // slog(SLOG_INFO, "listening", "this node listens", F_STR("address", a), F_U64("port", p));
 //
 // The event is the line's name for programs. It stays when the message's words change, and docs/operations.md lists it.

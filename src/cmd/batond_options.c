@@ -241,6 +241,12 @@ static const struct flag rows[] = {
      .parse = value_log_format,
      .offset = IN(options.log_format),
      .help = "logfmt or json"},
+    {.name = "audit-log",
+     .argument = "FILE",
+     .group = NODE,
+     .parse = flag_text,
+     .offset = IN(options.node.audit_log),
+     .help = "append a line for each change that a client asks for, and its outcome; - for standard error"},
 
     {.help = "on the command line only"},
     {.name = "config",

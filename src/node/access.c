@@ -118,7 +118,7 @@ bool access_admits(struct node *node, const struct verb *verb, struct rpc_call c
     if (access_decide(node, identity, verb, request, &error) == OK) {
         return true;
     }
-    outcome_refuse(node->server, call, &error);
+    node_refuse(node, call, &error);
     return false;
 }
 

@@ -2,6 +2,7 @@
 #include "node/apply.h"
 
 #include "node/access.h"
+#include "node/audit.h"
 #include "node/calls.h"
 #include "node/causes.h"
 #include "node/digests.h"
@@ -25,6 +26,9 @@ static void write_done(struct node *node, const struct waiting_write *write, con
     histogram_observe(node->m.replication_latency, (double)(node->now_us - write->appended_us) / (double)US_PER_MS);
     metric_add(node->m.proposals, 1);
     causes_wrote(node, write);
+    if (result->outcome == STATE_DONE) {
+        audit_revision(node->audit, write->call, result->revision);
+    }
     write->verb->applied(node, write->call, result);
 }
 

@@ -6,11 +6,13 @@
 
 #include "base/mem.h"
 #include "node/access.h"
+#include "node/audit.h"
 #include "node/internal.h"
 #include "node/quarantine.h"
 #include "node/read_index.h"
 #include "wire/codec.h"
 #include "wire/command.h"
+#include "wire/json.h"
 
 // Of a read that any node may answer, until it is refused: with the pauses between them as long as an election takes.
 enum { READ_TRIES_MAX = 4 };
@@ -34,11 +36,18 @@ struct calls {
 void node_reply(struct node *node, struct rpc_call call, const struct pb_method *method, const void *response) {
     buf_clear(&node->out);
     pb_encode(method->response, response, &node->out);
+    audit_end(node->audit, call, "OK");
     rpc_reply(node->server, call, buf_slice(&node->out));
 }
 
 void node_tell(struct node *node, struct rpc_call call, enum outcome outcome, const struct outcome_facts *facts) {
+    audit_end(node->audit, call, outcome_word(outcome));
     outcome_tell(node->server, call, outcome, facts);
+}
+
+void node_refuse(struct node *node, struct rpc_call call, const struct error *error) {
+    audit_end(node->audit, call, rpc_status_name(outcome_refusal(error)));
+    outcome_refuse(node->server, call, error);
 }
 
 void node_redirect(struct node *node, struct rpc_call call) {
@@ -82,7 +91,7 @@ static void *take_request(struct node *node, const struct verb *verb, struct rpc
     if (code == OK) {
         return request;
     }
-    outcome_refuse(node->server, call, &error);
+    node_refuse(node, call, &error);
     return NULL;
 }
 
@@ -116,6 +125,34 @@ static bool end_in_quarantine(struct node *node, const struct verb *verb, struct
     return true;
 }
 
+// --- audit ---
+
+// Who asks, and for what: first as the request names it, since it may be refused; then, of a write, as its log entry will.
+static void begin_audit(struct node *node, const struct verb *verb, struct rpc_call call, const void *request) {
+    if (node->audit == NULL || !verb->audited) {
+        return;
+    }
+    struct buf what = {.len = 0};
+    if (verb->scope != NULL) {
+        buf_append_slice(&what, verb->scope(request));
+    } else {
+        pb_json_write(verb->method->request, request, &what);
+    }
+    audit_begin(node->audit, call, rpc_call_peer(node->server, call), verb->method->name, buf_slice(&what));
+    buf_free(&what);
+}
+
+static void audit_command(struct node *node, const struct verb *verb, struct rpc_call call,
+                          const struct pb_command *command) {
+    if (node->audit == NULL || !verb->audited) {
+        return;
+    }
+    struct buf what = {.len = 0};
+    verb->summarize(command, &what);
+    audit_what(node->audit, call, buf_slice(&what));
+    buf_free(&what);
+}
+
 // --- writes ---
 
 void node_propose(struct node *node, struct rpc_call call, const struct verb *verb, struct pb_command *command) {
@@ -125,7 +162,7 @@ void node_propose(struct node *node, struct rpc_call call, const struct verb *ve
     struct raft_entry *entry = wire_command_encode(node->slab, command, &error);
     if (entry == NULL) {
         tell_lost(node, verb);
-        outcome_refuse(node->server, call, &error);
+        node_refuse(node, call, &error);
         return;
     }
     writes_collect(node->writes, entry, call, verb);
@@ -139,11 +176,13 @@ static void take_write(struct node *node, const struct verb *verb, struct rpc_ca
         return;
     }
     const void *request = take_request(node, verb, call, message);
-    if (request == NULL || !is_ready(node, verb, call) || !access_admits(node, verb, call, request)) {
+    if (request == NULL || !is_ready(node, verb, call)) {
         return;
     }
+    begin_audit(node, verb, call, request);
     struct pb_command command = {.format = COMMAND_FORMAT};
-    if (verb->propose(node, call, request, &command)) {
+    if (access_admits(node, verb, call, request) && verb->propose(node, call, request, &command)) {
+        audit_command(node, verb, call, &command);
         node_propose(node, call, verb, &command);
     }
 }
@@ -190,6 +229,7 @@ static struct slice understood(struct node *node, const struct verb *verb, const
 
 // The caller is asked for what it may do only now: this state is as new as the read must be, and so are the grants in it.
 static void answer(struct node *node, const struct verb *verb, struct rpc_call call, const void *request, raft_index index) {
+    begin_audit(node, verb, call, request);
     if (!access_admits(node, verb, call, request)) {
         return;
     }

@@ -32,6 +32,7 @@ struct node_config {
     bool placement;                    // see policy/placement.h
     char leader_cloud[CLOUD_MAX + 1];  // preferred by placement; "": none
     const char *settings;              // the flags and their values, "--name=value" a line, for reports; no secrets
+    const char *audit_log;             // a file, "-": standard error; NULL: none is kept
     const struct verb *const *verbs;   // the calls it answers (src/verbs/verbs.h), NULL-terminated
 };
 

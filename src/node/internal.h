@@ -22,6 +22,7 @@
 #include "wal/wal.h"
 #include "wire/raft_messages.h"
 
+struct audit;
 struct backups;
 struct calls;
 struct causes;
@@ -70,6 +71,7 @@ struct node {
     struct rpc_server *server;
     struct rpc_service raft_service;
     struct calls *calls;
+    struct audit *audit;  // NULL: it is off
     struct peers *peers;
     struct writes *writes;
     struct reads *reads;  // of this node as the leader

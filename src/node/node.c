@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "node/audit.h"
 #include "node/backups.h"
 #include "node/calls.h"
 #include "node/causes.h"
@@ -108,6 +109,7 @@ static void on_sample(uv_timer_t *timer) {
     level_sample(node);
     causes_sample(node);
     http_view_sample(node);
+    audit_sample(node->audit);
 }
 
 static void start_loop(struct node *node) {
@@ -188,6 +190,7 @@ static void free_parts(struct node *node) {
     snapshot_receiver_free(node->snapshot_receiver);
     backups_free(node->backups);
     timeline_free(node->timeline);
+    audit_free(node->audit);
     if (node->snapshot_senders != NULL) {
         snapshot_senders_free(node->snapshot_senders);
     }
@@ -224,6 +227,9 @@ enum error_code node_start(uv_loop_t *loop, const struct node_config *config, st
     node->stopped_user = user;
     node_metrics_register(&node->m, metrics);
     enum error_code code = open_directory(node, error);
+    if (code == OK && config->audit_log != NULL) {
+        code = audit_open(config->audit_log, &node->audit, error);
+    }
     if (code == OK) {
         code = serve(node, error);
     }

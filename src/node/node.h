@@ -16,9 +16,9 @@
 struct node;
 
 // Opens the data directory, listens, and joins the cluster. `config` must outlive the node; `metrics` gets its metrics.
-// Errors: those of wal_open, ERR_INVALID (the directory's configuration does not fit the flags), ERR_UNAVAILABLE (cannot
-// listen). `stopped(user)` is called once: after node_stop, or, with `failure` set, on a fatal error; the caller then leaves
-// the loop.
+// Errors: those of wal_open, ERR_INVALID (the directory's configuration does not fit the flags, or the audit log cannot be
+// opened), ERR_UNAVAILABLE (cannot listen). `stopped(user)` is called once: after node_stop, or, with `failure` set, on a
+// fatal error; the caller then leaves the loop.
 enum error_code node_start(uv_loop_t *loop, const struct node_config *config, struct metrics *metrics,
                            void (*stopped)(void *user, enum error_code failure), void *user, struct node **node,
                            struct error *error);

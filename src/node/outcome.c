@@ -225,12 +225,17 @@ static bool is_forbidden(enum error_code code) {
     return code == ERR_FOREIGN || code == ERR_OLD_GENERATION || code == ERR_SUPERSEDED || code == ERR_FORBIDDEN;
 }
 
-void outcome_refuse(struct rpc_server *server, struct rpc_call call, const struct error *error) {
-    enum rpc_status status = RPC_INVALID_ARGUMENT;
+const char *outcome_word(enum outcome outcome) {
+    return outcomes[outcome].in_doubt ? "unknown" : rpc_status_name(outcomes[outcome].status);
+}
+
+enum rpc_status outcome_refusal(const struct error *error) {
     if (error->code == ERR_NO_MEMORY || error->code == ERR_TOO_LARGE) {
-        status = RPC_RESOURCE_EXHAUSTED;
-    } else if (is_forbidden(error->code)) {
-        status = RPC_PERMISSION_DENIED;
+        return RPC_RESOURCE_EXHAUSTED;
     }
-    rpc_finish(server, call, status, error->message);
+    return is_forbidden(error->code) ? RPC_PERMISSION_DENIED : RPC_INVALID_ARGUMENT;
+}
+
+void outcome_refuse(struct rpc_server *server, struct rpc_call call, const struct error *error) {
+    rpc_finish(server, call, outcome_refusal(error), error->message);
 }

@@ -92,6 +92,12 @@ struct outcome_facts {
 // Ends the call. `facts` may be NULL where the outcome has none.
 void outcome_tell(struct rpc_server *server, struct rpc_call call, enum outcome outcome, const struct outcome_facts *facts);
 
+// "OK", the status's name, or "unknown" if it leaves a write in doubt. For the audit log.
+const char *outcome_word(enum outcome outcome);
+
+// The status of outcome_refuse.
+enum rpc_status outcome_refusal(const struct error *error);
+
 // Ends a call whose request was refused, with the error's message: INVALID_ARGUMENT; RESOURCE_EXHAUSTED if it is too large
 // or memory is short; PERMISSION_DENIED if it is for another cluster or node, of another generation, or not
 // permitted to the caller.

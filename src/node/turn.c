@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "node/apply.h"
+#include "node/audit.h"
 #include "node/calls.h"
 #include "node/causes.h"
 #include "node/held_versions.h"
@@ -356,6 +357,7 @@ static void take_turn(struct node *node, bool after_wait) {
     release_messages(node);
     follow_up(node, &update, after_wait);
     arm_tick(node);
+    audit_flush(node->audit);  // before the answers leave
     rpc_flush(node->rpc);
 }
 
@@ -377,6 +379,7 @@ static void measure_turn(struct node *node) {
 static void on_prepare(uv_prepare_t *handle) {
     measure_turn(handle->data);
     take_turn(handle->data, false);
+    audit_flush(((struct node *)handle->data)->audit);  // of what was refused without a turn
 }
 
 static void on_check(uv_check_t *handle) {
@@ -400,6 +403,7 @@ struct turn *turn_new(struct node *node) {
     uv_idle_init(node->loop, &turn->busy);
     uv_async_init(node->loop, &turn->wal_done, on_wal_done);
     turn->prepare.data = turn->check.data = turn->tick.data = turn->busy.data = node;
+    // libuv calls what was started last first: before rpc's, which sends the answers.
     uv_prepare_start(&turn->prepare, on_prepare);
     uv_check_start(&turn->check, on_check);
     return turn;

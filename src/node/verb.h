@@ -41,6 +41,8 @@ struct verb {
     uint32_t grant;
     bool any_grant;  // any will do
 
+    bool audited;  // a change: its outcome is a line of the audit log (node/audit.h)
+
     // Whether this node can serve the call now; false: it has answered. NULL: a write, or a read that is not stale, needs
     // the leader and is redirected otherwise; a local call needs nothing.
     bool (*ready)(struct node *node, struct rpc_call call);
@@ -78,6 +80,9 @@ void node_reply(struct node *node, struct rpc_call call, const struct pb_method 
 
 // Ends the call with an outcome (node/outcome.h).
 void node_tell(struct node *node, struct rpc_call call, enum outcome outcome, const struct outcome_facts *facts);
+
+// Ends the call with an error of its request (outcome_refuse).
+void node_refuse(struct node *node, struct rpc_call call, const struct error *error);
 
 // Ends the call with OUTCOME_NOT_LEADER, naming the leader, or with OUTCOME_NO_LEADER.
 void node_redirect(struct node *node, struct rpc_call call);

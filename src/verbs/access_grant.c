@@ -29,6 +29,7 @@ static void summarize(const struct pb_command *command, struct buf *out) {
 
 const struct verb verb_access_grant = {
     .method = &pb_control_service_access_grant,
+    .audited = true,
     .check = check,
     .propose = propose,
     .applied = applied,

@@ -26,6 +26,7 @@ static void summarize(const struct pb_command *command, struct buf *out) {
 
 const struct verb verb_access_revoke = {
     .method = &pb_control_service_access_revoke,
+    .audited = true,
     .check = check,
     .propose = propose,
     .applied = applied,

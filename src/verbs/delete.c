@@ -36,6 +36,7 @@ static void summarize(const struct pb_command *command, struct buf *out) {
 
 const struct verb verb_delete = {
     .method = &pb_control_service_delete,
+    .audited = true,
     .scope = scope,
     .grant = PB_ACCESS_VERB_DELETE,
     .check = check,

@@ -11,6 +11,7 @@ static void answer(struct node *node, struct rpc_call call, const void *message,
 
 const struct verb verb_member_remove = {
     .method = &pb_control_service_member_remove,
+    .audited = true,
     .ready = node_leads_or_redirects,
     .answer = answer,
 };

@@ -17,6 +17,7 @@ static void answer(struct node *node, struct rpc_call call, const void *message,
 
 const struct verb verb_member_update = {
     .method = &pb_control_service_member_update,
+    .audited = true,
     .check = check,
     .ready = node_leads_or_redirects,
     .answer = answer,

@@ -36,6 +36,7 @@ static void summarize(const struct pb_command *command, struct buf *out) {
 
 const struct verb verb_put = {
     .method = &pb_control_service_put,
+    .audited = true,
     .scope = scope,
     .grant = PB_ACCESS_VERB_PUT,
     .check = check,

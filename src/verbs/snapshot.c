@@ -31,4 +31,5 @@ static void answer(struct node *node, struct rpc_call call, const void *message,
     }
 }
 
-const struct verb verb_snapshot = {.method = &pb_control_service_snapshot, .ready = ready, .answer = answer};
+const struct verb verb_snapshot = {
+    .method = &pb_control_service_snapshot, .audited = true, .ready = ready, .answer = answer};

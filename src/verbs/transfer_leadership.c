@@ -37,6 +37,7 @@ static void answer(struct node *node, struct rpc_call call, const void *message,
 
 const struct verb verb_transfer_leadership = {
     .method = &pb_control_service_transfer_leadership,
+    .audited = true,
     .ready = node_leads_or_redirects,
     .answer = answer,
 };

@@ -28,7 +28,9 @@ def certs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory, certs: pathlib.Path) -> Iterator[Batond]:
-    with Batond(tmp_path_factory.mktemp("node"), certs, flags=["--strict-worker-ids"]) as lone:
+    directory = tmp_path_factory.mktemp("node")
+    flags = ["--strict-worker-ids", "--audit-log", str(directory / "audit")]
+    with Batond(directory, certs, flags=flags) as lone:
         wait_until("n1 leads", lone.leads)
         yield lone
 
@@ -155,3 +157,41 @@ def test_interop_access_wrong_words(node: Batond) -> None:
                             (("program/a", "workers", "x"), "grant them with an empty prefix")]:  # fmt: skip
         ran = batonctl(node, "me", "access", "grant", *arguments)
         assert ran.returncode in (1, 2) and said in ran.stderr, ran
+
+
+# --- the audit log ---
+
+
+def audited(node: Batond) -> list[dict[str, str]]:
+    lines = (node.log_path.parent / "audit").read_text().splitlines()
+    return [dict(re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)', line)) for line in lines]
+
+
+def test_interop_access_audit(node: Batond) -> None:
+    """Who has asked for what, its outcome and its revision; the line is there once the answer is."""
+    revision = done(node, "me", "put", "audited/1", "v").split()[1]
+    line = audited(node)[-1]
+    assert (line["who"], line["call"], line["outcome"]) == ("operator/me", "Put", "OK"), line
+    assert line["what"] == r'"put \"audited/1\" (1 bytes)"' and line["revision"] == revision and line["event"] == "audit"
+    assert line["from"].startswith("127.0.0.1:")
+    denied(node, "billing", "put", "audited/1", "w")
+    line = audited(node)[-1]
+    assert (line["who"], line["what"], line["outcome"]) == ("program/billing", "audited/1", "PERMISSION_DENIED"), line
+    assert "revision" not in line
+    assert batonctl(node, "me", "put", "audited/1", "w", "--expect", "1").returncode == 1
+    assert audited(node)[-1]["outcome"] == "ABORTED"
+    assert batonctl(node, "me", "member", "remove", "n9").returncode != 0
+    line = audited(node)[-1]
+    assert (line["call"], line["outcome"]) == ("MemberRemove", "NOT_FOUND") and "n9" in line["what"], line
+    done(node, "me", "access", "grant", "program/other", "get", "audited/")
+    assert audited(node)[-1]["what"] == r'"grant get program/other \"audited/\""'
+    done(node, "me", "snapshot")
+    assert (audited(node)[-1]["call"], audited(node)[-1]["outcome"]) == ("Snapshot", "OK")
+    before = len(audited(node))
+    done(node, "me", "get", "audited/1")  # no change
+    assert len(audited(node)) == before
+    for number in range(30):  # more than the log's limit of lines a second
+        with channel(node.listen, node.certs, "me") as opened:
+            request = control_pb2.PutRequest(key=b"audited/%d" % number, value=b"v").SerializeToString()
+            opened.unary_unary(PUT)(request, timeout=10)
+    assert len(audited(node)) == before + 30

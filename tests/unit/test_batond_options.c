@@ -48,6 +48,10 @@ static void TestBatondOptionsComplete(void **state) {
     assert_string_equal(options.node.leader_cloud, "");
     assert_int_equal(PARSE(&options, &error, GOOD, "--placement", "off", "--leader-cloud", "aws"), OK);
     assert_false(options.node.placement);
+    assert_null(options.node.audit_log);
+    assert_int_equal(PARSE(&options, &error, GOOD, "--audit-log", "-"), OK);
+    assert_string_equal(options.node.audit_log, "-");
+    assert_int_equal(PARSE(&options, &error, GOOD), OK);
     assert_false(options.node.strict_worker_ids);
     assert_int_equal(PARSE(&options, &error, GOOD, "--strict-worker-ids"), OK);
     assert_true(options.node.strict_worker_ids);
