@@ -23,7 +23,8 @@ struct reply {
     enum rpc_status status;
     bool maybe_processed;
     bool answered;
-    bool unknown;  // the trailer baton-outcome: unknown
+    bool unknown;      // the trailer baton-outcome: unknown
+    uint64_t wait_ms;  // the node wants to be asked again after so long, at the earliest; 0: it does not say
     struct buf body;
     struct buf message;  // this and the following are NUL-terminated
     struct buf leader_address;
@@ -269,6 +270,18 @@ static void copy_text(struct buf *out, struct slice text) {
     buf_append(out, "", 1);
 }
 
+// A number of milliseconds, or 0 for anything else.
+static uint64_t read_wait(struct slice text) {
+    uint64_t ms = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || ms > UINT32_MAX) {
+            return 0;
+        }
+        ms = ms * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    return ms;
+}
+
 static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
     struct ctl_client *client = user;
     struct reply *reply = &client->reply;
@@ -278,6 +291,7 @@ static void on_done(void *user, uint64_t tag, const struct rpc_result *result) {
     reply->maybe_processed = result->maybe_processed;
     reply->answered = result->answered;
     reply->unknown = slice_equal(rpc_result_trailer(result, "baton-outcome"), slice_of_str("unknown"));
+    reply->wait_ms = read_wait(rpc_result_trailer(result, "grpc-retry-pushback-ms"));
     buf_clear(&reply->body);
     buf_append_slice(&reply->body, result->body);
     // For people: what a server says must not reach a terminal as commands.
@@ -312,7 +326,7 @@ static void attempt(struct ctl_client *client, const char *path, struct slice re
 
 // --- a call ---
 
-enum verdict { DONE, REDIRECTED, RETRY };
+enum verdict { DONE, REDIRECTED, RETRY, LATER };
 
 // What to do after an attempt. Sets *unknown once the write may have been applied although no result was received.
 static enum verdict judge(const struct reply *reply, enum ctl_need need, bool *unknown) {
@@ -322,6 +336,9 @@ static enum verdict judge(const struct reply *reply, enum ctl_need need, bool *u
     if (reply->status == RPC_FAILED_PRECONDITION && reply->leader_address.len > 1 &&
         address_check(slice_of(reply->leader_address.data, reply->leader_address.len - 1), "leader", NULL) == OK) {
         return REDIRECTED;
+    }
+    if (reply->status == RPC_RESOURCE_EXHAUSTED && reply->wait_ms > 0) {
+        return LATER;  // nothing was done
     }
     bool is_write = need == CTL_WRITE || need == CTL_WRITE_ONCE;
     bool late = reply->status == RPC_DEADLINE_EXCEEDED;
@@ -421,6 +438,9 @@ enum ctl_exit ctl_call(struct ctl_client *client, enum ctl_need need, const char
             break;
         case RETRY:
             ctl_next_endpoint(client);
+            break;
+        case LATER:
+            ctl_pause(client, least(client->reply.wait_ms, until - least(until, now_ms())));
             break;
         }
     }

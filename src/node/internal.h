@@ -70,6 +70,7 @@ struct node {
     struct rpc_runtime *rpc;
     struct rpc_server *server;
     struct rpc_service raft_service;
+    struct rpc_limits limits;  // of each client
     struct calls *calls;
     struct audit *audit;  // NULL: it is off
     struct peers *peers;

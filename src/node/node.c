@@ -15,6 +15,7 @@
 #include "node/leader_placement.h"
 #include "node/leave.h"
 #include "node/level.h"
+#include "node/limits.h"
 #include "node/membership.h"
 #include "node/open.h"
 #include "node/quarantine.h"
@@ -42,6 +43,7 @@ static enum error_code serve(struct node *node, struct error *error) {
             rpc_server_allow_plaintext(node->server);
         }
     }
+    limits_start(node);
     raft_service_start(node);
     node->calls = calls_new(node);
     rpc_server_set_serving(node->server, "", true);

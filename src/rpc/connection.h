@@ -80,6 +80,8 @@ struct rpc_role {
                               enum rpc_down_reason reason);  // `closed` follows for its streams
 };
 
+struct rpc_client;
+
 struct rpc_connection {
     struct rpc_runtime *runtime;
     const struct rpc_role *role;
@@ -91,14 +93,15 @@ struct rpc_connection {
     nghttp2_session *session;
     struct rpc_link streams;
     size_t stream_count;
-    size_t streaming_count;    // of these, streams of streaming methods; server only
-    struct rpc_link borrowed;  // streams whose `message` points into the transport's buffer
-    struct rpc_link starved;   // streams that want room, and for which only this connection holds too much
-    struct rpc_link relieved;  // in runtime->relieved
-    size_t held;               // bytes: calls, messages being received, messages that nghttp2 has not taken
-    int busy;                  // depth of calls into nghttp2, which is not re-entrant
-    bool opened;               // the transport is connected
-    bool settings_received;    // the peer's first
+    size_t streaming_count;     // of these, streams of streaming methods; server only
+    struct rpc_client *client;  // rpc/clients.h; NULL: no client, or the server limits none
+    struct rpc_link borrowed;   // streams whose `message` points into the transport's buffer
+    struct rpc_link starved;    // streams that want room, and for which only this connection holds too much
+    struct rpc_link relieved;   // in runtime->relieved
+    size_t held;                // bytes: calls, messages being received, messages that nghttp2 has not taken
+    int busy;                   // depth of calls into nghttp2, which is not re-entrant
+    bool opened;                // the transport is connected
+    bool settings_received;     // the peer's first
     bool goaway_received;
     bool closing;
     int error;  // libuv's, with which the transport has failed; 0: none

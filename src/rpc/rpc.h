@@ -140,6 +140,20 @@ struct rpc_plaintext {
 
 struct rpc_plaintext rpc_server_plaintext(const struct rpc_server *server);
 
+// What one client may take, with all its connections: who shows one certificate, or in plaintext comes from one address.
+struct rpc_limits {
+    size_t connections;            // further ones are closed (ENHANCE_YOUR_CALM); 0: no limit
+    size_t streams;                // streaming calls; further ones get RESOURCE_EXHAUSTED; 0: no limit
+    const char *const *unlimited;  // roles of certificates without limits, ended by NULL; NULL: none
+    // Whether a request of so many bytes is let through now; false: it gets RESOURCE_EXHAUSTED, and with the trailer
+    // grpc-retry-pushback-ms how long to wait. `memory` is the client's, and zero at first. NULL: all are.
+    bool (*admit)(void *user, uint64_t memory[2], size_t bytes, uint64_t *wait_ms);
+    void *user;
+};
+
+// Before the loop runs. `limits` is borrowed for the server's life.
+void rpc_server_set_limits(struct rpc_server *server, const struct rpc_limits *limits);
+
 // Before the loop runs. Registers the service's methods.
 void rpc_server_add_service(struct rpc_server *server, const struct rpc_service *service);
 

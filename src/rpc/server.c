@@ -106,6 +106,11 @@ struct rpc_plaintext rpc_server_plaintext(const struct rpc_server *server) {
                                                              .accepted = (uint64_t)runtime->plaintext_counter->value};
 }
 
+void rpc_server_set_limits(struct rpc_server *server, const struct rpc_limits *limits) {
+    assert(server->connection_count == 0);
+    server->limits = limits;
+}
+
 void rpc_server_add_service(struct rpc_server *server, const struct rpc_service *service) {
     for (size_t i = 0; i < service->method_count; i++) {
         add_route(server, service, &service->methods[i]);
@@ -124,8 +129,27 @@ const struct rpc_service *const *rpc_server_services(const struct rpc_server *se
 static void check_drained(struct rpc_server *server);
 static void send_final_goaway(struct rpc_connection *connection);
 
+// Its peer is known. Who has too many is told to calm down, and the connection closes once that is sent.
+static void meet_client(struct rpc_connection *connection) {
+    struct rpc_server *server = connection->owner;
+    const struct rpc_limits *limits = server->limits;
+    if (limits == NULL) {
+        return;
+    }
+    struct rpc_client *client = rpc_clients_meet(server->clients, connection->transport, limits->unlimited);
+    connection->client = client;
+    if (client->unlimited || limits->connections == 0 || client->connections <= limits->connections) {
+        return;
+    }
+    slog(SLOG_WARN, "client-connections", "a client has too many connections: refusing one", F_STR("client", client->name),
+         F_STR("peer", connection->transport->address), F_U64("limit", limits->connections));
+    nghttp2_session_terminate_session(connection->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    rpc_connection_touch(connection);
+}
+
+// With TLS, after the handshake.
 static void on_opened(struct rpc_connection *connection) {
-    (void)connection;  // with TLS, after the handshake
+    meet_client(connection);
 }
 
 static void on_ready(struct rpc_connection *connection) {
@@ -151,6 +175,9 @@ static void on_connection_closed(struct rpc_connection *connection, enum rpc_dow
     assert(server->connection_count > 0);
     rpc_list_remove(&connection->link);
     server->connection_count--;
+    if (connection->client != NULL) {
+        rpc_clients_leave(server->clients, connection->client);
+    }
     metric_add(server->runtime->connections_gauge, -1);
     check_drained(server);
 }
@@ -227,6 +254,9 @@ static void take_connection(struct rpc_server *server, uv_stream_t *listener) {
     rpc_list_push(&server->connections, &connection->link);
     server->connection_count++;
     metric_add(server->runtime->connections_gauge, 1);
+    if (connection->opened) {
+        meet_client(connection);
+    }
 }
 
 static void on_accepted_turn(struct rpc_timer *timer);
@@ -270,6 +300,7 @@ static struct rpc_server *server_new(struct rpc_runtime *runtime) {
     rpc_list_init(&server->idle_calls);
     server->unknown.stats = rpc_stats_of(runtime, true, "/unknown/unknown");
     server->health = rpc_health_new(server);
+    server->clients = rpc_clients_new();
     return server;
 }
 
@@ -277,6 +308,7 @@ static void release(struct rpc_deferred *deferred) {
     struct rpc_server *server = rpc_container(deferred, struct rpc_server, release);
     assert(server->connection_count == 0 && rpc_list_empty(&server->connections));
     rpc_health_free(server->health);
+    rpc_clients_free(server->clients);
     rpc_reflection_free(server->reflection);
     for (size_t i = 0; i < server->route_cap; i++) {
         if (server->routes[i] != NULL) {

@@ -3,6 +3,7 @@
 #define BATON_RPC_SERVER_H
 
 #include "rpc/builtin.h"
+#include "rpc/clients.h"
 #include "rpc/connection.h"
 #include "rpc/handles.h"
 #include "rpc/metadata.h"
@@ -21,8 +22,10 @@ struct rpc_route {
 
 struct rpc_server {
     struct rpc_runtime *runtime;
-    struct tls *tls;       // NULL: plaintext
-    bool allow_plaintext;  // with `tls`: also
+    struct tls *tls;                  // NULL: plaintext
+    bool allow_plaintext;             // with `tls`: also
+    const struct rpc_limits *limits;  // of each client; NULL: none
+    struct rpc_clients *clients;
     uv_tcp_t listener;
     unsigned accepted;               // connections since accepted_turn was started
     bool accept_waits;               // libuv has one more, and looks for none until it is taken

@@ -332,6 +332,12 @@ static bool is_streaming(const struct server_call *call) {
     return call->route->method->kind != RPC_UNARY;
 }
 
+static bool has_too_many_streams(const struct server_call *call) {
+    const struct rpc_client *client = call->stream.connection->client;
+    const struct rpc_limits *limits = call->server->limits;
+    return client != NULL && !client->unlimited && limits->streams != 0 && client->streams >= limits->streams;
+}
+
 // False: the request is refused and answered.
 static bool check_request(struct server_call *call) {
     if (call->stream.header_bytes > HEADER_LIST_MAX) {
@@ -348,6 +354,8 @@ static bool check_request(struct server_call *call) {
     } else if (is_streaming(call) && call->stream.connection->streaming_count >= STREAMING_MAX) {
         finish(call, RPC_RESOURCE_EXHAUSTED, "this connection has 900 streaming calls; open another one");
         static_assert(STREAMING_MAX == 900, "the message above says so");
+    } else if (is_streaming(call) && has_too_many_streams(call)) {
+        finish(call, RPC_RESOURCE_EXHAUSTED, "this client has as many streaming calls as a client may; end some first");
     } else if (call->bad_timeout) {
         finish(call, RPC_INTERNAL, "malformed grpc-timeout");
     } else if (call->unsupported) {
@@ -382,9 +390,33 @@ void rpc_server_call_headers(struct rpc_stream *stream, bool end) {
     }
 }
 
+// False: the client sends more than it may, and the call is answered.
+static bool is_admitted(struct server_call *call, size_t bytes) {
+    struct rpc_client *client = call->stream.connection->client;
+    const struct rpc_limits *limits = call->server->limits;
+    uint64_t wait_ms;
+    if (client == NULL || client->unlimited || limits->admit == NULL ||
+        limits->admit(limits->user, client->memory, bytes, &wait_ms)) {
+        return true;
+    }
+    char text[96];
+    char number[24];
+    snprintf(number, sizeof number, "%llu", (unsigned long long)wait_ms);
+    snprintf(text, sizeof text, "this client sends more than it may; nothing was done, try again in %s ms", number);
+    rpc_metadata_add(&call->trailers, slice_of_str("grpc-retry-pushback-ms"), slice_of_str(number));
+    finish(call, RPC_RESOURCE_EXHAUSTED, text);
+    if (call->delivered) {
+        notify_cancelled(call);
+    }
+    return false;
+}
+
 void rpc_server_call_message(struct rpc_stream *stream, struct slice message) {
     struct server_call *call = call_of(stream);
     assert(call->accepted && !call->finished);
+    if (!is_admitted(call, message.len)) {
+        return;
+    }
     call->delivered = true;
     call->route->method->on_message(call->route->user, handle_of(call), message);
 }

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "rpc/clients.h"
 #include "rpc/connection.h"
 
 enum { RETAINED_MAX = 4 * KIB };  // of an outbox between two calls
@@ -111,6 +112,9 @@ void rpc_stream_set_streaming(struct rpc_stream *stream) {
     assert(stream->connection != NULL && !stream->streaming);
     stream->streaming = true;
     stream->connection->streaming_count++;
+    if (stream->connection->client != NULL) {
+        stream->connection->client->streams++;
+    }
 }
 
 void rpc_stream_detach(struct rpc_stream *stream) {
@@ -128,6 +132,9 @@ void rpc_stream_detach(struct rpc_stream *stream) {
     rpc_stream_want_no_room(stream);
     connection->stream_count--;
     connection->streaming_count -= stream->streaming;
+    if (connection->client != NULL) {
+        connection->client->streams -= stream->streaming;
+    }
 
     stream->streaming = false;
     stream->connection = NULL;

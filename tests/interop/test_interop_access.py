@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import json
 import pathlib
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 
 import grpc
@@ -195,3 +198,102 @@ def test_interop_access_audit(node: Batond) -> None:
             request = control_pb2.PutRequest(key=b"audited/%d" % number, value=b"v").SerializeToString()
             opened.unary_unary(PUT)(request, timeout=10)
     assert len(audited(node)) == before + 30
+
+
+# --- limits of a client ---
+
+
+@pytest.fixture
+def narrow(tmp_path: pathlib.Path, certs: pathlib.Path) -> Iterator[Batond]:
+    limits = ["--client-calls", "20", "--client-watches", "3", "--client-connections", "5", "--client-bytes", "1MiB"]
+    with Batond(tmp_path, certs, flags=limits) as lone:
+        wait_until("n1 leads", lone.leads)
+        yield lone
+
+
+def burst(opened: grpc.Channel, count: int, value: bytes = b"v") -> list[tuple[grpc.StatusCode, int]]:
+    """The statuses of so many Puts at once, and how long each should wait, in milliseconds; 0: it was not told."""
+    request = control_pb2.PutRequest(key=b"k", value=value).SerializeToString()
+    calls = [opened.unary_unary(PUT).future(request, timeout=20) for _ in range(count)]
+    waits = [{key: text for key, text in call.trailing_metadata() or ()}.get("grpc-retry-pushback-ms", "0") for call in calls]
+    return [(call.code(), int(wait)) for call, wait in zip(calls, waits)]
+
+
+@pytest.mark.parametrize("count, value", [(200, b"v"), (12, bytes(300_000))], ids=["calls", "bytes"])
+def test_interop_access_limits_rate(narrow: Batond, count: int, value: bytes) -> None:
+    """One client gets its share and is told when to come again; another one, meanwhile, is served."""
+    with channel(narrow.listen, narrow.certs, "me") as one, channel(narrow.listen, narrow.certs, "ops1") as other:
+        outcomes = burst(one, count, value)
+        admitted = sum(code == grpc.StatusCode.OK for code, _ in outcomes)
+        refused = [wait for code, wait in outcomes if code == grpc.StatusCode.RESOURCE_EXHAUSTED]
+        assert admitted + len(refused) == count and 3 <= admitted < count
+        assert all(1 <= wait <= 1001 for wait in refused)
+        assert burst(other, 1) == [(grpc.StatusCode.OK, 0)]
+    assert done(narrow, "me", "put", "k", "v")  # batonctl waits and asks again
+
+
+def test_interop_access_limits_watches(narrow: Batond) -> None:
+    """Over all connections of the client; one that ends makes room."""
+    request = control_pb2.WatchRequest().SerializeToString()
+    watch = "/baton.v1.ControlService/Watch"
+    with channel(narrow.listen, narrow.certs, "me") as one, channel(narrow.listen, narrow.certs, "me") as two:
+        streams = [opened.unary_stream(watch)(request, timeout=60) for opened in (one, one, two)]
+        for stream in streams:
+            next(stream)
+        with pytest.raises(grpc.RpcError) as caught:
+            next(two.unary_stream(watch)(request, timeout=60))
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "as many streaming calls as a client may" in str(caught.value.details())
+        streams[0].cancel()
+
+        def admitted() -> bool:
+            stream = two.unary_stream(watch)(request, timeout=60)
+            try:
+                next(stream)
+            except grpc.RpcError:
+                return False
+            stream.cancel()
+            return True
+
+        wait_until("there is room", admitted)
+
+
+def test_interop_access_limits_connections(narrow: Batond) -> None:
+    """Those beyond are closed; another client connects; a node has no limit."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            assert burst(stack.enter_context(channel(narrow.listen, narrow.certs, "me")), 1)[0][0] == grpc.StatusCode.OK
+        refused = stack.enter_context(channel(narrow.listen, narrow.certs, "me"))
+        request = control_pb2.GetRequest(key=b"k").SerializeToString()
+        with pytest.raises(grpc.RpcError) as caught:
+            refused.unary_unary("/baton.v1.ControlService/Get")(request, timeout=10)
+        assert caught.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        narrow.wait_log("a client has too many connections.*client=operator/me.*limit=5")
+        assert burst(stack.enter_context(channel(narrow.listen, narrow.certs, "ops1")), 1)[0][0] == grpc.StatusCode.OK
+        for _ in range(7):
+            opened = stack.enter_context(channel(narrow.listen, narrow.certs, "n1"))
+            opened.unary_unary("/baton.v1.ControlService/Status")(b"", timeout=10)
+    wait_until("the connections are gone", lambda: batonctl(narrow, "me", "get", "k").returncode in (0, 4))
+
+
+def test_interop_access_limits_flood(tmp_path: pathlib.Path, certs: pathlib.Path) -> None:
+    """A fleet that registers one id after another gets its share; a worker beside it is registered and heard all the time."""
+    rate, count = 200, 5000
+    with Batond(tmp_path, certs, flags=["--client-calls", str(rate)]) as node:
+        wait_until("n1 leads", node.leads)
+        with channel(node.listen, certs, "etl-all") as flooding, channel(node.listen, certs, "w1") as beside:
+            begin = time.monotonic()
+            path = WORKERS + "RegisterWorker"
+            calls = [flooding.unary_unary(path).future(registration(f"etl-{i}"), timeout=60) for i in range(count)]
+            answer = worker_pb2.RegisterWorkerResponse.FromString(beside.unary_unary(path)(registration("w1"), timeout=10))
+            heartbeat = worker_pb2.HeartbeatRequest(worker_id="w1", instance_id="i", epoch=answer.epoch).SerializeToString()
+            while not all(call.done() for call in calls):
+                beside.unary_unary(WORKERS + "Heartbeat")(heartbeat, timeout=10)
+                time.sleep(1 / rate * 4)
+            seconds = time.monotonic() - begin
+            codes = collections.Counter(call.code() for call in calls)
+        assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}, codes
+        assert rate <= codes[grpc.StatusCode.OK] <= rate * (seconds + 1) + 1
+        listed = json.loads(done(node, "me", "worker", "list", "-o", "json"))
+        assert len(listed) == codes[grpc.StatusCode.OK] + 1
+        assert next(worker for worker in listed if worker["id"] == "w1")["status"] == "online"

@@ -48,6 +48,18 @@ static void TestBatondOptionsComplete(void **state) {
     assert_string_equal(options.node.leader_cloud, "");
     assert_int_equal(PARSE(&options, &error, GOOD, "--placement", "off", "--leader-cloud", "aws"), OK);
     assert_false(options.node.placement);
+    assert_int_equal(options.node.client_connections + options.node.client_watches + options.node.client_calls +
+                         options.node.client_bytes,
+                     0);
+    assert_int_equal(PARSE(&options, &error, GOOD, "--client-connections", "7", "--client-watches", "8", "--client-calls",
+                           "9", "--client-bytes", "1MiB"),
+                     OK);
+    assert_int_equal(options.node.client_connections, 7);
+    assert_int_equal(options.node.client_watches, 8);
+    assert_int_equal(options.node.client_calls, 9);
+    assert_int_equal(options.node.client_bytes, 1 << 20);
+    assert_int_equal(PARSE(&options, &error, GOOD, "--client-calls", "0"), ERR_INVALID);
+    assert_int_equal(PARSE(&options, &error, GOOD), OK);
     assert_null(options.node.audit_log);
     assert_int_equal(PARSE(&options, &error, GOOD, "--audit-log", "-"), OK);
     assert_string_equal(options.node.audit_log, "-");

@@ -1,4 +1,5 @@
 // The state machine's registry of workers, and the digest of the whole.
+#include "base/fingerprint.h"
 #include "message_change.h"
 #include "state_machine.h"
 #include "wire/message.h"
@@ -313,6 +314,48 @@ static void TestStateWorkersLimit(void **state) {
     assert_int_equal(state_worker_rows(m.state), WORKERS_MAX);
 }
 
+static bool add_fingerprint(void *user, const struct state_worker *worker) {
+    *(uint64_t *)user += fingerprint_u64(fingerprint_bytes(worker->epoch, worker->id), worker->online);
+    return true;
+}
+
+// Of all workers: who they are, under which epoch, and whether online.
+static uint64_t registry_digest(void) {
+    uint64_t sum = 0;
+    state_workers(m.state, slice_of(NULL, 0), add_fingerprint, &sum);
+    return sum;
+}
+
+// A million ids: those beyond the limit change nothing, and as many more get in as are offline, in whose places they are.
+static void TestStateRegistrationFlood(void **state) {
+    (void)state;
+    enum { FLOOD = 1000000, OFFLINE = 1000 };
+    register_many(0, WORKERS_MAX);
+    uint64_t digest = registry_digest();
+    for (size_t from = WORKERS_MAX; from < FLOOD; from += WORKERS_MAX) {
+        register_many(from, from + WORKERS_MAX);
+        assert_int_equal(m.result.outcome, STATE_TOO_MANY);
+        assert_int_equal(registry_digest(), digest);
+    }
+    for (size_t i = 0; i < OFFLINE; i++) {
+        char id[20];
+        snprintf(id, sizeof id, "w%06zu", i);
+        change_worker(id, i + 1, false, "missed-heartbeats");
+    }
+    register_many(FLOOD - WORKERS_MAX, FLOOD);
+    assert_int_equal(m.result.outcome, STATE_TOO_MANY);
+    struct state_worker worker;
+    for (size_t i = 0; i < OFFLINE; i++) {
+        char id[20];
+        snprintf(id, sizeof id, "w%06zu", i);
+        assert_false(state_worker(m.state, text(id), &worker));
+        snprintf(id, sizeof id, "w%06zu", FLOOD - WORKERS_MAX + i);
+        assert_true(state_worker(m.state, text(id), &worker));
+    }
+    assert_int_equal(state_worker_count(m.state), WORKERS_MAX);
+    assert_int_equal(state_worker_rows(m.state), WORKERS_MAX);
+}
+
 // --- time and digest ---
 
 static void TestStateTimeOnlyRises(void **state) {
@@ -473,19 +516,13 @@ static void TestStateDigestTellsAnyField(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    MACHINE_TEST(TestStateReturnBeginsAnEpoch),
-    MACHINE_TEST(TestStateReturnOfLevel0KeepsTheEpoch),
-    MACHINE_TEST(TestStateWorkerSeen),
-    MACHINE_TEST(TestStateRegister),
-    MACHINE_TEST(TestStateRegisterLabels),
-    MACHINE_TEST(TestStateRegisterAnyField),
-    MACHINE_TEST(TestStateWorkerChanges),
-    MACHINE_TEST(TestStateWorkersInOrder),
-    MACHINE_TEST(TestStateWorkersLimit),
-    MACHINE_TEST(TestStateTimeOnlyRises),
-    MACHINE_TEST(TestStateDigest),
-    MACHINE_TEST(TestStateDigestTells),
-    MACHINE_TEST(TestStateDigestTellsAnyField),
+    MACHINE_TEST(TestStateReturnBeginsAnEpoch), MACHINE_TEST(TestStateReturnOfLevel0KeepsTheEpoch),
+    MACHINE_TEST(TestStateWorkerSeen),          MACHINE_TEST(TestStateRegister),
+    MACHINE_TEST(TestStateRegisterLabels),      MACHINE_TEST(TestStateRegisterAnyField),
+    MACHINE_TEST(TestStateWorkerChanges),       MACHINE_TEST(TestStateWorkersInOrder),
+    MACHINE_TEST(TestStateWorkersLimit),        MACHINE_TEST(TestStateRegistrationFlood),
+    MACHINE_TEST(TestStateTimeOnlyRises),       MACHINE_TEST(TestStateDigest),
+    MACHINE_TEST(TestStateDigestTells),         MACHINE_TEST(TestStateDigestTellsAnyField),
 };
 
 UNIT_MAIN(tests)

@@ -330,6 +330,11 @@ void rpc_end_revoked(struct rpc_runtime *runtime) {
     (void)runtime;
 }
 
+void rpc_server_set_limits(struct rpc_server *server, const struct rpc_limits *limits) {
+    (void)server;
+    (void)limits;
+}
+
 void rpc_server_add_service(struct rpc_server *server, const struct rpc_service *service) {
     assert(server->service_count < SERVICES_MAX);
     server->services[server->service_count++] = service;
