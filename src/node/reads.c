@@ -137,7 +137,10 @@ static void release_group(struct group *group,
             .index = group->index,
             .tries = group->items[i].tries,
         };
-        ready(user, &read, slice_of(group->requests.data + group->items[i].offset, group->items[i].len), group->refusal);
+        // Requests without a field have no bytes, and a group of such has no memory for them.
+        size_t len = group->items[i].len;
+        struct slice request = slice_of(len == 0 ? NULL : group->requests.data + group->items[i].offset, len);
+        ready(user, &read, request, group->refusal);
     }
 }
 

@@ -103,13 +103,18 @@ bool transfer_follow(struct transfer *transfer, const struct raft_update *update
     return true;
 }
 
+// Of messages that are all empty there is no memory.
+static struct slice message_of(const struct transfer *transfer, const struct paused_write *paused) {
+    return slice_of(paused->len == 0 ? NULL : transfer->messages.data + paused->offset, paused->len);
+}
+
 void transfer_resume(struct transfer *transfer,
                      void (*resume)(struct node *node, const struct verb *verb, struct rpc_call call, struct slice message),
                      struct node *node) {
     assert(transfer->state == IDLE);
     for (size_t i = 0; i < transfer->paused_count; i++) {
         const struct paused_write *paused = &transfer->paused[i];
-        resume(node, paused->verb, paused->call, slice_of(transfer->messages.data + paused->offset, paused->len));
+        resume(node, paused->verb, paused->call, message_of(transfer, paused));
     }
     transfer->paused_count = 0;
     buf_clear(&transfer->messages);
