@@ -105,12 +105,10 @@ static bool is_early(const struct node *node, const char *identity, const struct
     return verb->propose != NULL && !node->serving_workers && has_role(identity, "program", &name);
 }
 
-bool access_admits(struct node *node, const struct verb *verb, struct rpc_call call, const void *request) {
-    const char *identity = rpc_call_peer(node->server, call).identity;
-    struct error error = {0};
-    if (identity == NULL) {
-        return true;
-    }
+// With a certificate.
+static bool admits(struct node *node, const char *identity, const struct verb *verb, struct rpc_call call,
+                   const void *request) {
+    struct error error;
     if (is_early(node, identity, verb)) {
         node_tell(node, call, OUTCOME_NOT_READY, NULL);
         return false;
@@ -120,6 +118,11 @@ bool access_admits(struct node *node, const struct verb *verb, struct rpc_call c
     }
     node_refuse(node, call, &error);
     return false;
+}
+
+bool access_admits(struct node *node, const struct verb *verb, struct rpc_call call, const void *request) {
+    const char *identity = rpc_call_peer(node->server, call).identity;
+    return identity == NULL || admits(node, identity, verb, call, request);
 }
 
 // --- streams ---
