@@ -28,8 +28,8 @@ static bool names_id(const char *name, struct slice id) {
 // A worker's own calls, under the id that it names.
 static enum error_code decide_worker(const struct node *node, const char *identity, struct slice id, struct error *error) {
     const char *name;
-    bool bound =
-        has_role(identity, "workers", &name) || (node->config->strict_worker_ids && has_role(identity, "worker", &name));
+    bool bound = has_role(identity, "workers", &name) ||
+                 (!node->config->shared_worker_certificates && has_role(identity, "worker", &name));
     if (!bound || names_id(name, id)) {
         return OK;
     }

@@ -19,13 +19,13 @@ struct node_config {
     bool bootstrap;
     struct wire_member peers[MEMBERS_MAX];  // with bootstrap: all members, this one included, in id order
     size_t peer_count;
-    struct tls *tls;              // whose certificate names this node; NULL: plain
-    bool tls_migrate;             // with `tls`: plaintext is accepted, too, and spoken to peers that have no TLS yet
-    uint64_t client_connections;  // of one client; 0: half of all with TLS, without it no limit
-    uint64_t client_watches;      // likewise
-    uint64_t client_calls;        // a second, of one client; 0: no limit
-    uint64_t client_bytes;        // of requests a second, of one client; 0: no limit
-    bool strict_worker_ids;       // a certificate baton://worker/w1 is for the worker id w1 alone
+    struct tls *tls;                  // whose certificate names this node; NULL: plain
+    bool tls_migrate;                 // with `tls`: plaintext is accepted, too, and spoken to peers that have no TLS yet
+    uint64_t client_connections;      // of one client; 0: half of all with TLS, without it no limit
+    uint64_t client_watches;          // likewise
+    uint64_t client_calls;            // a second, of one client; 0: no limit
+    uint64_t client_bytes;            // of requests a second, of one client; 0: no limit
+    bool shared_worker_certificates;  // baton://worker/w1 is good for any worker id, as in 0.1.0
     uint64_t heartbeat_interval_us;
     uint64_t election_timeout_min_us;
     uint64_t election_timeout_max_us;

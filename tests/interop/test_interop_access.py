@@ -32,7 +32,7 @@ def certs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory, certs: pathlib.Path) -> Iterator[Batond]:
     directory = tmp_path_factory.mktemp("node")
-    flags = ["--strict-worker-ids", "--audit-log", str(directory / "audit")]
+    flags = ["--audit-log", str(directory / "audit")]
     with Batond(directory, certs, flags=flags) as lone:
         wait_until("n1 leads", lone.leads)
         yield lone

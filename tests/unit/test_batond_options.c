@@ -64,9 +64,9 @@ static void TestBatondOptionsComplete(void **state) {
     assert_int_equal(PARSE(&options, &error, GOOD, "--audit-log", "-"), OK);
     assert_string_equal(options.node.audit_log, "-");
     assert_int_equal(PARSE(&options, &error, GOOD), OK);
-    assert_false(options.node.strict_worker_ids);
-    assert_int_equal(PARSE(&options, &error, GOOD, "--strict-worker-ids"), OK);
-    assert_true(options.node.strict_worker_ids);
+    assert_false(options.node.shared_worker_certificates);
+    assert_int_equal(PARSE(&options, &error, GOOD, "--shared-worker-certificates"), OK);
+    assert_true(options.node.shared_worker_certificates);
     assert_false(options.node.lease_reads);
     assert_int_equal(PARSE(&options, &error, GOOD, "--lease-reads"), OK);
     assert_true(options.node.lease_reads);

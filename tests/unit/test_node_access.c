@@ -26,8 +26,8 @@ static void TestNodeAccessWorkerIds(void **state) {
     static const struct {
         const char *identity;
         const char *id;
+        bool shared;
         bool admitted;
-        bool strictly;
     } cases[] = {
         {"worker/w1", "w1", true, true},           {"worker/w1", "w10", true, false},
         {"worker/w1", "w", true, false},           {"workers/etl-*", "etl-1", true, true},
@@ -40,10 +40,10 @@ static void TestNodeAccessWorkerIds(void **state) {
     whole_node_start(&whole, 1);
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct error error = {0};
-        whole.config.strict_worker_ids = false;
+        whole.config.shared_worker_certificates = true;
+        assert_int_equal(may_use(whole.node, cases[i].identity, cases[i].id, &error), cases[i].shared);
+        whole.config.shared_worker_certificates = false;
         assert_int_equal(may_use(whole.node, cases[i].identity, cases[i].id, &error), cases[i].admitted);
-        whole.config.strict_worker_ids = true;
-        assert_int_equal(may_use(whole.node, cases[i].identity, cases[i].id, &error), cases[i].strictly);
     }
     struct error error = {0};
     assert_false(may_use(whole.node, "workers/etl-*", "w1", &error));
