@@ -8,6 +8,9 @@ from baton_worker._proto import worker_pb2 as baton__worker_dot___proto_dot_work
 class WorkerServiceStub(object):
     """Registration and liveness of workers. A node that does not lead answers every call OK with `accepted` false and a redirect
     to the leader; without a leader the call fails with UNAVAILABLE.
+
+    With TLS, the certificate of a fleet (baton://workers/etl-*) may use the worker ids that it names, and that of a worker
+    (baton://worker/w1) its own, or with --shared-worker-certificates any; another id is refused with PERMISSION_DENIED.
     """
 
     def __init__(self, channel):
@@ -36,6 +39,9 @@ class WorkerServiceStub(object):
 class WorkerServiceServicer(object):
     """Registration and liveness of workers. A node that does not lead answers every call OK with `accepted` false and a redirect
     to the leader; without a leader the call fails with UNAVAILABLE.
+
+    With TLS, the certificate of a fleet (baton://workers/etl-*) may use the worker ids that it names, and that of a worker
+    (baton://worker/w1) its own, or with --shared-worker-certificates any; another id is refused with PERMISSION_DENIED.
     """
 
     def RegisterWorker(self, request, context):
@@ -84,6 +90,9 @@ def add_WorkerServiceServicer_to_server(servicer, server):
 class WorkerService(object):
     """Registration and liveness of workers. A node that does not lead answers every call OK with `accepted` false and a redirect
     to the leader; without a leader the call fails with UNAVAILABLE.
+
+    With TLS, the certificate of a fleet (baton://workers/etl-*) may use the worker ids that it names, and that of a worker
+    (baton://worker/w1) its own, or with --shared-worker-certificates any; another id is refused with PERMISSION_DENIED.
     """
 
     @staticmethod
