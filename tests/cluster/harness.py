@@ -180,6 +180,8 @@ class Process:
 class Node(Process):
     """One batond and its interfaces."""
 
+    credentials: Optional[grpc.ChannelCredentials] = None  # of the next channel; None: plaintext
+
     def __init__(self, name: str, directory: Path, extra: Iterable[str] = (), by_name: bool = False) -> None:
         """With by_name the other nodes know it as NAME.test, which the test must see to (test_names.py)."""
         self.place = NODES[name]
@@ -199,7 +201,6 @@ class Node(Process):
         ]
         super().__init__(name, directory / f"{name}.log", command, SANITIZERS)
         self._channel: Optional[grpc.Channel] = None
-        self.credentials: Optional[grpc.ChannelCredentials] = None  # of the next channel; None: plaintext
 
     @property
     def program(self) -> Path:

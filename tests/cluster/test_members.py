@@ -18,7 +18,6 @@ class NewNode(Node):
         self.http = f"http://198.18.1.1:{port + 80}"
         self.data = directory / name
         self._channel = None
-        self.credentials = None
         command = command or [
             str(BUILD / "batond"),
             *("--node-id", name, "--cluster-id", "test", "--cloud", "gcp", "--data-dir", str(self.data)),
