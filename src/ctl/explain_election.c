@@ -154,7 +154,9 @@ static struct cause *find_stall(const struct election *e) {
     for (size_t i = 0; i < e->causes->count; i++) {
         struct cause *cause = &e->causes->list[i];
         int64_t from_ms = cause->first_ms - (int64_t)(explain_number(cause_value(cause, "seconds")) * 1000);
-        if (is_from(cause, e->old) && cause_is(cause, "loop-stalled", NULL, slice_of(NULL, 0)) && from_ms <= e->won_ms &&
+        bool stalled = cause_is(cause, "loop-stalled", NULL, slice_of(NULL, 0)) ||
+                       cause_is(cause, "loop-paused", NULL, slice_of(NULL, 0));
+        if (is_from(cause, e->old) && stalled && from_ms <= e->won_ms &&
             cause->first_ms >= (e->lost_ms > 0 ? e->lost_ms : e->won_ms - BEFORE_MS)) {
             return cause;
         }

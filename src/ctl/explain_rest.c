@@ -177,6 +177,7 @@ static const struct {
     {"disk-slow", "its disk was slow", "slowest_ms"},
     {"disk-full", "its disk was full", NULL},
     {"loop-stalled", "its process stood still", NULL},
+    {"loop-paused", "its process stood still for a moment", NULL},
     {"peer-lost", "it lost the connection to ", "peer"},
     {"role-changed", "its role changed to ", "to"},
     {"snapshot-sent", "it sent a snapshot to ", "follower"},

@@ -35,6 +35,7 @@ static const struct {
     {"leadership-handed-over", LEADERSHIP},
     {"level-raised", LEADERSHIP},
     {"log-recovered", STORAGE},
+    {"loop-paused", STORAGE},
     {"loop-stalled", STORAGE},
     {"member-lost-entries", LEADERSHIP},
     {"peer-connected", CONNECTIONS},

@@ -288,6 +288,9 @@ static void notice_stall(struct node *node) {
     uint64_t gap = node->now_us - node->turn->last_us;
     if (node->turn->last_us != 0 && gap > US_PER_S) {
         slog(SLOG_WARN, "loop-stalled", "the event loop stalled", F_DOUBLE("seconds", (double)gap / (double)US_PER_S));
+    } else if (node->turn->last_us != 0 && gap > ELECTION_TIMEOUT_MIN_US) {  // an election can come from it
+        slog(SLOG_DEBUG, "loop-paused", "the event loop stood still for a moment",
+             F_DOUBLE("seconds", (double)gap / (double)US_PER_S));
     }
     node->turn->last_us = node->now_us;
 }

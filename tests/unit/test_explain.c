@@ -130,6 +130,12 @@ static void TestExplainSilent(void **state) {
     buf_clear(&made.answer);
     explain(0);
     assert_says("Its process stood still for 3.4 s: was it stopped");
+    // Also of less than a second.
+    make_election();
+    ADD("n2", 4, 60000, "election-timeout", "leader", "n1", "timeout_ms", "391.3");
+    ADD("n1", 4, 60150, "loop-paused", "seconds", "0.6");
+    explain(0);
+    assert_says("Its process stood still for 0.6 s");
     // One that began afterwards is another story.
     make_election();
     ADD("n2", 4, 60000, "election-timeout", "leader", "n1", "timeout_ms", "391.3");
