@@ -34,6 +34,7 @@ def TestViewOfAWorkingCluster(cluster: Cluster, browser: Any) -> None:
     leader = cluster.lead_by("n1")
     for i in range(1200):
         leader.call("Put", key=b"k%d" % i, value=b"v")
+    wait_for(lambda: "n1" in json.loads(leader.get("/timeline")[2])["leader"], "a sample has that n1 leads")
     cluster.lead_by("n2")
     open_page(browser, cluster)
     wait_for_charts(browser)
