@@ -53,19 +53,6 @@ static enum ctl_exit parse_verbs(struct ctl *ctl, bool with_all, uint32_t *mask)
     }
 }
 
-static enum ctl_exit print_revision(struct ctl *ctl, uint64_t revision) {
-    if (ctl->options->json) {
-        struct json json = {.out = &ctl->out};
-        json_begin(&json, '{');
-        json_u64(&json, "revision", revision);
-        json_end(&json, '}');
-        buf_append_str(&ctl->out, "\n");
-    } else {
-        buf_printf(&ctl->out, "revision %llu\n", (unsigned long long)revision);
-    }
-    return ctl_print(ctl);
-}
-
 enum ctl_exit ctl_access_grant(struct ctl *ctl) {
     struct pb_access_grant_request request = {.subject = slice_of_str(ctl->options->arguments[0]),
                                               .prefix = slice_of_str(ctl->options->arguments[2])};
@@ -84,7 +71,7 @@ enum ctl_exit ctl_access_grant(struct ctl *ctl) {
     if (pb_decode(NULL, &pb_access_grant_response_type, answer, &response, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
     }
-    return print_revision(ctl, response.revision);
+    return ctl_print_revision(ctl, response.revision);
 }
 
 enum ctl_exit ctl_access_revoke(struct ctl *ctl) {
@@ -110,7 +97,7 @@ enum ctl_exit ctl_access_revoke(struct ctl *ctl) {
                   ctl->options->arguments[0]);
         return CTL_NOT_FOUND;
     }
-    return print_revision(ctl, response.revision);
+    return ctl_print_revision(ctl, response.revision);
 }
 
 // --- list ---

@@ -59,3 +59,16 @@ enum ctl_exit ctl_undecodable(struct ctl *ctl) {
     error_wrap(&ctl->error, "an answer that this batonctl (" BATON_VERSION ") does not understand");
     return CTL_FAILED;
 }
+
+enum ctl_exit ctl_print_revision(struct ctl *ctl, uint64_t revision) {
+    if (ctl->options->json) {
+        struct json json = {.out = &ctl->out};
+        json_begin(&json, '{');
+        json_u64(&json, "revision", revision);
+        json_end(&json, '}');
+        buf_append_str(&ctl->out, "\n");
+    } else {
+        buf_printf(&ctl->out, "revision %llu\n", (unsigned long long)revision);
+    }
+    return ctl_print(ctl);
+}

@@ -38,6 +38,9 @@ enum ctl_exit ctl_ask(struct ctl *ctl, enum ctl_need need, const char *path, str
 // Writes ctl->out to standard output and empties it. CTL_FAILED if writing fails.
 enum ctl_exit ctl_print(struct ctl *ctl);
 
+// Prints what a write has become.
+enum ctl_exit ctl_print_revision(struct ctl *ctl, uint64_t revision);
+
 enum { CTL_CLIENT_ID_SIZE = sizeof "batonctl-0123456789abcdef0123456789abcdef" };
 
 // The id of a new client, for its session. Random.

@@ -49,19 +49,6 @@ static enum ctl_exit read_input(struct ctl *ctl, struct buf *value) {
     return CTL_FAILED;
 }
 
-static enum ctl_exit print_revision(struct ctl *ctl, uint64_t revision) {
-    if (ctl->options->json) {
-        struct json json = {.out = &ctl->out};
-        json_begin(&json, '{');
-        json_u64(&json, "revision", revision);
-        json_end(&json, '}');
-        buf_append_str(&ctl->out, "\n");
-    } else {
-        buf_printf(&ctl->out, "revision %llu\n", (unsigned long long)revision);
-    }
-    return ctl_print(ctl);
-}
-
 static enum ctl_exit put_value(struct ctl *ctl, struct slice value) {
     char client_id[CTL_CLIENT_ID_SIZE];
     struct pb_put_request request = {
@@ -82,7 +69,7 @@ static enum ctl_exit put_value(struct ctl *ctl, struct slice value) {
     if (pb_decode(NULL, &pb_put_response_type, answer, &response, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
     }
-    return print_revision(ctl, response.revision);
+    return ctl_print_revision(ctl, response.revision);
 }
 
 enum ctl_exit ctl_put(struct ctl *ctl) {
@@ -122,7 +109,7 @@ enum ctl_exit ctl_delete(struct ctl *ctl) {
     if (pb_decode(NULL, &pb_delete_response_type, answer, &response, &ctl->error) != OK) {
         return ctl_undecodable(ctl);
     }
-    return response.existed ? print_revision(ctl, response.revision) : no_such_key(ctl);
+    return response.existed ? ctl_print_revision(ctl, response.revision) : no_such_key(ctl);
 }
 
 // --- reads ---
