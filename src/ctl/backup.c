@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/write.h"
 #include "ctl/nodes.h"
 #include "ctl/progress.h"
 #include "wire/codec.h"
@@ -67,17 +68,10 @@ static enum ctl_exit open_part(struct taking *t) {
 }
 
 static enum ctl_exit append(struct taking *t, struct slice data) {
-    while (data.len > 0) {
-        ssize_t written = write(t->fd, data.data, data.len);
-        if (written < 0 && errno == EINTR) {
-            continue;
-        }
-        if (written < 0) {
-            return failed(t->ctl, "writing", t->part);
-        }
-        t->received += (uint64_t)written;
-        data = slice_of(data.data + written, data.len - (size_t)written);
+    if (!write_whole(t->fd, data)) {
+        return failed(t->ctl, "writing", t->part);
     }
+    t->received += data.len;
     return CTL_OK;
 }
 

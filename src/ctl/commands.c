@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/write.h"
 #include "ctl/fields.h"
 
 enum ctl_exit ctl_run(struct ctl *ctl) {
@@ -36,20 +37,11 @@ enum ctl_exit ctl_print(struct ctl *ctl) {
     if (ctl->options->fields != NULL) {
         choose_fields(ctl);
     }
-    struct slice left = buf_slice(&ctl->out);
-    while (left.len > 0) {
-        ssize_t written = write(STDOUT_FILENO, left.data, left.len);
-        if (written < 0 && errno == EINTR) {
-            continue;
-        }
-        if (written < 0 && errno == EPIPE) {
-            return CTL_FAILED;  // the reader, such as head, has gone: no message
-        }
-        if (written < 0) {
+    if (!write_whole(STDOUT_FILENO, buf_slice(&ctl->out))) {
+        if (errno != EPIPE) {  // the reader, such as head, has gone: no message
             error_set(&ctl->error, ERR_IO, "cannot write to standard output: %s", strerror(errno));
-            return CTL_FAILED;
         }
-        left = slice_of(left.data + written, left.len - (size_t)written);
+        return CTL_FAILED;
     }
     buf_clear(&ctl->out);
     return CTL_OK;

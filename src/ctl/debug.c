@@ -20,6 +20,7 @@
 
 #include "base/ids.h"
 #include "base/rfc3339.h"
+#include "base/write.h"
 #include "ctl/explain.h"
 #include "ctl/nodes.h"
 #include "wire/codec.h"
@@ -95,9 +96,7 @@ static void add_journal(struct buf *tar, struct causes *causes) {
     explain_latest(causes, &text);
     add_file(tar, slice_of(NULL, 0), "explain.txt", buf_slice(&text));
     buf_clear(&text);
-    for (size_t i = 0; i < causes->count; i++) {
-        causes->list[i].shown = true;
-    }
+    journal_show_all(causes);
     json_begin(&json, '[');
     journal_json(&json, causes);
     json_end(&json, ']');
@@ -115,7 +114,7 @@ static bool add_report(struct ctl *ctl, struct buf *tar, const struct ctl_probe 
         return false;
     }
     if (pb_decode(&ctl->arena, &pb_report_response_type, buf_slice(&probe->answer), &report, &ctl->error) != OK ||
-        report.node.len == 0 || report.node.len > ID_MAX || !id_bytes_only(report.node)) {
+        id_check(report.node, "node", NULL) != OK) {
         buf_printf(list, "%s: its answer is not a report\n", probe->address);
         return false;
     }
@@ -171,14 +170,10 @@ static enum ctl_exit write_file(struct ctl *ctl, const char *path, struct slice 
     if (fd < 0) {
         return failed(ctl, "creating", path);
     }
-    for (size_t done = 0; done < bytes.len;) {
-        ssize_t n = write(fd, (const uint8_t *)bytes.data + done, bytes.len - done);
-        if (n < 0 && errno != EINTR) {
-            enum ctl_exit status = failed(ctl, "writing", path);
-            close(fd);
-            return status;
-        }
-        done += n < 0 ? 0 : (size_t)n;
+    if (!write_whole(fd, bytes)) {
+        enum ctl_exit status = failed(ctl, "writing", path);
+        close(fd);
+        return status;
     }
     return close(fd) == 0 ? CTL_OK : failed(ctl, "writing", path);
 }
@@ -193,17 +188,17 @@ enum ctl_exit ctl_debug(struct ctl *ctl) {
         errno = EEXIST;
         return failed(ctl, "creating", path);
     }
-    enum ctl_exit status = journal_gather(ctl, &causes);
-    if (status != CTL_OK) {
-        return status;
-    }
-    add_journal(&tar, &causes);
     size_t count = nodes_ask(ctl, probes, nodes);
-    add_status(&tar, nodes, count);
-    size_t reports = add_reports(ctl, &tar, nodes, count);
+    size_t reports = 0;
+    enum ctl_exit status = journal_gather(ctl, nodes, count, &causes);
+    if (status == CTL_OK) {
+        add_journal(&tar, &causes);
+        add_status(&tar, nodes, count);
+        reports = add_reports(ctl, &tar, nodes, count);
+        append_zeros(&tar, 2 * (size_t)TAR_BLOCK);
+        status = write_file(ctl, path, buf_slice(&tar));
+    }
     ctl_probes_free(probes, count);
-    append_zeros(&tar, 2 * (size_t)TAR_BLOCK);
-    status = write_file(ctl, path, buf_slice(&tar));
     if (status == CTL_OK) {
         buf_printf(&ctl->out, "wrote %s: %zu bytes, reports of %zu nodes\n", path, tar.len, reports);
         status = ctl_print(ctl);

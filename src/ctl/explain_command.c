@@ -1,6 +1,7 @@
 // explain: gathers the journals, and prints an answer with what it is drawn from.
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ctl/explain.h"
 
@@ -57,8 +58,7 @@ static size_t shown(const struct causes *causes) {
     return count;
 }
 
-// Frees the answer.
-static enum ctl_exit conclude(struct ctl *ctl, const struct causes *causes, struct buf *answer) {
+static enum ctl_exit print_answer(struct ctl *ctl, const struct causes *causes, const struct buf *answer) {
     if (ctl->options->json) {
         print_json(ctl, causes, answer);
     } else {
@@ -69,7 +69,6 @@ static enum ctl_exit conclude(struct ctl *ctl, const struct causes *causes, stru
             journal_table(&ctl->out, causes);
         }
     }
-    buf_free(answer);
     return ctl_print(ctl);
 }
 
@@ -77,81 +76,95 @@ static const char not_far_enough[] =
     "the journals are in memory, reach back to a node's start, and hold some hundred events "
     "of a kind";
 
-enum ctl_exit ctl_explain(struct ctl *ctl) {
+// Asks all nodes, has `answer` draw the answer, and prints it. `answer` returns CTL_OK, or another status with an error.
+static enum ctl_exit explain(struct ctl *ctl,
+                             enum ctl_exit (*answer)(struct ctl *ctl, struct causes *causes, struct buf *out)) {
+    struct ctl_probe probes[NODES_MAX];
+    struct node_status nodes[NODES_MAX];
     struct causes causes;
-    struct buf answer = {0};
-    enum ctl_exit status = journal_gather(ctl, &causes);
-    if (status != CTL_OK) {
-        return status;
+    struct buf text = {0};
+    size_t count = nodes_ask(ctl, probes, nodes);
+    enum ctl_exit status = journal_gather(ctl, nodes, count, &causes);
+    if (status == CTL_OK) {
+        status = answer(ctl, &causes, &text);
     }
-    explain_latest(&causes, &answer);
-    for (size_t i = 0; !ctl->options->json && i < causes.count; i++) {
-        causes.list[i].shown = false;  // each question by itself shows them
+    if (status == CTL_OK) {
+        status = print_answer(ctl, &causes, &text);
     }
-    return conclude(ctl, &causes, &answer);
+    buf_free(&text);
+    ctl_probes_free(probes, count);
+    return status;
+}
+
+static enum ctl_exit answer_latest(struct ctl *ctl, struct causes *causes, struct buf *out) {
+    explain_latest(causes, out);
+    for (size_t i = 0; !ctl->options->json && i < causes->count; i++) {
+        causes->list[i].shown = false;  // each question by itself shows them
+    }
+    return CTL_OK;
+}
+
+// The term that was given; 0: the latest.
+static uint64_t asked_term(const struct ctl *ctl) {
+    return ctl->options->arguments[0] == NULL ? 0 : strtoull(ctl->options->arguments[0], NULL, 10);
+}
+
+static enum ctl_exit answer_election(struct ctl *ctl, struct causes *causes, struct buf *out) {
+    const char *text = ctl->options->arguments[0];
+    if (explain_election(causes, asked_term(ctl), out)) {
+        return CTL_OK;
+    }
+    error_set(&ctl->error, ERR_INVALID, "no node that answers has a record of an election in term %s: %s",
+              text == NULL ? "any" : text, not_far_enough);
+    return CTL_NOT_FOUND;
+}
+
+static enum ctl_exit answer_worker(struct ctl *ctl, struct causes *causes, struct buf *out) {
+    const char *id = ctl->options->arguments[0];
+    if (explain_worker(causes, slice_of_str(id), out)) {
+        return CTL_OK;
+    }
+    error_set(&ctl->error, ERR_INVALID, "no record of a worker %s: %s; batonctl worker show %s tells how it is now", id,
+              not_far_enough, id);
+    return CTL_NOT_FOUND;
+}
+
+static enum ctl_exit answer_writes(struct ctl *ctl, struct causes *causes, struct buf *out) {
+    (void)ctl;
+    if (!explain_writes(causes, true, out)) {
+        buf_append_str(out, "No write took long, as far as the journals go back.\n");
+    }
+    return CTL_OK;
+}
+
+static enum ctl_exit answer_all(struct ctl *ctl, struct causes *causes, struct buf *out) {
+    (void)ctl;
+    (void)out;
+    journal_show_all(causes);
+    return CTL_OK;
+}
+
+enum ctl_exit ctl_explain(struct ctl *ctl) {
+    return explain(ctl, answer_latest);
 }
 
 enum ctl_exit ctl_explain_election(struct ctl *ctl) {
     const char *text = ctl->options->arguments[0];
-    char *end = NULL;
-    uint64_t term = text == NULL ? 0 : strtoull(text, &end, 10);
-    if (text != NULL && (text[0] < '1' || text[0] > '9' || *end != '\0')) {
+    if (text != NULL && (text[0] == '0' || text[0] == '\0' || text[strspn(text, "0123456789")] != '\0')) {
         error_set(&ctl->error, ERR_INVALID, "the term is \"%s\"; allowed is a number from 1 on", text);
         return CTL_USAGE;
     }
-    struct causes causes;
-    struct buf answer = {0};
-    enum ctl_exit status = journal_gather(ctl, &causes);
-    if (status != CTL_OK) {
-        return status;
-    }
-    if (!explain_election(&causes, term, &answer)) {
-        buf_free(&answer);
-        error_set(&ctl->error, ERR_INVALID, "no node that answers has a record of an election in term %s: %s",
-                  text == NULL ? "any" : text, not_far_enough);
-        return CTL_NOT_FOUND;
-    }
-    return conclude(ctl, &causes, &answer);
+    return explain(ctl, answer_election);
 }
 
 enum ctl_exit ctl_explain_worker(struct ctl *ctl) {
-    const char *id = ctl->options->arguments[0];
-    struct causes causes;
-    struct buf answer = {0};
-    enum ctl_exit status = journal_gather(ctl, &causes);
-    if (status != CTL_OK) {
-        return status;
-    }
-    if (!explain_worker(&causes, slice_of_str(id), &answer)) {
-        error_set(&ctl->error, ERR_INVALID, "no record of a worker %s: %s; batonctl worker show %s tells how it is now", id,
-                  not_far_enough, id);
-        return CTL_NOT_FOUND;
-    }
-    return conclude(ctl, &causes, &answer);
+    return explain(ctl, answer_worker);
 }
 
 enum ctl_exit ctl_explain_writes(struct ctl *ctl) {
-    struct causes causes;
-    struct buf answer = {0};
-    enum ctl_exit status = journal_gather(ctl, &causes);
-    if (status != CTL_OK) {
-        return status;
-    }
-    if (!explain_writes(&causes, true, &answer)) {
-        buf_append_str(&answer, "No write took long, as far as the journals go back.\n");
-    }
-    return conclude(ctl, &causes, &answer);
+    return explain(ctl, answer_writes);
 }
 
 enum ctl_exit ctl_explain_all(struct ctl *ctl) {
-    struct causes causes;
-    struct buf answer = {0};
-    enum ctl_exit status = journal_gather(ctl, &causes);
-    if (status != CTL_OK) {
-        return status;
-    }
-    for (size_t i = 0; i < causes.count; i++) {
-        causes.list[i].shown = true;
-    }
-    return conclude(ctl, &causes, &answer);
+    return explain(ctl, answer_all);
 }

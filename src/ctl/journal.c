@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "base/rfc3339.h"
-#include "ctl/nodes.h"
 #include "wire/codec.h"
 
 enum { WHAT_MAX = 512 };  // bytes of a line that are shown
@@ -23,14 +22,12 @@ static bool is_known(const struct causes *causes, struct slice node) {
 }
 
 // Those that answer first: another address of one of them is not a node that is missing.
-static size_t choose(struct ctl *ctl, const struct node_status *nodes, size_t count, struct ctl_probe *asked,
-                     struct causes *causes) {
+static size_t choose(const struct node_status *nodes, size_t count, struct ctl_probe *asked, struct causes *causes) {
     for (size_t i = 0; i < count; i++) {
         if (nodes[i].reachable && !is_known(causes, nodes[i].status.node)) {
             asked[causes->node_count] = (struct ctl_probe){.answered = false};
             memcpy(asked[causes->node_count].address, nodes[i].probe->address, sizeof asked[0].address);
-            causes->nodes[causes->node_count++] =
-                (struct journal_node){.node = arena_copy(&ctl->arena, nodes[i].status.node)};
+            causes->nodes[causes->node_count++] = (struct journal_node){.node = nodes[i].status.node};
             causes->leader = nodes[i].status.leader.len > 0 ? nodes[i].status.leader : causes->leader;
         }
     }
@@ -38,8 +35,7 @@ static size_t choose(struct ctl *ctl, const struct node_status *nodes, size_t co
     for (size_t i = 0; i < count; i++) {
         struct slice name = nodes[i].status.node.len > 0 ? nodes[i].status.node : slice_of_str(nodes[i].probe->address);
         if (!nodes[i].reachable && !is_known(causes, name)) {
-            causes->nodes[causes->node_count++] =
-                (struct journal_node){.node = arena_copy(&ctl->arena, name), .why_not = nodes[i].why};
+            causes->nodes[causes->node_count++] = (struct journal_node){.node = name, .why_not = nodes[i].why};
         }
     }
     return reachable;
@@ -101,22 +97,13 @@ static enum ctl_exit read_answers(struct ctl *ctl, struct ctl_probe *asked, size
     return CTL_OK;
 }
 
-enum ctl_exit journal_gather(struct ctl *ctl, struct causes *causes) {
-    struct ctl_probe probes[NODES_MAX];
+enum ctl_exit journal_gather(struct ctl *ctl, const struct node_status *nodes, size_t count, struct causes *causes) {
     struct ctl_probe asked[NODES_MAX];
-    struct node_status nodes[NODES_MAX];
     *causes = (struct causes){.count = 0};
-    arena_reset(&ctl->arena);
-    size_t count = nodes_ask(ctl, probes, nodes);
-    size_t reachable = choose(ctl, nodes, count, asked, causes);
+    size_t reachable = choose(nodes, count, asked, causes);
     ctl_ask_all(ctl->client, pb_control_service_journal.path, asked, reachable, ctl->options->timeout_ms);
     enum ctl_exit status =
         reachable == 0 ? ctl_unreachable(ctl->client, &ctl->error) : read_answers(ctl, asked, reachable, causes);
-    for (size_t i = 0; i < causes->node_count; i++) {  // it may point into the probes
-        causes->nodes[i].why_not = arena_copy(&ctl->arena, causes->nodes[i].why_not);
-    }
-    causes->leader = arena_copy(&ctl->arena, causes->leader);
-    ctl_probes_free(probes, count);
     ctl_probes_free(asked, reachable);
     causes_sort(causes);
     return status;
@@ -182,6 +169,12 @@ static void describe(struct buf *out, const struct cause *cause) {
         char text[RFC3339_SIZE];
         rfc3339_format(text, cause->last_ms);
         buf_printf(out, " (%llu times, until %.12s)", (unsigned long long)record->count, text + sizeof "2026-11-28T" - 1);
+    }
+}
+
+void journal_show_all(struct causes *causes) {
+    for (size_t i = 0; i < causes->count; i++) {
+        causes->list[i].shown = true;
     }
 }
 

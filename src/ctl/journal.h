@@ -3,7 +3,7 @@
 #define BATON_CTL_JOURNAL_H
 
 #include "baton/v1/control.pb.h"
-#include "ctl/commands.h"
+#include "ctl/nodes.h"
 
 // One record, with the node that it is of.
 struct cause {
@@ -33,8 +33,9 @@ struct causes {
     struct slice leader;  // at present; empty: no node that answers knows one
 };
 
-// Asks all nodes. Everything is in ctl->arena. CTL_UNREACHABLE: none has answered; errors as of ctl_call.
-enum ctl_exit journal_gather(struct ctl *ctl, struct causes *causes);
+// Asks those of the nodes that are reachable (nodes_ask). What `causes` says points into ctl->arena and into what `nodes`
+// points to. CTL_UNREACHABLE: none is; CTL_FAILED: an answer does not decode.
+enum ctl_exit journal_gather(struct ctl *ctl, const struct node_status *nodes, size_t count, struct causes *causes);
 
 // Sorts causes->list; for tests that make their own.
 void causes_sort(struct causes *causes);
@@ -44,6 +45,9 @@ struct slice cause_value(const struct cause *cause, const char *key);
 
 // Whether it is this event, and, unless `key` is NULL, the field is this value.
 bool cause_is(const struct cause *cause, const char *event, const char *key, struct slice value);
+
+// All of it is part of the answer.
+void journal_show_all(struct causes *causes);
 
 // Appends what is shown: a table, or the elements of an array.
 void journal_table(struct buf *out, const struct causes *causes);

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/slog.h"
+#include "base/write.h"
 
 // A change whose outcome is not known yet.
 struct note {
@@ -37,7 +38,7 @@ struct audit {
 
 // --- the file ---
 
-static bool is_journal(const struct audit *audit) {
+static bool is_standard_error(const struct audit *audit) {
     return strcmp(audit->file, "-") == 0;
 }
 
@@ -48,7 +49,7 @@ static int open_file(const char *file) {
 enum error_code audit_open(const char *file, struct audit **out, struct error *error) {
     struct audit *audit = mem_zalloc(sizeof *audit);
     audit->file = file;
-    audit->fd = is_journal(audit) ? STDERR_FILENO : open_file(file);
+    audit->fd = is_standard_error(audit) ? STDERR_FILENO : open_file(file);
     if (audit->fd < 0) {
         enum error_code code = error_set(error, ERR_INVALID, "cannot open the audit log %s: %s", file, strerror(errno));
         free(audit);
@@ -60,7 +61,7 @@ enum error_code audit_open(const char *file, struct audit **out, struct error *e
 
 void audit_sample(struct audit *audit) {
     struct stat ours, there;
-    if (audit == NULL || is_journal(audit)) {
+    if (audit == NULL || is_standard_error(audit)) {
         return;
     }
     bool same = fstat(audit->fd, &ours) == 0 && stat(audit->file, &there) == 0 && ours.st_dev == there.st_dev &&
@@ -77,21 +78,6 @@ static void add_line(struct audit *audit, const char *message, const struct slog
     audit->due_lines++;
 }
 
-// False: not all of it was taken.
-static bool write_all(int fd, struct slice bytes) {
-    while (bytes.len > 0) {
-        ssize_t written = write(fd, bytes.data, bytes.len);
-        if (written < 0 && errno == EINTR) {
-            continue;
-        }
-        if (written < 0) {
-            return false;
-        }
-        bytes = slice_of(bytes.data + written, bytes.len - (size_t)written);
-    }
-    return true;
-}
-
 void audit_flush(struct audit *audit) {
     if (audit == NULL || audit->due_lines == 0) {
         return;
@@ -99,11 +85,11 @@ void audit_flush(struct audit *audit) {
     if (audit->lost > 0) {
         const struct slog_field fields[] = {F_U64("lost", audit->lost)};
         struct slice line = slog_line("audit", "lines could not be written and are lost", fields, ARRAY_COUNT(fields));
-        if (write_all(audit->fd, line)) {
+        if (write_whole(audit->fd, line)) {
             audit->lost = 0;
         }
     }
-    if (!write_all(audit->fd, buf_slice(&audit->due))) {
+    if (!write_whole(audit->fd, buf_slice(&audit->due))) {
         int reason = errno;
         audit->lost += audit->due_lines;
         slog(SLOG_ERROR, "audit-failed", "cannot write the audit log: lines are lost", F_STR("file", audit->file),
@@ -196,7 +182,7 @@ void audit_free(struct audit *audit) {
             free_note(note);
         }
     }
-    if (!is_journal(audit)) {
+    if (!is_standard_error(audit)) {
         close(audit->fd);
     }
     free(audit->notes);
