@@ -122,6 +122,7 @@ def TestTaskLeadership(desk: Desk) -> None:
 
 def TestTaskMembers(desk: Desk) -> None:
     cluster = desk.cluster
+    wait_for(lambda: all(member.reachable for member in cluster.leader().status().members), "the leader reaches all")
     assert "n2" in desk.do("see what a change of members would mean")
     assert "n4" in desk.do("add a member")
     new_node(cluster, "n4", 7401)
